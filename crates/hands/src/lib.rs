@@ -1,0 +1,2 @@
+//! Do many things at once.
+pub mod command;
