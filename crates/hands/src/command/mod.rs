@@ -1,5 +1,21 @@
 //! Subprocesses, one or a million.
+mod builder;
+mod engine;
+mod environ;
+mod error;
 pub mod input;
 pub mod joblog;
+mod mark;
+mod output;
+mod pipeline;
 pub mod records;
+mod resolve;
+mod run;
+mod sys;
 pub mod template;
+
+pub use self::builder::{Command, Stdin};
+pub use self::engine::Stream;
+pub use self::error::{CommandError, SpawnReason};
+pub use self::output::Output;
+pub use self::pipeline::{Pipeline, PipelineOutput};

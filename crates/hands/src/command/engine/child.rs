@@ -1,0 +1,107 @@
+//! One running child as the [engine](super) sees it.
+
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use crate::command::sys::tree::Kin;
+use crate::command::sys::wait::Usage;
+
+/// Names a child for as long as the engine lives; never matches a later child in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// Which of a child's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+impl Stream {
+    pub(crate) const BOTH: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+    /// `stdout` or `stderr`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
+/// The read end of a pipe that a child writes to.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) fd: OwnedFd,
+    /// In epoll. A new child's pipes are not, until they have proved worth the wake-ups.
+    pub(super) watched: bool,
+    /// The receiver asked for no more for now.
+    pub(super) paused: bool,
+}
+
+/// What a child is still to read from its stdin.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) fd: OwnedFd,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+    pub(super) watched: bool,
+}
+
+/// Why the engine ended a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its time-out passed.
+    TimedOut,
+    /// The caller asked.
+    Asked,
+}
+
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) generation: u32,
+    pub(super) pid: Pid,
+    /// `None` once reaped.
+    pub(super) pidfd: Option<OwnedFd>,
+    pub(super) status: Option<(ExitStatus, Usage)>,
+    pub(super) pipes: [Option<Pipe>; 2],
+    pub(super) feed: Option<Feed>,
+    pub(super) started: Instant,
+    pub(super) wall: Duration,
+    pub(super) grace: Duration,
+    pub(super) cause: Option<Cause>,
+    /// SIGKILL has been sent.
+    pub(super) killed: bool,
+    /// Its output was cut off because something that could not be killed still held the pipe.
+    pub(super) cut_off: bool,
+    /// The cookie entry of its environment.
+    pub(super) mark: Box<[u8]>,
+}
+
+impl Child {
+    pub(super) fn kin(&self) -> Kin<'_> {
+        Kin { leader: self.pid, reaped: self.pidfd.is_none(), mark: &self.mark }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.status.is_some() && self.pipes.iter().all(Option::is_none)
+    }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) usage: Usage,
+    pub(crate) wall: Duration,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) cut_off: bool,
+}

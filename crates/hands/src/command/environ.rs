@@ -1,0 +1,78 @@
+//! The environment of children, built once for many of them.
+
+use std::ffi::{CString, OsStr, OsString, c_char};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ptr;
+
+/// `NAME=value` strings, fixed for a batch, to which each child adds a few of its own.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    entries: Vec<CString>,
+}
+
+/// Changes to the environment that a child would inherit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) clear: bool,
+    /// Later entries win; `None` removes.
+    pub(crate) set: Vec<(OsString, Option<OsString>)>,
+}
+
+impl Environment {
+    /// The program's own environment with `changes`, without the names in `reserved`, which the children get later.
+    pub(crate) fn new(changes: &Changes, reserved: &[&str]) -> Environment {
+        let mut pairs: Vec<(OsString, OsString)> = if changes.clear { Vec::new() } else { std::env::vars_os().collect() };
+        for (name, value) in &changes.set {
+            pairs.retain(|(known, _)| known != name);
+            if let Some(value) = value {
+                pairs.push((name.clone(), value.clone()));
+            }
+        }
+        pairs.retain(|(name, _)| !reserved.iter().any(|&taken| name == OsStr::new(taken)));
+        let entries = pairs.into_iter().filter_map(|(name, value)| entry(name, &value)).collect();
+        Environment { entries }
+    }
+
+    /// The array for `execve`: the fixed entries, then `more`.
+    pub(crate) fn pointers<'a>(&'a self, more: &'a [CString]) -> Vec<*const c_char> {
+        let mut pointers = Vec::with_capacity(self.entries.len() + more.len() + 1);
+        pointers.extend(self.entries.iter().chain(more).map(|entry| entry.as_ptr()));
+        pointers.push(ptr::null());
+        pointers
+    }
+
+    /// The value that children will see for `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.entries.iter().find_map(|entry| {
+            let value = entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(OsStr::from_bytes(value))
+        })
+    }
+}
+
+/// `None` for what no environment can hold: a NUL byte. Checked, with an error, where the user sets a variable.
+fn entry(name: OsString, value: &OsStr) -> Option<CString> {
+    let mut bytes = name.into_vec();
+    bytes.push(b'=');
+    bytes.extend_from_slice(value.as_bytes());
+    CString::new(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_change_of_a_name_wins_and_reserved_names_are_left_out() {
+        let set = |name: &str, value: Option<&str>| (OsString::from(name), value.map(OsString::from));
+        let changes = Changes {
+            clear: true,
+            set: vec![set("A", Some("1")), set("A", Some("2")), set("B", Some("3")), set("B", None), set("X", Some("9"))],
+        };
+        let environment = Environment::new(&changes, &["X"]);
+        assert_eq!(environment.get("A"), Some(OsStr::new("2")));
+        assert_eq!(environment.get("B"), None);
+        assert_eq!(environment.get("X"), None);
+        assert_eq!(environment.pointers(&[]).len(), 2);
+    }
+}

@@ -1,0 +1,217 @@
+//! Runs one command, or a pipeline of them, to the end on the calling thread.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use super::engine::{Cause, Ended, Engine, Event, Flow, Key, Source, Start, Target, above_stdio};
+use super::environ::Environment;
+use super::error::CommandError;
+use super::mark::Run;
+use super::sys::spawn::{ArgBlock, Setting};
+use super::{Command, Output, Stdin, Stream};
+
+/// A command with everything looked up.
+pub(super) struct Stage {
+    pub(super) program: CString,
+    pub(super) argv: ArgBlock,
+    pub(super) environment: Environment,
+    pub(super) setting: Setting,
+}
+
+/// Receives what the command number so and so has written.
+type Receive<'a> = &'a mut dyn FnMut(usize, Stream, &[u8]) -> std::io::Result<()>;
+
+/// Runs the commands, each one's stdout piped to the next one's stdin, and keeps what the last one writes to stdout and
+/// all write to stderr.
+pub(super) fn capture(commands: &[Command]) -> Result<Vec<Output>, CommandError> {
+    let mut kept: Vec<[Vec<u8>; 2]> = commands.iter().map(|_| Default::default()).collect();
+    let mut over = None;
+    let result = drive(commands, Target::Capture, &mut |index, stream, bytes| {
+        let buffer = &mut kept[index][stream as usize];
+        let room = commands[index].capture_limit - buffer.len();
+        buffer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if bytes.len() > room {
+            over = Some(index);
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(())
+    });
+    let (ended, failure) = result?;
+    let mut outputs: Vec<Output> = ended
+        .iter()
+        .zip(kept)
+        .map(|(ended, [stdout, stderr])| Output::new(ended, stdout, stderr))
+        .collect();
+    if let Some(index) = over {
+        let command = &commands[index];
+        let output = Box::new(outputs.swap_remove(index));
+        return Err(CommandError::TooMuchOutput { program: command.name().into(), limit: command.capture_limit, output });
+    }
+    if let Some(failure) = failure {
+        return Err(failure.into_error(commands));
+    }
+    timed_out(commands, &ended, &mut outputs)?;
+    Ok(outputs)
+}
+
+pub(super) fn stream(
+    command: &Command,
+    receive: &mut dyn FnMut(Stream, &[u8]) -> std::io::Result<()>,
+) -> Result<Output, CommandError> {
+    finish(command, drive(std::slice::from_ref(command), Target::Capture, &mut |_, stream, bytes| receive(stream, bytes)))
+}
+
+pub(super) fn inherit(command: &Command) -> Result<Output, CommandError> {
+    finish(command, drive(std::slice::from_ref(command), Target::Fd(1), &mut |_, _, _| Ok(())))
+}
+
+fn finish(command: &Command, driven: Driven) -> Result<Output, CommandError> {
+    let commands = std::slice::from_ref(command);
+    let (ended, failure) = driven?;
+    if let Some(failure) = failure {
+        return Err(failure.into_error(commands));
+    }
+    let mut outputs: Vec<Output> = ended.iter().map(|ended| Output::new(ended, Vec::new(), Vec::new())).collect();
+    timed_out(commands, &ended, &mut outputs)?;
+    Ok(outputs.pop().unwrap_or_default())
+}
+
+fn timed_out(commands: &[Command], ended: &[Ended], outputs: &mut Vec<Output>) -> Result<(), CommandError> {
+    let Some(index) = ended.iter().position(|ended| ended.cause == Some(Cause::TimedOut)) else { return Ok(()) };
+    let output = Box::new(outputs.swap_remove(index));
+    let after = commands[index].timeout.unwrap_or_default();
+    Err(CommandError::TimedOut { program: commands[index].name().into(), after, output })
+}
+
+type Driven = Result<(Vec<Ended>, Option<Failure>), CommandError>;
+
+/// A receiver's error, and whose output it was.
+struct Failure {
+    index: usize,
+    stream: Stream,
+    error: std::io::Error,
+}
+
+impl Failure {
+    fn into_error(self, commands: &[Command]) -> CommandError {
+        let program = commands[self.index].name().into();
+        CommandError::Stream { program, stream: self.stream.name(), error: self.error }
+    }
+}
+
+/// Starts all, waits for all. If one cannot be started, or the receiver fails, the others are killed.
+fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Driven {
+    let mut engine = Engine::new(None).map_err(CommandError::system("prepare to run a command"))?;
+    let run = Run::new();
+    let mut keys = Vec::with_capacity(commands.len());
+    let mut upstream: Option<OwnedFd> = None;
+    for (index, command) in commands.iter().enumerate() {
+        let last = index + 1 == commands.len();
+        let (read, write) = if last {
+            (None, None)
+        } else {
+            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .and_then(|(read, write)| Ok((above_stdio(read)?, above_stdio(write)?)))
+                .map_err(|error| CommandError::system("make a pipe")(error.into()))?;
+            (Some(read), Some(write))
+        };
+        let stdout = write.as_ref().map_or(last_stdout, |write| Target::Fd(write.as_raw_fd()));
+        let input = upstream.take();
+        let key = start(&mut engine, &run, index, command, input.as_ref().map(OwnedFd::as_raw_fd), stdout, last_stdout)?;
+        keys.push(key);
+        upstream = read;
+    }
+    wait(&mut engine, &keys, receive)
+}
+
+fn start(
+    engine: &mut Engine,
+    run: &Run,
+    index: usize,
+    command: &Command,
+    upstream: Option<RawFd>,
+    stdout: Target,
+    last_stdout: Target,
+) -> Result<Key, CommandError> {
+    let mut stage = command.prepare()?;
+    let mark = run.job(index as u64);
+    let null;
+    let stdin = match (upstream, &command.stdin) {
+        (Some(fd), _) => Source::Fd(fd),
+        (None, Stdin::Bytes(bytes)) => Source::Bytes(bytes.clone()),
+        (None, stdin) => match stdin.raw() {
+            Some(fd) => Source::Fd(fd),
+            None => {
+                null = open_null()?;
+                Source::Fd(null.as_raw_fd())
+            }
+        },
+    };
+    let stderr = match (command.merge, last_stdout) {
+        (true, _) => Target::Stdout,
+        (false, Target::Capture) => Target::Capture,
+        (false, _) => Target::Fd(2),
+    };
+    let more = [mark];
+    let environ = stage.environment.pointers(&more);
+    let size = stage.argv.size();
+    let start = Start {
+        program: &stage.program,
+        argv: &mut stage.argv,
+        environ: &environ,
+        setting: &stage.setting,
+        stdin,
+        stdout,
+        stderr,
+        eager: false,
+        timeout: command.timeout,
+        grace: command.grace,
+        mark: &more[0],
+    };
+    engine.start(start).map_err(|failed| {
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(stage.program.as_bytes()));
+        CommandError::from_failed(failed, command.name(), path, size)
+    })
+}
+
+fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
+    let place = |key: Key| keys.iter().position(|&known| known == key);
+    let mut ended: Vec<Option<Ended>> = vec![None; keys.len()];
+    let mut failure: Option<Failure> = None;
+    let mut killed = false;
+    let mut events = Vec::new();
+    while engine.running() > 0 {
+        let mut on_output = |key: Key, stream: Stream, bytes: &[u8]| {
+            if let Some(index) = place(key)
+                && failure.is_none()
+                && let Err(error) = receive(index, stream, bytes)
+            {
+                failure = Some(Failure { index, stream, error });
+            }
+            Flow::Continue
+        };
+        engine
+            .turn(None, &mut on_output, &mut events)
+            .map_err(CommandError::system("wait for a command"))?;
+        if failure.is_some() && !std::mem::replace(&mut killed, true) {
+            engine.kill_all(keys);
+        }
+        for event in events.drain(..) {
+            if let Event::Finished(key, how) = event
+                && let Some(index) = place(key)
+            {
+                ended[index] = Some(how);
+            }
+        }
+    }
+    Ok((ended.into_iter().flatten().collect(), failure))
+}
+
+/// `/dev/null`, for reading, at a number above the standard ones.
+pub(crate) fn open_null() -> Result<OwnedFd, CommandError> {
+    let file = File::open("/dev/null").map_err(CommandError::system("open `/dev/null`"))?;
+    above_stdio(file.into()).map_err(|error| CommandError::system("open `/dev/null`")(error.into()))
+}
+
+use std::os::unix::ffi::OsStrExt;

@@ -1,0 +1,348 @@
+//! Starting a program: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)`, a few system calls, `execve`.
+//!
+//! This is how glibc's `posix_spawn` works inside; we do it ourselves because the child can then also enter its own
+//! process group, take limits, a nice value, a working directory and a parent-death signal, and hand us a pidfd,
+//! at no further cost: `std`'s `Command` falls back to a full `fork` for most of these.
+//!
+//! # Protocol
+//!
+//! ```text
+//! caller                                 child (same memory, own stack, own signal handlers and descriptors)
+//! block all signals
+//! clone ──────────────────────────────►  reset handlers that are functions (they would run in our memory)
+//!   │ suspended until execve or _exit    setpgid, prctl, chdir, dup2 ×3, rlimits, nice
+//!   │                                    restore the caller's signal mask
+//!   │                                    execve ── on failure: write (stage, errno) into `Orders`, _exit(127)
+//! restore mask ◄─────────────────────────┘
+//! read `Orders.failed`
+//! ```
+//!
+//! **Invariant:** between `clone` and `execve` the child only makes system calls and touches [`Orders`], which lives
+//! in the suspended caller's frame: no allocation, no lock, no panic, no thread-local but `errno`.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::ptr;
+
+use rustix::process::Pid;
+
+/// Bytes of stack for the child between `clone` and `execve`. glibc uses 32 KiB for the same work.
+const STACK: usize = 64 * 1024;
+
+/// A resource limit for the child: soft and hard value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) resource: u32,
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+/// What does not change from one child to the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setting {
+    pub(crate) directory: Option<std::ffi::CString>,
+    pub(crate) limits: Vec<Limit>,
+    /// Added to the caller's own nice value.
+    pub(crate) nice: i32,
+    /// Ask the kernel to kill the child when the calling *thread* ends.
+    pub(crate) die_with_thread: bool,
+}
+
+/// One child to start.
+pub(crate) struct Launch<'a> {
+    pub(crate) program: &'a CStr,
+    /// NULL-terminated, and with one spare entry before `argv[0]`, used when the file is a script without `#!`.
+    pub(crate) argv: &'a mut ArgBlock,
+    /// NULL-terminated `NAME=value` strings.
+    pub(crate) environ: &'a [*const c_char],
+    /// What becomes descriptors 0, 1 and 2. Each is its own target or is at least 3.
+    pub(crate) stdio: [RawFd; 3],
+    pub(crate) setting: &'a Setting,
+}
+
+/// An argument vector laid out for `execve`.
+pub(crate) struct ArgBlock {
+    /// `[spare, argv0, argv1, …, NULL]`
+    pointers: Vec<*const c_char>,
+    bytes: Vec<u8>,
+}
+
+impl ArgBlock {
+    /// Copies the words; the caller has made sure that none holds a NUL byte.
+    pub(crate) fn new<W: AsRef<[u8]>>(words: &[W]) -> ArgBlock {
+        let total: usize = words.iter().map(|word| word.as_ref().len() + 1).sum();
+        let mut bytes = Vec::with_capacity(total);
+        for word in words {
+            bytes.extend_from_slice(word.as_ref());
+            bytes.push(0);
+        }
+        let mut pointers = Vec::with_capacity(words.len() + 2);
+        pointers.push(ptr::null());
+        let mut at = 0;
+        for word in words {
+            pointers.push(bytes[at..].as_ptr().cast());
+            at += word.as_ref().len() + 1;
+        }
+        pointers.push(ptr::null());
+        ArgBlock { pointers, bytes }
+    }
+
+    /// The words' bytes as they count against the kernel's limit, for error messages.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// The step in the child that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Stage {
+    None = 0,
+    Clone,
+    Group,
+    Directory,
+    Stdio,
+    Limit,
+    Exec,
+}
+
+/// Why no child was started.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) stage: Stage,
+    pub(crate) error: io::Error,
+}
+
+/// A started child: not yet reaped, so that its pid cannot be given to anyone else.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// Starts children; owns the stack they borrow until they exec.
+pub(crate) struct Launcher {
+    stack: *mut c_void,
+    parent: i32,
+}
+
+// SAFETY: the mapping belongs to this value alone and is only handed out while `start` holds `&mut self`.
+unsafe impl Send for Launcher {}
+
+impl Launcher {
+    pub(crate) fn new() -> io::Result<Launcher> {
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing that exists.
+        let stack = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                STACK,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if stack == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // A guard page, so that an overrun faults in the child instead of writing over somebody's memory. Advisory:
+        // the child's needs are constant and far below STACK.
+        // SAFETY: the first page of the mapping just made; nothing points into it.
+        unsafe { libc::mprotect(stack, 4096, libc::PROT_NONE) };
+        let parent = rustix::process::getpid().as_raw_nonzero().get();
+        Ok(Launcher { stack, parent })
+    }
+
+    /// Starts one child and returns once its program has been loaded (or could not be).
+    pub(crate) fn start(&mut self, launch: Launch<'_>) -> Result<Started, Failed> {
+        debug_assert!(launch.environ.last().is_some_and(|last| last.is_null()));
+        let mut orders = Orders {
+            program: launch.program.as_ptr(),
+            argv: launch.argv.pointers.as_mut_ptr(),
+            environ: launch.environ.as_ptr(),
+            stdio: launch.stdio,
+            setting: launch.setting,
+            parent: self.parent,
+            mask: full_signal_set(),
+            failed_stage: Stage::None,
+            failed_errno: 0,
+        };
+        let all = full_signal_set();
+        // SAFETY: both sets are initialised and outlive the call; blocking every signal is always allowed.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut orders.mask) };
+        let mask = orders.mask;
+        let mut pidfd: c_int = -1;
+        // SAFETY: `stack + STACK` is the page-aligned top of a mapping that only this child uses: `&mut self` excludes
+        // another `start`, and CLONE_VFORK suspends us until the child has left this memory. `orders` outlives that.
+        // `run` keeps to the module's invariant. CLONE_PIDFD makes the kernel store a descriptor in `pidfd`.
+        let pid = unsafe {
+            libc::clone(
+                child_main,
+                self.stack.wrapping_byte_add(STACK),
+                libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
+                (&raw mut orders).cast(),
+                &raw mut pidfd,
+            )
+        };
+        let clone_error = io::Error::last_os_error();
+        // SAFETY: restores the mask read above; the null pointer means that the old one is not wanted.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &mask, ptr::null_mut()) };
+        let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+            return Err(Failed { stage: Stage::Clone, error: clone_error });
+        };
+        // SAFETY: `clone` succeeded with CLONE_PIDFD, so `pidfd` is a fresh descriptor that nobody else owns.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        // The child wrote these through a raw pointer while we were suspended; read them as memory, not as the
+        // constants the optimiser may still believe in.
+        // SAFETY: a valid, aligned field of a local.
+        let stage = unsafe { ptr::read_volatile(&raw const orders.failed_stage) };
+        if stage == Stage::None {
+            return Ok(Started { pid, pidfd });
+        }
+        // SAFETY: as above.
+        let errno = unsafe { ptr::read_volatile(&raw const orders.failed_errno) };
+        super::wait::reap(&pidfd);
+        Err(Failed { stage, error: io::Error::from_raw_os_error(errno) })
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        // SAFETY: unmaps exactly the mapping made in `new`; no child uses it, as `start` has returned.
+        unsafe { libc::munmap(self.stack, STACK) };
+    }
+}
+
+fn full_signal_set() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: `sigfillset` initialises the whole set it is given.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    // SAFETY: initialised by the call above.
+    unsafe { set.assume_init() }
+}
+
+/// What the child needs, in the suspended caller's frame.
+struct Orders<'a> {
+    program: *const c_char,
+    argv: *mut *const c_char,
+    environ: *const *const c_char,
+    stdio: [RawFd; 3],
+    setting: &'a Setting,
+    parent: i32,
+    mask: libc::sigset_t,
+    failed_stage: Stage,
+    failed_errno: c_int,
+}
+
+/// The child's whole life before `execve`.
+extern "C" fn child_main(orders: *mut c_void) -> c_int {
+    // SAFETY: `start` passes a valid `Orders` that nobody else touches until we have left.
+    let orders = unsafe { &mut *orders.cast::<Orders<'_>>() };
+    let stage = prepare_and_exec(orders);
+    // SAFETY: `errno` is the suspended caller's; reading it is a plain load.
+    orders.failed_errno = unsafe { *libc::__errno_location() };
+    orders.failed_stage = stage;
+    // SAFETY: ends this process only, without running the caller's exit handlers.
+    unsafe { libc::_exit(127) }
+}
+
+/// Returns only on failure, with `errno` set.
+fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
+    reset_handlers();
+    // SAFETY: no memory is involved.
+    if unsafe { libc::setpgid(0, 0) } != 0 {
+        return Stage::Group;
+    }
+    if orders.setting.die_with_thread {
+        // SAFETY: no memory is involved. Cannot fail for a valid signal.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // The caller may have been killed before the line above; then nobody would ever signal us.
+        // SAFETY: always succeeds.
+        if unsafe { libc::getppid() } != orders.parent {
+            // SAFETY: ends this process only.
+            unsafe { libc::_exit(127) };
+        }
+    }
+    for (target, &source) in (0..).zip(&orders.stdio) {
+        if source == target {
+            // SAFETY: clears close-on-exec of a descriptor of this process; no memory is involved.
+            if unsafe { libc::fcntl(target, libc::F_SETFD, 0) } < 0 {
+                return Stage::Stdio;
+            }
+        // SAFETY: replaces a descriptor in this process's own table (CLONE_FILES is not set).
+        } else if unsafe { libc::dup2(source, target) } < 0 {
+            return Stage::Stdio;
+        }
+    }
+    if let Some(directory) = &orders.setting.directory {
+        // SAFETY: a NUL-terminated string that outlives the call; CLONE_FS is not set, so only we move.
+        if unsafe { libc::chdir(directory.as_ptr()) } != 0 {
+            return Stage::Directory;
+        }
+    }
+    if orders.setting.nice != 0 {
+        // A refusal (lowering without privilege) must not stop the job: nice is a wish.
+        // SAFETY: no memory is involved.
+        unsafe { libc::nice(orders.setting.nice) };
+    }
+    for limit in &orders.setting.limits {
+        let value = libc::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
+        // SAFETY: `value` is a valid structure and 0 means this process.
+        if unsafe { libc::prlimit64(0, limit.resource, &value, ptr::null_mut()) } != 0 {
+            return Stage::Limit;
+        }
+    }
+    // SAFETY: the mask was stored by `start`. From here a signal can end us, but no handler is left to run.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &orders.mask, ptr::null_mut()) };
+    // SAFETY: `ArgBlock` guarantees a spare entry before argv[0].
+    let argv = unsafe { orders.argv.add(1) };
+    // SAFETY: `program` is NUL-terminated; `argv` and `environ` are NULL-terminated arrays of such strings.
+    unsafe { libc::execve(orders.program, argv.cast_const(), orders.environ) };
+    // SAFETY: as in `child_main`.
+    if unsafe { *libc::__errno_location() } == libc::ENOEXEC {
+        // A script without `#!`: the shells and `execvp` hand it to `sh`; so do we.
+        // SAFETY: entry 0 of the block is the spare one.
+        unsafe { *orders.argv = c"/bin/sh".as_ptr() };
+        // SAFETY: `argv` is valid; the script's own path takes the place of its name.
+        unsafe { *argv = orders.program };
+        // SAFETY: as for the first execve.
+        unsafe { libc::execve(c"/bin/sh".as_ptr(), orders.argv.cast_const().cast(), orders.environ) };
+    }
+    Stage::Exec
+}
+
+/// A handler function must not run in a child that shares its parent's memory; ignored signals stay ignored (as under
+/// `nohup`), but for SIGPIPE, which Rust programs ignore for themselves and which their children must not inherit.
+fn reset_handlers() {
+    for signal in 1..=64 {
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: reads the disposition into a local. Fails for the numbers the C library keeps for itself.
+        if unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } != 0 {
+            continue;
+        }
+        // SAFETY: filled in by the successful call above.
+        let mut action = unsafe { action.assume_init() };
+        let is_function = action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
+        if is_function || signal == libc::SIGPIPE {
+            action.sa_sigaction = libc::SIG_DFL;
+            action.sa_flags = 0;
+            // SAFETY: CLONE_SIGHAND is not set, so this changes the child's table only.
+            unsafe { libc::sigaction(signal, &action, ptr::null_mut()) };
+        }
+    }
+}
+
+impl Failed {
+    /// Whether the machine was short of something that other jobs may give back.
+    pub(crate) fn is_shortage(&self) -> bool {
+        self.stage == Stage::Clone
+            && matches!(self.error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE))
+    }
+
+    /// A missing program looks the same to the kernel as a script whose interpreter is missing.
+    pub(crate) fn missing_interpreter(&self, program: &Path) -> bool {
+        self.stage == Stage::Exec && self.error.raw_os_error() == Some(libc::ENOENT) && program.exists()
+    }
+}

@@ -1,0 +1,123 @@
+//! Everything a job has started: found in `/proc`, and ended.
+//!
+//! A job leads a process group, which one `kill` reaches whole. What has left the group is found by its parents (a chain
+//! of them leads to the job) or by the cookie in its environment, which survives `setsid` and a double fork.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::watchdog::Search;
+
+/// What tells a job's processes from others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kin<'a> {
+    /// The group that the job leads; also its own pid.
+    pub(crate) leader: Pid,
+    /// Once the leader has been reaped its number may belong to somebody else: then only `mark` counts.
+    pub(crate) reaped: bool,
+    /// The `NAME=value` entry that only this job's processes have in their environment.
+    pub(crate) mark: &'a [u8],
+}
+
+/// Signals a job's processes as a shell would: its process group.
+pub(crate) fn signal(kin: Kin<'_>, signal: Signal) {
+    if kin.reaped {
+        for stray in strays(&[kin]) {
+            let _ = kill_process(stray, signal);
+        }
+    } else {
+        // A group that has gone meanwhile is no error.
+        let _ = kill_process_group(kin.leader, signal);
+    }
+}
+
+/// Kills the jobs' groups and all their kin elsewhere. Looks again until a look finds nobody new, a bounded number of
+/// times, because what is being killed may be forking.
+pub(crate) fn kill(kins: &[Kin<'_>]) {
+    for _ in 0..10 {
+        let strays = strays(kins);
+        for kin in kins.iter().filter(|kin| !kin.reaped) {
+            let _ = kill_process_group(kin.leader, Signal::KILL);
+        }
+        for &stray in &strays {
+            let _ = kill_process(stray, Signal::KILL);
+        }
+        if strays.is_empty() {
+            break;
+        }
+    }
+}
+
+/// Living processes of the jobs that are outside their groups.
+fn strays(kins: &[Kin<'_>]) -> Vec<Pid> {
+    let own = rustix::process::getpid();
+    let leaders: HashSet<Pid> = kins.iter().filter(|kin| !kin.reaped).map(|kin| kin.leader).collect();
+    let table = processes();
+    let mut family = leaders.clone();
+    // Parents may come after their children in the listing: repeat until nothing is added.
+    loop {
+        let before = family.len();
+        for (&pid, process) in &table {
+            if family.contains(&process.parent) || leaders.contains(&process.group) {
+                family.insert(pid);
+            }
+        }
+        if family.len() == before {
+            break;
+        }
+    }
+    table
+        .iter()
+        .filter(|&(&pid, process)| {
+            pid != own
+                && !leaders.contains(&process.group)
+                && (family.contains(&pid) || kins.iter().any(|kin| carries(pid, kin.mark)))
+        })
+        .map(|(&pid, _)| pid)
+        .collect()
+}
+
+struct Process {
+    parent: Pid,
+    group: Pid,
+}
+
+/// All living processes that can be seen, zombies left out.
+fn processes() -> HashMap<Pid, Process> {
+    let Ok(listing) = fs::read_dir("/proc") else { return HashMap::new() };
+    listing.filter_map(|entry| process(entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn process(pid: i32) -> Option<(Pid, Process)> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, spaces and parentheses included: start behind the last one.
+    let behind = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let text = std::str::from_utf8(stat.get(behind..)?).ok()?;
+    let mut fields = text.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    // The kernel's own threads have parent or group 0, which is no pid: never ours.
+    let parent = Pid::from_raw(fields.next()?.parse().ok()?)?;
+    let group = Pid::from_raw(fields.next()?.parse().ok()?)?;
+    Some((Pid::from_raw(pid)?, Process { parent, group }))
+}
+
+/// Whether the process was started with `mark` in its environment. False for another user's process.
+fn carries(pid: Pid, mark: &[u8]) -> bool {
+    let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+    let mut search = Search::new(mark);
+    let mut buffer = [0; 4096];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return search.at_end(),
+            Ok(got) if search.feed(&buffer[..got]) => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}

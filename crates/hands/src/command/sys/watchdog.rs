@@ -1,0 +1,377 @@
+//! A tiny process that ends our jobs if we are killed before we can.
+//!
+//! # Promise
+//!
+//! When the program ends in any way without saying goodbye (`SIGKILL`, a crash, the out-of-memory killer), every process
+//! of its jobs is killed: those in a job's process group, and those that left it (`setsid`, daemons) but kept the
+//! environment they were given, in which [`COOKIE`] names the run. Only a process that did both, left its group and
+//! erased its environment, escapes.
+//!
+//! # How
+//!
+//! ```text
+//! program ──── pipe, write end held by the program only ────► watchdog: blocked in read()
+//!    └─ shared table: process group of each running job ────►   EOF without goodbye: kill groups, then scan /proc
+//! ```
+//!
+//! It is forked once, before the first job, lives in its own session (so that neither Ctrl-C nor a kill of the program's
+//! group reaches it), holds no descriptor but the pipe's read end (so that it keeps nobody's pipe open), and has no
+//! `SIGCHLD` (so that the program never finds an unknown child). Keeping the job's spawn path free of pre-exec
+//! bookkeeping is what makes it cheap: one relaxed store a job.
+//!
+//! **Invariant:** after the fork the watchdog makes only system calls on its own stack: no allocation, no lock, no
+//! panic. The program may have had other threads, whose locks stay locked for ever in the copy.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::process::Pid;
+
+/// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's value and a `/` when
+/// runs are nested, so that the outer run finds the inner one's processes too.
+pub(crate) const COOKIE: &str = "HANDS_JOB";
+
+/// Process groups that the table can hold. Jobs beyond it are still found by their cookie.
+const GROUPS: usize = 16 * 1024;
+
+/// Written before the program ends in good order.
+const GOODBYE: u8 = b'.';
+
+/// The program's side. Dropping it says goodbye: the watchdog then ends without killing anything.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    pipe: OwnedFd,
+    groups: *const AtomicI32,
+    pid: c_int,
+}
+
+// SAFETY: `groups` points to shared memory that lives as long as the value and is only used through atomics.
+unsafe impl Send for Watchdog {}
+
+impl Watchdog {
+    /// Forks the watchdog. `mark` is the part of the entry that all jobs of the run share: `HANDS_JOB=RUN`.
+    pub(crate) fn start(mark: &[u8]) -> io::Result<Watchdog> {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let length = GROUPS * size_of::<AtomicI32>();
+        // SAFETY: a fresh anonymous mapping; zero bytes are valid atomics. Pages are only made when touched.
+        let groups = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if groups == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let groups: *const AtomicI32 = groups.cast();
+        // A plain fork by system call: the C library's own would take locks and run handlers of the host program, and
+        // would send it SIGCHLD. The child keeps to the module's invariant, so nothing of the C library is needed.
+        // SAFETY: without CLONE_VM the child has its own copy of this memory.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+        if pid == 0 {
+            // SAFETY: GROUPS zeroed atomics, just mapped.
+            let groups = unsafe { std::slice::from_raw_parts(groups, GROUPS) };
+            watch(read.as_raw_fd(), groups, mark);
+        }
+        if pid < 0 {
+            let error = io::Error::last_os_error();
+            // SAFETY: the mapping made above, which nothing else refers to.
+            unsafe { libc::munmap(groups.cast_mut().cast(), length) };
+            return Err(error);
+        }
+        Ok(Watchdog { pipe: write, groups, pid: c_int::try_from(pid).unwrap_or(0) })
+    }
+
+    fn table(&self) -> &[AtomicI32] {
+        // SAFETY: GROUPS atomics that stay mapped until drop.
+        unsafe { std::slice::from_raw_parts(self.groups, GROUPS) }
+    }
+
+    /// From now on the group of `leader` dies with the program. `place` is the job's own small number.
+    pub(crate) fn guard(&self, place: usize, leader: Pid) {
+        if let Some(entry) = self.table().get(place) {
+            entry.store(leader.as_raw_nonzero().get(), Ordering::Release);
+        }
+    }
+
+    /// The job at `place` is over. Call before its leader is reaped, so that the table never names a reused pid.
+    pub(crate) fn release(&self, place: usize) {
+        if let Some(entry) = self.table().get(place) {
+            entry.store(0, Ordering::Release);
+        }
+    }
+
+    /// Its process id, for tests and for those who list processes.
+    #[cfg(test)]
+    pub(crate) fn pid(&self) -> c_int {
+        self.pid
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        // A watchdog that somebody killed cannot read this; then there is nothing to say goodbye to.
+        let _ = rustix::io::write(&self.pipe, &[GOODBYE]);
+        // SAFETY: reaps our own child, which ends at once; `__WALL` because it was made without SIGCHLD.
+        unsafe { libc::waitpid(self.pid, ptr::null_mut(), libc::__WALL) };
+        // SAFETY: unmaps what `start` mapped; `table` borrows end with `self`.
+        unsafe { libc::munmap(self.groups.cast_mut().cast(), GROUPS * size_of::<AtomicI32>()) };
+    }
+}
+
+/// The watchdog's whole life.
+fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
+    // SAFETY: no memory is involved; fails harmlessly if we lead a group already.
+    unsafe { libc::setsid() };
+    // SAFETY: a NUL-terminated constant.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"hands-watchdog".as_ptr()) };
+    ignore_signals();
+    close_all_but(pipe);
+    let mut byte = 0_u8;
+    loop {
+        // SAFETY: one byte into a local.
+        let got = unsafe { libc::read(pipe, (&raw mut byte).cast(), 1) };
+        match got {
+            1 if byte == GOODBYE => exit(),
+            // SAFETY: reading our own `errno`.
+            -1 if unsafe { *libc::__errno_location() } == libc::EINTR => {}
+            _ => break,
+        }
+    }
+    // What is killed may be forking: scan until a whole pass finds nobody, in bounded time.
+    for _ in 0..200 {
+        for group in groups {
+            let group = group.load(Ordering::Acquire);
+            if group > 0 {
+                // SAFETY: no memory is involved.
+                unsafe { libc::kill(-group, libc::SIGKILL) };
+            }
+        }
+        if kill_marked(mark) == 0 {
+            break;
+        }
+        let pause = libc::timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+        // SAFETY: a valid structure; no remainder is wanted.
+        unsafe { libc::nanosleep(&pause, ptr::null_mut()) };
+    }
+    exit()
+}
+
+fn exit() -> ! {
+    // SAFETY: ends this process only.
+    unsafe { libc::_exit(0) }
+}
+
+/// A watchdog that dies of the signal which ends its program is no watchdog.
+fn ignore_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_IGN runs no code; numbers that may not be set fail harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+fn close_all_but(keep: RawFd) {
+    let Ok(keep) = u32::try_from(keep) else { return };
+    if keep > 0 {
+        close_range(0, keep - 1);
+    }
+    close_range(keep + 1, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    // SAFETY: descriptors of this process only; nobody here uses them.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return;
+    }
+    // Before Linux 5.9: one by one, as far as a program normally gets.
+    for fd in first..last.min(65_536) {
+        // SAFETY: as above.
+        unsafe { libc::close(fd.cast_signed()) };
+    }
+}
+
+/// Kills every process, other than ourselves, whose environment holds `mark`; returns how many there were.
+fn kill_marked(mark: &[u8]) -> u32 {
+    // SAFETY: a NUL-terminated constant.
+    let proc = unsafe { libc::open(c"/proc".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) };
+    if proc < 0 {
+        return 0;
+    }
+    // SAFETY: always succeeds.
+    let own = unsafe { libc::getpid() };
+    let mut killed = 0;
+    let mut entries = [0_u8; 4096];
+    loop {
+        // SAFETY: the kernel writes at most `entries.len()` bytes.
+        let got = unsafe { libc::syscall(libc::SYS_getdents64, proc, entries.as_mut_ptr(), entries.len()) };
+        let Some(mut rest) = usize::try_from(got).ok().filter(|&got| got > 0).and_then(|got| entries.get(..got)) else {
+            break;
+        };
+        // struct linux_dirent64: u64 inode, i64 offset, u16 record length, u8 type, name.
+        while let Some(length) = rest.get(16..18).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes) {
+            let (Some(name), Some(next)) = (rest.get(19..), rest.get(usize::from(length)..)) else { break };
+            if let Some(pid) = leading_number(name)
+                && pid != own
+                && environment_holds(pid, mark)
+            {
+                // SAFETY: no memory is involved.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+                killed += 1;
+            }
+            if length == 0 {
+                break;
+            }
+            rest = next;
+        }
+    }
+    // SAFETY: the descriptor opened above.
+    unsafe { libc::close(proc) };
+    killed
+}
+
+/// A directory name that is a number, up to its NUL.
+fn leading_number(name: &[u8]) -> Option<i32> {
+    let mut number = 0_i32;
+    for (place, &byte) in name.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = number.checked_mul(10)?.checked_add(i32::from(byte - b'0'))?,
+            0 if place > 0 => return Some(number),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Whether `/proc/PID/environ` has an entry that is or continues `mark`.
+fn environment_holds(pid: i32, mark: &[u8]) -> bool {
+    let mut path = [0_u8; 32];
+    write_path(&mut path, pid);
+    // SAFETY: `write_path` leaves a NUL-terminated string.
+    let file = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if file < 0 {
+        return false;
+    }
+    let mut search = Search::new(mark);
+    let mut buffer = [0_u8; 4096];
+    let found = loop {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes.
+        let got = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let Some(chunk) = usize::try_from(got).ok().filter(|&got| got > 0).and_then(|got| buffer.get(..got)) else {
+            break search.at_end();
+        };
+        if search.feed(chunk) {
+            break true;
+        }
+    };
+    // SAFETY: the descriptor opened above.
+    unsafe { libc::close(file) };
+    found
+}
+
+/// `/proc/PID/environ` with a NUL after it, without allocating.
+fn write_path(path: &mut [u8; 32], pid: i32) {
+    let mut digits = [0_u8; 10];
+    let mut count = 0;
+    let mut rest = pid.unsigned_abs();
+    for digit in &mut digits {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        count += 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let text = b"/proc/".iter().chain(digits.iter().take(count).rev()).chain(b"/environ\0");
+    for (place, &byte) in path.iter_mut().zip(text) {
+        *place = byte;
+    }
+}
+
+/// Looks for an entry in NUL-separated text that arrives in pieces: one that is `mark`, or `mark` followed by `.` (a job
+/// of the run) or by `/` (a run inside the job).
+pub(super) struct Search<'a> {
+    mark: &'a [u8],
+    /// Bytes of `mark` matched so far in this entry, or `None` once the entry differs.
+    matched: Option<usize>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(mark: &'a [u8]) -> Search<'a> {
+        Search { mark, matched: Some(0) }
+    }
+
+    /// True once the entry has been seen whole.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> bool {
+        for &byte in chunk {
+            if self.matched == Some(self.mark.len()) && matches!(byte, 0 | b'.' | b'/') {
+                return true;
+            }
+            self.matched = match self.matched {
+                _ if byte == 0 => Some(0),
+                Some(matched) if self.mark.get(matched) == Some(&byte) => Some(matched + 1),
+                _ => None,
+            };
+        }
+        false
+    }
+
+    /// Whether the text ended right behind the entry.
+    pub(super) fn at_end(&self) -> bool {
+        self.matched == Some(self.mark.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_found_in_any_cut_of_the_text() {
+        let text = b"A=1\0HANDS_JOB=ab\0B=2";
+        for cut in 0..text.len() {
+            let mut search = Search::new(b"HANDS_JOB=ab");
+            let (left, right) = text.split_at(cut);
+            assert!(search.feed(left) || search.feed(right));
+        }
+    }
+
+    #[test]
+    fn a_longer_value_is_another_run_unless_nested() {
+        let found = |text: &[u8]| {
+            let mut search = Search::new(b"HANDS_JOB=ab");
+            search.feed(text) || search.at_end()
+        };
+        assert!(!found(b"HANDS_JOB=abc\0"));
+        assert!(!found(b"XHANDS_JOB=ab\0"));
+        assert!(found(b"HANDS_JOB=ab/cd\0"));
+        assert!(found(b"HANDS_JOB=ab.7\0"));
+        assert!(found(b"X=1\0HANDS_JOB=ab"));
+    }
+
+    #[test]
+    fn paths_are_written_without_the_library() {
+        for pid in [1, 42, 4_194_304] {
+            let mut path = [0_u8; 32];
+            write_path(&mut path, pid);
+            let text = path.split(|&byte| byte == 0).next().expect("a first piece");
+            assert_eq!(text, format!("/proc/{pid}/environ").as_bytes());
+        }
+        assert_eq!(leading_number(b"123\0xx"), Some(123));
+        assert_eq!(leading_number(b"self\0"), None);
+    }
+
+    #[test]
+    fn saying_goodbye_ends_it_and_leaves_no_child() {
+        let dog = Watchdog::start(b"HANDS_JOB=test-goodbye").expect("fork");
+        let pid = dog.pid();
+        drop(dog);
+        assert!(!std::path::Path::new(&format!("/proc/{pid}/stat")).exists());
+    }
+}
