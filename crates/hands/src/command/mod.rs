@@ -1,4 +1,5 @@
 //! Subprocesses, one or a million.
+pub mod batch;
 mod builder;
 mod engine;
 mod environ;

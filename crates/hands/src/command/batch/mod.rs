@@ -1,0 +1,2 @@
+//! Many commands at once.
+pub mod policy;
