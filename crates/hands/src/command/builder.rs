@@ -158,7 +158,8 @@ impl Command {
 
     /// Adds arguments, each passed exactly as it is.
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Command {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -183,13 +184,19 @@ impl Command {
 
     /// Removes a variable from its environment.
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Command {
-        self.conditions.environment.set.push((name.as_ref().to_owned(), None));
+        self.conditions
+            .environment
+            .set
+            .push((name.as_ref().to_owned(), None));
         self
     }
 
     /// Starts from an empty environment, forgetting earlier changes.
     pub fn env_clear(mut self) -> Command {
-        self.conditions.environment = Changes { clear: true, set: Vec::new() };
+        self.conditions.environment = Changes {
+            clear: true,
+            set: Vec::new(),
+        };
         self
     }
 
@@ -249,7 +256,8 @@ impl Command {
     /// When it cannot be started, runs past its time-out, or writes more than its capture limit. An exit code other
     /// than 0 is not an error.
     pub fn output(&self) -> Result<Output, CommandError> {
-        run::capture(std::slice::from_ref(self)).map(|mut outputs| outputs.pop().unwrap_or_default())
+        run::capture(std::slice::from_ref(self))
+            .map(|mut outputs| outputs.pop().unwrap_or_default())
     }
 
     /// Runs it to its end and hands on what it writes as it comes, at most 64 KiB at a time: memory stays bounded
@@ -297,19 +305,33 @@ impl Command {
 
     /// Everything the engine needs, resolved and checked.
     pub(super) fn prepare(&self) -> Result<Stage, CommandError> {
-        let words: Vec<&[u8]> =
-            std::iter::once(self.name()).chain(self.args.iter().map(|arg| arg.as_bytes())).collect();
+        let words: Vec<&[u8]> = std::iter::once(self.name())
+            .chain(self.args.iter().map(|arg| arg.as_bytes()))
+            .collect();
         let variables = self.conditions.environment.set.iter();
-        let mut texts = words.iter().copied().chain(
-            variables.flat_map(|(name, value)| [name.as_bytes(), value.as_deref().unwrap_or_default().as_bytes()]),
-        );
+        let mut texts = words
+            .iter()
+            .copied()
+            .chain(variables.flat_map(|(name, value)| {
+                [
+                    name.as_bytes(),
+                    value.as_deref().unwrap_or_default().as_bytes(),
+                ]
+            }));
         if texts.any(|text| text.contains(&0)) {
             return Err(CommandError::spawn(self.name(), SpawnReason::NulByte));
         }
         let environment = Environment::new(&self.conditions.environment, &[COOKIE]);
-        let program = Resolver::new(environment.get("PATH")).resolve(self.name())?.clone();
+        let program = Resolver::new(environment.get("PATH"))
+            .resolve(self.name())?
+            .clone();
         let setting = self.conditions.setting(self.name())?;
-        Ok(Stage { program, argv: ArgBlock::new(&words), environment, setting })
+        Ok(Stage {
+            program,
+            argv: ArgBlock::new(&words),
+            environment,
+            setting,
+        })
     }
 }
 
@@ -325,12 +347,25 @@ impl Conditions {
         };
         let mut limits = Vec::new();
         if let Some(bytes) = self.memory_limit {
-            limits.push(Limit { resource: libc::RLIMIT_AS, soft: bytes, hard: bytes });
+            limits.push(Limit {
+                resource: libc::RLIMIT_AS,
+                soft: bytes,
+                hard: bytes,
+            });
         }
         if let Some(time) = self.cpu_limit {
             let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-            limits.push(Limit { resource: libc::RLIMIT_CPU, soft: seconds, hard: seconds + 1 });
+            limits.push(Limit {
+                resource: libc::RLIMIT_CPU,
+                soft: seconds,
+                hard: seconds + 1,
+            });
         }
-        Ok(Setting { directory, limits, nice: self.nice, die_with_thread: true })
+        Ok(Setting {
+            directory,
+            limits,
+            nice: self.nice,
+            die_with_thread: true,
+        })
     }
 }

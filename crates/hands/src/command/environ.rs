@@ -21,7 +21,11 @@ pub(crate) struct Changes {
 impl Environment {
     /// The program's own environment with `changes`, without the names in `reserved`, which the children get later.
     pub(crate) fn new(changes: &Changes, reserved: &[&str]) -> Environment {
-        let mut pairs: Vec<(OsString, OsString)> = if changes.clear { Vec::new() } else { std::env::vars_os().collect() };
+        let mut pairs: Vec<(OsString, OsString)> = if changes.clear {
+            Vec::new()
+        } else {
+            std::env::vars_os().collect()
+        };
         for (name, value) in &changes.set {
             pairs.retain(|(known, _)| known != name);
             if let Some(value) = value {
@@ -29,7 +33,10 @@ impl Environment {
             }
         }
         pairs.retain(|(name, _)| !reserved.iter().any(|&taken| name == OsStr::new(taken)));
-        let entries = pairs.into_iter().filter_map(|(name, value)| entry(name, &value)).collect();
+        let entries = pairs
+            .into_iter()
+            .filter_map(|(name, value)| entry(name, &value))
+            .collect();
         Environment { entries }
     }
 
@@ -44,7 +51,10 @@ impl Environment {
     /// The value that children will see for `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         self.entries.iter().find_map(|entry| {
-            let value = entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            let value = entry
+                .as_bytes()
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b"=")?;
             Some(OsStr::from_bytes(value))
         })
     }
@@ -64,10 +74,17 @@ mod tests {
 
     #[test]
     fn the_last_change_of_a_name_wins_and_reserved_names_are_left_out() {
-        let set = |name: &str, value: Option<&str>| (OsString::from(name), value.map(OsString::from));
+        let set =
+            |name: &str, value: Option<&str>| (OsString::from(name), value.map(OsString::from));
         let changes = Changes {
             clear: true,
-            set: vec![set("A", Some("1")), set("A", Some("2")), set("B", Some("3")), set("B", None), set("X", Some("9"))],
+            set: vec![
+                set("A", Some("1")),
+                set("A", Some("2")),
+                set("B", Some("3")),
+                set("B", None),
+                set("X", Some("9")),
+            ],
         };
         let environment = Environment::new(&changes, &["X"]);
         assert_eq!(environment.get("A"), Some(OsStr::new("2")));

@@ -90,21 +90,33 @@ pub enum SpawnReason {
 
 impl CommandError {
     pub(crate) fn spawn(program: &[u8], reason: SpawnReason) -> CommandError {
-        CommandError::Spawn { program: program.into(), reason }
+        CommandError::Spawn {
+            program: program.into(),
+            reason,
+        }
     }
 
     pub(crate) fn system(doing: &'static str) -> impl Fn(io::Error) -> CommandError {
         move |error| CommandError::System { doing, error }
     }
 
-    pub(crate) fn from_failed(failed: Failed, program: &[u8], path: &Path, size: usize) -> CommandError {
+    pub(crate) fn from_failed(
+        failed: Failed,
+        program: &[u8],
+        path: &Path,
+        size: usize,
+    ) -> CommandError {
         let reason = match (failed.stage, failed.error.raw_os_error()) {
             (Stage::Directory, _) => SpawnReason::Directory(failed.error),
             (Stage::Limit, _) => SpawnReason::Limit(failed.error),
             (Stage::Clone, _) => SpawnReason::Shortage(failed.error),
-            (Stage::Exec, Some(libc::ENOENT)) if failed.missing_interpreter(path) => SpawnReason::InterpreterNotFound,
+            (Stage::Exec, Some(libc::ENOENT)) if failed.missing_interpreter(path) => {
+                SpawnReason::InterpreterNotFound
+            }
             (Stage::Exec, Some(libc::ENOENT | libc::ENOTDIR)) => SpawnReason::NotFound,
-            (Stage::Exec, Some(libc::EACCES | libc::EPERM | libc::EISDIR)) => SpawnReason::PermissionDenied,
+            (Stage::Exec, Some(libc::EACCES | libc::EPERM | libc::EISDIR)) => {
+                SpawnReason::PermissionDenied
+            }
             (Stage::Exec, Some(libc::ENOEXEC | libc::ELIBBAD)) => SpawnReason::NotExecutable,
             (Stage::Exec, Some(libc::E2BIG)) => SpawnReason::TooLong { size },
             (Stage::Exec, Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)) => {
@@ -117,14 +129,23 @@ impl CommandError {
 
     /// Whether the same call may succeed once other processes have ended.
     pub fn is_shortage(&self) -> bool {
-        matches!(self, CommandError::Spawn { reason: SpawnReason::Shortage(_), .. })
+        matches!(
+            self,
+            CommandError::Spawn {
+                reason: SpawnReason::Shortage(_),
+                ..
+            }
+        )
     }
 
     /// The code a shell gives for the same failure: 127 for a program that is not there, 126 for one that cannot be
     /// executed; `None` for everything else.
     pub fn shell_code(&self) -> Option<i32> {
         match self {
-            CommandError::Spawn { reason: SpawnReason::NotFound | SpawnReason::EmptyName, .. } => Some(127),
+            CommandError::Spawn {
+                reason: SpawnReason::NotFound | SpawnReason::EmptyName,
+                ..
+            } => Some(127),
             CommandError::Spawn { .. } => Some(126),
             _ => None,
         }
@@ -139,17 +160,31 @@ fn name(program: &[u8]) -> std::borrow::Cow<'_, str> {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CommandError::Spawn { program, reason } => write!(f, "cannot run `{}`: {reason}", name(program)),
+            CommandError::Spawn { program, reason } => {
+                write!(f, "cannot run `{}`: {reason}", name(program))
+            }
             CommandError::TimedOut { program, after, .. } => {
-                write!(f, "`{}` ran longer than its time-out of {after:?} and was ended", name(program))
+                write!(
+                    f,
+                    "`{}` ran longer than its time-out of {after:?} and was ended",
+                    name(program)
+                )
             }
             CommandError::TooMuchOutput { program, limit, .. } => write!(
                 f,
                 "`{}` wrote more than {limit} bytes and was ended; raise `capture_limit` or send its output to a writer",
                 name(program)
             ),
-            CommandError::Stream { program, stream, error } => {
-                write!(f, "cannot pass on the {stream} of `{}`: {error}", name(program))
+            CommandError::Stream {
+                program,
+                stream,
+                error,
+            } => {
+                write!(
+                    f,
+                    "cannot pass on the {stream} of `{}`: {error}",
+                    name(program)
+                )
             }
             CommandError::System { doing, error } => write!(f, "cannot {doing}: {error}"),
         }
@@ -159,19 +194,35 @@ impl fmt::Display for CommandError {
 impl fmt::Display for SpawnReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SpawnReason::NotFound => f.write_str("not found; check the spelling, or give its full path"),
-            SpawnReason::PermissionDenied => f.write_str("permission denied; is it marked executable (`chmod +x`)?"),
-            SpawnReason::InterpreterNotFound => f.write_str("the interpreter named in its first line was not found"),
+            SpawnReason::NotFound => {
+                f.write_str("not found; check the spelling, or give its full path")
+            }
+            SpawnReason::PermissionDenied => {
+                f.write_str("permission denied; is it marked executable (`chmod +x`)?")
+            }
+            SpawnReason::InterpreterNotFound => {
+                f.write_str("the interpreter named in its first line was not found")
+            }
             SpawnReason::NotExecutable => f.write_str("it is not a program for this machine"),
             SpawnReason::EmptyName => f.write_str("the program's name is empty"),
-            SpawnReason::NulByte => f.write_str("a NUL byte, which no name, argument or variable can hold"),
-            SpawnReason::TooLong { size } => {
-                write!(f, "its arguments ({size} bytes) are longer than the system allows; pass them in a file or in parts")
+            SpawnReason::NulByte => {
+                f.write_str("a NUL byte, which no name, argument or variable can hold")
             }
-            SpawnReason::Directory(error) => write!(f, "its working directory cannot be entered: {error}"),
+            SpawnReason::TooLong { size } => {
+                write!(
+                    f,
+                    "its arguments ({size} bytes) are longer than the system allows; pass them in a file or in parts"
+                )
+            }
+            SpawnReason::Directory(error) => {
+                write!(f, "its working directory cannot be entered: {error}")
+            }
             SpawnReason::Limit(error) => write!(f, "its resource limits cannot be set: {error}"),
             SpawnReason::Shortage(error) => {
-                write!(f, "the system is short of processes, memory or descriptors: {error}; run fewer at once")
+                write!(
+                    f,
+                    "the system is short of processes, memory or descriptors: {error}; run fewer at once"
+                )
             }
             SpawnReason::Other(error) => error.fmt(f),
         }

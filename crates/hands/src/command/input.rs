@@ -1,1 +1,10 @@
 //! input
+/// What a source has.
+pub enum Pull<T> {
+    /// One.
+    Item(T),
+    /// Nothing now.
+    Pending,
+    /// Nothing more.
+    End,
+}

@@ -26,7 +26,10 @@ impl Run {
         let mut random = [0; 8];
         // Without randomness (it was asked for before the kernel had any) pid, count and time still tell runs apart.
         if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK).is_err() {
-            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+            let now = std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .unwrap_or_default()
+                .as_nanos();
             random.copy_from_slice(&now.to_ne_bytes()[..8]);
         }
         let random = u64::from_ne_bytes(random);
@@ -44,6 +47,7 @@ impl Run {
     pub(crate) fn job(&self, number: u64) -> CString {
         let mut entry = self.entry.clone();
         entry.extend_from_slice(format!(".{number}").as_bytes());
-        CString::new(entry).expect("a value taken from the environment has no NUL, and the rest is hexadecimal")
+        CString::new(entry)
+            .expect("a value taken from the environment has no NUL, and the rest is hexadecimal")
     }
 }

@@ -23,7 +23,9 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub(super) fn new(first: Command, second: Command) -> Pipeline {
-        Pipeline { commands: vec![first, second] }
+        Pipeline {
+            commands: vec![first, second],
+        }
     }
 
     /// Adds a command at the end.
@@ -58,7 +60,12 @@ impl PipelineOutput {
 
     /// Whether all succeeded. One that died of SIGPIPE because a later one had read enough counts as a success.
     pub fn success(&self) -> bool {
-        let Some((last, earlier)) = self.stages.split_last() else { return true };
-        last.success() && earlier.iter().all(|stage| stage.success() || stage.status.signal() == Some(libc::SIGPIPE))
+        let Some((last, earlier)) = self.stages.split_last() else {
+            return true;
+        };
+        last.success()
+            && earlier
+                .iter()
+                .all(|stage| stage.success() || stage.status.signal() == Some(libc::SIGPIPE))
     }
 }

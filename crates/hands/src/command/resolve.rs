@@ -23,7 +23,10 @@ pub(crate) struct Resolver {
 impl Resolver {
     pub(crate) fn new(path: Option<&OsStr>) -> Resolver {
         let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
-        Resolver { folders: std::env::split_paths(path).collect(), found: HashMap::new() }
+        Resolver {
+            folders: std::env::split_paths(path).collect(),
+            found: HashMap::new(),
+        }
     }
 
     /// The file to execute for `program`. A name with a slash is used as it is.
@@ -47,7 +50,11 @@ impl Resolver {
         let mut refused = false;
         for folder in &self.folders {
             // An empty entry in PATH means the current directory.
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
             let candidate = folder.join(OsStr::from_bytes(program));
             if access(&candidate, Access::EXEC_OK).is_ok() {
                 if candidate.is_file() {
@@ -57,7 +64,11 @@ impl Resolver {
                 refused |= candidate.is_file();
             }
         }
-        refuse(if refused { SpawnReason::PermissionDenied } else { SpawnReason::NotFound })
+        refuse(if refused {
+            SpawnReason::PermissionDenied
+        } else {
+            SpawnReason::NotFound
+        })
     }
 }
 

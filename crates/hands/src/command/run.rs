@@ -46,7 +46,11 @@ pub(super) fn capture(commands: &[Command]) -> Result<Vec<Output>, CommandError>
     if let Some(index) = over {
         let command = &commands[index];
         let output = Box::new(outputs.swap_remove(index));
-        return Err(CommandError::TooMuchOutput { program: command.name().into(), limit: command.capture_limit, output });
+        return Err(CommandError::TooMuchOutput {
+            program: command.name().into(),
+            limit: command.capture_limit,
+            output,
+        });
     }
     if let Some(failure) = failure {
         return Err(failure.into_error(commands));
@@ -59,11 +63,25 @@ pub(super) fn stream(
     command: &Command,
     receive: &mut dyn FnMut(Stream, &[u8]) -> std::io::Result<()>,
 ) -> Result<Output, CommandError> {
-    finish(command, drive(std::slice::from_ref(command), Target::Capture, &mut |_, stream, bytes| receive(stream, bytes)))
+    finish(
+        command,
+        drive(
+            std::slice::from_ref(command),
+            Target::Capture,
+            &mut |_, stream, bytes| receive(stream, bytes),
+        ),
+    )
 }
 
 pub(super) fn inherit(command: &Command) -> Result<Output, CommandError> {
-    finish(command, drive(std::slice::from_ref(command), Target::Fd(1), &mut |_, _, _| Ok(())))
+    finish(
+        command,
+        drive(
+            std::slice::from_ref(command),
+            Target::Fd(1),
+            &mut |_, _, _| Ok(()),
+        ),
+    )
 }
 
 fn finish(command: &Command, driven: Driven) -> Result<Output, CommandError> {
@@ -72,16 +90,32 @@ fn finish(command: &Command, driven: Driven) -> Result<Output, CommandError> {
     if let Some(failure) = failure {
         return Err(failure.into_error(commands));
     }
-    let mut outputs: Vec<Output> = ended.iter().map(|ended| Output::new(ended, Vec::new(), Vec::new())).collect();
+    let mut outputs: Vec<Output> = ended
+        .iter()
+        .map(|ended| Output::new(ended, Vec::new(), Vec::new()))
+        .collect();
     timed_out(commands, &ended, &mut outputs)?;
     Ok(outputs.pop().unwrap_or_default())
 }
 
-fn timed_out(commands: &[Command], ended: &[Ended], outputs: &mut Vec<Output>) -> Result<(), CommandError> {
-    let Some(index) = ended.iter().position(|ended| ended.cause == Some(Cause::TimedOut)) else { return Ok(()) };
+fn timed_out(
+    commands: &[Command],
+    ended: &[Ended],
+    outputs: &mut Vec<Output>,
+) -> Result<(), CommandError> {
+    let Some(index) = ended
+        .iter()
+        .position(|ended| ended.cause == Some(Cause::TimedOut))
+    else {
+        return Ok(());
+    };
     let output = Box::new(outputs.swap_remove(index));
     let after = commands[index].timeout.unwrap_or_default();
-    Err(CommandError::TimedOut { program: commands[index].name().into(), after, output })
+    Err(CommandError::TimedOut {
+        program: commands[index].name().into(),
+        after,
+        output,
+    })
 }
 
 type Driven = Result<(Vec<Ended>, Option<Failure>), CommandError>;
@@ -96,7 +130,11 @@ struct Failure {
 impl Failure {
     fn into_error(self, commands: &[Command]) -> CommandError {
         let program = commands[self.index].name().into();
-        CommandError::Stream { program, stream: self.stream.name(), error: self.error }
+        CommandError::Stream {
+            program,
+            stream: self.stream.name(),
+            error: self.error,
+        }
     }
 }
 
@@ -116,9 +154,19 @@ fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Dri
                 .map_err(|error| CommandError::system("make a pipe")(error.into()))?;
             (Some(read), Some(write))
         };
-        let stdout = write.as_ref().map_or(last_stdout, |write| Target::Fd(write.as_raw_fd()));
+        let stdout = write
+            .as_ref()
+            .map_or(last_stdout, |write| Target::Fd(write.as_raw_fd()));
         let input = upstream.take();
-        let key = start(&mut engine, &run, index, command, input.as_ref().map(OwnedFd::as_raw_fd), stdout, last_stdout)?;
+        let key = start(
+            &mut engine,
+            &run,
+            index,
+            command,
+            input.as_ref().map(OwnedFd::as_raw_fd),
+            stdout,
+            last_stdout,
+        )?;
         keys.push(key);
         upstream = read;
     }
@@ -164,7 +212,6 @@ fn start(
         stdin,
         stdout,
         stderr,
-        eager: false,
         timeout: command.timeout,
         grace: command.grace,
         mark: &more[0],
@@ -187,7 +234,11 @@ fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
                 && failure.is_none()
                 && let Err(error) = receive(index, stream, bytes)
             {
-                failure = Some(Failure { index, stream, error });
+                failure = Some(Failure {
+                    index,
+                    stream,
+                    error,
+                });
             }
             Flow::Continue
         };

@@ -88,7 +88,11 @@ pub(super) struct Child {
 
 impl Child {
     pub(super) fn kin(&self) -> Kin<'_> {
-        Kin { leader: self.pid, reaped: self.pidfd.is_none(), mark: &self.mark }
+        Kin {
+            leader: self.pid,
+            reaped: self.pidfd.is_none(),
+            mark: &self.mark,
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, test_kill_process_group};
 
 pub use self::child::Stream;
 pub(crate) use self::child::{Cause, Ended, Key};
@@ -47,6 +47,9 @@ const BUFFER: usize = 64 * 1024;
 
 /// Reads in a row from one pipe before the others get their turn.
 const READS: usize = 8;
+
+/// Groups with processes left behind that are remembered before those that have ended since are forgotten.
+const LEFTOVERS: usize = 1024;
 
 /// What a child's stdin is.
 #[derive(Debug)]
@@ -77,8 +80,6 @@ pub(crate) struct Start<'a> {
     pub(crate) stdin: Source,
     pub(crate) stdout: Target,
     pub(crate) stderr: Target,
-    /// The caller wants output as it comes: watch the pipes at once.
-    pub(crate) eager: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
     /// The `NAME=value` entry in `environ` that no other child has.
@@ -119,6 +120,8 @@ pub(crate) struct Engine {
     children: Vec<Option<Child>>,
     free: Vec<u32>,
     running: usize,
+    /// Groups of jobs that are over but had left members behind.
+    leftovers: Vec<Pid>,
     generation: u32,
     alarms: BinaryHeap<Reverse<(Instant, Key, Alarm)>>,
     /// When to look for children whose pipes are to be watched.
@@ -135,6 +138,7 @@ impl Engine {
             children: Vec::new(),
             free: Vec::new(),
             running: 0,
+            leftovers: Vec::new(),
             generation: 0,
             alarms: BinaryHeap::new(),
             watch_at: None,
@@ -147,6 +151,11 @@ impl Engine {
         self.running
     }
 
+    /// Groups that finished children had led and that were not empty then.
+    pub(crate) fn leftovers(&self) -> &[Pid] {
+        &self.leftovers
+    }
+
     /// The pid of a child that is not over.
     pub(crate) fn pid(&self, key: Key) -> Option<Pid> {
         self.child(key).map(|child| child.pid)
@@ -154,8 +163,23 @@ impl Engine {
 
     /// Reports [`Event::Ready`] with `id` when `fd` is readable (or, if `writable`, can be written to). Level-triggered.
     pub(crate) fn watch(&self, fd: impl AsFd, id: u32, writable: bool) -> io::Result<()> {
-        let flags = if writable { epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
-        Ok(epoll::add(&self.epoll, fd, token(Key { index: u32::MAX, generation: id }, Part::Pidfd), flags)?)
+        let flags = if writable {
+            epoll::EventFlags::OUT
+        } else {
+            epoll::EventFlags::IN
+        };
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            token(
+                Key {
+                    index: u32::MAX,
+                    generation: id,
+                },
+                Part::Pidfd,
+            ),
+            flags,
+        )?)
     }
 
     /// Takes a descriptor back out.
@@ -164,13 +188,24 @@ impl Engine {
     }
 
     pub(crate) fn start(&mut self, start: Start<'_>) -> Result<Key, Failed> {
-        let shortage = |error: Errno| Failed { stage: Stage::Clone, error: error.into() };
+        let shortage = |error: Errno| Failed {
+            stage: Stage::Clone,
+            error: error.into(),
+        };
         let (stdin, feed) = match start.stdin {
             Source::Fd(fd) => (Given::Ours(fd), None),
             Source::Bytes(bytes) => {
                 let (theirs, ours) = pipe().map_err(shortage)?;
                 unblock(&ours).map_err(shortage)?;
-                (Given::Pipe(theirs), Some(Feed { fd: ours, bytes, sent: 0, watched: false }))
+                (
+                    Given::Pipe(theirs),
+                    Some(Feed {
+                        fd: ours,
+                        bytes,
+                        sent: 0,
+                        watched: false,
+                    }),
+                )
             }
         };
         let output = |target: Target| match target {
@@ -178,7 +213,14 @@ impl Engine {
             Target::Capture | Target::Stdout => {
                 let (ours, theirs) = pipe()?;
                 unblock(&ours)?;
-                Ok((Given::Pipe(theirs), Some(Pipe { fd: ours, watched: false, paused: false })))
+                Ok((
+                    Given::Pipe(theirs),
+                    Some(Pipe {
+                        fd: ours,
+                        watched: false,
+                        paused: false,
+                    }),
+                ))
             }
         };
         let (stdout, stdout_pipe) = output(start.stdout).map_err(shortage)?;
@@ -200,15 +242,25 @@ impl Engine {
         self.generation = self.generation.wrapping_add(1);
         let index = self.free.pop().unwrap_or_else(|| {
             self.children.push(None);
-            u32::try_from(self.children.len() - 1).expect("fewer than 2^32 children, each of which needs a pid")
+            u32::try_from(self.children.len() - 1)
+                .expect("fewer than 2^32 children, each of which needs a pid")
         });
-        let key = Key { index, generation: self.generation };
+        let key = Key {
+            index,
+            generation: self.generation,
+        };
         if let Some(watchdog) = &self.watchdog {
             watchdog.guard(index as usize, child.pid);
         }
-        let watched = epoll::add(&self.epoll, &child.pidfd, token(key, Part::Pidfd), epoll::EventFlags::IN);
+        let watched = epoll::add(
+            &self.epoll,
+            &child.pidfd,
+            token(key, Part::Pidfd),
+            epoll::EventFlags::IN,
+        );
         if let Some(after) = start.timeout {
-            self.alarms.push(Reverse((started + after, key, Alarm::TimeOut)));
+            self.alarms
+                .push(Reverse((started + after, key, Alarm::TimeOut)));
         }
         self.children[index as usize] = Some(Child {
             generation: key.generation,
@@ -236,11 +288,7 @@ impl Engine {
             return Err(shortage(error));
         }
         self.feed(key);
-        if start.eager {
-            self.watch_pipes(key);
-        } else {
-            self.watch_at.get_or_insert(started + WATCH_AFTER);
-        }
+        self.watch_at.get_or_insert(started + WATCH_AFTER);
         Ok(key)
     }
 
@@ -280,19 +328,28 @@ impl Engine {
         Ok(())
     }
 
-    /// TERM to the child's process group, and KILL to all it started once its grace has passed.
-    pub(crate) fn terminate(&mut self, key: Key, cause: Cause) {
+    /// TERM to the child's process group, and, once `grace` has passed, KILL to all it started. Without a grace there is
+    /// no KILL unless it is asked for.
+    pub(crate) fn terminate(&mut self, key: Key, cause: Cause, grace: Option<Duration>) {
         let now = Instant::now();
-        let Some(child) = self.child_mut(key) else { return };
-        if child.cause.is_some() {
+        let Some(child) = self.child_mut(key) else {
             return;
-        }
-        child.cause = Some(cause);
+        };
+        child.cause.get_or_insert(cause);
         tree::signal(child.kin(), Signal::TERM);
         // A stopped process would not see it.
         tree::signal(child.kin(), Signal::CONT);
-        let at = now + child.grace;
-        self.alarms.push(Reverse((at, key, Alarm::Kill)));
+        if let Some(grace) = grace {
+            self.alarms.push(Reverse((now + grace, key, Alarm::Kill)));
+        }
+    }
+
+    /// Limits the child's whole run time to `after`.
+    pub(crate) fn limit(&mut self, key: Key, after: Duration) {
+        if let Some(child) = self.child(key) {
+            self.alarms
+                .push(Reverse((child.started + after, key, Alarm::TimeOut)));
+        }
     }
 
     /// KILL to all that the child started.
@@ -302,11 +359,17 @@ impl Engine {
 
     /// [`kill`](Self::kill) for many at the price of one look through `/proc`.
     pub(crate) fn kill_all(&mut self, keys: &[Key]) {
-        let kins: Vec<_> = keys.iter().filter_map(|&key| self.child(key)).map(Child::kin).collect();
+        let kins: Vec<_> = keys
+            .iter()
+            .filter_map(|&key| self.child(key))
+            .map(Child::kin)
+            .collect();
         tree::kill(&kins);
         let give_up = Instant::now() + GIVE_UP;
         for &key in keys {
-            let Some(child) = self.child_mut(key) else { continue };
+            let Some(child) = self.child_mut(key) else {
+                continue;
+            };
             child.killed = true;
             child.cause.get_or_insert(Cause::Asked);
             self.alarms.push(Reverse((give_up, key, Alarm::GiveUp)));
@@ -334,22 +397,45 @@ impl Engine {
     pub(crate) fn keys(&self) -> Vec<Key> {
         (0..)
             .zip(&self.children)
-            .filter_map(|(index, child)| Some(Key { index, generation: child.as_ref()?.generation }))
+            .filter_map(|(index, child)| {
+                Some(Key {
+                    index,
+                    generation: child.as_ref()?.generation,
+                })
+            })
             .collect()
     }
 
     fn child(&self, key: Key) -> Option<&Child> {
-        self.children.get(key.index as usize)?.as_ref().filter(|child| child.generation == key.generation)
+        self.children
+            .get(key.index as usize)?
+            .as_ref()
+            .filter(|child| child.generation == key.generation)
     }
 
     fn child_mut(&mut self, key: Key) -> Option<&mut Child> {
-        self.children.get_mut(key.index as usize)?.as_mut().filter(|child| child.generation == key.generation)
+        self.children
+            .get_mut(key.index as usize)?
+            .as_mut()
+            .filter(|child| child.generation == key.generation)
     }
 
     /// The pidfd is readable: the child has ended.
     fn reap(&mut self, key: Key, receive: Receiver<'_>) {
-        let Some(child) = self.children.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
-        let Some(pidfd) = child.pidfd.as_ref().filter(|_| child.generation == key.generation) else { return };
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let Some(pidfd) = child
+            .pidfd
+            .as_ref()
+            .filter(|_| child.generation == key.generation)
+        else {
+            return;
+        };
         if let Some(watchdog) = &self.watchdog {
             watchdog.release(key.index as usize);
         }
@@ -377,12 +463,20 @@ impl Engine {
 
     /// Reads what there is, up to a bound, and closes the pipe at its end.
     fn read(&mut self, key: Key, stream: Stream, receive: Receiver<'_>) {
-        let Some(child) = self.children.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
         if child.generation != key.generation {
             return;
         }
         let slot = &mut child.pipes[stream as usize];
-        let Some(pipe) = slot.as_mut().filter(|pipe| !pipe.paused) else { return };
+        let Some(pipe) = slot.as_mut().filter(|pipe| !pipe.paused) else {
+            return;
+        };
         for _ in 0..READS {
             match rustix::io::read(&pipe.fd, &mut *self.buffer) {
                 Ok(0) => {}
@@ -411,8 +505,20 @@ impl Engine {
 
     /// Writes what the child's stdin takes, and closes it behind the last byte.
     fn feed(&mut self, key: Key) {
-        let Some(child) = self.children.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
-        let Some(feed) = child.feed.as_mut().filter(|_| child.generation == key.generation) else { return };
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let Some(feed) = child
+            .feed
+            .as_mut()
+            .filter(|_| child.generation == key.generation)
+        else {
+            return;
+        };
         while feed.sent < feed.bytes.len() {
             match rustix::io::write(&feed.fd, &feed.bytes[feed.sent..]) {
                 Ok(sent) => feed.sent += sent,
@@ -420,7 +526,9 @@ impl Engine {
                 Err(Errno::AGAIN) => {
                     if !feed.watched {
                         let flags = epoll::EventFlags::OUT;
-                        feed.watched = epoll::add(&self.epoll, &feed.fd, token(key, Part::Stdin), flags).is_ok();
+                        feed.watched =
+                            epoll::add(&self.epoll, &feed.fd, token(key, Part::Stdin), flags)
+                                .is_ok();
                     }
                     return;
                 }
@@ -435,7 +543,13 @@ impl Engine {
     }
 
     fn watch_pipes(&mut self, key: Key) {
-        let Some(child) = self.children.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
         if child.generation != key.generation {
             return;
         }
@@ -444,7 +558,13 @@ impl Engine {
                 && !pipe.watched
                 && !pipe.paused
             {
-                pipe.watched = epoll::add(&self.epoll, &pipe.fd, token(key, part), epoll::EventFlags::IN).is_ok();
+                pipe.watched = epoll::add(
+                    &self.epoll,
+                    &pipe.fd,
+                    token(key, part),
+                    epoll::EventFlags::IN,
+                )
+                .is_ok();
             }
         }
     }
@@ -454,8 +574,15 @@ impl Engine {
         if self.watch_at.is_some_and(|at| at <= now) {
             self.watch_at = None;
             for key in self.keys() {
-                let Some(child) = self.child(key) else { continue };
-                if child.pipes.iter().flatten().all(|pipe| pipe.watched || pipe.paused) {
+                let Some(child) = self.child(key) else {
+                    continue;
+                };
+                if child
+                    .pipes
+                    .iter()
+                    .flatten()
+                    .all(|pipe| pipe.watched || pipe.paused)
+                {
                     continue;
                 }
                 if child.started + WATCH_AFTER <= now {
@@ -470,9 +597,15 @@ impl Engine {
                 break;
             }
             self.alarms.pop();
-            let Some(child) = self.child_mut(key) else { continue };
+            let Some(child) = self.child_mut(key) else {
+                continue;
+            };
             match alarm {
-                Alarm::TimeOut => self.terminate(key, Cause::TimedOut),
+                Alarm::TimeOut if child.cause.is_none() => {
+                    let grace = child.grace;
+                    self.terminate(key, Cause::TimedOut, Some(grace));
+                }
+                Alarm::TimeOut => {}
                 Alarm::Kill if !child.killed => self.kill(key),
                 Alarm::Kill => {}
                 Alarm::GiveUp if child.status.is_some() => {
@@ -484,16 +617,36 @@ impl Engine {
                     self.finish_if_over(key, events);
                 }
                 // Killed, but the kernel has not let it go yet (a stuck disk): its pidfd will tell.
-                Alarm::GiveUp => self.alarms.push(Reverse((now + GIVE_UP, key, Alarm::GiveUp))),
+                Alarm::GiveUp => self
+                    .alarms
+                    .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp))),
             }
         }
     }
 
     fn finish_if_over(&mut self, key: Key, events: &mut Vec<Event>) {
-        let Some(child) = self.child(key).filter(|child| child.is_over()) else { return };
+        let Some(child) = self.child(key).filter(|child| child.is_over()) else {
+            return;
+        };
         let (status, usage) = child.status.unwrap_or_default();
-        let (wall, cause, cut_off) = (child.wall, child.cause, child.cut_off);
-        events.push(Event::Finished(key, Ended { status, usage, wall, cause, cut_off }));
+        let (wall, cause, cut_off, pid) = (child.wall, child.cause, child.cut_off, child.pid);
+        if test_kill_process_group(pid).is_ok() {
+            if self.leftovers.len() >= LEFTOVERS {
+                self.leftovers
+                    .retain(|&group| test_kill_process_group(group).is_ok());
+            }
+            self.leftovers.push(pid);
+        }
+        events.push(Event::Finished(
+            key,
+            Ended {
+                status,
+                usage,
+                wall,
+                cause,
+                cut_off,
+            },
+        ));
         self.retire(key.index);
     }
 
@@ -540,7 +693,11 @@ fn pipe() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
 }
 
 pub(crate) fn above_stdio(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { rustix::io::fcntl_dupfd_cloexec(&fd, 3) }
+    if fd.as_raw_fd() > 2 {
+        Ok(fd)
+    } else {
+        rustix::io::fcntl_dupfd_cloexec(&fd, 3)
+    }
 }
 
 fn unblock(fd: &OwnedFd) -> rustix::io::Result<()> {
@@ -549,8 +706,13 @@ fn unblock(fd: &OwnedFd) -> rustix::io::Result<()> {
 
 /// Rounded up: waking just before an alarm would mean waking again at once.
 fn in_milliseconds(duration: Duration) -> Timespec {
-    let millis = i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX).min(i64::from(i32::MAX));
-    Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 }
+    let millis = i64::try_from(duration.as_nanos().div_ceil(1_000_000))
+        .unwrap_or(i64::MAX)
+        .min(i64::from(i32::MAX));
+    Timespec {
+        tv_sec: millis / 1000,
+        tv_nsec: millis % 1000 * 1_000_000,
+    }
 }
 
 /// Which descriptor of a child.
@@ -570,12 +732,22 @@ fn token(key: Key, part: Part) -> epoll::EventData {
 
 fn from_token(token: u64) -> (Key, Part) {
     let index = (token >> 2) as u32 & 0x3fff_ffff;
-    let index = if index == 0x3fff_ffff { u32::MAX } else { index };
+    let index = if index == 0x3fff_ffff {
+        u32::MAX
+    } else {
+        index
+    };
     let part = match token & 3 {
         0 => Part::Pidfd,
         1 => Part::Stdout,
         2 => Part::Stderr,
         _ => Part::Stdin,
     };
-    (Key { index, generation: (token >> 32) as u32 }, part)
+    (
+        Key {
+            index,
+            generation: (token >> 32) as u32,
+        },
+        part,
+    )
 }

@@ -4,9 +4,11 @@
 //! - [`wait`]: reap one child through its pidfd, with its exact resource usage.
 //! - [`watchdog`]: a tiny process that ends our jobs if we die without being able to.
 //! - [`tree`]: find and end everything that a job has started.
+//! - [`leftovers`]: what finished jobs left running in the background.
 //!
 //! Linux 5.4 or later (`waitid` on a pidfd).
 
+pub(crate) mod leftovers;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 pub(crate) mod wait;

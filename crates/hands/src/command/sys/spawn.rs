@@ -190,7 +190,10 @@ impl Launcher {
         // SAFETY: restores the mask read above; the null pointer means that the old one is not wanted.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &mask, ptr::null_mut()) };
         let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
-            return Err(Failed { stage: Stage::Clone, error: clone_error });
+            return Err(Failed {
+                stage: Stage::Clone,
+                error: clone_error,
+            });
         };
         // SAFETY: `clone` succeeded with CLONE_PIDFD, so `pidfd` is a fresh descriptor that nobody else owns.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -204,7 +207,10 @@ impl Launcher {
         // SAFETY: as above.
         let errno = unsafe { ptr::read_volatile(&raw const orders.failed_errno) };
         super::wait::reap(&pidfd);
-        Err(Failed { stage, error: io::Error::from_raw_os_error(errno) })
+        Err(Failed {
+            stage,
+            error: io::Error::from_raw_os_error(errno),
+        })
     }
 }
 
@@ -288,7 +294,10 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         unsafe { libc::nice(orders.setting.nice) };
     }
     for limit in &orders.setting.limits {
-        let value = libc::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard };
+        let value = libc::rlimit64 {
+            rlim_cur: limit.soft,
+            rlim_max: limit.hard,
+        };
         // SAFETY: `value` is a valid structure and 0 means this process.
         if unsafe { libc::prlimit64(0, limit.resource, &value, ptr::null_mut()) } != 0 {
             return Stage::Limit;
@@ -308,7 +317,13 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         // SAFETY: `argv` is valid; the script's own path takes the place of its name.
         unsafe { *argv = orders.program };
         // SAFETY: as for the first execve.
-        unsafe { libc::execve(c"/bin/sh".as_ptr(), orders.argv.cast_const().cast(), orders.environ) };
+        unsafe {
+            libc::execve(
+                c"/bin/sh".as_ptr(),
+                orders.argv.cast_const().cast(),
+                orders.environ,
+            )
+        };
     }
     Stage::Exec
 }
@@ -324,7 +339,8 @@ fn reset_handlers() {
         }
         // SAFETY: filled in by the successful call above.
         let mut action = unsafe { action.assume_init() };
-        let is_function = action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
+        let is_function =
+            action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
         if is_function || signal == libc::SIGPIPE {
             action.sa_sigaction = libc::SIG_DFL;
             action.sa_flags = 0;
@@ -335,14 +351,10 @@ fn reset_handlers() {
 }
 
 impl Failed {
-    /// Whether the machine was short of something that other jobs may give back.
-    pub(crate) fn is_shortage(&self) -> bool {
-        self.stage == Stage::Clone
-            && matches!(self.error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE))
-    }
-
     /// A missing program looks the same to the kernel as a script whose interpreter is missing.
     pub(crate) fn missing_interpreter(&self, program: &Path) -> bool {
-        self.stage == Stage::Exec && self.error.raw_os_error() == Some(libc::ENOENT) && program.exists()
+        self.stage == Stage::Exec
+            && self.error.raw_os_error() == Some(libc::ENOENT)
+            && program.exists()
     }
 }

@@ -54,7 +54,11 @@ pub(crate) fn kill(kins: &[Kin<'_>]) {
 /// Living processes of the jobs that are outside their groups.
 fn strays(kins: &[Kin<'_>]) -> Vec<Pid> {
     let own = rustix::process::getpid();
-    let leaders: HashSet<Pid> = kins.iter().filter(|kin| !kin.reaped).map(|kin| kin.leader).collect();
+    let leaders: HashSet<Pid> = kins
+        .iter()
+        .filter(|kin| !kin.reaped)
+        .map(|kin| kin.leader)
+        .collect();
     let table = processes();
     let mut family = leaders.clone();
     // Parents may come after their children in the listing: repeat until nothing is added.
@@ -80,6 +84,15 @@ fn strays(kins: &[Kin<'_>]) -> Vec<Pid> {
         .collect()
 }
 
+/// Living processes of `groups` whose environment holds `mark`.
+pub(crate) fn members(groups: &[Pid], mark: &[u8]) -> Vec<Pid> {
+    let table = processes();
+    let members = table
+        .iter()
+        .filter(|(pid, process)| groups.contains(&process.group) && carries(**pid, mark));
+    members.map(|(&pid, _)| pid).collect()
+}
+
 struct Process {
     parent: Pid,
     group: Pid,
@@ -87,8 +100,12 @@ struct Process {
 
 /// All living processes that can be seen, zombies left out.
 fn processes() -> HashMap<Pid, Process> {
-    let Ok(listing) = fs::read_dir("/proc") else { return HashMap::new() };
-    listing.filter_map(|entry| process(entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
+    let Ok(listing) = fs::read_dir("/proc") else {
+        return HashMap::new();
+    };
+    listing
+        .filter_map(|entry| process(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .collect()
 }
 
 fn process(pid: i32) -> Option<(Pid, Process)> {
@@ -108,7 +125,9 @@ fn process(pid: i32) -> Option<(Pid, Process)> {
 
 /// Whether the process was started with `mark` in its environment. False for another user's process.
 fn carries(pid: Pid, mark: &[u8]) -> bool {
-    let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+    let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
     let mut search = Search::new(mark);
     let mut buffer = [0; 4096];
     loop {

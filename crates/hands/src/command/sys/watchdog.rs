@@ -86,7 +86,11 @@ impl Watchdog {
             unsafe { libc::munmap(groups.cast_mut().cast(), length) };
             return Err(error);
         }
-        Ok(Watchdog { pipe: write, groups, pid: c_int::try_from(pid).unwrap_or(0) })
+        Ok(Watchdog {
+            pipe: write,
+            groups,
+            pid: c_int::try_from(pid).unwrap_or(0),
+        })
     }
 
     fn table(&self) -> &[AtomicI32] {
@@ -122,7 +126,12 @@ impl Drop for Watchdog {
         // SAFETY: reaps our own child, which ends at once; `__WALL` because it was made without SIGCHLD.
         unsafe { libc::waitpid(self.pid, ptr::null_mut(), libc::__WALL) };
         // SAFETY: unmaps what `start` mapped; `table` borrows end with `self`.
-        unsafe { libc::munmap(self.groups.cast_mut().cast(), GROUPS * size_of::<AtomicI32>()) };
+        unsafe {
+            libc::munmap(
+                self.groups.cast_mut().cast(),
+                GROUPS * size_of::<AtomicI32>(),
+            )
+        };
     }
 }
 
@@ -157,7 +166,10 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
         if kill_marked(mark) == 0 {
             break;
         }
-        let pause = libc::timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+        let pause = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 5_000_000,
+        };
         // SAFETY: a valid structure; no remainder is wanted.
         unsafe { libc::nanosleep(&pause, ptr::null_mut()) };
     }
@@ -178,7 +190,9 @@ fn ignore_signals() {
 }
 
 fn close_all_but(keep: RawFd) {
-    let Ok(keep) = u32::try_from(keep) else { return };
+    let Ok(keep) = u32::try_from(keep) else {
+        return;
+    };
     if keep > 0 {
         close_range(0, keep - 1);
     }
@@ -200,7 +214,12 @@ fn close_range(first: u32, last: u32) {
 /// Kills every process, other than ourselves, whose environment holds `mark`; returns how many there were.
 fn kill_marked(mark: &[u8]) -> u32 {
     // SAFETY: a NUL-terminated constant.
-    let proc = unsafe { libc::open(c"/proc".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) };
+    let proc = unsafe {
+        libc::open(
+            c"/proc".as_ptr(),
+            libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC,
+        )
+    };
     if proc < 0 {
         return 0;
     }
@@ -210,13 +229,30 @@ fn kill_marked(mark: &[u8]) -> u32 {
     let mut entries = [0_u8; 4096];
     loop {
         // SAFETY: the kernel writes at most `entries.len()` bytes.
-        let got = unsafe { libc::syscall(libc::SYS_getdents64, proc, entries.as_mut_ptr(), entries.len()) };
-        let Some(mut rest) = usize::try_from(got).ok().filter(|&got| got > 0).and_then(|got| entries.get(..got)) else {
+        let got = unsafe {
+            libc::syscall(
+                libc::SYS_getdents64,
+                proc,
+                entries.as_mut_ptr(),
+                entries.len(),
+            )
+        };
+        let Some(mut rest) = usize::try_from(got)
+            .ok()
+            .filter(|&got| got > 0)
+            .and_then(|got| entries.get(..got))
+        else {
             break;
         };
         // struct linux_dirent64: u64 inode, i64 offset, u16 record length, u8 type, name.
-        while let Some(length) = rest.get(16..18).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes) {
-            let (Some(name), Some(next)) = (rest.get(19..), rest.get(usize::from(length)..)) else { break };
+        while let Some(length) = rest
+            .get(16..18)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u16::from_ne_bytes)
+        {
+            let (Some(name), Some(next)) = (rest.get(19..), rest.get(usize::from(length)..)) else {
+                break;
+            };
             if let Some(pid) = leading_number(name)
                 && pid != own
                 && environment_holds(pid, mark)
@@ -241,7 +277,11 @@ fn leading_number(name: &[u8]) -> Option<i32> {
     let mut number = 0_i32;
     for (place, &byte) in name.iter().enumerate() {
         match byte {
-            b'0'..=b'9' => number = number.checked_mul(10)?.checked_add(i32::from(byte - b'0'))?,
+            b'0'..=b'9' => {
+                number = number
+                    .checked_mul(10)?
+                    .checked_add(i32::from(byte - b'0'))?
+            }
             0 if place > 0 => return Some(number),
             _ => return None,
         }
@@ -263,7 +303,11 @@ fn environment_holds(pid: i32, mark: &[u8]) -> bool {
     let found = loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes.
         let got = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
-        let Some(chunk) = usize::try_from(got).ok().filter(|&got| got > 0).and_then(|got| buffer.get(..got)) else {
+        let Some(chunk) = usize::try_from(got)
+            .ok()
+            .filter(|&got| got > 0)
+            .and_then(|got| buffer.get(..got))
+        else {
             break search.at_end();
         };
         if search.feed(chunk) {
@@ -288,7 +332,10 @@ fn write_path(path: &mut [u8; 32], pid: i32) {
             break;
         }
     }
-    let text = b"/proc/".iter().chain(digits.iter().take(count).rev()).chain(b"/environ\0");
+    let text = b"/proc/"
+        .iter()
+        .chain(digits.iter().take(count).rev())
+        .chain(b"/environ\0");
     for (place, &byte) in path.iter_mut().zip(text) {
         *place = byte;
     }
@@ -304,7 +351,10 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(mark: &'a [u8]) -> Search<'a> {
-        Search { mark, matched: Some(0) }
+        Search {
+            mark,
+            matched: Some(0),
+        }
     }
 
     /// True once the entry has been seen whole.

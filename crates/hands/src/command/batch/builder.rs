@@ -1,0 +1,238 @@
+//! [`Batch`]: many commands at once, and the rules for them.
+
+use std::ffi::OsStr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::control::Control;
+use super::policy::{Halt, HaltWhen, LoadGate, MemFreeGate, Retries, Timeout};
+use super::schedule;
+use super::sink::Sink;
+use super::{BatchError, Observer, Work};
+use crate::command::builder::{Conditions, DEFAULT_GRACE};
+
+/// How the outputs of the jobs are kept apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// A job's output is written when it has ended (or, for a job that runs alone, as it comes), without any other
+    /// job's in between.
+    #[default]
+    Jobs,
+    /// As [`Jobs`](Self::Jobs), in the order of the jobs' numbers.
+    Ordered,
+    /// Line by line, as they come.
+    Lines,
+    /// Not at all: jobs write to the program's own stdout and stderr.
+    None,
+    /// Handed to [`Observer::output`] as it comes.
+    Raw,
+}
+
+/// Many commands at once, in one event loop on the calling thread.
+///
+/// Each job leads its own process group. When the batch is told to stop, or fails, or the program dies, even by
+/// `SIGKILL`, all that its jobs have started is ended: see [`Control`] for the first, and a watchdog process sees to the
+/// last.
+///
+/// ```
+/// use hands::command::batch::{Batch, Commands, Sink};
+///
+/// let commands = ["one", "two", "three"].map(|word| vec!["echo".into(), word.into()]);
+/// let summary = Batch::new().jobs(2).run(Commands::new(commands), &mut ())?;
+/// assert_eq!(summary.succeeded, 3);
+/// # Ok::<(), hands::command::batch::BatchError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a batch does nothing until it is run"]
+pub struct Batch {
+    pub(super) jobs: NonZeroUsize,
+    pub(super) conditions: Conditions,
+    pub(super) grouping: Grouping,
+    pub(super) timeout: Option<Timeout>,
+    pub(super) grace: Duration,
+    pub(super) retries: Retries,
+    pub(super) halt: Halt,
+    pub(super) delay: Duration,
+    pub(super) load: Option<LoadGate>,
+    pub(super) memfree: Option<MemFreeGate>,
+    pub(super) stdout: Option<Sink>,
+    pub(super) stderr: Option<Sink>,
+    pub(super) spill_folder: PathBuf,
+    pub(super) tick: Option<Duration>,
+    pub(super) control: Option<Control>,
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
+impl Batch {
+    /// As many jobs at once as there are [usable cores](crate::cores), grouped output to the program's stdout and stderr.
+    pub fn new() -> Batch {
+        Batch {
+            jobs: crate::cores(),
+            conditions: Conditions::default(),
+            grouping: Grouping::Jobs,
+            timeout: None,
+            grace: DEFAULT_GRACE,
+            retries: Retries::default(),
+            halt: Halt::Never,
+            delay: Duration::ZERO,
+            load: None,
+            memfree: None,
+            stdout: None,
+            stderr: None,
+            spill_folder: std::env::temp_dir(),
+            tick: None,
+            control: None,
+        }
+    }
+
+    /// How many jobs run at once; at least one.
+    pub fn jobs(mut self, jobs: usize) -> Batch {
+        self.jobs = NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// How outputs are kept apart.
+    pub fn grouping(mut self, grouping: Grouping) -> Batch {
+        self.grouping = grouping;
+        self
+    }
+
+    /// Where grouped output goes instead of the program's stdout.
+    pub fn stdout(mut self, sink: Sink) -> Batch {
+        self.stdout = Some(sink);
+        self
+    }
+
+    /// Where grouped errors go instead of the program's stderr.
+    pub fn stderr(mut self, sink: Sink) -> Batch {
+        self.stderr = Some(sink);
+        self
+    }
+
+    /// Ends a job that runs too long, with all it has started, and counts it as failed.
+    pub fn timeout(mut self, timeout: Timeout) -> Batch {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Time between TERM and KILL for a job that is ended; 2 seconds unless set.
+    pub fn grace(mut self, grace: Duration) -> Batch {
+        self.grace = grace;
+        self
+    }
+
+    /// Whether and when a failed job is tried again. What a failed attempt wrote is not shown.
+    pub fn retries(mut self, retries: Retries) -> Batch {
+        self.retries = retries;
+        self
+    }
+
+    /// When to stop early.
+    pub fn halt(mut self, halt: Halt) -> Batch {
+        self.halt = halt;
+        self
+    }
+
+    /// Least time between two starts.
+    pub fn delay(mut self, delay: Duration) -> Batch {
+        self.delay = delay;
+        self
+    }
+
+    /// Starts no job while the machine's load is above this.
+    pub fn load(mut self, gate: LoadGate) -> Batch {
+        self.load = Some(gate);
+        self
+    }
+
+    /// Starts no job while less memory is free than this.
+    pub fn memfree(mut self, gate: MemFreeGate) -> Batch {
+        self.memfree = Some(gate);
+        self
+    }
+
+    /// Sets a variable in the jobs' environment.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Batch {
+        let pair = (name.as_ref().to_owned(), Some(value.as_ref().to_owned()));
+        self.conditions.environment.set.push(pair);
+        self
+    }
+
+    /// The directory that jobs start in.
+    pub fn cwd(mut self, directory: impl AsRef<Path>) -> Batch {
+        self.conditions.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Bytes of address space for each process of a job (`RLIMIT_AS`).
+    pub fn memory_limit(mut self, bytes: u64) -> Batch {
+        self.conditions.memory_limit = Some(bytes);
+        self
+    }
+
+    /// CPU time for each process of a job (`RLIMIT_CPU`), in whole seconds, rounded up.
+    pub fn cpu_limit(mut self, time: Duration) -> Batch {
+        self.conditions.cpu_limit = Some(time);
+        self
+    }
+
+    /// Added to the jobs' nice value.
+    pub fn nice(mut self, increment: i32) -> Batch {
+        self.conditions.nice = increment;
+        self
+    }
+
+    /// Where output that does not fit in memory waits for its turn; the system's temporary folder unless set.
+    pub fn spill_folder(mut self, folder: impl AsRef<Path>) -> Batch {
+        self.spill_folder = folder.as_ref().to_owned();
+        self
+    }
+
+    /// Calls [`Observer::tick`] about this often.
+    pub fn tick(mut self, every: Duration) -> Batch {
+        self.tick = Some(every);
+        self
+    }
+
+    /// The handle by which the batch can be stopped or paused.
+    pub fn control(mut self, control: &Control) -> Batch {
+        self.control = Some(control.clone());
+        self
+    }
+
+    /// Runs all jobs to their ends.
+    ///
+    /// # Errors
+    ///
+    /// When the batch itself cannot go on: its input or output fails, or the system refuses what it needs. Running jobs
+    /// are then ended. A job that fails is no error: see the [`Summary`].
+    pub fn run<W: Work>(self, work: W, observer: &mut dyn Observer) -> Result<Summary, BatchError> {
+        schedule::run(self, work, observer)
+    }
+}
+
+impl Observer for () {}
+
+/// How a batch ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Jobs that exited with code 0.
+    pub succeeded: u64,
+    /// Jobs that failed, timed out or could not be started, after all their tries.
+    pub failed: u64,
+    /// Jobs that were running when the batch was told to stop, and were ended.
+    pub ended: u64,
+    /// All items had been taken up when the batch ended.
+    pub exhausted: bool,
+    /// The rule that stopped the batch early, if one did.
+    pub halted: Option<HaltWhen>,
+    /// Exit code for a program that ends with this batch: how many failed, at most 101, or what the halt rule says.
+    pub exit_code: u8,
+}

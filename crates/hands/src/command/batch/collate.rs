@@ -1,0 +1,351 @@
+//! Whose output is written when, so that no two jobs' outputs mix.
+//!
+//! ```text
+//! job 3 ──► hold ┐
+//! job 4 ──► hold ├─ front: the one job whose hold is drained ──► tag ──► sink (stdout, stderr)
+//! job 5 ──► hold ┘
+//! ```
+//!
+//! At any time at most one job is the *front*: what it has written, and what it goes on writing, is moved to the sinks.
+//! The others wait in their [holds](super::hold). When the front is complete and drained, the next takes its place: the
+//! lowest number when the order is kept, else the one that was completed first. A job that is still running becomes
+//! the front when it is its turn, or when no other job is there, so that a single job's output streams.
+//!
+//! **Memory and disk are bounded by flow, not by hope:** the front is paused while the reader is behind. When the disk
+//! for waiting output is full, the jobs that would need it are paused, and one of them is made the front, which frees
+//! room as it ends: a full disk makes a batch slower, and loses nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+
+use super::hold::{Hold, Spill};
+use super::sink::Sink;
+use crate::command::Stream;
+use crate::command::engine::{Flow, Key};
+
+/// Bytes of the front's output that may wait for the sinks in memory before the front is paused.
+const FRONT_AHEAD: usize = 128 * 1024;
+
+/// A line that is longer than this is passed on in parts by [`Grouping::Lines`].
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+/// What is never mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grouping {
+    /// A job's whole output, in the order of the jobs or as they end.
+    Jobs { in_order: bool },
+    /// Lines.
+    Lines,
+}
+
+/// Both sinks of a batch.
+#[derive(Debug)]
+pub(super) struct Sinks {
+    pub(super) stdout: Sink,
+    pub(super) stderr: Sink,
+}
+
+impl Sinks {
+    pub(super) fn of(&mut self, stream: Stream) -> &mut Sink {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+
+    pub(super) fn are_full(&self) -> bool {
+        self.stdout.is_full() || self.stderr.is_full()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    holds: [Hold; 2],
+    /// Prefixes each line when not empty.
+    tag: Vec<u8>,
+    /// Whether the next byte of a stream begins a line.
+    mid_line: [bool; 2],
+    complete: bool,
+    key: Option<Key>,
+    paused: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Collator {
+    grouping: Grouping,
+    /// Jobs may be tried again: their output counts only once they are complete.
+    whole_only: bool,
+    entries: BTreeMap<u64, Entry>,
+    completed: VecDeque<u64>,
+    front: Option<u64>,
+    spill: Spill,
+    buffer: Vec<u8>,
+    /// The disk's answer when output could not be spilled, to be told once.
+    spill_error: Option<io::Error>,
+    paused: usize,
+}
+
+impl Collator {
+    pub(super) fn new(grouping: Grouping, whole_only: bool, folder: &Path) -> Collator {
+        Collator {
+            grouping,
+            whole_only,
+            entries: BTreeMap::new(),
+            completed: VecDeque::new(),
+            front: None,
+            spill: Spill::new(folder),
+            buffer: vec![0; 32 * 1024],
+            spill_error: None,
+            paused: 0,
+        }
+    }
+
+    /// A job starts, for the first time or again.
+    pub(super) fn begin(&mut self, number: u64, key: Key, tag: Vec<u8>) {
+        let entry = self.entries.entry(number).or_default();
+        entry.key = Some(key);
+        entry.tag = tag;
+        entry.paused = false;
+    }
+
+    /// A job has written something.
+    pub(super) fn data(
+        &mut self,
+        number: u64,
+        stream: Stream,
+        bytes: &[u8],
+        sinks: &mut Sinks,
+    ) -> Flow {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return Flow::Continue;
+        };
+        let hold = &mut entry.holds[stream as usize];
+        let pause = if self.grouping == Grouping::Lines && !self.whole_only {
+            pass_lines(entry, stream, bytes, sinks, &mut self.spill);
+            sinks.are_full()
+        } else {
+            let spilled = hold.push(bytes, &mut self.spill);
+            let behind = self.front == Some(number) && hold.in_memory() > FRONT_AHEAD;
+            let refused = spilled.is_err();
+            if let Err(error) = spilled {
+                self.spill_error.get_or_insert(error);
+            }
+            refused || behind
+        };
+        if !pause {
+            return Flow::Continue;
+        }
+        if !std::mem::replace(&mut entry.paused, true) {
+            self.paused += 1;
+        }
+        Flow::Pause
+    }
+
+    /// The job is over and will not be tried again.
+    pub(super) fn complete(&mut self, number: u64) {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
+        entry.complete = true;
+        entry.key = None;
+        if self.grouping != (Grouping::Jobs { in_order: true }) {
+            self.completed.push_back(number);
+        }
+        self.unpause(number);
+    }
+
+    /// The job will be tried again: what it has written does not count.
+    pub(super) fn discard(&mut self, number: u64) {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
+        entry.key = None;
+        for hold in &mut entry.holds {
+            hold.clear(&mut self.spill);
+        }
+        self.unpause(number);
+        if self.front == Some(number) {
+            self.front = None;
+        }
+    }
+
+    fn unpause(&mut self, number: u64) -> Option<Key> {
+        let entry = self.entries.get_mut(&number)?;
+        if !std::mem::replace(&mut entry.paused, false) {
+            return None;
+        }
+        self.paused -= 1;
+        entry.key
+    }
+
+    /// Moves what may be written now into the sinks, until they are full. `sole`: the job that runs alone with none to
+    /// follow soon, if so. Children to be read again are added to `resume`.
+    pub(super) fn pump(
+        &mut self,
+        sinks: &mut Sinks,
+        sole: Option<u64>,
+        resume: &mut Vec<Key>,
+    ) -> io::Result<()> {
+        while !sinks.are_full() {
+            if self.front.is_none() {
+                self.front = self.next_front(sole);
+            }
+            let Some(number) = self.front else { break };
+            let Some(entry) = self.entries.get_mut(&number) else {
+                self.front = None;
+                continue;
+            };
+            let mut moved = false;
+            for stream in Stream::BOTH {
+                let hold = &mut entry.holds[stream as usize];
+                while !sinks.are_full() {
+                    let piece = hold.pop(&mut self.buffer, &mut self.spill)?;
+                    if piece.is_empty() {
+                        break;
+                    }
+                    moved = true;
+                    tagged(
+                        sinks.of(stream).queue(),
+                        &entry.tag,
+                        &mut entry.mid_line[stream as usize],
+                        piece,
+                    );
+                }
+                // Its stderr comes behind its stdout, unless it is seen as it is written.
+                if entry.complete && !hold.is_empty() {
+                    break;
+                }
+            }
+            let drained = entry.holds.iter().all(Hold::is_empty);
+            if entry.complete && drained {
+                if !entry.tag.is_empty() || self.grouping == Grouping::Lines {
+                    end_lines(entry, sinks);
+                }
+                self.entries.remove(&number);
+                self.front = None;
+                // What it took on the disk is free now.
+                self.resume_all(resume);
+            } else if drained {
+                resume.extend(self.unpause(number));
+                break;
+            } else if !moved {
+                break;
+            }
+        }
+        if self.grouping == Grouping::Lines && !sinks.are_full() {
+            self.resume_all(resume);
+        }
+        Ok(())
+    }
+
+    fn resume_all(&mut self, resume: &mut Vec<Key>) {
+        if self.paused == 0 {
+            return;
+        }
+        let paused: Vec<u64> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.paused)
+            .map(|(&number, _)| number)
+            .collect();
+        resume.extend(paused.into_iter().filter_map(|number| self.unpause(number)));
+    }
+
+    fn next_front(&mut self, sole: Option<u64>) -> Option<u64> {
+        let in_order = matches!(self.grouping, Grouping::Jobs { in_order: true });
+        let next = if in_order {
+            self.entries
+                .first_key_value()
+                .map(|(&number, entry)| (number, entry.complete))
+        } else {
+            let sole = sole.filter(|number| {
+                self.grouping != Grouping::Lines && self.entries.contains_key(number)
+            });
+            self.completed
+                .pop_front()
+                .map(|number| (number, true))
+                .or_else(|| sole.map(|number| (number, false)))
+        };
+        match next {
+            Some((number, complete)) if complete || !self.whole_only => Some(number),
+            // Nobody can go on for want of disk: let one through, even if it might be tried again.
+            _ if self.paused > 0 => self
+                .entries
+                .iter()
+                .find(|(_, entry)| entry.paused)
+                .map(|(&number, _)| number),
+            _ => None,
+        }
+    }
+
+    /// Jobs that run or whose output waits.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Why output could not be put on the disk, and which folder it was: once.
+    pub(super) fn take_spill_error(&mut self) -> Option<(io::Error, &Path)> {
+        let error = self.spill_error.take()?;
+        Some((error, self.spill.folder()))
+    }
+}
+
+/// Passes on the lines that `bytes` completes, and keeps the rest for later.
+fn pass_lines(
+    entry: &mut Entry,
+    stream: Stream,
+    bytes: &[u8],
+    sinks: &mut Sinks,
+    spill: &mut Spill,
+) {
+    let hold = &mut entry.holds[stream as usize];
+    let complete = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
+    let (lines, rest) = bytes.split_at(complete);
+    let mid_line = &mut entry.mid_line[stream as usize];
+    let sink = sinks.of(stream).queue();
+    if !lines.is_empty() {
+        drain(hold, spill, sink, &entry.tag, mid_line);
+        tagged(sink, &entry.tag, mid_line, lines);
+    }
+    // Another job's line must not come in the middle of this one, but for one that is too long to wait.
+    let refused = hold.push(rest, spill).is_err();
+    if refused || hold.len() > LONGEST_LINE {
+        drain(hold, spill, sink, &entry.tag, mid_line);
+    }
+}
+
+fn drain(hold: &mut Hold, spill: &mut Spill, out: &mut Vec<u8>, tag: &[u8], mid_line: &mut bool) {
+    let mut buffer = [0; 4096];
+    // What cannot be read back from our own open file is beyond help; the disk is failing.
+    while let Ok(piece) = hold.pop(&mut buffer, spill)
+        && !piece.is_empty()
+    {
+        tagged(out, tag, mid_line, piece);
+    }
+}
+
+/// Copies `bytes`, with `tag` before each line.
+fn tagged(out: &mut Vec<u8>, tag: &[u8], mid_line: &mut bool, bytes: &[u8]) {
+    if tag.is_empty() {
+        out.extend_from_slice(bytes);
+        *mid_line = bytes.last().map_or(*mid_line, |&last| last != b'\n');
+        return;
+    }
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        if !*mid_line {
+            out.extend_from_slice(tag);
+        }
+        out.extend_from_slice(line);
+        *mid_line = line.last() != Some(&b'\n');
+    }
+}
+
+/// A last line without its newline would run into the next job's line.
+fn end_lines(entry: &Entry, sinks: &mut Sinks) {
+    for stream in Stream::BOTH {
+        if entry.mid_line[stream as usize] {
+            sinks.of(stream).queue().push(b'\n');
+        }
+    }
+}

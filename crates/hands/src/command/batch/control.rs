@@ -1,0 +1,126 @@
+//! [`Control`]: stopping a batch from outside, in steps.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+/// How far a batch has been told to stop. Only ever goes up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    #[default]
+    No,
+    /// Start no further job; let the running ones end.
+    Drain,
+    /// TERM the running jobs' process groups.
+    Terminate,
+    /// KILL everything that the running jobs have started.
+    Kill,
+}
+
+impl Stop {
+    fn from_u8(value: u8) -> Stop {
+        match value {
+            0 => Stop::No,
+            1 => Stop::Drain,
+            2 => Stop::Terminate,
+            _ => Stop::Kill,
+        }
+    }
+}
+
+/// A handle by which other threads and signal handlers steer a running batch. Clones steer the same batch.
+#[derive(Clone, Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stop: AtomicU8,
+    paused: AtomicBool,
+    suspend: AtomicBool,
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Control {
+    /// A control for one batch.
+    ///
+    /// # Errors
+    ///
+    /// When no pipe can be had to wake the batch by.
+    pub fn new() -> io::Result<Control> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let shared = Shared {
+            stop: AtomicU8::new(0),
+            paused: AtomicBool::new(false),
+            suspend: AtomicBool::new(false),
+            read,
+            write,
+        };
+        Ok(Control {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Stops the batch as far as `stop` says; never less far than it was told before.
+    pub fn stop(&self, stop: Stop) {
+        self.shared.stop.fetch_max(stop as u8, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// How far the batch has been told to stop.
+    pub fn stopped(&self) -> Stop {
+        Stop::from_u8(self.shared.stop.load(Ordering::Acquire))
+    }
+
+    /// While paused, no job is started; running jobs go on.
+    pub fn pause(&self, paused: bool) {
+        self.shared.paused.store(paused, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.shared.paused.load(Ordering::Acquire)
+    }
+
+    /// Stops the running jobs and then the program itself, until somebody continues it, which continues the jobs: what
+    /// Ctrl-Z and `fg` do to a program whose children are in its own process group.
+    pub fn suspend(&self) {
+        self.shared.suspend.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn take_suspend(&self) -> bool {
+        self.shared.suspend.swap(false, Ordering::AcqRel)
+    }
+
+    /// Makes the batch look at this control, and call [`Observer::woken`](super::Observer::woken).
+    pub fn wake(&self) {
+        // A full pipe wakes it just as well.
+        let _ = rustix::io::write(&self.shared.write, b"!");
+    }
+
+    /// The end of a pipe, any write to which wakes the batch: for signal handlers, which may do little else.
+    ///
+    /// # Errors
+    ///
+    /// When no further descriptor can be had.
+    pub fn waker(&self) -> io::Result<OwnedFd> {
+        self.shared.write.try_clone()
+    }
+
+    pub(super) fn wakeable(&self) -> BorrowedFd<'_> {
+        self.shared.read.as_fd()
+    }
+
+    pub(super) fn clear(&self) {
+        let mut buffer = [0; 64];
+        while matches!(rustix::io::read(&self.shared.read, &mut buffer), Ok(got) if got > 0) {}
+    }
+}
