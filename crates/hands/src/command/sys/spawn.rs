@@ -247,8 +247,7 @@ extern "C" fn child_main(orders: *mut c_void) -> c_int {
     // SAFETY: `start` passes a valid `Orders` that nobody else touches until we have left.
     let orders = unsafe { &mut *orders.cast::<Orders<'_>>() };
     let stage = prepare_and_exec(orders);
-    // SAFETY: `errno` is the suspended caller's; reading it is a plain load.
-    orders.failed_errno = unsafe { *libc::__errno_location() };
+    orders.failed_errno = errno();
     orders.failed_stage = stage;
     // SAFETY: ends this process only, without running the caller's exit handlers.
     unsafe { libc::_exit(127) }
@@ -309,8 +308,7 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
     let argv = unsafe { orders.argv.add(1) };
     // SAFETY: `program` is NUL-terminated; `argv` and `environ` are NULL-terminated arrays of such strings.
     unsafe { libc::execve(orders.program, argv.cast_const(), orders.environ) };
-    // SAFETY: as in `child_main`.
-    if unsafe { *libc::__errno_location() } == libc::ENOEXEC {
+    if errno() == libc::ENOEXEC {
         // A script without `#!`: the shells and `execvp` hand it to `sh`; so do we.
         // SAFETY: entry 0 of the block is the spare one.
         unsafe { *orders.argv = c"/bin/sh".as_ptr() };
@@ -326,6 +324,14 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         };
     }
     Stage::Exec
+}
+
+/// The last error, without the allocation that an `io::Error` may make. In the child it is the suspended caller's.
+pub(super) fn errno() -> c_int {
+    // SAFETY: gives a valid pointer to this thread's own `errno`.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as said; reading it is a plain load.
+    unsafe { *errno }
 }
 
 /// A handler function must not run in a child that shares its parent's memory; ignored signals stay ignored (as under

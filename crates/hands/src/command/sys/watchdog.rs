@@ -30,6 +30,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::process::Pid;
 
+use super::spawn::errno;
+
 /// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's value and a `/` when
 /// runs are nested, so that the outer run finds the inner one's processes too.
 pub(crate) const COOKIE: &str = "HANDS_JOB";
@@ -149,8 +151,7 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
         let got = unsafe { libc::read(pipe, (&raw mut byte).cast(), 1) };
         match got {
             1 if byte == GOODBYE => exit(),
-            // SAFETY: reading our own `errno`.
-            -1 if unsafe { *libc::__errno_location() } == libc::EINTR => {}
+            -1 if errno() == libc::EINTR => {}
             _ => break,
         }
     }

@@ -1,0 +1,311 @@
+//! From an input to a running job.
+
+use std::cmp::Reverse;
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{
+    Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, Pending, RunningJob, SHORTAGE_PAUSE,
+    SHORTAGE_TRIES, SLOT, Scheduler,
+};
+use crate::command::batch::builder::Grouping;
+use crate::command::batch::control::Stop;
+use crate::command::batch::error::BatchError;
+use crate::command::batch::observer::{Finished, Notice, Outcome, Started};
+use crate::command::batch::policy::{TimeLimit, Verdict};
+use crate::command::batch::results::Results;
+use crate::command::batch::work::{Job, Place, Work};
+use crate::command::engine::{Key, Source, Start, Target};
+use crate::command::error::{CommandError, SpawnReason};
+use crate::command::input::Pull;
+use crate::command::sys::spawn::ArgBlock;
+
+impl<W: Work> Scheduler<'_, W> {
+    /// Whether nothing but the clock and the input stands against another job.
+    pub(super) fn has_room(&self) -> bool {
+        self.stop == Stop::No
+            && !self.control.is_paused()
+            && self.running.len() < self.batch.jobs.get()
+            && self
+                .collator
+                .as_ref()
+                .is_none_or(|collator| collator.len() < MOST_WAITING)
+    }
+
+    pub(super) fn may_start(&mut self) -> bool {
+        if !self.has_room() || self.not_before.is_some_and(|at| at > Instant::now()) {
+            return false;
+        }
+        self.not_before = None;
+        true
+    }
+
+    /// Whether load and memory allow another job; asked only when there is one.
+    pub(super) fn gates_allow(&mut self) -> bool {
+        let load = self.batch.load.as_ref().map(|gate| gate.allows());
+        let memory = self.batch.memfree.as_ref().map(|gate| gate.allows());
+        for verdict in [load, memory].into_iter().flatten() {
+            let why = match verdict {
+                Ok(Verdict::Start) => continue,
+                Ok(Verdict::Wait { why }) => why,
+                // What cannot be measured cannot be kept; say so once and go on.
+                Err(error) => {
+                    if !std::mem::replace(&mut self.waiting_told, true) {
+                        self.observer.notice(&Notice::Waiting(error.to_string()));
+                    }
+                    continue;
+                }
+            };
+            // With nothing running, waiting would be for others' processes: that is what was asked for.
+            if !std::mem::replace(&mut self.waiting_told, true) {
+                self.observer.notice(&Notice::Waiting(why));
+            }
+            self.not_before = Some(Instant::now() + GATE_PAUSE);
+            return false;
+        }
+        self.waiting_told = false;
+        true
+    }
+
+    /// Takes up the next item and starts it.
+    pub(super) fn start_next(&mut self) -> Result<Attempt, BatchError> {
+        let Some(pending) = self.next_pending()? else {
+            return Ok(Attempt::Nothing);
+        };
+        if (self.batch.load.is_some() || self.batch.memfree.is_some()) && !self.gates_allow() {
+            self.put_off = Some(pending);
+            return Ok(Attempt::Nothing);
+        }
+        self.start(pending)
+    }
+
+    pub(super) fn next_pending(&mut self) -> Result<Option<Pending<W::Item>>, BatchError> {
+        if let Some(pending) = self.put_off.take() {
+            return Ok(Some(pending));
+        }
+        if let Some(&Reverse((at, number))) = self.retries.peek()
+            && at <= Instant::now()
+        {
+            self.retries.pop();
+            return Ok(self.retrying.remove(&number));
+        }
+        if self.input != Input::Open {
+            return Ok(None);
+        }
+        let next = match self.work.next() {
+            Ok(next) => next,
+            Err(error) => {
+                self.given_up = true;
+                self.fail(BatchError::Work(error), Stop::Drain);
+                return Ok(None);
+            }
+        };
+        match next {
+            Pull::Item((number, item)) => {
+                self.started += 1;
+                Ok(Some(Pending {
+                    number,
+                    item,
+                    attempt: 1,
+                }))
+            }
+            Pull::End => {
+                self.input = Input::Ended;
+                Ok(None)
+            }
+            Pull::Pending => {
+                if let Some(fd) = self.work.ready_fd() {
+                    self.engine
+                        .watch(fd, INPUT, false)
+                        .map_err(CommandError::system("wait for input"))?;
+                    self.input = Input::Watched;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn unwatch_input(&mut self) {
+        if self.input == Input::Watched {
+            if let Some(fd) = self.work.ready_fd() {
+                self.engine.unwatch(fd);
+            }
+            self.input = Input::Open;
+        }
+    }
+
+    pub(super) fn start(&mut self, mut pending: Pending<W::Item>) -> Result<Attempt, BatchError> {
+        let slot = self.slots.lowest();
+        let place = Place {
+            number: pending.number,
+            slot,
+            attempt: pending.attempt,
+        };
+        let job = match self.work.job(&mut pending.item, place) {
+            Ok(job) => job,
+            Err(error) => {
+                self.refused(place, &[], &*error);
+                return Ok(Attempt::Begun);
+            }
+        };
+        let sent = job.stdin.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let Job {
+            argv,
+            display,
+            stdin,
+            tag,
+            results,
+        } = job;
+        let at = SystemTime::now();
+        let key = match self.launch(place, &argv, stdin) {
+            Ok(key) => key,
+            Err(error) if error.is_shortage() && self.wait_out(&error) => {
+                self.put_off = Some(pending);
+                return Ok(Attempt::Nothing);
+            }
+            Err(error) if error.is_shortage() => return Err(error.into()),
+            Err(error) => {
+                self.refused(place, &display, &error);
+                return Ok(Attempt::Begun);
+            }
+        };
+        self.shortages = 0;
+        self.slots.take(slot);
+        let results = match results.map(|folder| (Results::create(&folder, place.number), folder)) {
+            Some((Err(error), folder)) => {
+                self.fail(BatchError::Results { folder, error }, Stop::Terminate);
+                None
+            }
+            Some((Ok(results), _)) => Some(results),
+            None => None,
+        };
+        if let Some(collator) = &mut self.collator {
+            collator.begin(place.number, key, tag);
+        }
+        if !self.batch.delay.is_zero() {
+            self.not_before = Some(Instant::now() + self.batch.delay);
+        }
+        let pid = self
+            .engine
+            .pid(key)
+            .map_or(0, |pid| pid.as_raw_nonzero().get());
+        let started = Started {
+            place,
+            pid,
+            display: &display,
+            at,
+        };
+        self.observer.started(&started, self.sinks.stdout.queue());
+        let limit = self.time_limit.as_ref().and_then(TimeLimit::limit);
+        if let Some(limit) = limit {
+            self.engine.limit(key, limit);
+        }
+        let since = Instant::now();
+        let job = RunningJob {
+            item: pending.item,
+            place,
+            display,
+            at,
+            since,
+            limit,
+            sent,
+            received: 0,
+            results,
+        };
+        self.running.insert(key, job);
+        Ok(Attempt::Begun)
+    }
+
+    pub(super) fn launch(
+        &mut self,
+        place: Place,
+        argv: &[Vec<u8>],
+        stdin: Option<Vec<u8>>,
+    ) -> Result<Key, CommandError> {
+        let name = argv.first().map_or(&[][..], Vec::as_slice);
+        if argv.iter().any(|word| word.contains(&0)) {
+            return Err(CommandError::spawn(name, SpawnReason::NulByte));
+        }
+        let program = self.resolver.resolve(name)?;
+        let text = |name: &str, value: u64| {
+            CString::new(format!("{name}={value}")).expect("names and digits have no NUL byte")
+        };
+        let more = [
+            self.run.job(place.number),
+            text(NUMBER, place.number),
+            text(SLOT, place.slot as u64),
+        ];
+        let environ = self.environment.pointers(&more);
+        let mut block = ArgBlock::new(argv);
+        let size = block.size();
+        let target = |fd| {
+            if self.batch.grouping == Grouping::None {
+                Target::Fd(fd)
+            } else {
+                Target::Capture
+            }
+        };
+        let start = Start {
+            program,
+            argv: &mut block,
+            environ: &environ,
+            setting: &self.setting,
+            stdin: stdin.map_or(Source::Fd(self.null.as_raw_fd()), Source::Bytes),
+            stdout: target(1),
+            stderr: target(2),
+            timeout: None,
+            grace: self.batch.grace,
+            mark: &more[0],
+        };
+        self.engine.start(start).map_err(|failed| {
+            let path = Path::new(OsStr::from_bytes(program.as_bytes()));
+            CommandError::from_failed(failed, name, path, size)
+        })
+    }
+
+    /// The system is short of something. True if it is worth waiting: a running job may give it back.
+    pub(super) fn wait_out(&mut self, error: &CommandError) -> bool {
+        if self.shortages == 0 {
+            self.observer.notice(&Notice::Shortage(error.to_string()));
+        }
+        if self.running.is_empty() {
+            self.shortages += 1;
+        } else {
+            self.shortages = self.shortages.max(1);
+        }
+        self.not_before = Some(Instant::now() + SHORTAGE_PAUSE);
+        self.shortages <= SHORTAGE_TRIES
+    }
+
+    /// A job that could not be started. Trying again would not help: the program will not appear meanwhile.
+    pub(super) fn refused(
+        &mut self,
+        place: Place,
+        display: &[u8],
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        let finished = Finished {
+            place,
+            display,
+            outcome: Outcome::Failure { retry: None },
+            status: None,
+            error: Some(error),
+            at: SystemTime::now(),
+            wall: Duration::ZERO,
+            cpu_user: Duration::ZERO,
+            cpu_system: Duration::ZERO,
+            max_rss: 0,
+            sent: 0,
+            received: 0,
+        };
+        let exit = finished.exit();
+        self.observer.finished(&finished, self.sinks.stdout.queue());
+        if let Some(collator) = &mut self.collator {
+            collator.complete(place.number);
+        }
+        self.count(false, u8::try_from(exit).unwrap_or(u8::MAX));
+    }
+}

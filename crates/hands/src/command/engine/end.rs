@@ -1,0 +1,81 @@
+//! Ending a child before its time, and everything it has started.
+
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::child::{Cause, Child, Key};
+use super::{Alarm, Engine, GIVE_UP};
+use crate::command::sys::{tree, wait};
+
+impl Engine {
+    /// TERM to the child's process group, and, once `grace` has passed, KILL to all it started. Without a grace there is
+    /// no KILL unless it is asked for.
+    pub(crate) fn terminate(&mut self, key: Key, cause: Cause, grace: Option<Duration>) {
+        let now = Instant::now();
+        let Some(child) = self.child_mut(key) else {
+            return;
+        };
+        child.cause.get_or_insert(cause);
+        tree::signal(child.kin(), Signal::TERM);
+        // A stopped process would not see it.
+        tree::signal(child.kin(), Signal::CONT);
+        if let Some(grace) = grace {
+            self.alarms.push(Reverse((now + grace, key, Alarm::Kill)));
+        }
+    }
+
+    /// Limits the child's whole run time to `after`.
+    pub(crate) fn limit(&mut self, key: Key, after: Duration) {
+        if let Some(child) = self.child(key) {
+            self.alarms
+                .push(Reverse((child.started + after, key, Alarm::TimeOut)));
+        }
+    }
+
+    /// KILL to all that the child started.
+    pub(crate) fn kill(&mut self, key: Key) {
+        self.kill_all(&[key]);
+    }
+
+    /// [`kill`](Self::kill) for many at the price of one look through `/proc`.
+    pub(crate) fn kill_all(&mut self, keys: &[Key]) {
+        let kins: Vec<_> = keys
+            .iter()
+            .filter_map(|&key| self.child(key))
+            .map(Child::kin)
+            .collect();
+        tree::kill(&kins);
+        let give_up = Instant::now() + GIVE_UP;
+        for &key in keys {
+            let Some(child) = self.child_mut(key) else {
+                continue;
+            };
+            child.killed = true;
+            child.cause.get_or_insert(Cause::Asked);
+            self.alarms.push(Reverse((give_up, key, Alarm::GiveUp)));
+        }
+    }
+
+    /// Sends a signal to the child's process group.
+    pub(crate) fn signal(&self, key: Key, signal: Signal) {
+        if let Some(child) = self.child(key) {
+            tree::signal(child.kin(), signal);
+        }
+    }
+}
+
+/// No child outlives its engine: what is still running when the caller gives up, or panics, is killed and reaped.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let keys = self.keys();
+        if keys.is_empty() {
+            return;
+        }
+        self.kill_all(&keys);
+        for child in self.children.iter().flatten() {
+            child.pidfd.iter().for_each(wait::reap);
+        }
+    }
+}

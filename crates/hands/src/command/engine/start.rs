@@ -1,0 +1,191 @@
+//! Starting a child: its pipes, its process, its places in epoll and in the watchdog's table.
+
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::child::{Child, Feed, Pipe};
+use super::token::{Part, token};
+use super::{Alarm, Engine, Key, WATCH_AFTER};
+use crate::command::sys::spawn::{ArgBlock, Failed, Launch, Setting, Stage};
+use crate::command::sys::wait;
+use std::cmp::Reverse;
+
+/// What a child's stdin is.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A descriptor of ours.
+    Fd(RawFd),
+    /// These bytes, then end of file.
+    Bytes(Vec<u8>),
+}
+
+/// Where a child's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// To the engine's caller.
+    Capture,
+    /// To a descriptor of ours.
+    Fd(RawFd),
+    /// For stderr: where stdout goes.
+    Stdout,
+}
+
+/// One child to start.
+pub(crate) struct Start<'a> {
+    pub(crate) program: &'a CStr,
+    pub(crate) argv: &'a mut ArgBlock,
+    pub(crate) environ: &'a [*const c_char],
+    pub(crate) setting: &'a Setting,
+    pub(crate) stdin: Source,
+    pub(crate) stdout: Target,
+    pub(crate) stderr: Target,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) grace: Duration,
+    /// The `NAME=value` entry in `environ` that no other child has.
+    pub(crate) mark: &'a CString,
+}
+
+impl Engine {
+    pub(crate) fn start(&mut self, start: Start<'_>) -> Result<Key, Failed> {
+        let shortage = |error: Errno| Failed {
+            stage: Stage::Clone,
+            error: error.into(),
+        };
+        let (stdin, feed) = match start.stdin {
+            Source::Fd(fd) => (Given::Ours(fd), None),
+            Source::Bytes(bytes) => {
+                let (theirs, ours) = pipe().map_err(shortage)?;
+                unblock(&ours).map_err(shortage)?;
+                (
+                    Given::Pipe(theirs),
+                    Some(Feed {
+                        fd: ours,
+                        bytes,
+                        sent: 0,
+                        watched: false,
+                    }),
+                )
+            }
+        };
+        let output = |target: Target| match target {
+            Target::Fd(fd) => Ok((Given::Ours(fd), None)),
+            Target::Capture | Target::Stdout => {
+                let (ours, theirs) = pipe()?;
+                unblock(&ours)?;
+                Ok((
+                    Given::Pipe(theirs),
+                    Some(Pipe {
+                        fd: ours,
+                        watched: false,
+                        paused: false,
+                    }),
+                ))
+            }
+        };
+        let (stdout, stdout_pipe) = output(start.stdout).map_err(shortage)?;
+        let (stderr, stderr_pipe) = match start.stderr {
+            Target::Stdout => (Given::Ours(stdout.raw()), None),
+            other => output(other).map_err(shortage)?,
+        };
+        let launch = Launch {
+            program: start.program,
+            argv: start.argv,
+            environ: start.environ,
+            stdio: [stdin.raw(), stdout.raw(), stderr.raw()],
+            setting: start.setting,
+        };
+        let started = Instant::now();
+        let child = self.launcher.start(launch)?;
+        drop((stdin, stdout, stderr));
+
+        self.generation = self.generation.wrapping_add(1);
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.children.push(None);
+            u32::try_from(self.children.len() - 1)
+                .expect("fewer than 2^32 children, each of which needs a pid")
+        });
+        let key = Key {
+            index,
+            generation: self.generation,
+        };
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.guard(index as usize, child.pid);
+        }
+        let watched = epoll::add(
+            &self.epoll,
+            &child.pidfd,
+            token(key, Part::Pidfd),
+            epoll::EventFlags::IN,
+        );
+        if let Some(after) = start.timeout {
+            self.alarms
+                .push(Reverse((started + after, key, Alarm::TimeOut)));
+        }
+        self.children[index as usize] = Some(Child {
+            generation: key.generation,
+            pid: child.pid,
+            pidfd: Some(child.pidfd),
+            status: None,
+            pipes: [stdout_pipe, stderr_pipe],
+            feed,
+            started,
+            wall: Duration::ZERO,
+            grace: start.grace,
+            cause: None,
+            killed: false,
+            cut_off: false,
+            mark: start.mark.as_bytes().into(),
+        });
+        self.running += 1;
+        if let Err(error) = watched {
+            // Without a place in epoll it could never be reaped: undo.
+            self.kill(key);
+            if let Some(child) = self.children[index as usize].take() {
+                child.pidfd.iter().for_each(wait::reap);
+            }
+            self.retire(index);
+            return Err(shortage(error));
+        }
+        self.feed(key);
+        self.watch_at.get_or_insert(started + WATCH_AFTER);
+        Ok(key)
+    }
+}
+
+/// A descriptor that becomes one of the child's first three.
+enum Given {
+    Ours(RawFd),
+    Pipe(OwnedFd),
+}
+
+impl Given {
+    fn raw(&self) -> RawFd {
+        match self {
+            Given::Ours(fd) => *fd,
+            Given::Pipe(fd) => fd.as_raw_fd(),
+        }
+    }
+}
+
+/// A pipe whose ends are not among 0, 1 and 2, so that setting up the child's cannot overwrite them.
+fn pipe() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((above_stdio(read)?, above_stdio(write)?))
+}
+
+pub(crate) fn above_stdio(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        Ok(fd)
+    } else {
+        rustix::io::fcntl_dupfd_cloexec(&fd, 3)
+    }
+}
+
+fn unblock(fd: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::fs::fcntl_setfl(fd, rustix::fs::OFlags::NONBLOCK)
+}

@@ -1,0 +1,303 @@
+//! One turn of the loop: wait, then read, write and reap what is ready, then ring what is due.
+
+use std::cmp::Reverse;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::process::test_kill_process_group;
+
+use super::child::{Cause, Ended, Key, Stream};
+use super::token::{Part, from_token, token};
+use super::{Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER};
+use crate::command::sys::wait;
+
+impl Engine {
+    /// Waits for the next events, not beyond `until`, and hands on what they bring. May return with none.
+    pub(crate) fn turn(
+        &mut self,
+        until: Option<Instant>,
+        receive: Receiver<'_>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        let alarm = self.alarms.peek().map(|Reverse((at, ..))| *at);
+        let wake = [until, alarm, self.watch_at].into_iter().flatten().min();
+        let timeout = wake.map(|at| in_milliseconds(at.saturating_duration_since(Instant::now())));
+        let mut ready = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; 64];
+        let (ready, _) = match epoll::wait(&self.epoll, &mut ready, timeout.as_ref()) {
+            Ok(ready) => ready,
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for event in ready.iter() {
+            let (key, part) = from_token({ event.data }.u64());
+            if key.index == u32::MAX {
+                events.push(Event::Ready(key.generation));
+                continue;
+            }
+            match part {
+                Part::Pidfd => self.reap(key, receive),
+                Part::Stdout => self.read(key, Stream::Stdout, receive),
+                Part::Stderr => self.read(key, Stream::Stderr, receive),
+                Part::Stdin => self.feed(key),
+            }
+            self.finish_if_over(key, events);
+        }
+        if wake.is_some() {
+            self.ring(Instant::now(), events);
+        }
+        Ok(())
+    }
+
+    /// Reads on from a pipe whose receiver had said [`Flow::Pause`].
+    pub(crate) fn resume(&mut self, key: Key) {
+        if let Some(child) = self.child_mut(key) {
+            for pipe in child.pipes.iter_mut().flatten() {
+                pipe.paused = false;
+            }
+        }
+        self.watch_pipes(key);
+    }
+
+    /// The pidfd is readable: the child has ended.
+    fn reap(&mut self, key: Key, receive: Receiver<'_>) {
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let Some(pidfd) = child
+            .pidfd
+            .as_ref()
+            .filter(|_| child.generation == key.generation)
+        else {
+            return;
+        };
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.release(key.index as usize);
+        }
+        let ended = match wait::try_reap(pidfd) {
+            Ok(None) => return,
+            Ok(Some(ended)) => ended,
+            // Reaped behind our back; that it ended is all there is to know.
+            Err(_) => Default::default(),
+        };
+        let _ = epoll::delete(&self.epoll, pidfd);
+        child.wall = child.started.elapsed();
+        child.status = Some(ended);
+        child.pidfd = None;
+        if let Some(feed) = child.feed.take()
+            && feed.watched
+        {
+            let _ = epoll::delete(&self.epoll, &feed.fd);
+        }
+        for stream in Stream::BOTH {
+            self.read(key, stream, receive);
+        }
+        // What is left open is held by a grandchild, or was more than one turn's reading.
+        self.watch_pipes(key);
+    }
+
+    /// Reads what there is, up to a bound, and closes the pipe at its end.
+    fn read(&mut self, key: Key, stream: Stream, receive: Receiver<'_>) {
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if child.generation != key.generation {
+            return;
+        }
+        let slot = &mut child.pipes[stream as usize];
+        let Some(pipe) = slot.as_mut().filter(|pipe| !pipe.paused) else {
+            return;
+        };
+        for _ in 0..READS {
+            match rustix::io::read(&pipe.fd, &mut *self.buffer) {
+                Ok(0) => {}
+                Ok(got) => {
+                    if receive(key, stream, &self.buffer[..got]) == Flow::Pause {
+                        pipe.paused = true;
+                        if std::mem::take(&mut pipe.watched) {
+                            let _ = epoll::delete(&self.epoll, &pipe.fd);
+                        }
+                        return;
+                    }
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return,
+                // A pipe has no other error; treat one as its end.
+                Err(_) => {}
+            }
+            if pipe.watched {
+                let _ = epoll::delete(&self.epoll, &pipe.fd);
+            }
+            *slot = None;
+            return;
+        }
+    }
+
+    /// Writes what the child's stdin takes, and closes it behind the last byte.
+    pub(super) fn feed(&mut self, key: Key) {
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        let Some(feed) = child
+            .feed
+            .as_mut()
+            .filter(|_| child.generation == key.generation)
+        else {
+            return;
+        };
+        while feed.sent < feed.bytes.len() {
+            match rustix::io::write(&feed.fd, &feed.bytes[feed.sent..]) {
+                Ok(sent) => feed.sent += sent,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    if !feed.watched {
+                        let flags = epoll::EventFlags::OUT;
+                        feed.watched =
+                            epoll::add(&self.epoll, &feed.fd, token(key, Part::Stdin), flags)
+                                .is_ok();
+                    }
+                    return;
+                }
+                // It has closed its stdin: it wants no more, which is its right (`head`).
+                Err(_) => break,
+            }
+        }
+        if feed.watched {
+            let _ = epoll::delete(&self.epoll, &feed.fd);
+        }
+        child.feed = None;
+    }
+
+    fn watch_pipes(&mut self, key: Key) {
+        let Some(child) = self
+            .children
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if child.generation != key.generation {
+            return;
+        }
+        for (pipe, part) in child.pipes.iter_mut().zip([Part::Stdout, Part::Stderr]) {
+            if let Some(pipe) = pipe
+                && !pipe.watched
+                && !pipe.paused
+            {
+                pipe.watched = epoll::add(
+                    &self.epoll,
+                    &pipe.fd,
+                    token(key, part),
+                    epoll::EventFlags::IN,
+                )
+                .is_ok();
+            }
+        }
+    }
+
+    /// Everything that was due at `now`.
+    fn ring(&mut self, now: Instant, events: &mut Vec<Event>) {
+        if self.watch_at.is_some_and(|at| at <= now) {
+            self.watch_at = None;
+            for key in self.keys() {
+                let Some(child) = self.child(key) else {
+                    continue;
+                };
+                if child
+                    .pipes
+                    .iter()
+                    .flatten()
+                    .all(|pipe| pipe.watched || pipe.paused)
+                {
+                    continue;
+                }
+                if child.started + WATCH_AFTER <= now {
+                    self.watch_pipes(key);
+                } else {
+                    self.watch_at = Some(now + WATCH_AFTER);
+                }
+            }
+        }
+        while let Some(&Reverse((at, key, alarm))) = self.alarms.peek() {
+            if at > now {
+                break;
+            }
+            self.alarms.pop();
+            let Some(child) = self.child_mut(key) else {
+                continue;
+            };
+            match alarm {
+                Alarm::TimeOut if child.cause.is_none() => {
+                    let grace = child.grace;
+                    self.terminate(key, Cause::TimedOut, Some(grace));
+                }
+                Alarm::TimeOut => {}
+                Alarm::Kill if !child.killed => self.kill(key),
+                Alarm::Kill => {}
+                Alarm::GiveUp if child.status.is_some() => {
+                    child.cut_off = true;
+                    let pipes = std::mem::take(&mut child.pipes);
+                    for pipe in pipes.iter().flatten().filter(|pipe| pipe.watched) {
+                        let _ = epoll::delete(&self.epoll, &pipe.fd);
+                    }
+                    self.finish_if_over(key, events);
+                }
+                // Killed, but the kernel has not let it go yet (a stuck disk): its pidfd will tell.
+                Alarm::GiveUp => self
+                    .alarms
+                    .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp))),
+            }
+        }
+    }
+
+    fn finish_if_over(&mut self, key: Key, events: &mut Vec<Event>) {
+        let Some(child) = self.child(key).filter(|child| child.is_over()) else {
+            return;
+        };
+        let (status, usage) = child.status.unwrap_or_default();
+        let (wall, cause, cut_off, pid) = (child.wall, child.cause, child.cut_off, child.pid);
+        if test_kill_process_group(pid).is_ok() {
+            if self.leftovers.len() >= LEFTOVERS {
+                self.leftovers
+                    .retain(|&group| test_kill_process_group(group).is_ok());
+            }
+            self.leftovers.push(pid);
+        }
+        events.push(Event::Finished(
+            key,
+            Ended {
+                status,
+                usage,
+                wall,
+                cause,
+                cut_off,
+            },
+        ));
+        self.retire(key.index);
+    }
+}
+
+/// Rounded up: waking just before an alarm would mean waking again at once.
+fn in_milliseconds(duration: Duration) -> Timespec {
+    let millis = i64::try_from(duration.as_nanos().div_ceil(1_000_000))
+        .unwrap_or(i64::MAX)
+        .min(i64::from(i32::MAX));
+    Timespec {
+        tv_sec: millis / 1000,
+        tv_nsec: millis % 1000 * 1_000_000,
+    }
+}
