@@ -1,1 +1,31 @@
-fn main() {}
+//! The program `hands`: wording and wiring over the library `hands`.
+
+mod flags;
+mod generate;
+mod plan;
+mod run;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::flags::{Cli, Command};
+use crate::plan::Plan;
+
+fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&argv) {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error, &argv),
+    };
+    match cli.command {
+        Command::Run(flags) => match Plan::new(*flags) {
+            Ok(plan) => run::main(plan),
+            Err(error) => usage::fail(&error.to_string()),
+        },
+        Command::Completions { shell } => generate::completions(shell.into()),
+        Command::Man => generate::man(),
+    }
+}

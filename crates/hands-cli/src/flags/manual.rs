@@ -1,0 +1,105 @@
+//! What there is to say about `hands run` beside its flags: shown at the end of `hands run --help` and in the man page.
+
+/// A section's heading, and its text as it is to be laid out: lines of at most 78 columns.
+type Section = (&'static str, &'static str);
+
+/// The sections, in order.
+pub(crate) const SECTIONS: &[Section] = &[
+    (
+        "Replaced in the command",
+        "\
+{}     the input                 {#}     the number of the job, from 1
+{.}    without its extension     {%}     the slot it runs in, from 1
+{/}    without its directory     {1}     column or source 1, also {1.} {1/} …
+{//}   its directory             {name}  a column by name (--header :)
+{/.}   without either
+
+Without any of these the input is added at the end. A command without shell
+syntax is run directly. One with shell syntax runs in a shell, and what is
+replaced is quoted for it: every byte of an input arrives as it was.",
+    ),
+    (
+        "Where inputs come from",
+        "\
+::: a b      the words a and b; with several `:::`, every combination
+:::+ x y     linked with the source before: first with first, and so on,
+             until the shortest ends
+:::: FILE    the lines of FILE, `-` for stdin; `::::+` links
+(none)       the lines of stdin; where it is empty nothing runs",
+    ),
+    (
+        "Times and sizes",
+        "\
+Times are seconds (10, 2.5) or have units (200ms, 5m, 1h30m, 2d).
+Sizes are bytes or have a unit: K M G T P count in 1024s, k m g t p in 1000s.",
+    ),
+    (
+        "Signals",
+        "\
+The first Ctrl-C or HUP starts no more jobs and waits for the running ones,
+the second sends them TERM, the third KILL.",
+    ),
+    (
+        "Exit codes",
+        "\
+0          every job succeeded
+1 to 100   that many jobs failed
+101        more than 100 jobs failed
+130        interrupted
+255        wrong usage, or the batch could not be set up
+
+When --halt stops the batch: fail=1 and done=1 give the code of the job that
+stopped it (128+N if signal N killed it), success=N gives 0, and a percentage
+gives the percentage of jobs that failed.",
+    ),
+    (
+        "Examples",
+        "\
+Compress every log, one job for each core:
+    hands run 'gzip -k {}' ::: *.log
+Every combination, in order:
+    hands run -k 'echo {1}{2}' ::: 1 2 ::: a b
+Names with any character in them:
+    find . -name '*.jpg' -print0 | hands run -0 convert {} {.}.png
+A long batch that can be interrupted and taken up again:
+    hands run --joblog log --resume --retries 3 ./fetch :::: urls.txt
+Stop at the first failure and exit with its code:
+    hands run --halt now,fail=1 ./test ::: tests/*
+Count the words of a large file with all cores:
+    hands run --pipe --block 10M wc -w < large.txt",
+    ),
+];
+
+/// The sections as the end of the long help.
+pub(super) fn long_help() -> String {
+    let mut help = String::new();
+    for (heading, text) in SECTIONS {
+        if !help.is_empty() {
+            help.push('\n');
+        }
+        help.push_str(heading);
+        help.push_str(":\n");
+        for line in text.lines() {
+            if !line.is_empty() {
+                help.push_str("  ");
+                help.push_str(line);
+            }
+            help.push('\n');
+        }
+    }
+    help.truncate(help.trim_end().len());
+    help
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_fits_a_terminal_of_80_columns() {
+        let lines = SECTIONS.iter().flat_map(|(_, text)| text.lines());
+        for line in lines {
+            assert!(line.chars().count() <= 78, "{line}");
+        }
+    }
+}

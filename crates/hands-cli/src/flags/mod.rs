@@ -1,0 +1,123 @@
+//! The program's flags as they are written: names, values, help text. Nothing is decided here.
+//!
+//! [`Cli`] is what clap parses into. [`crate::plan`] checks what was given against itself and turns it into a `Plan`;
+//! everything after that sees only the plan. The help, the completions and the man page all come from these definitions.
+
+mod input;
+mod jobs;
+mod limits;
+mod log;
+pub(crate) mod manual;
+mod output;
+mod pipe;
+mod run;
+
+pub(crate) use input::InputFlags;
+pub(crate) use jobs::JobFlags;
+pub(crate) use limits::LimitFlags;
+pub(crate) use log::LogFlags;
+pub(crate) use output::{OutputFlags, Progress, When};
+pub(crate) use pipe::PipeFlags;
+pub(crate) use run::RunFlags;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Run a batch of commands, fast and safe.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hands",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = EXAMPLES,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command once for each input, many at a time
+    ///
+    /// Each input takes the place of `{}` in the command, or is added at its end. Inputs are the words after `:::`, the
+    /// lines of the files after `::::`, or the lines of stdin. Output comes in one piece for each job.
+    Run(Box<RunFlags>),
+    /// Print a completion script for a shell.
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell to complete in.
+        shell: CompletedShell,
+    },
+    /// Print the man page.
+    #[command(after_help = "Example:\n  hands man > ~/.local/share/man/man1/hands.1")]
+    Man,
+}
+
+/// The shells whose completions are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CompletedShell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl From<CompletedShell> for Shell {
+    fn from(shell: CompletedShell) -> Self {
+        match shell {
+            CompletedShell::Bash => Self::Bash,
+            CompletedShell::Zsh => Self::Zsh,
+            CompletedShell::Fish => Self::Fish,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hands run 'gzip -k {}' ::: *.log     compress every log, one job for each core
+  find . -name '*.png' -print0 | hands run -0 optipng
+  hands run --help                     everything about `run`";
+
+const COMPLETIONS: &str = "\
+Examples:
+  hands completions bash > ~/.local/share/bash-completion/completions/hands
+  hands completions zsh > ~/.zfunc/_hands
+  hands completions fish > ~/.config/fish/completions/hands.fish";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_run_has_help_whose_first_line_is_short() {
+        let mut cli = Cli::command();
+        cli.build();
+        let run = cli.find_subcommand("run").expect("`run`");
+        for arg in run.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.is_empty(), "`{}` has no help", arg.get_id());
+            let first = help.lines().next().unwrap_or_default();
+            assert!(first.chars().count() <= 80, "`{}`: {first}", arg.get_id());
+        }
+    }
+
+    #[test]
+    fn every_flag_of_run_stands_under_a_heading() {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").expect("`run`");
+        for arg in run.get_arguments() {
+            let headed = arg.is_positional() || arg.get_help_heading().is_some();
+            assert!(headed, "`{}`", arg.get_id());
+        }
+    }
+}

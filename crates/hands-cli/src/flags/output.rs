@@ -1,0 +1,90 @@
+//! Flags about what is shown.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputFlags {
+    /// Print the output of jobs in the order of their inputs
+    #[arg(short = 'k', long, alias = "keeporder")]
+    pub(crate) keep_order: bool,
+
+    /// Print each job's output in one piece when it ends (the default)
+    #[arg(long)]
+    pub(crate) group: bool,
+
+    /// Print whole lines as they come; lines of several jobs mix
+    #[arg(long, visible_alias = "lb", alias = "linebuffer")]
+    pub(crate) line_buffer: bool,
+
+    /// Let jobs write straight to the terminal or file; their output may mix
+    #[arg(short = 'u', long)]
+    pub(crate) ungroup: bool,
+
+    /// Start each line of output with the job's input and a tab
+    #[arg(long)]
+    pub(crate) tag: bool,
+
+    /// Start each line of output with this text; {} and the like are replaced
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) tagstring: Option<OsString>,
+
+    /// Keep the outputs of each job in files below DIR
+    #[arg(long, alias = "res", value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
+
+    /// Print one JSON object a line for each job instead of its output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print the commands that would run, and run none
+    #[arg(long, alias = "dryrun")]
+    pub(crate) dry_run: bool,
+
+    /// Print each command on stderr before it runs
+    #[arg(short = 'v', short_alias = 't', long)]
+    pub(crate) verbose: bool,
+
+    /// Show progress on stderr
+    ///
+    /// `auto`, the default, is a bar on a terminal and now and then a plain line elsewhere.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) progress: Option<Progress>,
+
+    /// The same as `--progress bar`
+    #[arg(long, alias = "eta")]
+    pub(crate) bar: bool,
+
+    /// Use colours: `auto` does on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub(crate) color: When,
+}
+
+/// `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Progress {
+    /// A bar on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// A bar that is redrawn.
+    Bar,
+    /// A line now and then.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}

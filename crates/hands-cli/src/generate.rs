@@ -1,0 +1,106 @@
+//! Completions and the man page, made from the same definitions as the flags.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use crate::flags::Cli;
+use crate::flags::manual::SECTIONS;
+use crate::usage;
+
+/// Prints a completion script.
+pub(crate) fn completions(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hands", &mut script);
+    usage::print(&script)
+}
+
+/// Prints the man page.
+pub(crate) fn man() -> ExitCode {
+    match page() {
+        Ok(page) => usage::print(&page),
+        Err(error) => usage::fail(&format!("the man page could not be made: {error}")),
+    }
+}
+
+/// One page for the whole program: what it is, and all of `run`, which is what people look up.
+fn page() -> io::Result<Vec<u8>> {
+    let mut cli = Cli::command();
+    cli.build();
+    let run = cli.find_subcommand("run").cloned().unwrap_or_default();
+    let whole = Man::new(cli).manual("User Commands");
+    let run = Man::new(run);
+    let mut page = Vec::new();
+    whole.render_title(&mut page)?;
+    whole.render_name_section(&mut page)?;
+    run.render_synopsis_section(&mut page)?;
+    run.render_description_section(&mut page)?;
+    run.render_options_section(&mut page)?;
+    for (heading, text) in SECTIONS {
+        section(&mut page, heading, text)?;
+    }
+    section(&mut page, "Other commands", OTHERS)?;
+    whole.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+const OTHERS: &str = "\
+hands completions bash|zsh|fish   print a completion script for a shell
+hands man                         print this page";
+
+/// A section whose lines stay as they are.
+fn section(page: &mut Vec<u8>, heading: &str, text: &str) -> io::Result<()> {
+    writeln!(page, ".SH {}\n.nf", heading.to_uppercase())?;
+    for line in text.lines() {
+        // `\&` keeps a first dot or quote from being a request; `\-` is the hyphen one can copy and type.
+        let line = line
+            .replace('\\', r"\e")
+            .replace('-', r"\-")
+            .replace('\'', r"\(aq")
+            .replace('`', r"\(ga");
+        writeln!(page, r"\&{line}")?;
+    }
+    writeln!(page, ".fi")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        String::from_utf8(page().expect("a page")).expect("text")
+    }
+
+    #[test]
+    fn the_page_has_every_flag_and_every_section() {
+        let page = text();
+        let mut cli = Cli::command();
+        cli.build();
+        let run = cli.find_subcommand("run").expect("`run`");
+        let names = run.get_arguments().filter_map(|arg| arg.get_long());
+        for name in names {
+            let written = format!(r"\-\-{}", name.replace('-', r"\-"));
+            assert!(page.contains(&written), "{name}");
+        }
+        for (heading, _) in SECTIONS {
+            assert!(
+                page.contains(&format!(".SH {}\n", heading.to_uppercase())),
+                "{heading}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_section_is_taken_for_a_request() {
+        let mut page = Vec::new();
+        section(&mut page, "X", ".dot\n'quote\n\\n -k `a`").expect("a section");
+        let page = String::from_utf8(page).expect("text");
+        assert_eq!(
+            page,
+            ".SH X\n.nf\n\\&.dot\n\\&\\(aqquote\n\\&\\en \\-k \\(gaa\\(ga\n.fi\n"
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! Which flags cannot stand together.
+//!
+//! One list, so that a reader sees all of it. A flag that is merely needless (`--group`, `--resume` beside
+//! `--resume-failed`) is let be; one that could not be honoured is an error, never ignored.
+
+use std::ffi::OsString;
+
+use super::PlanError;
+use crate::flags::RunFlags;
+
+/// The first contradiction, if there is one.
+pub(super) fn check(flags: &RunFlags) -> Result<(), PlanError> {
+    output(flags)?;
+    inputs(flags)?;
+    pipe(flags)?;
+    log(flags)
+}
+
+/// Both were given.
+struct Given(bool, &'static str);
+
+fn clash(one: &Given, others: &[Given], hint: &'static str) -> Result<(), PlanError> {
+    match others.iter().find(|other| one.0 && other.0) {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!("`{}` and `{}` cannot be used together", one.1, other.1);
+            Err(PlanError::new(message).hint(hint))
+        }
+    }
+}
+
+fn needs(one: &Given, other: &Given, hint: &'static str) -> Result<(), PlanError> {
+    if one.0 && !other.0 {
+        return Err(PlanError::new(format!("`{}` needs `{}`", one.1, other.1)).hint(hint));
+    }
+    Ok(())
+}
+
+fn output(flags: &RunFlags) -> Result<(), PlanError> {
+    let output = &flags.output;
+    let ungroup = || Given(output.ungroup, "--ungroup");
+    let line_buffer = || Given(output.line_buffer, "--line-buffer");
+    let tag = || Given(output.tag, "--tag");
+    let tagstring = || Given(output.tagstring.is_some(), "--tagstring");
+    clash(
+        &ungroup(),
+        &[
+            Given(output.keep_order, "--keep-order"),
+            line_buffer(),
+            Given(output.group, "--group"),
+            tag(),
+            tagstring(),
+            Given(output.json, "--json"),
+            Given(output.results.is_some(), "--results"),
+        ],
+        "ungrouped jobs write straight to the terminal or file; `--line-buffer` shows lines as they come and goes with these",
+    )?;
+    clash(
+        &line_buffer(),
+        &[Given(output.group, "--group")],
+        "leave one of them out",
+    )?;
+    clash(
+        &Given(output.json, "--json"),
+        &[line_buffer(), tag(), tagstring()],
+        "each JSON object names its job and its inputs, and holds its whole output",
+    )?;
+    clash(
+        &Given(output.bar, "--bar"),
+        &[Given(output.progress.is_some(), "--progress")],
+        "`--bar` is the same as `--progress bar`",
+    )?;
+    needs(
+        &Given(flags.jobs.retry_delay.is_some(), "--retry-delay"),
+        &Given(flags.jobs.retries.is_some(), "--retries"),
+        "say how often to try, such as `--retries 3`",
+    )
+}
+
+fn inputs(flags: &RunFlags) -> Result<(), PlanError> {
+    let inputs = &flags.inputs;
+    let null = Given(inputs.null, "--null");
+    let delimiter = Given(inputs.delimiter.is_some(), "--delimiter");
+    clash(
+        &null,
+        &[delimiter],
+        "`--null` is the same as `--delimiter '\\0'`",
+    )?;
+    clash(
+        &Given(inputs.csv, "--csv"),
+        &[null, Given(inputs.delimiter.is_some(), "--delimiter")],
+        "CSV says itself where its records end",
+    )?;
+    match inputs.header.as_deref() {
+        None | Some(":") => {}
+        Some(other) => {
+            return Err(
+                PlanError::new(format!("`--header {other}` is not supported"))
+                    .hint("`--header :` takes the first input of each source as names"),
+            );
+        }
+    }
+    let max_records = Given(flags.pipe.max_records.is_some(), "-N");
+    clash(
+        &Given(inputs.max_args.is_some(), "--max-args"),
+        &[max_records],
+        "without `--pipe` they mean the same; leave one of them out",
+    )?;
+    if inputs.fill && (inputs.max_args == Some(0) || flags.pipe.max_records == Some(0)) {
+        return Err(PlanError::new("`-X` inserts many inputs and `-n 0` none")
+            .hint("leave one of them out"));
+    }
+    Ok(())
+}
+
+fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
+    let pipe = &flags.pipe;
+    let piped = Given(pipe.pipe, "--pipe");
+    if !pipe.pipe {
+        let hint = "with `--pipe`, stdin is split between records and given to the jobs";
+        let only_with_pipe = [
+            Given(pipe.block.is_some(), "--block"),
+            Given(pipe.recstart.is_some(), "--recstart"),
+            Given(pipe.recend.is_some(), "--recend"),
+            Given(pipe.regexp, "--regexp"),
+            Given(pipe.remove_rec_sep, "--remove-rec-sep"),
+        ];
+        return only_with_pipe
+            .iter()
+            .try_for_each(|flag| needs(flag, &piped, hint));
+    }
+    let inputs = &flags.inputs;
+    clash(
+        &piped,
+        &[
+            Given(inputs.max_args.is_some(), "--max-args"),
+            Given(inputs.fill, "-X"),
+        ],
+        "use `-N` for the number of records each job gets, or `--block` for their size",
+    )?;
+    clash(
+        &piped,
+        &[
+            Given(inputs.null, "--null"),
+            Given(inputs.delimiter.is_some(), "--delimiter"),
+        ],
+        "say where records end with `--recend`, such as `--recend '\\0'`",
+    )?;
+    clash(
+        &piped,
+        &[
+            Given(inputs.csv, "--csv"),
+            Given(inputs.colsep.is_some(), "--colsep"),
+            Given(inputs.header.is_some(), "--header"),
+            Given(inputs.no_run_if_empty, "--no-run-if-empty"),
+        ],
+        "with `--pipe` jobs get pieces of stdin, not inputs in their commands",
+    )?;
+    clash(
+        &piped,
+        &[Given(!inputs.arg_files.is_empty(), "--arg-file")],
+        "`--pipe` reads stdin: write `< FILE`",
+    )?;
+    if let Some(source) = flags.words.iter().find(|word| is_source(word)) {
+        let message = format!(
+            "`--pipe` and `{}` cannot be used together",
+            source.display()
+        );
+        return Err(PlanError::new(message)
+            .hint("`--pipe` reads stdin: write `< FILE`, or leave `--pipe` out to use inputs"));
+    }
+    if flags.words.is_empty() {
+        return Err(
+            PlanError::new("`--pipe` needs a command to give the pieces to")
+                .hint("for example `hands run --pipe wc -l < FILE`"),
+        );
+    }
+    Ok(())
+}
+
+/// A word that begins a source of inputs.
+fn is_source(word: &OsString) -> bool {
+    [":::", ":::+", "::::", "::::+"]
+        .iter()
+        .any(|source| word == source)
+}
+
+fn log(flags: &RunFlags) -> Result<(), PlanError> {
+    let joblog = Given(flags.log.joblog.is_some(), "--joblog");
+    let hint = "the joblog says which jobs are done: give the file the first run wrote";
+    needs(&Given(flags.log.resume, "--resume"), &joblog, hint)?;
+    needs(
+        &Given(flags.log.resume_failed, "--resume-failed"),
+        &joblog,
+        hint,
+    )
+}

@@ -1,0 +1,157 @@
+//! What the flags mean together: a batch that makes sense, or one sentence that says why it does not.
+//!
+//! ```text
+//! argv --clap--> RunFlags --Plan::new--> Plan ----> run
+//!                (as written)            (no contradictions left, no clap types)
+//! ```
+//!
+//! Nothing is opened, started or measured here: the same flags give the same plan on every machine. What depends on the machine
+//! ([`Slots`], [`Load`]) stays a rule, to be resolved by whoever runs the plan.
+
+mod conflicts;
+mod escape;
+pub(crate) mod parts;
+
+pub(crate) use parts::{Grouping, Inputs, JobLog, Limits, Output, Pipe};
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use hands::command::batch::policy::{Halt, Load, Retries, Slots};
+
+use crate::flags::{JobFlags, Progress, RunFlags, When};
+
+/// A batch to run, free of contradictions.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// The command and its sources as written: `gzip {} ::: a b`. Empty or begun by a source: each input is a command.
+    pub(crate) words: Vec<OsString>,
+    /// Where inputs come from and how they are taken apart.
+    pub(crate) inputs: Inputs,
+    /// `--pipe`: stdin is spread over the jobs instead of read as inputs.
+    pub(crate) pipe: Option<Pipe>,
+    /// How many jobs run at once. Raise the soft limit on descriptors before resolving `-j 0`.
+    pub(crate) slots: Slots,
+    /// `--load`.
+    pub(crate) load: Option<Load>,
+    /// `--memfree`, in bytes.
+    pub(crate) memfree: Option<u64>,
+    /// `--delay`: at least this long between two starts.
+    pub(crate) delay: Duration,
+    /// `--retries` and `--retry-delay`.
+    pub(crate) retries: Retries,
+    /// `--halt`.
+    pub(crate) halt: Halt,
+    /// What each job may use and what it runs in.
+    pub(crate) limits: Limits,
+    /// What is shown, and how.
+    pub(crate) output: Output,
+    /// `--joblog` and whether to resume from it.
+    pub(crate) log: Option<JobLog>,
+    /// `--dry-run`.
+    pub(crate) dry_run: bool,
+    /// `--verbose`: each command on stderr before it runs.
+    pub(crate) verbose: bool,
+    /// `--progress`, `--bar`.
+    pub(crate) progress: Progress,
+    /// `--color`.
+    pub(crate) color: When,
+}
+
+impl Plan {
+    /// Checks the flags against each other and settles every default.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`] for flags that contradict each other, need one that is missing, or hold a value only the whole can
+    /// show to be wrong.
+    pub(crate) fn new(flags: RunFlags) -> Result<Self, PlanError> {
+        conflicts::check(&flags)?;
+        let RunFlags {
+            inputs,
+            jobs,
+            limits,
+            output,
+            pipe,
+            log,
+            words,
+        } = flags;
+        let progress = match output.progress {
+            Some(progress) => progress,
+            None if output.bar => Progress::Bar,
+            None => Progress::Auto,
+        };
+        let pipe = pipe.into_parts()?;
+        let grouping = match &pipe.pipe {
+            Some(_) => Grouping::Rows(NonZeroUsize::MIN),
+            None => Grouping::new(inputs.max_args.or(pipe.records_as_args), inputs.fill),
+        };
+        Ok(Self {
+            retries: retries(&jobs),
+            slots: jobs.jobs.unwrap_or_default(),
+            load: jobs.load,
+            memfree: jobs.memfree,
+            delay: jobs.delay.unwrap_or_default(),
+            halt: jobs.halt.unwrap_or_default(),
+            inputs: Inputs::new(inputs, grouping)?,
+            pipe: pipe.pipe,
+            limits: Limits::new(limits)?,
+            dry_run: output.dry_run,
+            verbose: output.verbose,
+            color: output.color,
+            progress,
+            output: Output::from(output),
+            log: JobLog::new(log),
+            words,
+        })
+    }
+}
+
+fn retries(jobs: &JobFlags) -> Retries {
+    let retries = jobs.retries.map_or(Retries::NONE, Retries::times);
+    match jobs.retry_delay {
+        Some(delay) => retries.with_delay(delay),
+        None => retries,
+    }
+}
+
+/// Flags that do not make a batch. Shown it is one sentence, and where there is one a second line with a hint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlanError {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl PlanError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(self, hint: &'static str) -> Self {
+        Self {
+            hint: Some(hint),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for PlanError {}
+
+#[cfg(test)]
+mod tests;

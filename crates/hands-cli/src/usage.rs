@@ -1,0 +1,110 @@
+//! What the program says when it is asked wrongly, and how it says it.
+//!
+//! Every usage or set-up error is one message on stderr and exit code 255: 1 to 100 are taken by the number of jobs that failed, which
+//! is why clap's own 2 will not do. A closed stdout is nobody's error: whoever closed it had read enough.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// The exit code of wrong usage, and of a batch that cannot be set up.
+pub(crate) const USAGE: u8 = 255;
+
+/// Prints `message` (without `error: `) on stderr and gives the exit code to end with.
+pub(crate) fn fail(message: &str) -> ExitCode {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {message}");
+    ExitCode::from(USAGE)
+}
+
+/// Prints text on stdout and gives the exit code to end with.
+pub(crate) fn print(text: &[u8]) -> ExitCode {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(&format!("stdout cannot be written: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Reports what clap made of `argv`: help and version on stdout with 0, anything else on stderr with 255.
+pub(crate) fn report(error: &clap::Error, argv: &[OsString]) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return match error.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                fail(&format!("stdout cannot be written: {error}"))
+            }
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    if let Some(message) = forgotten_run(error, argv) {
+        return fail(&message);
+    }
+    let _ = error.print();
+    ExitCode::from(USAGE)
+}
+
+/// `hands gzip -k ::: *.log`, `hands -j4 gzip`: the word `run` is missing.
+fn forgotten_run(error: &clap::Error, argv: &[OsString]) -> Option<String> {
+    let (_program, words) = argv.split_first()?;
+    let first = words.first()?.display();
+    let message = match error.kind() {
+        ErrorKind::InvalidSubcommand => format!("`{first}` is not a command of `hands`"),
+        ErrorKind::UnknownArgument if is_first(error, words) => {
+            format!("`hands` itself has no option `{first}`")
+        }
+        _ => return None,
+    };
+    let meant = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(names)) if !names.is_empty() => {
+            format!("\n  hint: did you mean `hands {}`?", names[0])
+        }
+        _ => String::new(),
+    };
+    let line: Vec<String> = words.iter().take(6).map(quoted).collect();
+    let more = if words.len() > line.len() { " …" } else { "" };
+    Some(format!(
+        "{message}{meant}\n  hint: to run a command on many inputs: hands run {}{more}\n  hint: `hands --help` lists the commands",
+        line.join(" ")
+    ))
+}
+
+/// Whether the unknown option is the very first word, so that it stands before any subcommand.
+fn is_first(error: &clap::Error, words: &[OsString]) -> bool {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return false;
+    };
+    let first = words.first().map(|word| word.to_string_lossy());
+    // clap names the one letter of `-j4` and the name of `--jobs=4`.
+    first.is_some_and(|first| first.starts_with('-') && first.starts_with(option.as_str()))
+}
+
+/// A word as it can be typed again. For reading; bytes that are no text are shown as replacement characters.
+fn quoted(word: &OsString) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_only_where_the_shell_needs_it() {
+        let quoted = |word: &str| quoted(&word.into());
+        assert_eq!(quoted("--jobs=4"), "--jobs=4");
+        assert_eq!(quoted("gzip {}"), "'gzip {}'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}
