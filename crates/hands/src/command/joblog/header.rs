@@ -1,0 +1,61 @@
+//! The first line of a file tells whether it is a job log: nothing is cut or overwritten before that is known.
+
+/// The first line of every job log, its newline included.
+pub(super) const HEADER: &[u8] =
+    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+/// So many bytes from the start of a file are enough for [`Opening::of`], and to show what a foreign file is.
+pub(super) const ENOUGH: usize = 256;
+
+/// What the start of a file says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening<'a> {
+    /// Nothing yet, or a header that a kill or a full disk left unfinished.
+    Blank,
+    /// A job log, whose rows start at this offset.
+    JobLog(usize),
+    /// Something else, and its first line.
+    Foreign(&'a [u8]),
+}
+
+impl Opening<'_> {
+    /// Judges a file by its first [`ENOUGH`] bytes, or all of them when it has fewer.
+    pub(super) fn of(start: &[u8]) -> Opening<'_> {
+        let Some(end) = memchr::memchr(b'\n', start) else {
+            return if HEADER.starts_with(start) {
+                Opening::Blank
+            } else {
+                Opening::Foreign(start)
+            };
+        };
+        // Not compared whole: GNU parallel renamed a column once.
+        let line = &start[..end];
+        if line.starts_with(b"Seq\tHost\t") && line.ends_with(b"\tCommand") {
+            Opening::JobLog(end + 1)
+        } else {
+            Opening::Foreign(line)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_log_is_known_by_its_first_line() {
+        assert_eq!(Opening::of(HEADER), Opening::JobLog(HEADER.len()));
+        let older = b"Seq\tHost\tStarttime\tRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n1\t:";
+        assert_eq!(Opening::of(older), Opening::JobLog(older.len() - 3));
+        assert_eq!(Opening::of(b"hello\nworld\n"), Opening::Foreign(b"hello"));
+        assert_eq!(Opening::of(b"\n"), Opening::Foreign(b""));
+    }
+
+    #[test]
+    fn only_the_beginnings_of_the_header_count_as_unfinished() {
+        for end in 0..HEADER.len() {
+            assert_eq!(Opening::of(&HEADER[..end]), Opening::Blank);
+        }
+        assert_eq!(Opening::of(b"Seq\tHosts"), Opening::Foreign(b"Seq\tHosts"));
+    }
+}
