@@ -218,11 +218,7 @@ impl fmt::Display for Report {
             .collect();
         writeln!(f, "\nMeasured: {}.", known.join("; "))?;
         if !self.skipped.is_empty() {
-            writeln!(
-                f,
-                "Not installed, so skipped: {}.",
-                self.skipped.join(", ")
-            )?;
+            writeln!(f, "Not installed, so skipped: {}.", self.skipped.join(", "))?;
         }
         let verdicts: Vec<Option<bool>> = self
             .lines()
@@ -255,7 +251,7 @@ impl fmt::Display for Line<'_> {
                 let cpu = if workload.measures_memory() {
                     String::new()
                 } else {
-                    workload.amount_of_time(cpu)
+                    processor_time(cpu)
                 };
                 write!(
                     f,
@@ -280,13 +276,11 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-impl Workload {
-    fn amount_of_time(&self, seconds: f64) -> String {
-        if seconds < 0.1 {
-            format!("{:.1} ms", seconds * 1e3)
-        } else {
-            format!("{seconds:.2} s")
-        }
+fn processor_time(seconds: f64) -> String {
+    if seconds < 0.1 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2} s")
     }
 }
 
