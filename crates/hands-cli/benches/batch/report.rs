@@ -44,6 +44,8 @@ pub(crate) struct Target {
     text: String,
     /// Unknown when one of the two failed.
     met: Option<bool>,
+    /// The floor's own ratio, where not even that would do: the target is beyond this machine.
+    floor: Option<f64>,
 }
 
 impl Report {
@@ -101,17 +103,26 @@ impl Report {
 
 impl Results {
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let hands = self
-            .outcomes
-            .iter()
-            .find(|outcome| outcome.program == "hands");
-        let hands = hands.and_then(|outcome| outcome.samples.as_deref().ok());
+        let [hands, floor] = ["hands", "floor"].map(|name| self.samples(name));
         self.outcomes
             .iter()
-            .map(move |outcome| self.line(outcome, hands))
+            .map(move |outcome| self.line(outcome, hands, floor))
     }
 
-    fn line<'a>(&'a self, outcome: &'a Outcome, hands: Option<&[Sample]>) -> Line<'a> {
+    fn samples(&self, program: &str) -> Option<&[Sample]> {
+        let outcome = self
+            .outcomes
+            .iter()
+            .find(|outcome| outcome.program == program)?;
+        outcome.samples.as_deref().ok()
+    }
+
+    fn line<'a>(
+        &'a self,
+        outcome: &'a Outcome,
+        hands: Option<&[Sample]>,
+        floor: Option<&[Sample]>,
+    ) -> Line<'a> {
         let workload = &self.workload;
         let samples = outcome.samples.as_deref().map_err(String::as_str);
         let is_hands = outcome.program == "hands";
@@ -124,11 +135,17 @@ impl Results {
             workload.target_bytes().map(|most| Target {
                 text: format!("≤ {}", workload.amount(most)),
                 met: figure.ok().map(|figure| figure.median <= most),
+                floor: None,
             })
         } else {
+            let floor = samples
+                .ok()
+                .zip(floor)
+                .map(|(peer, floor)| workload.ratio(peer, floor));
             workload.target_ratio(outcome.program).map(|least| Target {
                 text: format!("≥ {least:.1} ×"),
                 met: ratio.map(|ratio| ratio >= least),
+                floor: floor.filter(|&floor| floor < least),
             })
         };
         Line {
@@ -160,12 +177,13 @@ impl Workload {
         }
     }
 
-    /// The median of the rounds' ratios: within a round both had the same machine.
-    fn ratio(&self, peer: &[Sample], hands: &[Sample]) -> f64 {
+    /// How many times as good `subject` was. The median of the rounds' ratios: within a round both had the
+    /// same machine.
+    fn ratio(&self, peer: &[Sample], subject: &[Sample]) -> f64 {
         median(
             peer.iter()
-                .zip(hands)
-                .map(|(peer, hands)| self.reading(peer) / self.reading(hands))
+                .zip(subject)
+                .map(|(peer, subject)| self.reading(peer) / self.reading(subject))
                 .collect(),
         )
     }
@@ -267,9 +285,10 @@ impl fmt::Display for Line<'_> {
             None => f.write_str("| ")?,
         }
         match &self.target {
-            Some(Target { text, met }) => {
+            Some(Target { text, met, floor }) => {
                 let verdict = met.map_or("unknown", |met| if met { "met" } else { "**missed**" });
-                write!(f, "{text} | {verdict}")
+                write!(f, "{text} | {verdict}")?;
+                floor.map_or(Ok(()), |floor| write!(f, " (the floor: {floor:.2} ×)"))
             }
             None => f.write_str("|"),
         }
