@@ -11,6 +11,7 @@ use super::environ::{Changes, Environment};
 use super::error::{CommandError, SpawnReason};
 use super::resolve::Resolver;
 use super::run::{self, Stage};
+use super::sys::host::descriptor_limit_of_children;
 use super::sys::spawn::{ArgBlock, Limit, Setting};
 use super::sys::watchdog::COOKIE;
 use super::{Output, Pipeline, Stream};
@@ -361,6 +362,7 @@ impl Conditions {
                 hard: seconds + 1,
             });
         }
+        limits.extend(descriptor_limit_of_children());
         Ok(Setting {
             directory,
             limits,
@@ -368,4 +370,22 @@ impl Conditions {
             die_with_thread: true,
         })
     }
+}
+
+/// The file that a command of this name would run: looked up in this program's `PATH` unless the name has a slash.
+///
+/// # Errors
+///
+/// When there is none, or none that may be executed.
+///
+/// ```
+/// let sh = hands::command::find_program("sh")?;
+/// assert!(sh.is_absolute());
+/// # Ok::<(), hands::command::CommandError>(())
+/// ```
+pub fn find_program(name: impl AsRef<OsStr>) -> Result<PathBuf, CommandError> {
+    let path = std::env::var_os("PATH");
+    let mut resolver = Resolver::new(path.as_deref());
+    let file = resolver.resolve(name.as_ref().as_bytes())?;
+    Ok(PathBuf::from(OsStr::from_bytes(file.as_bytes())))
 }

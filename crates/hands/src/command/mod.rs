@@ -15,8 +15,9 @@ mod run;
 mod sys;
 pub mod template;
 
-pub use self::builder::{Command, Stdin};
+pub use self::builder::{Command, Stdin, find_program};
 pub use self::engine::Stream;
 pub use self::error::{CommandError, SpawnReason};
 pub use self::output::Output;
 pub use self::pipeline::{Pipeline, PipelineOutput};
+pub use self::sys::host::{keep_exit_codes, raise_descriptor_limit, signal_is_ignored};

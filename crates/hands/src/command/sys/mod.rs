@@ -5,9 +5,11 @@
 //! - [`watchdog`]: a tiny process that ends our jobs if we die without being able to.
 //! - [`tree`]: find and end everything that a job has started.
 //! - [`leftovers`]: what finished jobs left running in the background.
+//! - [`host`]: what concerns the program itself: ignored signals, its limit on descriptors.
 //!
 //! Linux 5.4 or later (`waitid` on a pidfd).
 
+pub(crate) mod host;
 pub(crate) mod leftovers;
 pub(crate) mod spawn;
 pub(crate) mod tree;

@@ -98,7 +98,7 @@ impl<W: Work> Scheduler<'_, W> {
         } else {
             self.summary.failed += 1;
         }
-        if let Some(when) = self.halt.observe(success, self.work.total()) {
+        if let Some(when) = self.halt.observe(success, self.total()) {
             self.own_code = code;
             self.halt(when);
         }

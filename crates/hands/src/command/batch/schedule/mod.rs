@@ -35,6 +35,7 @@ use crate::command::error::CommandError;
 use crate::command::mark::Run;
 use crate::command::resolve::Resolver;
 use crate::command::run::open_null;
+use crate::command::sys::host::raise_descriptor_limit;
 use crate::command::sys::leftovers;
 use crate::command::sys::spawn::Setting;
 use crate::command::sys::watchdog::{COOKIE, Watchdog};
@@ -45,6 +46,9 @@ const SLOT: &str = "HANDS_SLOT";
 
 /// Jobs that may wait for an earlier one's output before no more are started: some 20 MB of bookkeeping.
 const MOST_WAITING: usize = 50_000;
+
+/// As many jobs as fit under the usual limit of 1,024 descriptors with plenty to spare.
+const FEW_JOBS: usize = 128;
 
 /// How often a closed gate (load, memory) is tried again, and how soon a refused start.
 const GATE_PAUSE: Duration = Duration::from_millis(500);
@@ -178,6 +182,10 @@ impl<'a, W: Work> Scheduler<'a, W> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self, BatchError> {
         let run = Run::new();
+        // Two pipes and a pidfd for each, and another pipe while one is being started.
+        if batch.jobs.get() > FEW_JOBS {
+            raise_descriptor_limit();
+        }
         let watchdog = Watchdog::start(run.entry())
             .map_err(|error| observer.notice(&Notice::NoWatchdog(error.to_string())))
             .ok();
@@ -284,8 +292,15 @@ impl<'a, W: Work> Scheduler<'a, W> {
         }
         self.summary.exhausted = self.input == Input::Ended && !self.given_up;
         self.summary.halted = self.halt.halted();
-        self.summary.exit_code = self.halt.exit_code(self.own_code, self.work.total());
+        self.summary.exit_code = self.halt.exit_code(self.own_code, self.total());
         Ok(self.summary.clone())
+    }
+
+    /// How many items there are in all, once that is known.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.work
+            .total()
+            .or((self.input == Input::Ended).then_some(self.started))
     }
 
     /// Whether nothing is left to start.
@@ -367,7 +382,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             })
             .collect();
         let progress = Progress {
-            total: self.work.total(),
+            total: self.total(),
             started: self.started,
             succeeded: self.summary.succeeded,
             failed: self.summary.failed,

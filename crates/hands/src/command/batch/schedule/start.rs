@@ -114,6 +114,10 @@ impl<W: Work> Scheduler<'_, W> {
             }
             Pull::End => {
                 self.input = Input::Ended;
+                // A rule in percent can be judged only now.
+                if let Some(when) = self.halt.total_is_known(self.started) {
+                    self.halt(when);
+                }
                 Ok(None)
             }
             Pull::Pending => {

@@ -1,0 +1,175 @@
+//! `--json`: one object a line on stdout, for programs.
+//!
+//! | event | when | fields beside `event` and `seq` |
+//! |---|---|---|
+//! | `start` | a job starts | `attempt`, `slot`, `pid`, `time`, `command` |
+//! | `output` | it has written something | `stream`, and `text` or, where it is not UTF-8, `base64` |
+//! | `end` | it has ended | `attempt`, `outcome`, `exit`, `signal`, `time`, `wall`, `cpu_user`, `cpu_system`, `max_rss`, `sent`, `received`, `command`, and where they apply `error`, `retry_in` |
+//! | `summary` | all is over (no `seq`) | `succeeded`, `failed`, `ended`, `exhausted`, `exit_code` |
+//!
+//! Times are seconds, those named `time` since 1970; sizes are bytes. `outcome` is `success`, `failure`, `timeout` or
+//! `ended` (the batch was told to stop). Text is passed on in whole characters as far as the pieces allow.
+
+use std::time::{Duration, SystemTime};
+
+use hands::command::Stream;
+use hands::command::batch::{Finished, Outcome, Started, Summary};
+use serde::Serialize;
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    Start {
+        seq: u64,
+        attempt: u32,
+        slot: usize,
+        pid: i32,
+        time: f64,
+        command: &'a str,
+    },
+    Output {
+        seq: u64,
+        stream: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<String>,
+    },
+    End {
+        seq: u64,
+        attempt: u32,
+        outcome: &'static str,
+        exit: i32,
+        signal: i32,
+        time: f64,
+        wall: f64,
+        cpu_user: f64,
+        cpu_system: f64,
+        max_rss: u64,
+        sent: u64,
+        received: u64,
+        command: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_in: Option<f64>,
+    },
+    Summary {
+        succeeded: u64,
+        failed: u64,
+        ended: u64,
+        exhausted: bool,
+        exit_code: u8,
+    },
+}
+
+pub(super) fn start(job: &Started<'_>, out: &mut Vec<u8>) {
+    let command = String::from_utf8_lossy(job.display);
+    line(
+        &Event::Start {
+            seq: job.place.number,
+            attempt: job.place.attempt,
+            slot: job.place.slot,
+            pid: job.pid,
+            time: since_1970(job.at),
+            command: &command,
+        },
+        out,
+    );
+}
+
+pub(super) fn output(seq: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+    let text = std::str::from_utf8(bytes).ok();
+    let event = Event::Output {
+        seq,
+        stream: stream.name(),
+        text,
+        base64: text.is_none().then(|| base64(bytes)),
+    };
+    line(&event, out);
+}
+
+pub(super) fn end(job: &Finished<'_>, out: &mut Vec<u8>) {
+    let (outcome, retry) = match job.outcome {
+        Outcome::Success => ("success", None),
+        Outcome::Failure { retry } => ("failure", retry),
+        Outcome::TimedOut { retry, .. } => ("timeout", retry),
+        Outcome::Ended => ("ended", None),
+    };
+    let command = String::from_utf8_lossy(job.display);
+    line(
+        &Event::End {
+            seq: job.place.number,
+            attempt: job.place.attempt,
+            outcome,
+            exit: job.exit(),
+            signal: job.signal(),
+            time: since_1970(job.at),
+            wall: job.wall.as_secs_f64(),
+            cpu_user: job.cpu_user.as_secs_f64(),
+            cpu_system: job.cpu_system.as_secs_f64(),
+            max_rss: job.max_rss,
+            sent: job.sent,
+            received: job.received,
+            command: &command,
+            error: job.error.map(ToString::to_string),
+            retry_in: retry.as_ref().map(Duration::as_secs_f64),
+        },
+        out,
+    );
+}
+
+pub(super) fn summary(summary: &Summary, exit_code: u8, out: &mut Vec<u8>) {
+    line(
+        &Event::Summary {
+            succeeded: summary.succeeded,
+            failed: summary.failed,
+            ended: summary.ended,
+            exhausted: summary.exhausted,
+            exit_code,
+        },
+        out,
+    );
+}
+
+fn line(event: &Event<'_>, out: &mut Vec<u8>) {
+    // Writing numbers and strings to memory cannot fail; a line cut short would show as bad JSON.
+    let _ = serde_json::to_writer(&mut *out, event);
+    out.push(b'\n');
+}
+
+fn since_1970(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let number = three
+            .iter()
+            .fold(0_u32, |number, &byte| number << 8 | u32::from(byte))
+            << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(number >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        for (plain, coded) in cases {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+}

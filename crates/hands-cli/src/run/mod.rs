@@ -1,0 +1,197 @@
+//! `hands run`: the plan, carried out.
+//!
+//! ```text
+//! Plan ─► work (what to run) ─┐
+//!         report (what is said) ├─► hands::command::batch::Batch ─► exit code
+//!         signals (when to stop) ┘
+//! ```
+
+mod dry;
+mod events;
+mod failures;
+mod progress;
+mod report;
+mod signals;
+mod work;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hands::command::batch::policy::{LoadGate, MemFreeGate, Slots};
+use hands::command::batch::{Batch, BatchError, Control, Grouping, Sink, Summary};
+use hands::command::joblog::{JobLog, Mode, Resume};
+
+use self::progress::Display;
+use self::report::Report;
+use self::signals::Signals;
+use self::work::Jobs;
+use crate::plan::Plan;
+use crate::plan::parts::{self, OutputMode};
+use crate::usage;
+
+/// Exit codes that are no number of failed jobs. `101` and below come from the batch.
+const INTERRUPTED: u8 = 130;
+/// What a shell says of a program that died of SIGPIPE: 128 + 13.
+const NOBODY_READS: u8 = 141;
+
+/// Runs the batch and gives the code to exit with.
+pub(crate) fn main(plan: Plan) -> ExitCode {
+    match run(plan) {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => usage::fail(&message),
+    }
+}
+
+fn run(plan: Plan) -> Result<u8, String> {
+    if waits_for_a_typist(&plan) {
+        return Err(
+            "there are no inputs, and stdin is a terminal\n  hint: give inputs after `:::`, name a file after `::::`, or pipe lines in\n  hint: `hands run --help` says more"
+                .into(),
+        );
+    }
+    // The C library's habit of leaving SIGCHLD as it was found would cost us the jobs' exit codes.
+    hands::command::keep_exit_codes();
+    if plan.slots == Slots::AsManyAsFit {
+        hands::command::raise_descriptor_limit();
+    }
+    let cores = hands::cores();
+    let slots = plan.slots.resolve(cores);
+    let (log, resume) = match &plan.log {
+        Some(log) => open_log(log)?,
+        None => (None, None),
+    };
+    let jobs = Jobs::new(&plan, slots, resume)?;
+    if plan.dry_run {
+        return dry::run(jobs);
+    }
+    let control = Control::new().map_err(|error| format!("cannot set up signals: {error}"))?;
+    let signals =
+        Signals::catch(&control).map_err(|error| format!("cannot set up signals: {error}"))?;
+    let display = Display::new(plan.progress);
+    let batch = batch(&plan, slots.get(), cores, &display)?.control(&control);
+    let mut report = Report::new(&plan, display, log, control, signals);
+    let result = batch.run(jobs, &mut report);
+    finish(result, &report)
+}
+
+/// With nothing on the command line, lines are read from stdin: from a person, that would look like a hang.
+fn waits_for_a_typist(plan: &Plan) -> bool {
+    let named = plan.words.iter().any(|word| {
+        matches!(
+            word.as_encoded_bytes(),
+            b":::" | b":::+" | b"::::" | b"::::+"
+        )
+    });
+    !named && plan.inputs.arg_files.is_empty() && io::stdin().is_terminal()
+}
+
+fn batch(
+    plan: &Plan,
+    slots: usize,
+    cores: std::num::NonZeroUsize,
+    display: &Display,
+) -> Result<Batch, String> {
+    let grouping = match plan.output.mode {
+        OutputMode::Json => Grouping::Raw,
+        OutputMode::Direct => Grouping::None,
+        // In order, the job whose turn it is streams; that is all that lines in order can mean.
+        _ if plan.output.keep_order => Grouping::Ordered,
+        OutputMode::Lines => Grouping::Lines,
+        OutputMode::Grouped => Grouping::Jobs,
+    };
+    let sink = |sink: io::Result<Sink>, name: &str| {
+        sink.map_err(|error| format!("cannot write to {name}: {error}"))
+    };
+    let root = Path::new("/");
+    let mut batch = Batch::new()
+        .jobs(slots)
+        .grouping(grouping)
+        .stdout(sink(Sink::stdout(), "stdout")?)
+        .stderr(sink(Sink::stderr(), "stderr")?)
+        .grace(plan.limits.grace)
+        .retries(plan.retries)
+        .halt(plan.halt)
+        .delay(plan.delay);
+    if let Some(load) = plan.load {
+        batch = batch.load(LoadGate::new(load, cores, root));
+    }
+    if let Some(memfree) = plan.memfree {
+        batch = batch.memfree(MemFreeGate::new(memfree, root));
+    }
+    let limits = &plan.limits;
+    if let Some(timeout) = limits.timeout {
+        batch = batch.timeout(timeout);
+    }
+    if let Some(bytes) = limits.memory {
+        batch = batch.memory_limit(bytes);
+    }
+    if let Some(time) = limits.cpu {
+        batch = batch.cpu_limit(time);
+    }
+    if let Some(nice) = limits.nice {
+        batch = batch.nice(nice);
+    }
+    for (name, value) in &limits.env {
+        batch = batch.env(name, value);
+    }
+    if let Some(directory) = &limits.workdir {
+        if !directory.is_dir() {
+            return Err(format!(
+                "`--workdir {}` is not a directory",
+                directory.display()
+            ));
+        }
+        batch = batch.cwd(directory);
+    }
+    if let Some(folder) = &limits.tmpdir {
+        if !folder.is_dir() {
+            return Err(format!("`--tmpdir {}` is not a directory", folder.display()));
+        }
+        batch = batch.spill_folder(folder);
+    }
+    if let Some(every) = display.tick() {
+        batch = batch.tick(every);
+    }
+    Ok(batch)
+}
+
+fn open_log(log: &parts::JobLog) -> Result<(Option<JobLog>, Option<Resume>), String> {
+    let mode = match log.resume {
+        None => None,
+        Some(parts::Resume::Unfinished) => Some(Mode::Skip),
+        Some(parts::Resume::UnfinishedAndFailed) => Some(Mode::Failed),
+    };
+    let Some(mode) = mode else {
+        let log = JobLog::create(&log.path).map_err(|error| error.to_string())?;
+        return Ok((Some(log), None));
+    };
+    let resume = Resume::read(&log.path, mode).map_err(|error| error.to_string())?;
+    let log = JobLog::append(&log.path).map_err(|error| error.to_string())?;
+    Ok((Some(log), Some(resume)))
+}
+
+fn finish(result: Result<Summary, BatchError>, report: &Report) -> Result<u8, String> {
+    if matches!(result, Err(BatchError::OutputClosed)) {
+        return Ok(NOBODY_READS);
+    }
+    report.close(result.as_ref().ok());
+    if let Some(error) = report.log_error() {
+        return Err(error.to_owned());
+    }
+    match result {
+        Ok(_) if report.interrupted() => Ok(INTERRUPTED),
+        Ok(summary) => Ok(summary.exit_code),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A length of time as people write it: `0.25s`, `12.3s`, `3m07s`.
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 60 {
+        return format!("{}m{:02}s", seconds / 60, seconds % 60);
+    }
+    format!("{:.2}s", time.as_secs_f64())
+}

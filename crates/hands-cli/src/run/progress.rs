@@ -1,0 +1,189 @@
+//! How far the batch is, on stderr: a bar that is redrawn on a terminal, else a plain line now and then.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::time::Duration;
+
+use hands::command::batch::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::flags;
+
+/// A batch that is over sooner draws nothing.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Between two plain lines.
+const PLAIN: Duration = Duration::from_secs(30);
+
+/// Between two looks at the batch, when a bar is shown.
+const REDRAW: Duration = Duration::from_millis(125);
+
+/// Characters of a command that are shown.
+const SHOWN: usize = 60;
+
+/// What is shown while the batch runs.
+#[derive(Debug)]
+pub(super) enum Display {
+    None,
+    Plain { next: Duration },
+    Bar { bar: Option<ProgressBar> },
+}
+
+impl Display {
+    /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can move its cursor.
+    pub(super) fn new(progress: flags::Progress) -> Display {
+        let drawable = || {
+            io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+        };
+        match progress {
+            flags::Progress::None => Display::None,
+            flags::Progress::Bar | flags::Progress::Auto if drawable() => Display::Bar { bar: None },
+            _ => Display::Plain { next: PLAIN },
+        }
+    }
+
+    /// How often the batch should report.
+    pub(super) fn tick(&self) -> Option<Duration> {
+        match self {
+            Display::None => None,
+            Display::Plain { .. } => Some(PLAIN),
+            Display::Bar { .. } => Some(REDRAW),
+        }
+    }
+
+    /// Shows where the batch stands.
+    pub(super) fn show(&mut self, progress: &Progress<'_>) {
+        match self {
+            Display::None => {}
+            Display::Plain { next } => {
+                if progress.elapsed >= *next && !progress.done {
+                    *next += PLAIN;
+                    // Nobody may be left to read it.
+                    let _ = writeln!(io::stderr(), "hands: {}", counts(progress));
+                }
+            }
+            Display::Bar { bar } => {
+                if progress.done {
+                    if let Some(bar) = bar.take() {
+                        bar.finish_and_clear();
+                    }
+                } else if progress.elapsed >= QUIET {
+                    draw(bar.get_or_insert_with(new_bar), progress);
+                }
+            }
+        }
+    }
+
+    /// Calls `write` with the bar out of the way.
+    pub(super) fn aside(&self, write: &mut dyn FnMut()) {
+        match self {
+            Display::Bar { bar: Some(bar) } => bar.suspend(write),
+            _ => write(),
+        }
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn draw(bar: &ProgressBar, progress: &Progress<'_>) {
+    let mut text = String::new();
+    if let Some(total) = progress.total.filter(|&total| total > 0) {
+        let done = progress.succeeded + progress.failed;
+        let filled = usize::try_from(done * 20 / total).unwrap_or(0).min(20);
+        let _ = write!(text, "[{}{}] ", "#".repeat(filled), "-".repeat(20 - filled));
+    }
+    text.push_str(&counts(progress));
+    for job in progress.running {
+        let _ = write!(
+            text,
+            "\n  {:>8}  job {}: {}",
+            time(job.elapsed),
+            job.number,
+            short(job.display)
+        );
+    }
+    let more = progress.running_count - progress.running.len();
+    if more > 0 {
+        let _ = write!(text, "\n            and {more} more running");
+    }
+    bar.set_message(text);
+    bar.tick();
+}
+
+/// `120 of 500 done, 3 failed, 8 running, 41.2 a second, 9s left`.
+fn counts(progress: &Progress<'_>) -> String {
+    let done = progress.succeeded + progress.failed;
+    let mut text = match progress.total {
+        Some(total) => format!("{done} of {total} done"),
+        None => format!("{done} done"),
+    };
+    if progress.failed > 0 {
+        let _ = write!(text, ", {} failed", progress.failed);
+    }
+    let _ = write!(text, ", {} running", progress.running_count);
+    if progress.retrying > 0 {
+        let _ = write!(text, ", {} to be tried again", progress.retrying);
+    }
+    let seconds = progress.elapsed.as_secs_f64();
+    if done > 0 && seconds > 0.0 {
+        let rate = done as f64 / seconds;
+        let _ = if rate >= 1.0 {
+            write!(text, ", {rate:.1} a second")
+        } else {
+            write!(text, ", {:.1} a minute", rate * 60.0)
+        };
+        if let Some(left) = progress.total.and_then(|total| total.checked_sub(done)) {
+            let left = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
+            let _ = write!(text, ", {} left", time(left));
+        }
+    }
+    text
+}
+
+/// `7s`, `3m07s`, `2h05m`.
+fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// One line of a command, with nothing in it that a terminal would obey.
+fn short(command: &[u8]) -> String {
+    let text = String::from_utf8_lossy(command);
+    let mut clean: String = text
+        .chars()
+        .take(SHOWN)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    if text.chars().nth(SHOWN).is_some() {
+        clean.push('…');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(time(Duration::from_secs(7)), "7s");
+        assert_eq!(time(Duration::from_secs(187)), "3m07s");
+        assert_eq!(time(Duration::from_secs(7500)), "2h05m");
+    }
+
+    #[test]
+    fn a_command_cannot_steer_the_terminal() {
+        assert_eq!(short(b"printf \x1b[2J\n"), "printf ?[2J?");
+        assert_eq!(short(&[b'x'; 100]).chars().count(), SHOWN + 1);
+    }
+}

@@ -1,0 +1,219 @@
+//! What is said while the batch runs and at its end: progress, warnings, the job log, `--json` events, failures.
+//!
+//! Results belong on stdout and are the batch's; all that is written here goes to stderr, but for `--json`.
+
+use std::io::{self, Write};
+
+use hands::command::Stream;
+use hands::command::batch::{
+    Control, Finished, Notice, Observer, Outcome, Progress, Started, Stop, Summary,
+};
+use hands::command::joblog::{Entry, JobLog};
+
+use super::failures::{Failures, reason};
+use super::progress::Display;
+use super::signals::{Signals, Step};
+use super::{INTERRUPTED, events};
+use crate::plan::Plan;
+use crate::plan::parts::OutputMode;
+use crate::usage;
+
+/// Hears the batch and tells the user.
+pub(super) struct Report {
+    display: Display,
+    log: Option<JobLog>,
+    log_error: Option<String>,
+    control: Control,
+    signals: Signals,
+    failures: Failures,
+    json: bool,
+    verbose: bool,
+    ended: u64,
+    progress_total: u64,
+}
+
+impl Report {
+    pub(super) fn new(
+        plan: &Plan,
+        display: Display,
+        log: Option<JobLog>,
+        control: Control,
+        signals: Signals,
+    ) -> Report {
+        Report {
+            display,
+            log,
+            log_error: None,
+            control,
+            signals,
+            failures: Failures::default(),
+            json: plan.output.mode == OutputMode::Json,
+            verbose: plan.verbose,
+            ended: 0,
+            progress_total: 0,
+        }
+    }
+
+    pub(super) fn interrupted(&self) -> bool {
+        self.signals.interrupted
+    }
+
+    /// Why the job log could not be kept up, if it could not.
+    pub(super) fn log_error(&self) -> Option<&str> {
+        self.log_error.as_deref()
+    }
+
+    /// The last words, once the batch is over. `summary` is missing when it broke off.
+    pub(super) fn close(&self, summary: Option<&Summary>) {
+        if self.json
+            && let Some(summary) = summary
+        {
+            let code = if self.interrupted() {
+                INTERRUPTED
+            } else {
+                summary.exit_code
+            };
+            let mut line = Vec::new();
+            events::summary(summary, code, &mut line);
+            // Whoever reads events has seen every job's end already.
+            let _ = io::stdout().write_all(&line);
+        }
+        let log = self.log.as_ref().map(|log| log.path().display().to_string());
+        say(&self.failures.report(self.progress_total, log.as_deref()));
+        if self.interrupted() {
+            say(self.how_to_resume(log.as_deref()).as_bytes());
+        }
+    }
+
+    fn how_to_resume(&self, log: Option<&str>) -> String {
+        if log.is_none() {
+            return "hands: interrupted; with `--joblog FILE` a run can be taken up again with `--resume`\n".into();
+        }
+        let words: Vec<_> = std::env::args_os().collect();
+        let mut line: Vec<String> = words.iter().map(usage::quoted).collect();
+        let resumes = words.iter().any(|word| word == "--resume" || word == "--resume-failed");
+        if !resumes {
+            line.insert(2.min(line.len()), "--resume".into());
+        }
+        format!("hands: interrupted; to go on where it stopped:\n  {}\n", line.join(" "))
+    }
+
+    fn write_log(&mut self, job: &Finished<'_>) {
+        let Some(log) = &mut self.log else { return };
+        let timed_out = matches!(job.outcome, Outcome::TimedOut { .. });
+        let entry = Entry {
+            seq: job.place.number,
+            start: job.at,
+            runtime: job.wall,
+            sent: job.sent,
+            received: job.received,
+            exit: job.exit(),
+            signal: match job.signal() {
+                // As GNU parallel logs it, also when the job caught the signal and exited by itself.
+                0 if timed_out => 15,
+                signal => signal,
+            },
+            command: job.display,
+        };
+        if let Err(error) = log.record(&entry) {
+            // A run that cannot be resumed is not what was asked for: stop before more is done than is known.
+            self.log_error.get_or_insert_with(|| error.to_string());
+            self.control.stop(Stop::Drain);
+        }
+    }
+
+    /// A line on stderr, with the progress display out of the way.
+    fn tell(&self, text: &str) {
+        self.display.aside(&mut || say(format!("hands: {text}\n").as_bytes()));
+    }
+}
+
+/// Writes to stderr. A closed stderr leaves nobody to tell.
+fn say(text: &[u8]) {
+    let _ = io::stderr().write_all(text);
+}
+
+impl Observer for Report {
+    fn started(&mut self, job: &Started<'_>, out: &mut Vec<u8>) {
+        if self.json {
+            events::start(job, out);
+        }
+        if self.verbose {
+            let mut line = job.display.to_vec();
+            line.push(b'\n');
+            self.display.aside(&mut || say(&line));
+        }
+    }
+
+    fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+        events::output(number, stream, bytes, out);
+    }
+
+    fn finished(&mut self, job: &Finished<'_>, out: &mut Vec<u8>) {
+        if self.json {
+            events::end(job, out);
+        }
+        match job.outcome {
+            Outcome::Ended => {
+                self.ended += 1;
+                return;
+            }
+            Outcome::Failure { retry: Some(after) } | Outcome::TimedOut { retry: Some(after), .. } => {
+                let (number, why) = (job.place.number, reason(job));
+                self.tell(&format!("job {number} {why}; trying again in {}", super::seconds(after)));
+                return;
+            }
+            _ => {}
+        }
+        self.progress_total += 1;
+        self.write_log(job);
+        if job.outcome.is_final_failure() {
+            if job.error.is_some() {
+                self.tell(&format!("job {}: {}", job.place.number, reason(job)));
+            }
+            self.failures.add(job);
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Shortage(why) => self.tell(&format!("{why} (going on with the jobs that run)")),
+            Notice::SpillFull { folder, reason } => self.tell(&format!(
+                "cannot keep waiting output in `{}`: {reason}; jobs are held up instead (`--tmpdir` names another folder)",
+                folder.display()
+            )),
+            Notice::Waiting(why) => self.tell(&format!("waiting to start more: {why}")),
+            Notice::Halted { now: true } => self.tell("stopping now, as `--halt` says; ending the running jobs"),
+            Notice::Halted { now: false } => self.tell("starting no more jobs, as `--halt` says; waiting for the running ones"),
+            Notice::NoWatchdog(why) => self.tell(&format!(
+                "cannot start the watchdog: {why}; if hands is killed, its jobs may go on"
+            )),
+            Notice::Leftovers(1) => self.tell("ended 1 process that a job had left in the background (`setsid` keeps one)"),
+            Notice::Leftovers(count) => self.tell(&format!(
+                "ended {count} processes that jobs had left in the background (`setsid` keeps one)"
+            )),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, progress: &Progress<'_>) {
+        self.display.show(progress);
+    }
+
+    fn woken(&mut self, control: &Control) {
+        match self.signals.pass_on(control) {
+            Some(Step::Stopping(Stop::Drain)) => self.tell(
+                "interrupted: starting no more jobs and waiting for the running ones; again to end them",
+            ),
+            Some(Step::Stopping(Stop::Terminate)) => {
+                self.tell("interrupted: sent TERM to the running jobs; again to kill them");
+            }
+            Some(Step::Stopping(Stop::Kill)) => self.tell("interrupted: killed the running jobs"),
+            Some(Step::Stopping(Stop::No) | Step::Suspending) | None => {}
+        }
+    }
+
+    fn writing(&mut self, write: &mut dyn FnMut()) {
+        self.display.aside(write);
+    }
+}

@@ -1,0 +1,78 @@
+//! Ctrl-C and its relatives, as steps of stopping.
+//!
+//! | signal | first | second | third |
+//! |---|---|---|---|
+//! | INT, HUP | start no more, let jobs end | TERM the jobs | KILL them |
+//! | TERM | TERM the jobs | KILL them | |
+//! | TSTP | stop the jobs and ourselves, until continued | | |
+//!
+//! A handler only sets a flag and wakes the batch. A signal that was ignored when the program started (`nohup`, a shell
+//! script's background job) stays ignored.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hands::command::batch::{Control, Stop};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+
+/// The flags that the handlers set.
+#[derive(Debug)]
+pub(super) struct Signals {
+    flags: Vec<(i32, Arc<AtomicBool>)>,
+    /// A signal has told the batch to stop.
+    pub(super) interrupted: bool,
+}
+
+/// What a signal has led to, to be told to the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The batch stops this far.
+    Stopping(Stop),
+    /// The user suspends it.
+    Suspending,
+}
+
+impl Signals {
+    /// Sets up handlers that wake `control`.
+    pub(super) fn catch(control: &Control) -> io::Result<Signals> {
+        let mut flags = Vec::new();
+        for signal in [SIGINT, SIGHUP, SIGTERM, SIGTSTP] {
+            if hands::command::signal_is_ignored(signal) {
+                continue;
+            }
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(signal, control.waker()?)?;
+            flags.push((signal, flag));
+        }
+        Ok(Signals {
+            flags,
+            interrupted: false,
+        })
+    }
+
+    /// Tells the batch what the signals since the last call ask for.
+    pub(super) fn pass_on(&mut self, control: &Control) -> Option<Step> {
+        let mut step = None;
+        for (signal, flag) in &self.flags {
+            if !flag.swap(false, Ordering::AcqRel) {
+                continue;
+            }
+            if *signal == SIGTSTP {
+                control.suspend();
+                step = Some(Step::Suspending);
+                continue;
+            }
+            let next = match (*signal, control.stopped()) {
+                (SIGTERM, Stop::No | Stop::Drain) | (_, Stop::Drain) => Stop::Terminate,
+                (_, Stop::No) => Stop::Drain,
+                (_, Stop::Terminate | Stop::Kill) => Stop::Kill,
+            };
+            self.interrupted = true;
+            control.stop(next);
+            step = Some(Step::Stopping(next));
+        }
+        step
+    }
+}

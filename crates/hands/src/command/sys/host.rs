@@ -1,0 +1,60 @@
+//! What a program that runs batches may want to know or change about itself.
+
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::spawn::Limit;
+
+/// Whether the program was started with this signal ignored, as `nohup` does with SIGHUP. Such a signal should stay
+/// ignored: do not install a handler for it.
+pub fn signal_is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: only reads the disposition, into a local.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: filled in by the successful call above.
+    let action = unsafe { action.assume_init() };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Makes sure that the exit codes of children reach this program: a program started with SIGCHLD ignored would have
+/// them thrown away by the kernel. Call it early in `main`; a library should not.
+pub fn keep_exit_codes() {
+    if signal_is_ignored(libc::SIGCHLD) {
+        // SAFETY: the default disposition runs no code.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    }
+}
+
+/// The soft limit on open descriptors as the program was started, once it has been raised.
+static STARTED_WITH: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises the soft limit on open descriptors to the hard one, for as many jobs at once as possible. Commands are still
+/// started with the limit that the program was started with: some close every descriptor they may have.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        STARTED_WITH.get_or_init(|| limit);
+    }
+}
+
+/// What to set in a child when the limit has been raised.
+pub(crate) fn descriptor_limit_of_children() -> Option<Limit> {
+    let limit = STARTED_WITH.get()?;
+    let infinite = u64::MAX;
+    Some(Limit {
+        resource: libc::RLIMIT_NOFILE,
+        soft: limit.current.unwrap_or(infinite),
+        hard: limit.maximum.unwrap_or(infinite),
+    })
+}
