@@ -86,7 +86,7 @@ fn is_first(error: &clap::Error, words: &[OsString]) -> bool {
 }
 
 /// A word as it can be typed again. For reading; bytes that are no text are shown as replacement characters.
-fn quoted(word: &OsString) -> String {
+pub(crate) fn quoted(word: &OsString) -> String {
     let text = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -26,9 +26,15 @@ pub(crate) struct InputFlags {
     #[arg(short = 'C', long, value_name = "REGEX", allow_hyphen_values = true)]
     pub(crate) colsep: Option<OsString>,
 
-    /// Inputs are CSV: fields may be quoted and hold separators and newlines
+    /// Inputs are CSV, the first record names the columns: {name}, also {1}
+    ///
+    /// Fields may be quoted and hold separators and newlines. See --no-header for files without names.
     #[arg(long)]
     pub(crate) csv: bool,
+
+    /// With --csv: the first record is data like the others
+    #[arg(long, requires = "csv")]
+    pub(crate) no_header: bool,
 
     /// `--header :` takes the first input of each source as a name, for {name}
     #[arg(long, value_name = ":")]

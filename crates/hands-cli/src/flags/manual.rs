@@ -11,7 +11,7 @@ pub(crate) const SECTIONS: &[Section] = &[
 {}     the input                 {#}     the number of the job, from 1
 {.}    without its extension     {%}     the slot it runs in, from 1
 {/}    without its directory     {1}     column or source 1, also {1.} {1/} …
-{//}   its directory             {name}  a column by name (--header :)
+{//}   its directory             {name}  a column by name (--csv)   
 {/.}   without either
 
 Without any of these the input is added at the end. A command without shell
@@ -46,6 +46,7 @@ the second sends them TERM, the third KILL.",
 1 to 100   that many jobs failed
 101        more than 100 jobs failed
 130        interrupted
+141        nobody reads stdout any more
 255        wrong usage, or the batch could not be set up
 
 When --halt stops the batch: fail=1 and done=1 give the code of the job that

@@ -96,7 +96,7 @@ impl Inputs {
             arg_files: flags.arg_files,
             reads,
             columns,
-            header: flags.header.is_some(),
+            header: flags.header.is_some() || (flags.csv && !flags.no_header),
             skip_empty: flags.no_run_if_empty,
             grouping,
         })

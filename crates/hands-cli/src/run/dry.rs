@@ -20,8 +20,12 @@ pub(super) fn run(mut jobs: Jobs) -> Result<u8, String> {
                     slot: 1,
                     attempt: 1,
                 };
-                let job = jobs.job(&mut item, place).map_err(|error| error.to_string())?;
-                written = out.write_all(&job.display).and_then(|()| out.write_all(b"\n"));
+                let job = jobs
+                    .job(&mut item, place)
+                    .map_err(|error| error.to_string())?;
+                written = out
+                    .write_all(&job.display)
+                    .and_then(|()| out.write_all(b"\n"));
             }
             Pull::Pending => {
                 // What is known already is shown while the input makes us wait.

@@ -36,7 +36,11 @@ impl Failures {
         }
         let s = if total == 1 { "" } else { "s" };
         text.extend_from_slice(
-            format!("hands: {} of {total} job{s} failed; to run them again:\n", self.count).as_bytes(),
+            format!(
+                "hands: {} of {total} job{s} failed; to run them again:\n",
+                self.count
+            )
+            .as_bytes(),
         );
         for (number, reason, command) in &self.shown {
             text.extend_from_slice(format!("  # job {number} {reason}\n  ").as_bytes());

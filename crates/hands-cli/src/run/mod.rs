@@ -12,6 +12,7 @@ mod failures;
 mod progress;
 mod report;
 mod signals;
+mod sources;
 mod work;
 
 use std::io::{self, IsTerminal};
@@ -147,7 +148,10 @@ fn batch(
     }
     if let Some(folder) = &limits.tmpdir {
         if !folder.is_dir() {
-            return Err(format!("`--tmpdir {}` is not a directory", folder.display()));
+            return Err(format!(
+                "`--tmpdir {}` is not a directory",
+                folder.display()
+            ));
         }
         batch = batch.spill_folder(folder);
     }

@@ -33,11 +33,14 @@ impl Display {
     /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can move its cursor.
     pub(super) fn new(progress: flags::Progress) -> Display {
         let drawable = || {
-            io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+            io::stderr().is_terminal()
+                && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
         };
         match progress {
             flags::Progress::None => Display::None,
-            flags::Progress::Bar | flags::Progress::Auto if drawable() => Display::Bar { bar: None },
+            flags::Progress::Bar | flags::Progress::Auto if drawable() => {
+                Display::Bar { bar: None }
+            }
             _ => Display::Plain { next: PLAIN },
         }
     }

@@ -78,7 +78,10 @@ impl Report {
             // Whoever reads events has seen every job's end already.
             let _ = io::stdout().write_all(&line);
         }
-        let log = self.log.as_ref().map(|log| log.path().display().to_string());
+        let log = self
+            .log
+            .as_ref()
+            .map(|log| log.path().display().to_string());
         say(&self.failures.report(self.progress_total, log.as_deref()));
         if self.interrupted() {
             say(self.how_to_resume(log.as_deref()).as_bytes());
@@ -91,11 +94,16 @@ impl Report {
         }
         let words: Vec<_> = std::env::args_os().collect();
         let mut line: Vec<String> = words.iter().map(usage::quoted).collect();
-        let resumes = words.iter().any(|word| word == "--resume" || word == "--resume-failed");
+        let resumes = words
+            .iter()
+            .any(|word| word == "--resume" || word == "--resume-failed");
         if !resumes {
             line.insert(2.min(line.len()), "--resume".into());
         }
-        format!("hands: interrupted; to go on where it stopped:\n  {}\n", line.join(" "))
+        format!(
+            "hands: interrupted; to go on where it stopped:\n  {}\n",
+            line.join(" ")
+        )
     }
 
     fn write_log(&mut self, job: &Finished<'_>) {
@@ -124,7 +132,8 @@ impl Report {
 
     /// A line on stderr, with the progress display out of the way.
     fn tell(&self, text: &str) {
-        self.display.aside(&mut || say(format!("hands: {text}\n").as_bytes()));
+        self.display
+            .aside(&mut || say(format!("hands: {text}\n").as_bytes()));
     }
 }
 
@@ -158,9 +167,15 @@ impl Observer for Report {
                 self.ended += 1;
                 return;
             }
-            Outcome::Failure { retry: Some(after) } | Outcome::TimedOut { retry: Some(after), .. } => {
+            Outcome::Failure { retry: Some(after) }
+            | Outcome::TimedOut {
+                retry: Some(after), ..
+            } => {
                 let (number, why) = (job.place.number, reason(job));
-                self.tell(&format!("job {number} {why}; trying again in {}", super::seconds(after)));
+                self.tell(&format!(
+                    "job {number} {why}; trying again in {}",
+                    super::seconds(after)
+                ));
                 return;
             }
             _ => {}

@@ -1,20 +1,20 @@
 //! What `hands run` gives its batch to do: inputs put into the command, or blocks of stdin fed to it.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use hands::command::batch::{Job, Place, Work, WorkError};
-use hands::command::input::{self, Pull, Row, Source, SourceSpec};
+use hands::command::input::{self, Pull, Row, Source};
 use hands::command::joblog::{Decision, Resume};
-use hands::command::records::{RecordSpec, Records};
+use hands::command::records::Records;
 use hands::command::template::{JobArgs, Options, Template, Text};
 
+use super::sources;
 use crate::plan::Plan;
-use crate::plan::parts::{Columns, Grouping, Reads, RecordEnd};
+use crate::plan::parts::Grouping;
 
 /// What a job is made of.
 pub(super) enum Item {
@@ -26,58 +26,336 @@ pub(super) enum Item {
 
 /// All jobs of the batch, made as they are needed.
 pub(super) struct Jobs {
-    source: From,
+    feed: Feed,
     command: Form,
-    /// The inputs' names, where they have some: for `--results`.
-    names: Vec<Vec<u8>>,
     tag: Option<Text>,
-    results: Option<PathBuf>,
+    results: Option<Results>,
     /// Jobs that may be tried again need their block more than once.
     keep_blocks: bool,
     number: u64,
-    resume: Option<Resume>,
-    /// Jobs before the last one that the log has, which are to run all the same; found before any is started, so that
-    /// inputs that have changed are refused while nothing has happened yet.
-    gaps: VecDeque<(u64, Item)>,
+    resuming: Option<Resuming>,
     total: Option<u64>,
 }
 
-enum From {
+enum Feed {
     Inputs(input::Jobs),
     Stdin(Records),
 }
 
 /// How a job's inputs become its command.
 enum Form {
-    Template(Box<Template>),
+    Template(Template),
     /// The input itself is the command line.
-    Line { shell: Vec<u8> },
+    Line {
+        shell: Vec<u8>,
+    },
     /// `-n 0`: the command as it is, whatever the input.
-    Fixed(Box<Template>),
+    Fixed(Template),
+}
+
+/// Where `--results` go: a folder for each input column, in a folder named after the column.
+struct Results {
+    folder: PathBuf,
+    names: Vec<Vec<u8>>,
+}
+
+/// What is left of an earlier run.
+struct Resuming {
+    log: Resume,
+    /// Jobs before the last one that the log has, which are to run all the same. They are found before any is started,
+    /// so that inputs that have changed are refused while nothing has happened yet.
+    gaps: VecDeque<(u64, Item)>,
+    compared: bool,
 }
 
 impl Jobs {
     /// Opens the inputs and reads the command.
-    pub(super) fn new(plan: &Plan, slots: NonZeroUsize, resume: Option<Resume>) -> Result<Jobs, String> {
-        let (words, mut sources) = input::split_args(plan.words.clone());
-        let files = plan.inputs.arg_files.iter().map(|path| SourceSpec::file(path));
-        sources.splice(0..0, files);
-        let shell = plan.limits.shell.as_ref().map(|shell| shell.as_os_str().as_bytes().to_vec());
-        let keep_blocks = plan.retries.tries().is_none_or(|tries| tries.get() > 1);
-        let mut jobs = Jobs {
-            source: From::Stdin(Records::new(input::stdin(), RecordSpec::default()).map_err(text)?),
-            command: Form::Line { shell: shell.clone().unwrap_or_else(|| b"/bin/sh".to_vec()) },
-            names: Vec::new(),
-            tag: None,
-            results: plan.output.results.clone(),
-            keep_blocks,
-            number: 0,
-            resume,
-            gaps: VecDeque::new(),
-            total: None,
+    pub(super) fn new(
+        plan: &Plan,
+        slots: NonZeroUsize,
+        resume: Option<Resume>,
+    ) -> Result<Jobs, String> {
+        let (words, listed) = input::split_args(plan.words.clone());
+        let shell = plan
+            .limits
+            .shell
+            .as_ref()
+            .map(|path| path.as_os_str().as_bytes().to_vec());
+        let options = |names: &[Vec<u8>]| Options {
+            shell: shell.clone(),
+            names: names.to_vec(),
+            append: plan.pipe.is_none(),
+            ..Options::default()
         };
-        let _ = (&mut jobs, &words, &shell, slots);
-        todo_marker(&mut jobs);
+        let parse = |names: &[Vec<u8>]| {
+            Template::parse(&words, options(names)).map_err(|error| error.to_string())
+        };
+        let (feed, names, command) = match &plan.pipe {
+            Some(pipe) => {
+                if !listed.is_empty() {
+                    return Err("`--pipe` reads stdin and takes no inputs after `:::` or `::::`\n  hint: `hands run --pipe COMMAND < FILE`".into());
+                }
+                (
+                    Feed::Stdin(sources::records(pipe)?),
+                    Vec::new(),
+                    Form::Template(parse(&[])?),
+                )
+            }
+            None => {
+                let inputs = sources::open(plan, listed, slots, &words, &parse)?;
+                let names = inputs.names().to_vec();
+                let command = if words.is_empty() {
+                    Form::Line {
+                        shell: shell.clone().unwrap_or_else(|| b"/bin/sh".to_vec()),
+                    }
+                } else if plan.inputs.grouping == Grouping::Uninserted {
+                    Form::Fixed(
+                        Template::parse(
+                            &words,
+                            Options {
+                                append: false,
+                                ..options(&names)
+                            },
+                        )
+                        .map_err(|error| error.to_string())?,
+                    )
+                } else {
+                    Form::Template(parse(&names)?)
+                };
+                (Feed::Inputs(inputs), names, command)
+            }
+        };
+        let total = match &feed {
+            Feed::Inputs(inputs) => inputs.total(),
+            Feed::Stdin(_) => None,
+        };
+        let jobs = Jobs {
+            feed,
+            command,
+            tag: plan.output.tag.as_ref().map(|tag| Text::parse(tag, &names)),
+            results: plan
+                .output
+                .results
+                .clone()
+                .map(|folder| Results { folder, names }),
+            keep_blocks: plan.retries.tries().is_none_or(|tries| tries.get() > 1),
+            number: 0,
+            resuming: resume.map(|log| Resuming {
+                log,
+                gaps: VecDeque::new(),
+                compared: false,
+            }),
+            total,
+        };
+        jobs.check_program(plan)?;
         Ok(jobs)
+    }
+
+    /// A program that is the same for every job and that is not there is one mistake, not a thousand failed jobs.
+    fn check_program(&self, plan: &Plan) -> Result<(), String> {
+        let (Form::Template(template) | Form::Fixed(template)) = &self.command else {
+            return Ok(());
+        };
+        let Some(program) = template.fixed_program() else {
+            return Ok(());
+        };
+        let program = std::ffi::OsStr::from_bytes(program);
+        let elsewhere = program.as_bytes().contains(&b'/') && plan.limits.workdir.is_some();
+        let other_path = plan.limits.env.iter().any(|(name, _)| name == "PATH");
+        if elsewhere || other_path {
+            return Ok(());
+        }
+        let Err(error) = hands::command::find_program(program) else {
+            return Ok(());
+        };
+        let mut message = error.to_string();
+        if program.as_bytes().contains(&b' ') && plan.words.len() > 1 {
+            message.push_str("\n  hint: several words are taken as they are; give the whole command as one word, or each part as its own");
+        }
+        Err(message)
+    }
+
+    /// The next item as it comes, numbered.
+    fn pull(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+        let item = match &mut self.feed {
+            Feed::Inputs(inputs) => match inputs.pull()? {
+                Pull::Item(rows) => Item::Rows(rows),
+                Pull::Pending => return Ok(Pull::Pending),
+                Pull::End => return Ok(Pull::End),
+            },
+            Feed::Stdin(records) => match records.pull()? {
+                Pull::Item(block) => Item::Block(block),
+                Pull::Pending => return Ok(Pull::Pending),
+                Pull::End => return Ok(Pull::End),
+            },
+        };
+        self.number += 1;
+        Ok(Pull::Item((self.number, item)))
+    }
+
+    /// Reads on until all that the log has has been compared with what the inputs are now.
+    fn compare(&mut self) -> Result<Pull<()>, WorkError> {
+        loop {
+            let Some(resuming) = &self.resuming else {
+                return Ok(Pull::End);
+            };
+            if self.number >= resuming.log.highest_seq() {
+                break;
+            }
+            match self.pull()? {
+                Pull::Pending => return Ok(Pull::Pending),
+                Pull::End => {
+                    let Some(resuming) = &self.resuming else {
+                        return Ok(Pull::End);
+                    };
+                    resuming.log.check_end(self.number)?;
+                    break;
+                }
+                Pull::Item((number, item)) => {
+                    if let Some(item) = self.unlogged(number, item)?
+                        && let Some(resuming) = &mut self.resuming
+                    {
+                        resuming.gaps.push_back((number, item));
+                    }
+                }
+            }
+        }
+        if let Some(resuming) = &mut self.resuming {
+            resuming.compared = true;
+        }
+        Ok(Pull::End)
+    }
+
+    /// The item, unless the log says that it is done.
+    fn unlogged(&self, number: u64, item: Item) -> Result<Option<Item>, WorkError> {
+        let Some(Resuming { log, .. }) = &self.resuming else {
+            return Ok(Some(item));
+        };
+        // A command that names its slot differs from run to run; any slot will do for the comparison.
+        let mut mismatch = None;
+        for slot in 1..=self.slots_named() {
+            let display = self.display(
+                &item,
+                Place {
+                    number,
+                    slot,
+                    attempt: 1,
+                },
+            );
+            match log.decide(number, &display) {
+                Decision::Skip => return Ok(None),
+                Decision::Run => return Ok(Some(item)),
+                Decision::Mismatch { logged } => {
+                    mismatch.get_or_insert((logged, display));
+                }
+            }
+        }
+        match mismatch {
+            Some((logged, display)) => Err(log.mismatch(number, logged, &display).into()),
+            None => Ok(Some(item)),
+        }
+    }
+
+    fn slots_named(&self) -> usize {
+        let (Form::Template(template) | Form::Fixed(template)) = &self.command else {
+            return 1;
+        };
+        if template.names_slot() { 4096 } else { 1 }
+    }
+
+    fn display(&self, item: &Item, place: Place) -> Vec<u8> {
+        let args = JobArgs {
+            rows: rows(item),
+            seq: place.number,
+            slot: place.slot,
+        };
+        match &self.command {
+            Form::Template(template) => template.display(&args),
+            Form::Fixed(template) => template.display(&JobArgs { rows: &[], ..args }),
+            Form::Line { .. } => args.rows.concat().join(&b' '),
+        }
+    }
+}
+
+/// What an item has for the placeholders: nothing, if it is a block.
+fn rows(item: &Item) -> &[Row] {
+    match item {
+        Item::Rows(rows) => rows,
+        Item::Block(_) => &[],
+    }
+}
+
+impl Work for Jobs {
+    type Item = Item;
+
+    fn next(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+        if self
+            .resuming
+            .as_ref()
+            .is_some_and(|resuming| !resuming.compared)
+            && let Pull::Pending = self.compare()?
+        {
+            return Ok(Pull::Pending);
+        }
+        let gap = self
+            .resuming
+            .as_mut()
+            .and_then(|resuming| resuming.gaps.pop_front());
+        match gap {
+            Some(gap) => Ok(Pull::Item(gap)),
+            None => self.pull(),
+        }
+    }
+
+    fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.feed {
+            Feed::Inputs(inputs) => inputs.ready_fd(),
+            Feed::Stdin(records) => records.ready_fd(),
+        }
+    }
+
+    fn job(&mut self, item: &mut Item, place: Place) -> Result<Job, WorkError> {
+        let display = self.display(item, place);
+        let args = JobArgs {
+            rows: rows(item),
+            seq: place.number,
+            slot: place.slot,
+        };
+        let argv = match &self.command {
+            Form::Template(template) => template.argv(&args)?,
+            Form::Fixed(template) => template.argv(&JobArgs { rows: &[], ..args })?,
+            Form::Line { shell } => {
+                let line = args.rows.concat().join(&b' ');
+                vec![shell.clone(), b"-c".to_vec(), line]
+            }
+        };
+        let mut tag = self
+            .tag
+            .as_ref()
+            .map(|tag| tag.expand(&args))
+            .unwrap_or_default();
+        if self.tag.is_some() {
+            tag.push(b'\t');
+        }
+        let results = self
+            .results
+            .as_ref()
+            .map(|results| sources::results(&results.folder, &results.names, &args));
+        let stdin = match item {
+            Item::Block(block) if self.keep_blocks => Some(block.clone()),
+            Item::Block(block) => Some(std::mem::take(block)),
+            Item::Rows(_) => None,
+        };
+        Ok(Job {
+            argv,
+            display,
+            stdin,
+            tag,
+            results,
+        })
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.total
     }
 }

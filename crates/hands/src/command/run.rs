@@ -140,7 +140,7 @@ impl Failure {
 
 /// Starts all, waits for all. If one cannot be started, or the receiver fails, the others are killed.
 fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Driven {
-    let mut engine = Engine::new(None).map_err(CommandError::system("prepare to run a command"))?;
+    let mut engine = Engine::new().map_err(CommandError::system("prepare to run a command"))?;
     let run = Run::new();
     let mut keys = Vec::with_capacity(commands.len());
     let mut upstream: Option<OwnedFd> = None;

@@ -97,11 +97,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(watchdog: Option<Watchdog>) -> io::Result<Engine> {
+    pub(crate) fn new() -> io::Result<Engine> {
         Ok(Engine {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             launcher: Launcher::new()?,
-            watchdog,
+            watchdog: None,
             children: Vec::new(),
             free: Vec::new(),
             running: 0,
@@ -111,6 +111,16 @@ impl Engine {
             watch_at: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         })
+    }
+
+    /// From now on the children, those that run already too, die with the program.
+    pub(crate) fn guard(&mut self, watchdog: Watchdog) {
+        for (index, child) in self.children.iter().enumerate() {
+            if let Some(child) = child.as_ref().filter(|child| child.pidfd.is_some()) {
+                watchdog.guard(index, child.pid);
+            }
+        }
+        self.watchdog = Some(watchdog);
     }
 
     /// Children that are not over.

@@ -133,6 +133,8 @@ struct Scheduler<'a, W: Work> {
     failure: Option<BatchError>,
     /// Items were given up although they could have been started.
     given_up: bool,
+    /// The watchdog has been started, or could not be.
+    guarded: bool,
     raw_paused: Vec<Key>,
 }
 
@@ -186,11 +188,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         if batch.jobs.get() > FEW_JOBS {
             raise_descriptor_limit();
         }
-        let watchdog = Watchdog::start(run.entry())
-            .map_err(|error| observer.notice(&Notice::NoWatchdog(error.to_string())))
-            .ok();
-        let engine =
-            Engine::new(watchdog).map_err(CommandError::system("set up the event loop"))?;
+        let engine = Engine::new().map_err(CommandError::system("set up the event loop"))?;
         let control = match batch.control.take() {
             Some(control) => control,
             None => Control::new().map_err(CommandError::system("set up the event loop"))?,
@@ -247,6 +245,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             own_code: 0,
             failure: None,
             given_up: false,
+            guarded: false,
             raw_paused: Vec::new(),
             batch,
             work,
@@ -263,6 +262,9 @@ impl<'a, W: Work> Scheduler<'a, W> {
                     Attempt::Begun => {}
                     Attempt::Nothing => break,
                 }
+            }
+            if !self.guarded && !self.running.is_empty() {
+                self.start_watchdog();
             }
             self.write()?;
             self.tick(false);
@@ -294,6 +296,16 @@ impl<'a, W: Work> Scheduler<'a, W> {
         self.summary.halted = self.halt.halted();
         self.summary.exit_code = self.halt.exit_code(self.own_code, self.total());
         Ok(self.summary.clone())
+    }
+
+    /// Done behind the first starts, so that the time it takes passes while those jobs load. Until then a kill of the
+    /// program reaches them by their parent-death signal.
+    fn start_watchdog(&mut self) {
+        self.guarded = true;
+        match Watchdog::start(self.run.entry()) {
+            Ok(watchdog) => self.engine.guard(watchdog),
+            Err(error) => self.observer.notice(&Notice::NoWatchdog(error.to_string())),
+        }
     }
 
     /// How many items there are in all, once that is known.

@@ -1,0 +1,157 @@
+//! From the plan's words for inputs to the library's.
+
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use hands::command::input::{self, Group, SourceSpec, Spec};
+use hands::command::records::{Boundary, RecordSpec, Records};
+use hands::command::template::{JobArgs, Template};
+
+use crate::plan::Plan;
+use crate::plan::parts::{Columns, Grouping, Pipe, Reads, RecordEnd};
+
+/// Bytes of arguments that `-X` puts on one command line: what every Linux system takes, with room for the rest.
+const COMMAND_LINE: usize = 128 * 1024;
+
+/// Bytes of a folder's name in `--results`; file systems allow 255.
+const NAME: usize = 200;
+
+/// Opens the inputs. `parse` reads the command, to know how much each row adds to it.
+pub(super) fn open(
+    plan: &Plan,
+    listed: Vec<SourceSpec>,
+    slots: NonZeroUsize,
+    words: &[OsString],
+    parse: &dyn Fn(&[Vec<u8>]) -> Result<Template, String>,
+) -> Result<input::Jobs, String> {
+    let inputs = &plan.inputs;
+    let mut sources: Vec<SourceSpec> = inputs
+        .arg_files
+        .iter()
+        .map(|path| SourceSpec::file(path))
+        .collect();
+    sources.extend(listed);
+    let group = match inputs.grouping {
+        Grouping::Rows(rows) => Group::Rows(rows),
+        Grouping::Uninserted => Group::Rows(NonZeroUsize::MIN),
+        Grouping::Fill(most) => {
+            if words.is_empty() {
+                return Err(
+                    "`-X` needs a command to put the inputs on\n  hint: name it before `:::`"
+                        .into(),
+                );
+            }
+            // The names of columns are not known yet, and `{name}` counts as text: about as long.
+            let template = parse(&[])?;
+            let most = most.map_or(usize::MAX, NonZeroUsize::get);
+            Group::Fill {
+                limit: COMMAND_LINE,
+                fixed: template.fixed_cost(),
+                most: most.min(template.max_rows(1)),
+                cost: Box::new(move |row| template.row_cost(row)),
+                slots,
+            }
+        }
+    };
+    let spec = Spec {
+        sources,
+        delimiter: match &inputs.reads {
+            Reads::Lines => b"\n".to_vec(),
+            Reads::Delimited(delimiter) => delimiter.clone(),
+        },
+        columns: match &inputs.columns {
+            Columns::Whole => input::Columns::Whole,
+            Columns::Pattern(pattern) => input::Columns::Pattern(pattern.clone()),
+            Columns::Csv(separator) => input::Columns::Csv(*separator),
+        },
+        header: inputs.header,
+        skip_empty: inputs.skip_empty,
+        group,
+    };
+    spec.open().map_err(|error| error.to_string())
+}
+
+/// Opens stdin for `--pipe`.
+pub(super) fn records(pipe: &Pipe) -> Result<Records, String> {
+    let boundary = match &pipe.boundary {
+        RecordEnd::Literal { end, start } => Boundary::Literal {
+            end: end.clone(),
+            start: start.clone(),
+        },
+        RecordEnd::Pattern { end, start } => Boundary::Pattern {
+            end: end.clone(),
+            start: start.clone(),
+        },
+    };
+    let spec = RecordSpec {
+        block: usize::try_from(pipe.block).unwrap_or(usize::MAX),
+        records: pipe.records,
+        boundary,
+        remove: pipe.remove,
+    };
+    Records::stdin(spec).map_err(|error| error.to_string())
+}
+
+/// A job's folder in `--results`: `DIR/1/VALUE/2/VALUE`, with names for the numbers where there are some. A job without
+/// inputs gets `DIR/SEQ`.
+pub(super) fn results(folder: &Path, names: &[Vec<u8>], args: &JobArgs<'_>) -> PathBuf {
+    let mut path = folder.to_owned();
+    let mut values = args.rows.iter().flatten().enumerate().peekable();
+    if values.peek().is_none() {
+        path.push(args.seq.to_string());
+    }
+    for (place, value) in values {
+        match names.get(place) {
+            Some(name) => path.push(folder_name(name)),
+            None => path.push((place + 1).to_string()),
+        }
+        path.push(folder_name(value));
+    }
+    path
+}
+
+/// A value as the name of one folder, never `.`, `..` or empty, and different for different values: `/` becomes `\_`
+/// and `\` becomes `\\` as with GNU parallel; a long one is cut and told apart by its length and a hash.
+fn folder_name(value: &[u8]) -> OsString {
+    let mut name = Vec::with_capacity(value.len());
+    for &byte in value {
+        match byte {
+            b'/' => name.extend_from_slice(br"\_"),
+            b'\\' => name.extend_from_slice(br"\\"),
+            byte => name.push(byte),
+        }
+    }
+    if name.is_empty() {
+        name.extend_from_slice(br"\0");
+    }
+    if name.iter().all(|&byte| byte == b'.') {
+        name = name.iter().flat_map(|_| *br"\.").collect();
+    }
+    if name.len() > NAME {
+        let hash = value.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        name.truncate(NAME - 40);
+        name.extend_from_slice(format!(r"\~{}-{hash:016x}", value.len()).as_bytes());
+    }
+    OsStr::from_bytes(&name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_inside_the_results_folder() {
+        let name = |value: &[u8]| folder_name(value).into_encoded_bytes();
+        assert_eq!(name(b"a/b"), br"a\_b");
+        assert_eq!(name(b".."), br"\.\.");
+        assert_eq!(name(b"../x"), br"..\_x");
+        assert_eq!(name(b""), br"\0");
+        assert_eq!(name(br"\"), br"\\");
+        assert!(name(&[b'x'; 5000]).len() <= NAME);
+        assert_ne!(name(&[b'x'; 5000]), name(&[b'x'; 5001]));
+    }
+}

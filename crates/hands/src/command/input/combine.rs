@@ -1,0 +1,174 @@
+//! Several sources as one: every combination (`:::` again), or side by side (`:::+`).
+
+use std::os::fd::BorrowedFd;
+
+use super::table::Table;
+use super::{InputError, Pull, Row};
+
+/// Sources that advance together; the shortest ends them all.
+#[derive(Debug)]
+pub(super) struct Linked {
+    tables: Vec<Table>,
+    /// The rows of this round that are there already; the table behind them is the one that is waited for.
+    partial: Vec<Row>,
+}
+
+/// Every combination of its parts, the last varying fastest. The first part is read as it goes; the others are read
+/// to their ends first and remembered, since each of their rows is needed again and again.
+#[derive(Debug)]
+pub(super) struct Product {
+    first: Linked,
+    rest: Vec<Remembered>,
+    outer: Option<Row>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    source: Linked,
+    rows: Vec<Row>,
+    complete: bool,
+    at: usize,
+}
+
+impl Linked {
+    pub(super) fn new(table: Table) -> Linked {
+        Linked {
+            tables: vec![table],
+            partial: Vec::new(),
+        }
+    }
+
+    pub(super) fn link(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    pub(super) fn pull(&mut self) -> Result<Pull<Row>, InputError> {
+        while let Some(table) = self.tables.get_mut(self.partial.len()) {
+            match table.pull()? {
+                Pull::Item(row) => self.partial.push(row),
+                Pull::Pending => return Ok(Pull::Pending),
+                Pull::End => return Ok(Pull::End),
+            }
+        }
+        Ok(Pull::Item(self.partial.drain(..).flatten().collect()))
+    }
+
+    fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.tables.get(self.partial.len())?.ready_fd()
+    }
+
+    fn known_rows(&self) -> Option<u64> {
+        let rows: Option<Vec<u64>> = self.tables.iter().map(Table::known_rows).collect();
+        rows?.into_iter().min()
+    }
+}
+
+impl Product {
+    pub(super) fn new(parts: Vec<Linked>) -> Option<Product> {
+        let mut parts = parts.into_iter();
+        let first = parts.next()?;
+        let rest = parts
+            .map(|source| Remembered {
+                source,
+                rows: Vec::new(),
+                complete: false,
+                at: 0,
+            })
+            .collect();
+        Some(Product {
+            first,
+            rest,
+            outer: None,
+        })
+    }
+
+    /// The first row of each part, one behind the other: the names of the columns.
+    pub(super) fn header(&mut self) -> Result<Pull<Row>, InputError> {
+        // Only called before anything else: rows that are there already wait in `outer` and `rows`.
+        if self.outer.is_none() {
+            match self.first.pull()? {
+                Pull::Item(row) => self.outer = Some(row),
+                other => return Ok(other),
+            }
+        }
+        for part in self.rest.iter_mut().filter(|part| part.rows.is_empty()) {
+            match part.source.pull()? {
+                Pull::Item(row) => part.rows.push(row),
+                other => return Ok(other),
+            }
+        }
+        let mut names: Row = self.outer.take().unwrap_or_default();
+        names.extend(
+            self.rest
+                .iter_mut()
+                .flat_map(|part| std::mem::take(&mut part.rows))
+                .flatten(),
+        );
+        Ok(Pull::Item(names))
+    }
+
+    pub(super) fn pull(&mut self) -> Result<Pull<Row>, InputError> {
+        for part in &mut self.rest {
+            while !part.complete {
+                match part.source.pull()? {
+                    Pull::Item(row) => part.rows.push(row),
+                    Pull::Pending => return Ok(Pull::Pending),
+                    Pull::End => part.complete = true,
+                }
+            }
+            if part.rows.is_empty() {
+                return Ok(Pull::End);
+            }
+        }
+        let outer = match self.outer.take() {
+            Some(outer) => outer,
+            None => match self.first.pull()? {
+                Pull::Item(row) => row,
+                other => return Ok(other),
+            },
+        };
+        let mut row = outer.clone();
+        row.extend(
+            self.rest
+                .iter()
+                .flat_map(|part| part.rows[part.at].iter().cloned()),
+        );
+        if self.advance() {
+            self.outer = Some(outer);
+        }
+        Ok(Pull::Item(row))
+    }
+
+    /// To the next combination of the remembered parts; false when all have been had.
+    fn advance(&mut self) -> bool {
+        for part in self.rest.iter_mut().rev() {
+            part.at += 1;
+            if part.at < part.rows.len() {
+                return true;
+            }
+            part.at = 0;
+        }
+        false
+    }
+
+    pub(super) fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
+        let waiting = self
+            .rest
+            .iter()
+            .find(|part| !part.complete)
+            .map(|part| &part.source);
+        // While names are read, the first part comes first; later it comes last.
+        match waiting {
+            Some(part) if part.ready_fd().is_some() => part.ready_fd(),
+            _ => self.first.ready_fd(),
+        }
+    }
+
+    /// How many rows there will be, if all is known without reading; asked before the first pull.
+    pub(super) fn known_rows(&self) -> Option<u64> {
+        let first = self.first.known_rows()?;
+        self.rest.iter().try_fold(first, |rows, part| {
+            rows.checked_mul(part.source.known_rows()?)
+        })
+    }
+}

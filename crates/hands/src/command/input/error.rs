@@ -1,0 +1,73 @@
+//! [`InputError`]: why an input cannot be used.
+
+use std::fmt;
+use std::io;
+
+/// Why an input cannot be used, naming it and the place.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InputError {
+    /// It cannot be opened.
+    Open {
+        /// The file as it was named.
+        name: String,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// It cannot be read on.
+    Read {
+        /// The file as it was named, or `stdin`.
+        name: String,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A regular expression is none.
+    Pattern {
+        /// As it was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value holds a NUL byte, which no argument can.
+    Nul {
+        /// The file as it was named, or `stdin`.
+        name: String,
+        /// The number of the value in it, from 1.
+        line: u64,
+    },
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InputError::Open { name, error } => {
+                write!(f, "cannot open input file `{name}`: {error}")?;
+                if error.kind() == io::ErrorKind::NotFound {
+                    f.write_str(
+                        "\n  hint: `::::` and `-a` name files; words themselves follow `:::`",
+                    )?;
+                }
+                Ok(())
+            }
+            InputError::Read { name, error } => {
+                write!(f, "cannot read input from `{name}`: {error}")
+            }
+            InputError::Pattern { pattern, reason } => {
+                write!(f, "`{pattern}` is not a regular expression: {reason}")
+            }
+            InputError::Nul { name, line } => write!(
+                f,
+                "input {line} of `{name}` holds a NUL byte, which no argument can\n  hint: `-0` reads inputs that end in NUL"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InputError::Open { error, .. } | InputError::Read { error, .. } => Some(error),
+            InputError::Pattern { .. } | InputError::Nul { .. } => None,
+        }
+    }
+}
