@@ -16,8 +16,10 @@ mod sources;
 mod work;
 
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hands::command::batch::policy::{LoadGate, MemFreeGate, Slots};
@@ -57,8 +59,11 @@ fn run(plan: Plan) -> Result<u8, String> {
     if plan.slots == Slots::AsManyAsFit {
         hands::command::raise_descriptor_limit();
     }
-    let cores = hands::cores();
-    let slots = plan.slots.resolve(cores);
+    let cores = LazyLock::new(hands::cores as fn() -> NonZeroUsize);
+    let slots = match plan.slots {
+        Slots::Count(slots) => slots,
+        slots => slots.resolve(*cores),
+    };
     let (log, resume) = match &plan.log {
         Some(log) => open_log(log)?,
         None => (None, None),
@@ -71,7 +76,7 @@ fn run(plan: Plan) -> Result<u8, String> {
     let signals =
         Signals::catch(&control).map_err(|error| format!("cannot set up signals: {error}"))?;
     let display = Display::new(plan.progress);
-    let batch = batch(&plan, slots.get(), cores, &display)?.control(&control);
+    let batch = batch(&plan, slots.get(), &cores, &display)?.control(&control);
     let mut report = Report::new(&plan, display, log, control, signals);
     let result = batch.run(jobs, &mut report);
     finish(result, &report)
@@ -91,7 +96,7 @@ fn waits_for_a_typist(plan: &Plan) -> bool {
 fn batch(
     plan: &Plan,
     slots: usize,
-    cores: std::num::NonZeroUsize,
+    cores: &LazyLock<NonZeroUsize>,
     display: &Display,
 ) -> Result<Batch, String> {
     let grouping = match plan.output.mode {
@@ -116,7 +121,7 @@ fn batch(
         .halt(plan.halt)
         .delay(plan.delay);
     if let Some(load) = plan.load {
-        batch = batch.load(LoadGate::new(load, cores, root));
+        batch = batch.load(LoadGate::new(load, **cores, root));
     }
     if let Some(memfree) = plan.memfree {
         batch = batch.memfree(MemFreeGate::new(memfree, root));

@@ -46,7 +46,8 @@ pub enum Grouping {
 #[derive(Debug)]
 #[must_use = "a batch does nothing until it is run"]
 pub struct Batch {
-    pub(super) jobs: NonZeroUsize,
+    /// As many as there are cores, if not set.
+    pub(super) jobs: Option<NonZeroUsize>,
     pub(super) conditions: Conditions,
     pub(super) grouping: Grouping,
     pub(super) timeout: Option<Timeout>,
@@ -73,7 +74,7 @@ impl Batch {
     /// As many jobs at once as there are [usable cores](crate::cores), grouped output to the program's stdout and stderr.
     pub fn new() -> Batch {
         Batch {
-            jobs: crate::cores(),
+            jobs: None,
             conditions: Conditions::default(),
             grouping: Grouping::Jobs,
             timeout: None,
@@ -93,7 +94,7 @@ impl Batch {
 
     /// How many jobs run at once; at least one.
     pub fn jobs(mut self, jobs: usize) -> Batch {
-        self.jobs = NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN);
+        self.jobs = Some(NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN));
         self
     }
 

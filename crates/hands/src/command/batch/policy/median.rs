@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// The median of any number of durations, to within 1 %, in some kilobytes at most.
 ///
-/// Each duration falls into a bucket 2 % wide, on a logarithmic scale from one microsecond, and the middle of a bucket stands
-/// for all in it. From a microsecond to a century that is fewer than 2,200 buckets, of which a batch of similar jobs
+/// Each duration falls into a bucket at most 1.6 % wide, on a logarithmic scale from one microsecond, and the middle of a
+/// bucket stands for all in it. From a microsecond to a century that is fewer than 2,900 buckets, of which a batch of similar jobs
 /// uses a handful. Keeping every sample would be exact, and cost a million jobs eight megabytes.
 ///
 /// ```
@@ -26,11 +26,8 @@ pub struct Median {
     samples: u64,
 }
 
-/// Each bucket's top is this much above its bottom; half of it, to the first order, is the error.
-const WIDTH: f64 = 1.02;
-
-/// Shorter durations share the first bucket.
-const SHORTEST: Duration = Duration::from_micros(1);
+/// Buckets for each doubling. Half a bucket, less than 0.8 %, is the error.
+const STEPS: u128 = 64;
 
 impl Median {
     /// Counts one duration.
@@ -60,15 +57,23 @@ impl Median {
     }
 }
 
+/// The exponent of a duration in microseconds, and the six bits behind its first one. Whole numbers only: a logarithm
+/// would be as good and would make every program load the mathematics library.
 fn bucket(duration: Duration) -> u16 {
-    let steps = duration.max(SHORTEST).div_duration_f64(SHORTEST).ln() / WIDTH.ln();
-    // The cast saturates; the longest duration there is falls far below that.
-    steps as u16
+    let micros = duration.as_micros();
+    let shift = (micros | 1).ilog2().saturating_sub(STEPS.ilog2());
+    let bucket = u128::from(shift) * STEPS + (micros >> shift);
+    // 2^85 microseconds, the longest duration there is, falls far below that.
+    u16::try_from(bucket).unwrap_or(u16::MAX)
 }
 
 fn middle_of(bucket: u16) -> Duration {
-    let seconds = SHORTEST.as_secs_f64() * WIDTH.powf(f64::from(bucket) + 0.5);
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    let bucket = u128::from(bucket);
+    // Buckets below 2 * STEPS are one microsecond wide.
+    let shift = (bucket / STEPS).saturating_sub(1);
+    let bottom = (bucket - shift * STEPS) << shift;
+    let micros = bottom + ((1 << shift) >> 1);
+    u64::try_from(micros).map_or(Duration::MAX, Duration::from_micros)
 }
 
 #[cfg(test)]

@@ -100,6 +100,8 @@ struct RunningJob<I> {
 
 struct Scheduler<'a, W: Work> {
     batch: Batch,
+    /// How many run at once.
+    jobs: usize,
     work: W,
     observer: &'a mut dyn Observer,
     engine: Engine,
@@ -184,8 +186,9 @@ impl<'a, W: Work> Scheduler<'a, W> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self, BatchError> {
         let run = Run::new();
+        let jobs = batch.jobs.unwrap_or_else(crate::cores).get();
         // Two pipes and a pidfd for each, and another pipe while one is being started.
-        if batch.jobs.get() > FEW_JOBS {
+        if jobs > FEW_JOBS {
             raise_descriptor_limit();
         }
         let engine = Engine::new().map_err(CommandError::system("set up the event loop"))?;
@@ -215,6 +218,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         };
         let began = Instant::now();
         Ok(Scheduler {
+            jobs,
             engine,
             control,
             run,

@@ -28,7 +28,7 @@ impl<W: Work> Scheduler<'_, W> {
     pub(super) fn has_room(&self) -> bool {
         self.stop == Stop::No
             && !self.control.is_paused()
-            && self.running.len() < self.batch.jobs.get()
+            && self.running.len() < self.jobs
             && self
                 .collator
                 .as_ref()

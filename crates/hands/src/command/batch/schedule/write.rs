@@ -74,7 +74,7 @@ impl<W: Work> Scheduler<'_, W> {
 
     /// The job whose output may stream although it has not ended: it runs alone, and no other can overtake it.
     pub(super) fn sole(&self) -> Option<u64> {
-        let alone = self.running.len() == 1 && (self.batch.jobs.get() == 1 || self.no_more());
+        let alone = self.running.len() == 1 && (self.jobs == 1 || self.no_more());
         alone
             .then(|| self.running.values().next().map(|job| job.place.number))
             .flatten()
