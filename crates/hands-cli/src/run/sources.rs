@@ -18,13 +18,16 @@ const COMMAND_LINE: usize = 128 * 1024;
 /// Bytes of a folder's name in `--results`; file systems allow 255.
 const NAME: usize = 200;
 
+/// Reads the command, given the names of the input's columns.
+pub(super) type Parse<'a> = dyn Fn(&[Vec<u8>]) -> Result<Template, String> + 'a;
+
 /// Opens the inputs. `parse` reads the command, to know how much each row adds to it.
 pub(super) fn open(
     plan: &Plan,
     listed: Vec<SourceSpec>,
     slots: NonZeroUsize,
     words: &[OsString],
-    parse: &dyn Fn(&[Vec<u8>]) -> Result<Template, String>,
+    parse: &Parse<'_>,
 ) -> Result<input::Jobs, String> {
     let inputs = &plan.inputs;
     let mut sources: Vec<SourceSpec> = inputs

@@ -189,7 +189,8 @@ impl Launcher {
         let clone_error = io::Error::last_os_error();
         // SAFETY: restores the mask read above; the null pointer means that the old one is not wanted.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &mask, ptr::null_mut()) };
-        let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+        // Asked first: `from_raw` panics on the -1 of a failure.
+        let Some(pid) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else {
             return Err(Failed {
                 stage: Stage::Clone,
                 error: clone_error,
