@@ -323,9 +323,12 @@ impl Command {
             return Err(CommandError::spawn(self.name(), SpawnReason::NulByte));
         }
         let environment = Environment::new(&self.conditions.environment, &[COOKIE]);
-        let program = Resolver::new(environment.get("PATH"))
-            .resolve(self.name())?
-            .clone();
+        let program = Resolver::new(
+            environment.get("PATH"),
+            self.conditions.directory.as_deref(),
+        )
+        .resolve(self.name())?
+        .clone();
         let setting = self.conditions.setting(self.name())?;
         Ok(Stage {
             program,
@@ -355,11 +358,13 @@ impl Conditions {
             });
         }
         if let Some(time) = self.cpu_limit {
-            let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+            let seconds = time
+                .as_secs()
+                .saturating_add(u64::from(time.subsec_nanos() > 0));
             limits.push(Limit {
                 resource: libc::RLIMIT_CPU,
                 soft: seconds,
-                hard: seconds + 1,
+                hard: seconds.saturating_add(1),
             });
         }
         limits.extend(descriptor_limit_of_children());
@@ -385,7 +390,7 @@ impl Conditions {
 /// ```
 pub fn find_program(name: impl AsRef<OsStr>) -> Result<PathBuf, CommandError> {
     let path = std::env::var_os("PATH");
-    let mut resolver = Resolver::new(path.as_deref());
+    let mut resolver = Resolver::new(path.as_deref(), None);
     let file = resolver.resolve(name.as_ref().as_bytes())?;
     Ok(PathBuf::from(OsStr::from_bytes(file.as_bytes())))
 }

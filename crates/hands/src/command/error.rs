@@ -39,6 +39,12 @@ pub enum CommandError {
         /// What it had written by then, and what it had used.
         output: Box<super::Output>,
     },
+    /// It has ended, but the host program took its exit status: it ignores `SIGCHLD` (see
+    /// [`keep_exit_codes`](super::keep_exit_codes)), or waits for children that are not its own.
+    StatusLost {
+        /// As the caller named it.
+        program: Box<[u8]>,
+    },
     /// A writer that was to receive the output, or a reader that was to give the input, failed.
     Stream {
         /// As the caller named it.
@@ -63,6 +69,8 @@ pub enum CommandError {
 pub enum SpawnReason {
     /// No folder of `PATH` has it, or the path does not exist.
     NotFound,
+    /// It is a directory.
+    IsDirectory,
     /// It exists but may not be executed.
     PermissionDenied,
     /// Its first line (`#!`) names an interpreter that does not exist.
@@ -114,6 +122,7 @@ impl CommandError {
                 SpawnReason::InterpreterNotFound
             }
             (Stage::Exec, Some(libc::ENOENT | libc::ENOTDIR)) => SpawnReason::NotFound,
+            (Stage::Exec, Some(libc::EACCES)) if path.is_dir() => SpawnReason::IsDirectory,
             (Stage::Exec, Some(libc::EACCES | libc::EPERM | libc::EISDIR)) => {
                 SpawnReason::PermissionDenied
             }
@@ -175,6 +184,11 @@ impl fmt::Display for CommandError {
                 "`{}` wrote more than {limit} bytes and was ended; raise `capture_limit` or send its output to a writer",
                 name(program)
             ),
+            CommandError::StatusLost { program } => write!(
+                f,
+                "`{}` has ended, but its exit status was taken by other code in this program, or dropped because SIGCHLD is ignored; call `keep_exit_codes` first",
+                name(program)
+            ),
             CommandError::Stream {
                 program,
                 stream,
@@ -197,6 +211,7 @@ impl fmt::Display for SpawnReason {
             SpawnReason::NotFound => {
                 f.write_str("not found; check the spelling, or give its full path")
             }
+            SpawnReason::IsDirectory => f.write_str("it is a directory, not a program"),
             SpawnReason::PermissionDenied => {
                 f.write_str("permission denied; is it marked executable (`chmod +x`)?")
             }

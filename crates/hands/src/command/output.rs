@@ -28,9 +28,10 @@ pub struct Output {
 }
 
 impl Output {
+    /// An end whose status was lost has been refused before.
     pub(crate) fn new(ended: &Ended, stdout: Vec<u8>, stderr: Vec<u8>) -> Output {
         Output {
-            status: ended.status,
+            status: ended.status.unwrap_or_default(),
             stdout,
             stderr,
             wall: ended.wall,

@@ -17,20 +17,30 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 #[derive(Debug)]
 pub(crate) struct Resolver {
     folders: Vec<PathBuf>,
+    /// Where the programs will start: relative folders are meant from there.
+    directory: Option<PathBuf>,
     found: HashMap<Vec<u8>, CString>,
+    /// The last program that was named by its path. There may be as many of them as there are jobs.
+    path: CString,
 }
 
 impl Resolver {
-    pub(crate) fn new(path: Option<&OsStr>) -> Resolver {
+    pub(crate) fn new(path: Option<&OsStr>, directory: Option<&Path>) -> Resolver {
         let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
         Resolver {
             folders: std::env::split_paths(path).collect(),
+            directory: directory.map(Path::to_owned),
             found: HashMap::new(),
+            path: CString::default(),
         }
     }
 
     /// The file to execute for `program`. A name with a slash is used as it is.
     pub(crate) fn resolve(&mut self, program: &[u8]) -> Result<&CString, CommandError> {
+        if program.contains(&b'/') {
+            self.path = as_c(program, program)?;
+            return Ok(&self.path);
+        }
         // Looked up twice because a borrow returned early would last for the whole function.
         if !self.found.contains_key(program) {
             let file = self.search(program)?;
@@ -44,9 +54,6 @@ impl Resolver {
         if program.is_empty() {
             return refuse(SpawnReason::EmptyName);
         }
-        if program.contains(&b'/') {
-            return as_c(program, program);
-        }
         let mut refused = false;
         for folder in &self.folders {
             // An empty entry in PATH means the current directory.
@@ -56,12 +63,16 @@ impl Resolver {
                 folder
             };
             let candidate = folder.join(OsStr::from_bytes(program));
-            if access(&candidate, Access::EXEC_OK).is_ok() {
-                if candidate.is_file() {
+            let seen = match &self.directory {
+                Some(directory) => &directory.join(&candidate),
+                None => &candidate,
+            };
+            if access(seen, Access::EXEC_OK).is_ok() {
+                if seen.is_file() {
                     return as_c(candidate.as_os_str().as_bytes(), program);
                 }
             } else {
-                refused |= candidate.is_file();
+                refused |= seen.is_file();
             }
         }
         refuse(if refused {

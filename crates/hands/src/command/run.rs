@@ -55,7 +55,7 @@ pub(super) fn capture(commands: &[Command]) -> Result<Vec<Output>, CommandError>
     if let Some(failure) = failure {
         return Err(failure.into_error(commands));
     }
-    timed_out(commands, &ended, &mut outputs)?;
+    judge(commands, &ended, &mut outputs)?;
     Ok(outputs)
 }
 
@@ -94,11 +94,12 @@ fn finish(command: &Command, driven: Driven) -> Result<Output, CommandError> {
         .iter()
         .map(|ended| Output::new(ended, Vec::new(), Vec::new()))
         .collect();
-    timed_out(commands, &ended, &mut outputs)?;
+    judge(commands, &ended, &mut outputs)?;
     Ok(outputs.pop().unwrap_or_default())
 }
 
-fn timed_out(
+/// Which ends are errors: of a command whose time was up, or of which nobody knows how it ended.
+fn judge(
     commands: &[Command],
     ended: &[Ended],
     outputs: &mut Vec<Output>,
@@ -107,7 +108,12 @@ fn timed_out(
         .iter()
         .position(|ended| ended.cause == Some(Cause::TimedOut))
     else {
-        return Ok(());
+        let lost = ended.iter().position(|ended| ended.status.is_none());
+        return lost.map_or(Ok(()), |index| {
+            Err(CommandError::StatusLost {
+                program: commands[index].name().into(),
+            })
+        });
     };
     let output = Box::new(outputs.swap_remove(index));
     let after = commands[index].timeout.unwrap_or_default();
@@ -170,7 +176,7 @@ fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Dri
         keys.push(key);
         upstream = read;
     }
-    wait(&mut engine, &keys, receive)
+    wait(&mut engine, commands, &keys, receive)
 }
 
 fn start(
@@ -217,12 +223,12 @@ fn start(
         mark: &more[0],
     };
     engine.start(start).map_err(|failed| {
-        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(stage.program.as_bytes()));
-        CommandError::from_failed(failed, command.name(), path, size)
+        let path = stage.setting.seen_from_there(&stage.program);
+        CommandError::from_failed(failed, command.name(), &path, size)
     })
 }
 
-fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
+fn wait(engine: &mut Engine, commands: &[Command], keys: &[Key], receive: Receive<'_>) -> Driven {
     let place = |key: Key| keys.iter().position(|&known| known == key);
     let mut ended: Vec<Option<Ended>> = vec![None; keys.len()];
     let mut failure: Option<Failure> = None;
@@ -253,6 +259,12 @@ fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
                 && let Some(index) = place(key)
             {
                 ended[index] = Some(how);
+                // What the others would still say is lost with the pipeline.
+                if how.cause == Some(Cause::TimedOut) {
+                    for (&key, command) in keys.iter().zip(commands) {
+                        engine.terminate(key, Cause::Asked, Some(command.grace));
+                    }
+                }
             }
         }
     }
@@ -264,5 +276,3 @@ pub(crate) fn open_null() -> Result<OwnedFd, CommandError> {
     let file = File::open("/dev/null").map_err(CommandError::system("open `/dev/null`"))?;
     above_stdio(file.into()).map_err(|error| CommandError::system("open `/dev/null`")(error.into()))
 }
-
-use std::os::unix::ffi::OsStrExt;

@@ -81,8 +81,9 @@ pub(super) struct Collator {
     front: Option<u64>,
     spill: Spill,
     buffer: Vec<u8>,
-    /// The disk's answer when output could not be spilled, to be told once.
+    /// The disk's answer when output could not be spilled.
     spill_error: Option<io::Error>,
+    spill_error_told: bool,
     paused: usize,
 }
 
@@ -97,6 +98,7 @@ impl Collator {
             spill: Spill::new(folder),
             buffer: vec![0; 32 * 1024],
             spill_error: None,
+            spill_error_told: false,
             paused: 0,
         }
     }
@@ -117,21 +119,21 @@ impl Collator {
         bytes: &[u8],
         sinks: &mut Sinks,
     ) -> Flow {
+        let streams_lines = self.streams_lines();
         let Some(entry) = self.entries.get_mut(&number) else {
             return Flow::Continue;
         };
         let hold = &mut entry.holds[stream as usize];
-        let pause = if self.grouping == Grouping::Lines && !self.whole_only {
+        let pause = if streams_lines {
             pass_lines(entry, stream, bytes, sinks, &mut self.spill);
             sinks.are_full()
+        } else if self.front == Some(number) {
+            hold.keep(bytes, &mut self.spill);
+            hold.in_memory() > FRONT_AHEAD
         } else {
-            let spilled = hold.push(bytes, &mut self.spill);
-            let behind = self.front == Some(number) && hold.in_memory() > FRONT_AHEAD;
-            let refused = spilled.is_err();
-            if let Err(error) = spilled {
-                self.spill_error.get_or_insert(error);
-            }
-            refused || behind
+            hold.push(bytes, &mut self.spill)
+                .map_err(|error| self.spill_error.get_or_insert(error).kind())
+                .is_err()
         };
         if !pause {
             return Flow::Continue;
@@ -252,6 +254,11 @@ impl Collator {
         resume.extend(paused.into_iter().filter_map(|number| self.unpause(number)));
     }
 
+    /// Whether lines are passed on as they come.
+    fn streams_lines(&self) -> bool {
+        self.grouping == Grouping::Lines && !self.whole_only
+    }
+
     fn next_front(&mut self, sole: Option<u64>) -> Option<u64> {
         let in_order = matches!(self.grouping, Grouping::Jobs { in_order: true });
         let next = if in_order {
@@ -269,13 +276,15 @@ impl Collator {
         };
         match next {
             Some((number, complete)) if complete || !self.whole_only => Some(number),
+            // Lines are paused for a slow reader only, and go on when it does.
+            _ if self.paused == 0 || self.streams_lines() => None,
             // Nobody can go on for want of disk: let one through, even if it might be tried again.
-            _ if self.paused > 0 => self
+            Some((number, _)) if in_order => Some(number),
+            _ => self
                 .entries
                 .iter()
                 .find(|(_, entry)| entry.paused)
                 .map(|(&number, _)| number),
-            _ => None,
         }
     }
 
@@ -287,6 +296,9 @@ impl Collator {
     /// Why output could not be put on the disk, and which folder it was: once.
     pub(super) fn take_spill_error(&mut self) -> Option<(io::Error, &Path)> {
         let error = self.spill_error.take()?;
+        if std::mem::replace(&mut self.spill_error_told, true) {
+            return None;
+        }
         Some((error, self.spill.folder()))
     }
 }
@@ -308,9 +320,10 @@ fn pass_lines(
         drain(hold, spill, sink, &entry.tag, mid_line);
         tagged(sink, &entry.tag, mid_line, lines);
     }
-    // Another job's line must not come in the middle of this one, but for one that is too long to wait.
-    let refused = hold.push(rest, spill).is_err();
-    if refused || hold.len() > LONGEST_LINE {
+    // Another job's line must not come in the middle of this one, but for one that is too long to wait. Without room on
+    // the disk it waits in memory, which that length bounds.
+    let _ = hold.push(rest, spill);
+    if hold.len() > LONGEST_LINE {
         drain(hold, spill, sink, &entry.tag, mid_line);
     }
 }

@@ -69,8 +69,10 @@ impl Control {
 
     /// Stops the batch as far as `stop` says; never less far than it was told before.
     pub fn stop(&self, stop: Stop) {
-        self.shared.stop.fetch_max(stop as u8, Ordering::AcqRel);
-        self.wake();
+        // Telling it again what it knows wakes nobody, so that an observer may say so each time it is woken.
+        if self.shared.stop.fetch_max(stop as u8, Ordering::AcqRel) < stop as u8 {
+            self.wake();
+        }
     }
 
     /// How far the batch has been told to stop.

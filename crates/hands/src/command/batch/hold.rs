@@ -129,20 +129,36 @@ impl Hold {
     /// Appends. On an error (no room on the disk) the bytes are kept in memory all the same: nothing is lost, and the
     /// caller must bring no more to this hold until it has been read.
     pub(super) fn push(&mut self, bytes: &[u8], spill: &mut Spill) -> io::Result<()> {
-        let fits = self.tail.len() + bytes.len() <= STREAM_MEMORY
-            && spill.in_memory + bytes.len() <= ALL_MEMORY;
-        let spilled = if fits { Ok(()) } else { self.spill(spill) };
-        if !fits && self.tail.is_empty() && spilled.is_ok() && bytes.len() >= STREAM_MEMORY / 2 {
-            let written = self.append(bytes, spill)?;
-            return self.keep(&bytes[written..], spill, Ok(()));
+        let fits = |tail: &[u8], spill: &Spill| {
+            tail.len() + bytes.len() <= STREAM_MEMORY && spill.in_memory + bytes.len() <= ALL_MEMORY
+        };
+        let mut result = Ok(());
+        let mut written = 0;
+        if !fits(&self.tail, spill) {
+            result = self.spill(spill);
+            // Behind a tail that could not be spilled, the bytes have to wait too.
+            let direct = bytes.len() >= STREAM_MEMORY / 2 || !fits(&self.tail, spill);
+            if direct && self.tail.is_empty() && result.is_ok() {
+                match self.append(bytes, spill) {
+                    Ok(count) => written = count,
+                    Err(error) => result = Err(error),
+                }
+            }
         }
-        self.keep(bytes, spill, spilled)
+        self.keep(&bytes[written..], spill);
+        result
     }
 
-    fn keep(&mut self, bytes: &[u8], spill: &mut Spill, result: io::Result<()>) -> io::Result<()> {
+    /// Appends in memory: for what is about to be read.
+    pub(super) fn keep(&mut self, bytes: &[u8], spill: &mut Spill) {
+        // A writer that is never quite caught up with must not leave what has been read lying in front of it.
+        if self.read >= STREAM_MEMORY {
+            self.tail.drain(..self.read);
+            spill.in_memory -= self.read;
+            self.read = 0;
+        }
         self.tail.extend_from_slice(bytes);
         spill.in_memory += bytes.len();
-        result
     }
 
     /// Moves the tail to the file.
@@ -157,7 +173,7 @@ impl Hold {
         result.map(|_| ())
     }
 
-    /// Writes all to extents, or nothing: returns the bytes written.
+    /// Writes to extents what there is room for, and returns how much that was; an error when it was nothing.
     fn append(&mut self, bytes: &[u8], spill: &mut Spill) -> io::Result<usize> {
         let mut done = 0;
         while done < bytes.len() {

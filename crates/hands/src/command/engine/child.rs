@@ -71,13 +71,16 @@ pub(super) struct Child {
     pub(super) pid: Pid,
     /// `None` once reaped.
     pub(super) pidfd: Option<OwnedFd>,
-    pub(super) status: Option<(ExitStatus, Usage)>,
+    pub(super) ended: Option<(Option<ExitStatus>, Usage)>,
     pub(super) pipes: [Option<Pipe>; 2],
     pub(super) feed: Option<Feed>,
     pub(super) started: Instant,
     pub(super) wall: Duration,
     pub(super) grace: Duration,
     pub(super) cause: Option<Cause>,
+    /// When SIGKILL follows a TERM, and how long to wait before looking again whether everybody has obeyed.
+    pub(super) kill_at: Option<Instant>,
+    pub(super) look_again: Duration,
     /// SIGKILL has been sent.
     pub(super) killed: bool,
     /// Its output was cut off because something that could not be killed still held the pipe.
@@ -96,14 +99,15 @@ impl Child {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.status.is_some() && self.pipes.iter().all(Option::is_none)
+        self.ended.is_some() && self.pipes.iter().all(Option::is_none)
     }
 }
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
+    /// `None` when somebody else took it: the host program ignores SIGCHLD, or waits for all children.
+    pub(crate) status: Option<ExitStatus>,
     pub(crate) usage: Usage,
     pub(crate) wall: Duration,
     pub(crate) cause: Option<Cause>,

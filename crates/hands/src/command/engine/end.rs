@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 
 use super::child::{Cause, Child, Key};
-use super::{Alarm, Engine, GIVE_UP};
+use super::{Alarm, Engine, FIRST_LOOK, GIVE_UP};
 use crate::command::sys::{tree, wait};
 
 impl Engine {
@@ -22,15 +22,43 @@ impl Engine {
         // A stopped process would not see it.
         tree::signal(child.kin(), Signal::CONT);
         if let Some(grace) = grace {
-            self.alarms.push(Reverse((now + grace, key, Alarm::Kill)));
+            let at = now.checked_add(grace);
+            child.kill_at = [child.kill_at, at].into_iter().flatten().min();
+            self.set_alarm(now, grace, key, Alarm::Kill);
         }
+    }
+
+    /// A terminated child has ended and its pipes are closed: is somebody left who has still to obey TERM? They are given
+    /// the rest of the grace; whoever left the group had not been told.
+    pub(super) fn has_kin_to_wait_for(&mut self, key: Key) -> bool {
+        let Some(child) = self.child_mut(key) else {
+            return false;
+        };
+        let Some(kill_at) = child.kill_at.filter(|_| !child.killed) else {
+            return false;
+        };
+        let strays = tree::strays(&[child.kin()]);
+        if strays.is_empty() {
+            return false;
+        }
+        if child.look_again == FIRST_LOOK {
+            for &stray in &strays {
+                let _ = kill_process(stray, Signal::TERM);
+            }
+        }
+        let look = Instant::now() + child.look_again;
+        child.look_again *= 2;
+        // Past that the alarm for KILL has the last word.
+        if look < kill_at {
+            self.alarms.push(Reverse((look, key, Alarm::Look)));
+        }
+        true
     }
 
     /// Limits the child's whole run time to `after`.
     pub(crate) fn limit(&mut self, key: Key, after: Duration) {
         if let Some(child) = self.child(key) {
-            self.alarms
-                .push(Reverse((child.started + after, key, Alarm::TimeOut)));
+            self.set_alarm(child.started, after, key, Alarm::TimeOut);
         }
     }
 

@@ -5,7 +5,7 @@
 //! - Reading both outputs and writing the input never deadlocks, and holds one buffer, whatever a child writes.
 //! - A child is over when it has been reaped *and* its pipes are at their end, so that no output of a grandchild is lost.
 //!   A [terminated](Engine::terminate) child is over in bounded time all the same: TERM to its group, after `grace`
-//!   KILL to all its kin, after [`GIVE_UP`] the pipes are closed on whoever still holds them.
+//!   KILL to all its kin that have not ended; after [`GIVE_UP`] the pipes are closed on whoever still holds them.
 //! - An event can never reach the wrong child: each names a generation, and a descriptor leaves epoll *before* it is
 //!   closed. (A child between `clone` and `execve` holds a copy of each of our descriptors; closing ours does not
 //!   remove the kernel's registration while such a copy lives.)
@@ -40,6 +40,10 @@ use super::sys::watchdog::Watchdog;
 
 /// How long a child runs before its pipes are watched. A pipe holds 64 KiB meanwhile.
 const WATCH_AFTER: Duration = Duration::from_millis(4);
+
+/// When to look for the first time whether what a terminated child left behind has ended; each later wait is twice as
+/// long.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 /// How long after SIGKILL a pipe is still waited for.
 const GIVE_UP: Duration = Duration::from_secs(1);
@@ -77,6 +81,8 @@ pub(crate) enum Event {
 enum Alarm {
     TimeOut,
     Kill,
+    /// Has what a terminated child left behind ended too?
+    Look,
     GiveUp,
 }
 
@@ -175,6 +181,13 @@ impl Engine {
                 })
             })
             .collect()
+    }
+
+    /// Rings `alarm` at `since + after`: never, if that is beyond what the clock can say.
+    fn set_alarm(&mut self, since: Instant, after: Duration, key: Key, alarm: Alarm) {
+        if let Some(at) = since.checked_add(after) {
+            self.alarms.push(Reverse((at, key, alarm)));
+        }
     }
 
     fn child(&self, key: Key) -> Option<&Child> {

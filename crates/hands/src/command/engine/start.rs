@@ -10,10 +10,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::child::{Child, Feed, Pipe};
 use super::token::{Part, token};
-use super::{Alarm, Engine, Key, WATCH_AFTER};
+use super::{Alarm, Engine, FIRST_LOOK, Key, WATCH_AFTER};
 use crate::command::sys::spawn::{ArgBlock, Failed, Launch, Setting, Stage};
 use crate::command::sys::wait;
-use std::cmp::Reverse;
 
 /// What a child's stdin is.
 #[derive(Debug)]
@@ -123,20 +122,21 @@ impl Engine {
             epoll::EventFlags::IN,
         );
         if let Some(after) = start.timeout {
-            self.alarms
-                .push(Reverse((started + after, key, Alarm::TimeOut)));
+            self.set_alarm(started, after, key, Alarm::TimeOut);
         }
         self.children[index as usize] = Some(Child {
             generation: key.generation,
             pid: child.pid,
             pidfd: Some(child.pidfd),
-            status: None,
+            ended: None,
             pipes: [stdout_pipe, stderr_pipe],
             feed,
             started,
             wall: Duration::ZERO,
             grace: start.grace,
             cause: None,
+            kill_at: None,
+            look_again: FIRST_LOOK,
             killed: false,
             cut_off: false,
             mark: start.mark.as_bytes().into(),

@@ -8,7 +8,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::process::test_kill_process_group;
 
-use super::child::{Cause, Ended, Key, Stream};
+use super::child::{Cause, Child, Ended, Key, Stream};
 use super::token::{Part, from_token, token};
 use super::{Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER};
 use crate::command::sys::wait;
@@ -81,19 +81,14 @@ impl Engine {
         }
         let ended = match wait::try_reap(pidfd) {
             Ok(None) => return,
-            Ok(Some(ended)) => ended,
+            Ok(Some((status, usage))) => (Some(status), usage),
             // Reaped behind our back; that it ended is all there is to know.
             Err(_) => Default::default(),
         };
         let _ = epoll::delete(&self.epoll, pidfd);
         child.wall = child.started.elapsed();
-        child.status = Some(ended);
+        child.ended = Some(ended);
         child.pidfd = None;
-        if let Some(feed) = child.feed.take()
-            && feed.watched
-        {
-            let _ = epoll::delete(&self.epoll, &feed.fd);
-        }
         for stream in Stream::BOTH {
             self.read(key, stream, receive);
         }
@@ -246,9 +241,13 @@ impl Engine {
                     self.terminate(key, Cause::TimedOut, Some(grace));
                 }
                 Alarm::TimeOut => {}
-                Alarm::Kill if !child.killed => self.kill(key),
+                Alarm::Kill if !child.killed => {
+                    self.kill(key);
+                    self.finish_if_over(key, events);
+                }
                 Alarm::Kill => {}
-                Alarm::GiveUp if child.status.is_some() => {
+                Alarm::Look => self.finish_if_over(key, events),
+                Alarm::GiveUp if child.ended.is_some() => {
                     child.cut_off = true;
                     let pipes = std::mem::take(&mut child.pipes);
                     for pipe in pipes.iter().flatten().filter(|pipe| pipe.watched) {
@@ -265,11 +264,20 @@ impl Engine {
     }
 
     fn finish_if_over(&mut self, key: Key, events: &mut Vec<Event>) {
-        let Some(child) = self.child(key).filter(|child| child.is_over()) else {
+        if !self.child(key).is_some_and(Child::is_over) || self.has_kin_to_wait_for(key) {
+            return;
+        }
+        let Some(child) = self.child_mut(key) else {
             return;
         };
-        let (status, usage) = child.status.unwrap_or_default();
+        let (status, usage) = child.ended.unwrap_or_default();
         let (wall, cause, cut_off, pid) = (child.wall, child.cause, child.cut_off, child.pid);
+        // A grandchild might have read on, but nobody is left who would tell of it.
+        if let Some(feed) = child.feed.take()
+            && feed.watched
+        {
+            let _ = epoll::delete(&self.epoll, &feed.fd);
+        }
         if test_kill_process_group(pid).is_ok() {
             if self.leftovers.len() >= LEFTOVERS {
                 self.leftovers

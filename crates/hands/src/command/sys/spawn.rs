@@ -20,10 +20,11 @@
 //! **Invariant:** between `clone` and `execve` the child only makes system calls and touches [`Orders`], which lives
 //! in the suspended caller's frame: no allocation, no lock, no panic, no thread-local but `errno`.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use rustix::process::Pid;
@@ -48,6 +49,17 @@ pub(crate) struct Setting {
     pub(crate) nice: i32,
     /// Ask the kernel to kill the child when the calling *thread* ends.
     pub(crate) die_with_thread: bool,
+}
+
+impl Setting {
+    /// Where this program finds the file that the child finds under `path`.
+    pub(crate) fn seen_from_there(&self, path: &CStr) -> PathBuf {
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        match &self.directory {
+            Some(directory) => Path::new(OsStr::from_bytes(directory.as_bytes())).join(path),
+            None => path.to_owned(),
+        }
+    }
 }
 
 /// One child to start.

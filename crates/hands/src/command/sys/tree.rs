@@ -38,21 +38,22 @@ pub(crate) fn signal(kin: Kin<'_>, signal: Signal) {
 /// times, because what is being killed may be forking.
 pub(crate) fn kill(kins: &[Kin<'_>]) {
     for _ in 0..10 {
-        let strays = strays(kins);
+        // The groups first: whoever leaves one before its kill is there to be seen by the look that follows.
         for kin in kins.iter().filter(|kin| !kin.reaped) {
             let _ = kill_process_group(kin.leader, Signal::KILL);
+        }
+        let strays = strays(kins);
+        if strays.is_empty() {
+            break;
         }
         for &stray in &strays {
             let _ = kill_process(stray, Signal::KILL);
         }
-        if strays.is_empty() {
-            break;
-        }
     }
 }
 
-/// Living processes of the jobs that are outside their groups.
-fn strays(kins: &[Kin<'_>]) -> Vec<Pid> {
+/// Living processes of the jobs that are outside their groups; all of them where the leader has been reaped.
+pub(crate) fn strays(kins: &[Kin<'_>]) -> Vec<Pid> {
     let own = rustix::process::getpid();
     let leaders: HashSet<Pid> = kins
         .iter()

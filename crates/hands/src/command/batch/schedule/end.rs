@@ -10,6 +10,7 @@ use crate::command::batch::control::Stop;
 use crate::command::batch::observer::{Finished, Outcome};
 use crate::command::batch::work::Work;
 use crate::command::engine::{Cause, Ended, Key};
+use crate::command::error::CommandError;
 
 impl<W: Work> Scheduler<'_, W> {
     pub(super) fn finished(&mut self, key: Key, ended: &Ended) {
@@ -17,7 +18,10 @@ impl<W: Work> Scheduler<'_, W> {
             return;
         };
         self.slots.give(job.place.slot);
-        let success = ended.cause.is_none() && ended.status.success();
+        let lost = ended.status.is_none().then(|| CommandError::StatusLost {
+            program: job.display.as_slice().into(),
+        });
+        let success = ended.cause.is_none() && ended.status.is_some_and(|status| status.success());
         let retry = if success || ended.cause == Some(Cause::Asked) || self.stop > Stop::No {
             None
         } else {
@@ -36,8 +40,8 @@ impl<W: Work> Scheduler<'_, W> {
             place: job.place,
             display: &job.display,
             outcome,
-            status: Some(ended.status),
-            error: None,
+            status: ended.status,
+            error: lost.as_ref().map(|error| error as _),
             at: job.at,
             wall: ended.wall,
             cpu_user: ended.usage.cpu_user,
@@ -105,13 +109,12 @@ impl<W: Work> Scheduler<'_, W> {
     }
 }
 /// The code by which a shell would tell of this end; 124 for a time-out, as `timeout` does.
-fn own_code(status: ExitStatus, cause: Option<Cause>) -> u8 {
+fn own_code(status: Option<ExitStatus>, cause: Option<Cause>) -> u8 {
     if cause == Some(Cause::TimedOut) {
         return 124;
     }
     let code = status
-        .code()
-        .or_else(|| Some(128 + status.signal()?))
+        .and_then(|status| status.code().or_else(|| Some(128 + status.signal()?)))
         .unwrap_or(1);
     u8::try_from(code).unwrap_or(u8::MAX)
 }

@@ -76,6 +76,7 @@ pub(super) fn run<W: Work>(
     if result.is_err() {
         scheduler.abandon();
     }
+    scheduler.end_leftovers();
     result
 }
 
@@ -200,7 +201,10 @@ impl<'a, W: Work> Scheduler<'a, W> {
             .watch(control.wakeable(), WAKE, false)
             .map_err(CommandError::system("set up the event loop"))?;
         let environment = Environment::new(&batch.conditions.environment, &[COOKIE, NUMBER, SLOT]);
-        let resolver = Resolver::new(environment.get("PATH"));
+        let resolver = Resolver::new(
+            environment.get("PATH"),
+            batch.conditions.directory.as_deref(),
+        );
         let sink = |given: Option<Sink>, own: fn() -> std::io::Result<Sink>| match given {
             Some(sink) => Ok(sink),
             None => own().map_err(BatchError::Output),
@@ -289,10 +293,6 @@ impl<'a, W: Work> Scheduler<'a, W> {
             }
         }
         self.tick(true);
-        let ended = leftovers::end(self.run.entry(), self.engine.leftovers());
-        if ended > 0 {
-            self.observer.notice(&Notice::Leftovers(ended));
-        }
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
@@ -300,6 +300,14 @@ impl<'a, W: Work> Scheduler<'a, W> {
         self.summary.halted = self.halt.halted();
         self.summary.exit_code = self.halt.exit_code(self.own_code, self.total());
         Ok(self.summary.clone())
+    }
+
+    /// What jobs that are over have left running in their groups.
+    fn end_leftovers(&mut self) {
+        let ended = leftovers::end(self.run.entry(), self.engine.leftovers());
+        if ended > 0 {
+            self.observer.notice(&Notice::Leftovers(ended));
+        }
     }
 
     /// Done behind the first starts, so that the time it takes passes while those jobs load. Until then a kill of the

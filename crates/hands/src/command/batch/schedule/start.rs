@@ -1,10 +1,8 @@
 //! From an input to a running job.
 
 use std::cmp::Reverse;
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{
@@ -265,8 +263,8 @@ impl<W: Work> Scheduler<'_, W> {
             mark: &more[0],
         };
         self.engine.start(start).map_err(|failed| {
-            let path = Path::new(OsStr::from_bytes(program.as_bytes()));
-            CommandError::from_failed(failed, name, path, size)
+            let path = self.setting.seen_from_there(program);
+            CommandError::from_failed(failed, name, &path, size)
         })
     }
 

@@ -80,6 +80,8 @@ impl<W: Work> Scheduler<'_, W> {
     /// Ends all jobs in bounded time after an error, so that none outlives the batch.
     pub(super) fn abandon(&mut self) {
         for key in self.engine.keys() {
+            // What it was held back with goes nowhere now.
+            self.engine.resume(key);
             self.engine
                 .terminate(key, Cause::Asked, Some(self.batch.grace));
         }
