@@ -16,7 +16,7 @@ pub trait Observer {
         let _ = (job, out);
     }
 
-    /// A job has written something. Called only with [`Batch::raw_output`](super::Batch::raw_output).
+    /// A job has written something. Called only with [`Grouping::Raw`](super::Grouping::Raw).
     fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
         let _ = (number, stream, bytes, out);
     }
