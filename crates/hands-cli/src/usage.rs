@@ -7,7 +7,10 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::flags::Cli;
 
 /// The exit code of wrong usage, and of a batch that cannot be set up.
 pub(crate) const USAGE: u8 = 255;
@@ -85,14 +88,49 @@ fn is_first(error: &clap::Error, words: &[OsString]) -> bool {
     first.is_some_and(|first| first.starts_with('-') && first.starts_with(option.as_str()))
 }
 
-/// A word as it can be typed again. For reading; bytes that are no text are shown as replacement characters.
+/// A word as it can be typed again, also where it has bytes that are no text: bash, zsh and ksh read `$'…'`.
 pub(crate) fn quoted(word: &OsString) -> String {
-    let text = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into_owned();
+    match word.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) if !text.chars().any(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let mut line = String::from("$'");
+            for &byte in word.as_encoded_bytes() {
+                match byte {
+                    b'\n' => line.push_str(r"\n"),
+                    b'\t' => line.push_str(r"\t"),
+                    b'\'' | b'\\' => line.extend(['\\', char::from(byte)]),
+                    b' '..=b'~' => line.push(char::from(byte)),
+                    _ => line.push_str(&format!("\\{byte:03o}")),
+                }
+            }
+            line.push('\'');
+            line
+        }
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// `hands run gzip`, typed at a terminal: the short help of `run`, and what is missing last, where it is seen.
+///
+/// On stderr, and with the exit code of wrong usage: nothing was run, and a script that ends up here must notice.
+pub(crate) fn no_inputs() -> u8 {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut help = String::new();
+    if let Some(run) = cli.find_subcommand_mut("run") {
+        help = format!("{}\n\n", run.render_usage());
+        if let Some(more) = run.get_after_help() {
+            help.push_str(&format!("{more}\n\n"));
+        }
+    }
+    let _ = write!(
+        io::stderr(),
+        "{help}error: there are no inputs, and stdin is a terminal\n  hint: give inputs after `:::`, name a file after `::::`, or pipe lines in\n  hint: to type them, name `-` after `::::`, and end with Ctrl-D\n"
+    );
+    USAGE
 }
 
 #[cfg(test)]
@@ -106,5 +144,13 @@ mod tests {
         assert_eq!(quoted("gzip {}"), "'gzip {}'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("a\n'b\\"), r"$'a\n\'b\\'");
+    }
+
+    #[test]
+    fn a_word_that_is_no_text_can_be_typed_again() {
+        use std::os::unix::ffi::OsStringExt;
+        let word = OsString::from_vec(b"caf\xe9 ".to_vec());
+        assert_eq!(quoted(&word), r"$'caf\351 '");
     }
 }

@@ -1,8 +1,12 @@
 //! The jobs that failed, remembered for the end of the run, when nobody has seen the messages scroll by.
 
+use std::path::PathBuf;
+
 use hands::command::batch::{Finished, Outcome};
 
+use super::paint::Paint;
 use super::seconds;
+use crate::plan::Plan;
 
 /// Failures that are shown with their commands; of the rest, only the number.
 const SHOWN: usize = 20;
@@ -11,62 +15,125 @@ const SHOWN: usize = 20;
 const LONGEST: usize = 8 * 1024;
 
 /// The first failures, and how many there were.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Failures {
-    shown: Vec<(u64, String, Vec<u8>)>,
+    shown: Vec<Failure>,
     count: u64,
+    paint: Paint,
+    /// What a command needs to run as it did, beside its words.
+    needs: Needs,
+}
+
+#[derive(Debug)]
+struct Failure {
+    number: u64,
+    reason: String,
+    command: Vec<u8>,
+    /// How many bytes the command has beyond those that are kept.
+    cut: usize,
+}
+
+#[derive(Debug, Default)]
+struct Needs {
+    directory: Option<PathBuf>,
+    stdin: bool,
 }
 
 impl Failures {
+    pub(super) fn new(plan: &Plan, paint: Paint) -> Failures {
+        Failures {
+            shown: Vec::new(),
+            count: 0,
+            paint,
+            needs: Needs {
+                directory: plan.limits.workdir.clone(),
+                stdin: plan.pipe.is_some(),
+            },
+        }
+    }
+
     /// Remembers a job that failed for good.
     pub(super) fn add(&mut self, job: &Finished<'_>) {
         self.count += 1;
         if self.shown.len() < SHOWN {
-            let command = &job.display[..job.display.len().min(LONGEST)];
-            self.shown
-                .push((job.place.number, reason(job), command.to_vec()));
+            let kept = job.display.len().min(LONGEST);
+            self.shown.push(Failure {
+                number: job.place.number,
+                reason: reason(job),
+                command: job.display[..kept].to_vec(),
+                cut: job.display.len() - kept,
+            });
         }
     }
 
-    /// The report, or nothing if all went well. `log` says that a file has the rest.
+    /// The report, or nothing if all went well. `log` is the file that has the rest.
     pub(super) fn report(&self, total: u64, log: Option<&str>) -> Vec<u8> {
         let mut text = Vec::new();
         if self.count == 0 {
             return text;
         }
         let s = if total == 1 { "" } else { "s" };
+        let count = format!("{} of {total} job{s} failed", self.count);
         text.extend_from_slice(
             format!(
-                "hands: {} of {total} job{s} failed; to run them again:\n",
-                self.count
+                "hands: {}; to run them again{}:\n",
+                self.paint.wrong(&count),
+                self.needs.told()
             )
             .as_bytes(),
         );
-        for (number, reason, command) in &self.shown {
-            text.extend_from_slice(format!("  # job {number} {reason}\n  ").as_bytes());
-            text.extend_from_slice(command);
+        for failure in &self.shown {
+            let reason = format!("# job {} {}", failure.number, failure.reason);
+            text.extend_from_slice(format!("  {}\n  ", self.paint.wrong(&reason)).as_bytes());
+            text.extend_from_slice(&failure.command);
+            if failure.cut > 0 {
+                // Pasted, this must not do something else than the job did.
+                text.extend_from_slice(
+                    format!(" … # and {} bytes more, not shown", failure.cut).as_bytes(),
+                );
+            }
             text.push(b'\n');
         }
         let more = self.count - self.shown.len() as u64;
         if more > 0 {
             let rest = match log {
-                Some(log) => format!("  # and {more} more: {log} has them all\n"),
+                Some(log) => format!("  # and {more} more: `{log}` has them all\n"),
                 None => format!("  # and {more} more (`--joblog FILE` would list them all)\n"),
             };
             text.extend_from_slice(rest.as_bytes());
+        }
+        if log.is_some() {
+            text.extend_from_slice(
+                b"  # or all of them: the same `hands run` with `--resume-failed`\n",
+            );
         }
         text
     }
 }
 
-/// `exited with 3`, `was killed by signal 9 (KILL)`, `timed out after 10.00s`, `could not be started: …`.
+impl Needs {
+    fn told(&self) -> String {
+        let directory = self
+            .directory
+            .as_ref()
+            .map(|directory| format!(" in `{}`", directory.display()));
+        let stdin = if self.stdin {
+            ", each with its part of stdin"
+        } else {
+            ""
+        };
+        format!("{}{stdin}", directory.unwrap_or_default())
+    }
+}
+
+/// `exited with 3`, `was killed by signal 9 (KILL)`, `timed out after 10.00s`, `did not start: …`.
 pub(super) fn reason(job: &Finished<'_>) -> String {
     let tries = match job.place.attempt {
         1 => String::new(),
         attempt => format!(" (try {attempt})"),
     };
     if let Some(error) = job.error {
-        return error.to_string();
+        return format!("did not start: {error}");
     }
     if let Outcome::TimedOut { after, .. } = job.outcome {
         return format!("timed out after {}{tries}", seconds(after));

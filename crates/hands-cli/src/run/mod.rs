@@ -9,15 +9,17 @@
 mod dry;
 mod events;
 mod failures;
+mod paint;
 mod progress;
 mod report;
+mod resume;
 mod signals;
 mod sources;
 mod work;
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -49,10 +51,7 @@ pub(crate) fn main(plan: Plan) -> ExitCode {
 
 fn run(plan: Plan) -> Result<u8, String> {
     if waits_for_a_typist(&plan) {
-        return Err(
-            "there are no inputs, and stdin is a terminal\n  hint: give inputs after `:::`, name a file after `::::`, or pipe lines in\n  hint: `hands run --help` says more"
-                .into(),
-        );
+        return Ok(usage::no_inputs());
     }
     // The C library's habit of leaving SIGCHLD as it was found would cost us the jobs' exit codes.
     hands::command::keep_exit_codes();
@@ -64,14 +63,13 @@ fn run(plan: Plan) -> Result<u8, String> {
         Slots::Count(slots) => slots,
         slots => slots.resolve(*cores),
     };
-    let (log, resume) = match &plan.log {
-        Some(log) => open_log(log)?,
-        None => (None, None),
-    };
+    let resume = plan.log.as_ref().and_then(read_log).transpose()?;
     let jobs = Jobs::new(&plan, slots, resume)?;
     if plan.dry_run {
         return dry::run(jobs);
     }
+    // Only now that nothing is left to be refused: opening a log for a new run empties it.
+    let log = plan.log.as_ref().map(open_log).transpose()?;
     let control = Control::new().map_err(|error| format!("cannot set up signals: {error}"))?;
     let signals =
         Signals::catch(&control).map_err(|error| format!("cannot set up signals: {error}"))?;
@@ -82,15 +80,14 @@ fn run(plan: Plan) -> Result<u8, String> {
     finish(result, &report)
 }
 
-/// With nothing on the command line, lines are read from stdin: from a person, that would look like a hang.
+/// With nothing on the command line, lines are read from stdin: from a person, that would look like a hang. Who names
+/// `-` means to type.
 fn waits_for_a_typist(plan: &Plan) -> bool {
-    let named = plan.words.iter().any(|word| {
-        matches!(
-            word.as_encoded_bytes(),
-            b":::" | b":::+" | b"::::" | b"::::+"
-        )
-    });
-    !named && plan.inputs.arg_files.is_empty() && io::stdin().is_terminal()
+    let asked = |file: &PathBuf| file.as_os_str() == "-";
+    resume::reads_stdin(plan)
+        && !plan.inputs.arg_files.iter().any(asked)
+        && !plan.words.iter().any(|word| word == "::::")
+        && io::stdin().is_terminal()
 }
 
 fn batch(
@@ -166,19 +163,21 @@ fn batch(
     Ok(batch)
 }
 
-fn open_log(log: &parts::JobLog) -> Result<(Option<JobLog>, Option<Resume>), String> {
-    let mode = match log.resume {
-        None => None,
-        Some(parts::Resume::Unfinished) => Some(Mode::Skip),
-        Some(parts::Resume::UnfinishedAndFailed) => Some(Mode::Failed),
+/// What the log says is done already, if it is to be heeded.
+fn read_log(log: &parts::JobLog) -> Option<Result<Resume, String>> {
+    let mode = match log.resume? {
+        parts::Resume::Unfinished => Mode::Skip,
+        parts::Resume::UnfinishedAndFailed => Mode::Failed,
     };
-    let Some(mode) = mode else {
-        let log = JobLog::create(&log.path).map_err(|error| error.to_string())?;
-        return Ok((Some(log), None));
+    Some(Resume::read(&log.path, mode).map_err(|error| error.to_string()))
+}
+
+fn open_log(log: &parts::JobLog) -> Result<JobLog, String> {
+    let opened = match log.resume {
+        None => JobLog::create(&log.path),
+        Some(_) => JobLog::append(&log.path),
     };
-    let resume = Resume::read(&log.path, mode).map_err(|error| error.to_string())?;
-    let log = JobLog::append(&log.path).map_err(|error| error.to_string())?;
-    Ok((Some(log), Some(resume)))
+    opened.map_err(|error| error.to_string())
 }
 
 fn finish(result: Result<Summary, BatchError>, report: &Report) -> Result<u8, String> {

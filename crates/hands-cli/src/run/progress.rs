@@ -25,8 +25,14 @@ const SHOWN: usize = 60;
 #[derive(Debug)]
 pub(super) enum Display {
     None,
-    Plain { next: Duration },
-    Bar { bar: Option<ProgressBar> },
+    Plain {
+        next: Duration,
+        /// Whoever asked for plain lines gets one at the end, also of a batch that is over before the first is due.
+        last: bool,
+    },
+    Bar {
+        bar: Option<ProgressBar>,
+    },
 }
 
 impl Display {
@@ -41,7 +47,10 @@ impl Display {
             flags::Progress::Bar | flags::Progress::Auto if drawable() => {
                 Display::Bar { bar: None }
             }
-            _ => Display::Plain { next: PLAIN },
+            asked => Display::Plain {
+                next: PLAIN,
+                last: asked == flags::Progress::Plain,
+            },
         }
     }
 
@@ -58,9 +67,8 @@ impl Display {
     pub(super) fn show(&mut self, progress: &Progress<'_>) {
         match self {
             Display::None => {}
-            Display::Plain { next } => {
-                if progress.elapsed >= *next && !progress.done {
-                    *next += PLAIN;
+            Display::Plain { next, last } => {
+                if is_due(next, *last, progress) {
                     // Nobody may be left to read it.
                     let _ = writeln!(io::stderr(), "hands: {}", counts(progress));
                 }
@@ -84,6 +92,18 @@ impl Display {
             _ => write(),
         }
     }
+}
+
+/// Whether a plain line is to be written, and notes when the next one is.
+fn is_due(next: &mut Duration, last: bool, progress: &Progress<'_>) -> bool {
+    if progress.done {
+        return last;
+    }
+    let due = progress.elapsed >= *next;
+    if due {
+        *next = progress.elapsed + PLAIN;
+    }
+    due
 }
 
 fn new_bar() -> ProgressBar {
@@ -129,7 +149,9 @@ fn counts(progress: &Progress<'_>) -> String {
     if progress.failed > 0 {
         let _ = write!(text, ", {} failed", progress.failed);
     }
-    let _ = write!(text, ", {} running", progress.running_count);
+    if !progress.done {
+        let _ = write!(text, ", {} running", progress.running_count);
+    }
     if progress.retrying > 0 {
         let _ = write!(text, ", {} to be tried again", progress.retrying);
     }
@@ -141,7 +163,8 @@ fn counts(progress: &Progress<'_>) -> String {
         } else {
             write!(text, ", {:.1} a minute", rate * 60.0)
         };
-        if let Some(left) = progress.total.and_then(|total| total.checked_sub(done)) {
+        let left = progress.total.and_then(|total| total.checked_sub(done));
+        if let Some(left) = left.filter(|&left| left > 0) {
             let left = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
             let _ = write!(text, ", {} left", time(left));
         }
@@ -182,6 +205,45 @@ mod tests {
         assert_eq!(time(Duration::from_secs(7)), "7s");
         assert_eq!(time(Duration::from_secs(187)), "3m07s");
         assert_eq!(time(Duration::from_secs(7500)), "2h05m");
+    }
+
+    fn at(elapsed: u64, done: bool) -> Progress<'static> {
+        Progress {
+            total: Some(10),
+            started: 6,
+            succeeded: 4,
+            failed: 1,
+            retrying: 0,
+            running: &[],
+            running_count: 1,
+            elapsed: Duration::from_secs(elapsed),
+            done,
+        }
+    }
+
+    #[test]
+    fn plain_lines_come_now_and_then() {
+        let mut next = PLAIN;
+        let mut due = |elapsed| is_due(&mut next, false, &at(elapsed, false));
+        assert_eq!(
+            [0, 29, 30, 31, 59, 200, 201, 230].map(&mut due),
+            [false, false, true, false, false, true, false, true]
+        );
+    }
+
+    #[test]
+    fn a_last_plain_line_comes_only_when_plain_lines_were_asked_for() {
+        let mut next = PLAIN;
+        assert!(is_due(&mut next, true, &at(1, true)));
+        assert!(!is_due(&mut next, false, &at(100, true)));
+    }
+
+    #[test]
+    fn counts_tell_what_matters() {
+        assert_eq!(
+            counts(&at(10, false)),
+            "5 of 10 done, 1 failed, 1 running, 30.0 a minute, 10s left"
+        );
     }
 
     #[test]

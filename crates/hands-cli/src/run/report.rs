@@ -3,6 +3,7 @@
 //! Results belong on stdout and are the batch's; all that is written here goes to stderr, but for `--json`.
 
 use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
 use hands::command::Stream;
 use hands::command::batch::{
@@ -11,12 +12,16 @@ use hands::command::batch::{
 use hands::command::joblog::{Entry, JobLog};
 
 use super::failures::{Failures, reason};
+use super::paint::Paint;
 use super::progress::Display;
+use super::resume::Resumption;
 use super::signals::{Signals, Step};
 use super::{INTERRUPTED, events};
 use crate::plan::Plan;
 use crate::plan::parts::OutputMode;
-use crate::usage;
+
+/// A want that comes and goes with every job is told once in this time.
+const REMINDER: Duration = Duration::from_secs(60);
 
 /// Hears the batch and tells the user.
 pub(super) struct Report {
@@ -26,10 +31,14 @@ pub(super) struct Report {
     control: Control,
     signals: Signals,
     failures: Failures,
+    resumption: Resumption,
+    paint: Paint,
     json: bool,
     verbose: bool,
     ended: u64,
-    progress_total: u64,
+    done: u64,
+    told_shortage: Option<Instant>,
+    told_waiting: Option<Instant>,
 }
 
 impl Report {
@@ -40,17 +49,22 @@ impl Report {
         control: Control,
         signals: Signals,
     ) -> Report {
+        let paint = Paint::new(plan.color);
         Report {
             display,
             log,
             log_error: None,
             control,
             signals,
-            failures: Failures::default(),
+            failures: Failures::new(plan, paint),
+            resumption: Resumption::new(plan),
+            paint,
             json: plan.output.mode == OutputMode::Json,
             verbose: plan.verbose,
             ended: 0,
-            progress_total: 0,
+            done: 0,
+            told_shortage: None,
+            told_waiting: None,
         }
     }
 
@@ -82,28 +96,10 @@ impl Report {
             .log
             .as_ref()
             .map(|log| log.path().display().to_string());
-        say(&self.failures.report(self.progress_total, log.as_deref()));
+        say(&self.failures.report(self.done, log.as_deref()));
         if self.interrupted() {
-            say(self.how_to_resume(log.as_deref()).as_bytes());
+            say(self.resumption.told(self.ended).as_bytes());
         }
-    }
-
-    fn how_to_resume(&self, log: Option<&str>) -> String {
-        if log.is_none() {
-            return "hands: interrupted; with `--joblog FILE` a run can be taken up again with `--resume`\n".into();
-        }
-        let words: Vec<_> = std::env::args_os().collect();
-        let mut line: Vec<String> = words.iter().map(usage::quoted).collect();
-        let resumes = words
-            .iter()
-            .any(|word| word == "--resume" || word == "--resume-failed");
-        if !resumes {
-            line.insert(2.min(line.len()), "--resume".into());
-        }
-        format!(
-            "hands: interrupted; to go on where it stopped:\n  {}\n",
-            line.join(" ")
-        )
     }
 
     fn write_log(&mut self, job: &Finished<'_>) {
@@ -135,6 +131,15 @@ impl Report {
         self.display
             .aside(&mut || say(format!("hands: {text}\n").as_bytes()));
     }
+}
+
+/// Whether something is to be told (again), and notes that it was.
+fn due(told: &mut Option<Instant>) -> bool {
+    let due = told.is_none_or(|at| at.elapsed() >= REMINDER);
+    if due {
+        *told = Some(Instant::now());
+    }
+    due
 }
 
 /// Writes to stderr. A closed stderr leaves nobody to tell.
@@ -180,11 +185,12 @@ impl Observer for Report {
             }
             _ => {}
         }
-        self.progress_total += 1;
+        self.done += 1;
         self.write_log(job);
         if job.outcome.is_final_failure() {
             if job.error.is_some() {
-                self.tell(&format!("job {}: {}", job.place.number, reason(job)));
+                let told = format!("job {} {}", job.place.number, reason(job));
+                self.tell(&self.paint.wrong(&told));
             }
             self.failures.add(job);
         }
@@ -192,12 +198,18 @@ impl Observer for Report {
 
     fn notice(&mut self, notice: &Notice) {
         match notice {
-            Notice::Shortage(why) => self.tell(&format!("{why} (going on with the jobs that run)")),
+            Notice::Shortage(why) if due(&mut self.told_shortage) => {
+self.tell(&format!(
+                        "{why} (trying again as running jobs end)"
+                    ));
+}
             Notice::SpillFull { folder, reason } => self.tell(&format!(
                 "cannot keep waiting output in `{}`: {reason}; jobs are held up instead (`--tmpdir` names another folder)",
                 folder.display()
             )),
-            Notice::Waiting(why) => self.tell(&format!("waiting to start more: {why}")),
+            Notice::Waiting(why) if due(&mut self.told_waiting) => {
+self.tell(&format!("waiting to start more: {why}"));
+}
             Notice::Halted { now: true } => self.tell("stopping now, as `--halt` says; ending the running jobs"),
             Notice::Halted { now: false } => self.tell("starting no more jobs, as `--halt` says; waiting for the running ones"),
             Notice::NoWatchdog(why) => self.tell(&format!(
