@@ -68,13 +68,13 @@ fn run(plan: Plan) -> Result<u8, String> {
     if plan.dry_run {
         return dry::run(jobs);
     }
-    // Only now that nothing is left to be refused: opening a log for a new run empties it.
-    let log = plan.log.as_ref().map(open_log).transpose()?;
     let control = Control::new().map_err(|error| format!("cannot set up signals: {error}"))?;
     let signals =
         Signals::catch(&control).map_err(|error| format!("cannot set up signals: {error}"))?;
     let display = Display::new(plan.progress);
     let batch = batch(&plan, slots.get(), &cores, &display)?.control(&control);
+    // Only now that nothing is left to be refused: opening a log for a new run empties it.
+    let log = plan.log.as_ref().map(open_log).transpose()?;
     let mut report = Report::new(&plan, display, log, control, signals);
     let result = batch.run(jobs, &mut report);
     finish(result, &report)

@@ -1,6 +1,12 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
+mod halt;
 mod help;
+mod joblog;
+mod resume;
+mod retries;
+mod stage;
+mod timeout;
 mod usage;
 
 use assert_cmd::Command;

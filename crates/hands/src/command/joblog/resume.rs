@@ -202,6 +202,7 @@ impl Resume {
             source,
         };
         let foreign = |line, found: &[u8]| {
+            let found = found.strip_suffix(b"\n").unwrap_or(found);
             let found = found[..found.len().min(ENOUGH)].to_vec();
             JobLogError::NotAJobLog {
                 path: path.clone(),
