@@ -1,11 +1,14 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
+mod faults;
 mod halt;
 mod help;
 mod joblog;
 mod resume;
 mod retries;
+mod signals;
 mod stage;
+mod survivors;
 mod timeout;
 mod usage;
 
