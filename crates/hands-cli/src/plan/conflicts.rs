@@ -4,6 +4,8 @@
 //! `--resume-failed`) is let be; one that could not be honoured is an error, never ignored.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::PlanError;
 use crate::flags::RunFlags;
@@ -63,7 +65,7 @@ fn output(flags: &RunFlags) -> Result<(), PlanError> {
     clash(
         &Given(output.json, "--json"),
         &[line_buffer(), tag(), tagstring()],
-        "each JSON object names its job and its inputs, and holds its whole output",
+        "each JSON object names its job by `seq`, and its `start` event holds the command",
     )?;
     clash(
         &Given(output.bar, "--bar"),
@@ -100,6 +102,7 @@ fn inputs(flags: &RunFlags) -> Result<(), PlanError> {
             );
         }
     }
+    sources(flags)?;
     let max_records = Given(flags.pipe.max_records.is_some(), "-N");
     clash(
         &Given(inputs.max_args.is_some(), "--max-args"),
@@ -109,6 +112,36 @@ fn inputs(flags: &RunFlags) -> Result<(), PlanError> {
     if inputs.fill && (inputs.max_args == Some(0) || flags.pipe.max_records == Some(0)) {
         return Err(PlanError::new("`-X` inserts many inputs and `-n 0` none")
             .hint("leave one of them out"));
+    }
+    Ok(())
+}
+
+/// Each `::::` names a file, and stdin is read by one source.
+fn sources(flags: &RunFlags) -> Result<(), PlanError> {
+    let mut from_stdin = flags
+        .inputs
+        .arg_files
+        .iter()
+        .filter(|file| *file == Path::new("-"))
+        .count();
+    let mut files = false;
+    let mut words = flags.words.iter().peekable();
+    while let Some(word) = words.next() {
+        if is_source(word) {
+            files = word.as_bytes().starts_with(b"::::");
+            if files && words.peek().is_none_or(|next| is_source(next)) {
+                return Err(
+                    PlanError::new(format!("`{}` names no file", word.display()))
+                        .hint("put the names of files with inputs after it, `-` for stdin"),
+                );
+            }
+        } else if files && word == "-" {
+            from_stdin += 1;
+        }
+    }
+    if from_stdin > 1 {
+        return Err(PlanError::new("stdin (`-`) is named as a source twice")
+            .hint("it can be read once: put what comes through it into a file, and name that"));
     }
     Ok(())
 }

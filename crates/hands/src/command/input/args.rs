@@ -49,3 +49,6 @@ pub fn split_args(words: Vec<OsString>) -> (Vec<OsString>, Vec<SourceSpec>) {
     }
     (command, sources)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub(super) struct Product {
     first: Linked,
     rest: Vec<Remembered>,
     outer: Option<Row>,
+    /// The part of `rest` that had nothing to give yet when it was last asked; `None` is the first part.
+    waiting: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -79,19 +81,25 @@ impl Product {
             first,
             rest,
             outer: None,
+            waiting: None,
         })
     }
 
     /// The first row of each part, one behind the other: the names of the columns.
     pub(super) fn header(&mut self) -> Result<Pull<Row>, InputError> {
         // Only called before anything else: rows that are there already wait in `outer` and `rows`.
+        self.waiting = None;
         if self.outer.is_none() {
             match self.first.pull()? {
                 Pull::Item(row) => self.outer = Some(row),
                 other => return Ok(other),
             }
         }
-        for part in self.rest.iter_mut().filter(|part| part.rows.is_empty()) {
+        for (place, part) in self.rest.iter_mut().enumerate() {
+            if !part.rows.is_empty() {
+                continue;
+            }
+            self.waiting = Some(place);
             match part.source.pull()? {
                 Pull::Item(row) => part.rows.push(row),
                 other => return Ok(other),
@@ -108,8 +116,9 @@ impl Product {
     }
 
     pub(super) fn pull(&mut self) -> Result<Pull<Row>, InputError> {
-        for part in &mut self.rest {
+        for (place, part) in self.rest.iter_mut().enumerate() {
             while !part.complete {
+                self.waiting = Some(place);
                 match part.source.pull()? {
                     Pull::Item(row) => part.rows.push(row),
                     Pull::Pending => return Ok(Pull::Pending),
@@ -120,6 +129,7 @@ impl Product {
                 return Ok(Pull::End);
             }
         }
+        self.waiting = None;
         let outer = match self.outer.take() {
             Some(outer) => outer,
             None => match self.first.pull()? {
@@ -152,15 +162,9 @@ impl Product {
     }
 
     pub(super) fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
-        let waiting = self
-            .rest
-            .iter()
-            .find(|part| !part.complete)
-            .map(|part| &part.source);
-        // While names are read, the first part comes first; later it comes last.
-        match waiting {
-            Some(part) if part.ready_fd().is_some() => part.ready_fd(),
-            _ => self.first.ready_fd(),
+        match self.waiting.and_then(|place| self.rest.get(place)) {
+            Some(part) => part.source.ready_fd(),
+            None => self.first.ready_fd(),
         }
     }
 
@@ -172,3 +176,6 @@ impl Product {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

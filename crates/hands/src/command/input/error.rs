@@ -28,6 +28,11 @@ pub enum InputError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A regular expression that separates columns matches where there is nothing.
+    EmptyMatch {
+        /// As it was given.
+        pattern: String,
+    },
     /// A value holds a NUL byte, which no argument can.
     Nul {
         /// The file as it was named, or `stdin`.
@@ -53,8 +58,18 @@ impl fmt::Display for InputError {
                 write!(f, "cannot read input from `{name}`: {error}")
             }
             InputError::Pattern { pattern, reason } => {
-                write!(f, "`{pattern}` is not a regular expression: {reason}")
+                // The parser's message shows the place below the pattern; lines of ours follow it.
+                write!(
+                    f,
+                    "`{pattern}` is not a regular expression: {reason}\n  hint: put `\\` before a character that is meant as it is: {}",
+                    regex::escape(pattern)
+                )
             }
+            InputError::EmptyMatch { pattern } => write!(
+                f,
+                "`{pattern}` matches the empty text, so it would cut between all characters\n  hint: `|`, `*` and `?` are special in a regular expression; for the text itself write `{}`",
+                regex::escape(pattern)
+            ),
             InputError::Nul { name, line } => write!(
                 f,
                 "input {line} of `{name}` holds a NUL byte, which no argument can\n  hint: `-0` reads inputs that end in NUL"
@@ -67,7 +82,9 @@ impl std::error::Error for InputError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             InputError::Open { error, .. } | InputError::Read { error, .. } => Some(error),
-            InputError::Pattern { .. } | InputError::Nul { .. } => None,
+            InputError::Pattern { .. } | InputError::EmptyMatch { .. } | InputError::Nul { .. } => {
+                None
+            }
         }
     }
 }

@@ -153,8 +153,16 @@ impl Grouped {
         }
     }
 
+    /// As many jobs as there are slots, with as many rows each as can be, and still none longer than a command line.
     fn spread_evenly(&mut self) {
-        let Group::Fill { slots, most, .. } = &self.group else {
+        let Group::Fill {
+            limit,
+            fixed,
+            most,
+            cost,
+            slots,
+        } = &self.group
+        else {
             return;
         };
         let rows: Vec<Row> = self
@@ -163,14 +171,21 @@ impl Grouped {
             .flatten()
             .chain(self.gathered.drain(..))
             .collect();
-        if rows.is_empty() {
-            return;
+        let each = rows.len().div_ceil(slots.get()).clamp(1, (*most).max(1));
+        let (mut job, mut size) = (Vec::new(), 0);
+        for row in rows {
+            let cost = cost(&row);
+            // The rows were short enough together in their first order, but not so wherever they are cut now.
+            if !job.is_empty() && (job.len() == each || fixed + size + cost > *limit) {
+                self.ready.push_back(std::mem::take(&mut job));
+                size = 0;
+            }
+            size += cost;
+            job.push(row);
         }
-        let jobs = slots.get().min(rows.len());
-        let each = rows.len().div_ceil(jobs).min(*most);
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            self.ready.push_back(rows.by_ref().take(each).collect());
-        }
+        self.gathered = job;
     }
 }
+
+#[cfg(test)]
+mod tests;

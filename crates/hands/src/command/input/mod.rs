@@ -16,6 +16,8 @@ mod group;
 mod reader;
 mod spec;
 mod table;
+#[cfg(test)]
+mod testing;
 
 use std::os::fd::BorrowedFd;
 

@@ -113,3 +113,6 @@ impl AsFd for Reader {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

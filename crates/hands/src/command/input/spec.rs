@@ -135,12 +135,7 @@ impl Spec {
             Columns::Csv(separator) => Split::Csv(Box::new(
                 csv_core::ReaderBuilder::new().delimiter(*separator).build(),
             )),
-            Columns::Pattern(pattern) => {
-                Split::Pattern(Regex::new(pattern).map_err(|error| InputError::Pattern {
-                    pattern: pattern.clone(),
-                    reason: error.to_string(),
-                })?)
-            }
+            Columns::Pattern(pattern) => Split::Pattern(separator(pattern)?),
         };
         let (name, reader) = match kind {
             Kind::Values(values) => return Ok(Table::values(values, split, self.skip_empty)),
@@ -160,6 +155,21 @@ impl Spec {
             self.skip_empty,
         ))
     }
+}
+
+/// The regular expression between columns. One that matches nothing at all would cut between all characters, which is
+/// what `|` does, and what nobody who writes it wants.
+fn separator(pattern: &str) -> Result<Regex, InputError> {
+    let regex = Regex::new(pattern).map_err(|error| InputError::Pattern {
+        pattern: pattern.to_owned(),
+        reason: error.to_string(),
+    })?;
+    if regex.is_match(b"") {
+        return Err(InputError::EmptyMatch {
+            pattern: pattern.to_owned(),
+        });
+    }
+    Ok(regex)
 }
 
 /// Waits for the names, without which no command can be made.

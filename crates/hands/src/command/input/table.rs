@@ -250,3 +250,6 @@ impl Stream {
         Ok(row)
     }
 }
+
+#[cfg(test)]
+mod tests;
