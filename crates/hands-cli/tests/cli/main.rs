@@ -3,7 +3,11 @@
 mod faults;
 mod halt;
 mod help;
+mod inputs;
 mod joblog;
+mod output;
+mod pipe;
+mod replacements;
 mod resume;
 mod retries;
 mod signals;

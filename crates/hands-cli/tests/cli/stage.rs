@@ -277,6 +277,11 @@ impl Playing {
         stdin.write_all(text.as_bytes()).expect("it reads");
     }
 
+    /// The end of what is typed.
+    pub(crate) fn hang_up(&mut self) {
+        self.child.stdin = None;
+    }
+
     /// Waits until it says `text` on stderr, behind what was waited for before.
     #[track_caller]
     pub(crate) fn told(&mut self, text: &str) {
