@@ -26,6 +26,16 @@ pub(crate) fn man() -> ExitCode {
     }
 }
 
+/// As a plain `troff` reads it: other characters by their names.
+fn in_ascii(page: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(page);
+    let named = text.chars().map(|letter| match letter {
+        letter if letter.is_ascii() => letter.to_string(),
+        letter => format!("\\[u{:04X}]", u32::from(letter)),
+    });
+    named.collect::<String>().into_bytes()
+}
+
 /// One page for the whole program: what it is, and all of `run`, which is what people look up.
 fn page() -> io::Result<Vec<u8>> {
     let mut cli = Cli::command();
@@ -44,7 +54,7 @@ fn page() -> io::Result<Vec<u8>> {
     }
     section(&mut page, "Other commands", OTHERS)?;
     whole.render_version_section(&mut page)?;
-    Ok(page)
+    Ok(in_ascii(&page))
 }
 
 const OTHERS: &str = "\

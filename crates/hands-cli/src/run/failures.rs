@@ -85,7 +85,16 @@ impl Failures {
         for failure in &self.shown {
             let reason = format!("# job {} {}", failure.number, failure.reason);
             text.extend_from_slice(format!("  {}\n  ", self.paint.wrong(&reason)).as_bytes());
+            let apart = ends_its_shell(&failure.command);
+            if apart {
+                text.extend_from_slice(b"( ");
+            }
             text.extend_from_slice(&failure.command);
+            if apart {
+                // Behind a here-document only a new line ends it.
+                let here_document = failure.command.contains(&b'\n');
+                text.extend_from_slice(if here_document { b"\n)" } else { b" )" });
+            }
             if failure.cut > 0 {
                 // Pasted, this must not do something else than the job did.
                 text.extend_from_slice(
@@ -109,6 +118,13 @@ impl Failures {
         }
         text
     }
+}
+
+/// Whether the command might end, replace or move the shell that it is pasted into: then it is shown in parentheses.
+fn ends_its_shell(command: &[u8]) -> bool {
+    command
+        .split(|byte| !byte.is_ascii_alphanumeric())
+        .any(|word| [&b"exit"[..], b"exec", b"cd", b"set", b"trap"].contains(&word))
 }
 
 impl Needs {

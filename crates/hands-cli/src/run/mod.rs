@@ -55,6 +55,7 @@ fn run(plan: Plan) -> Result<u8, String> {
     }
     // The C library's habit of leaving SIGCHLD as it was found would cost us the jobs' exit codes.
     hands::command::keep_exit_codes();
+    hands::command::keep_file_limit_errors();
     if plan.slots == Slots::AsManyAsFit {
         hands::command::raise_descriptor_limit();
     }

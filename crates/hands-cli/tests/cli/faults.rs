@@ -329,3 +329,12 @@ fn an_input_that_cannot_be_read_is_an_error() {
         stage.run(words).end().with_code(255).says(told).calmly();
     }
 }
+
+#[test]
+fn a_file_that_may_not_grow_is_a_full_disk() {
+    let stage = Stage::new();
+    let script =
+        r#"ulimit -f 500; "$HANDS" run -j2 'head -c 3000000 /dev/zero; true' ::: 1 2 3 | wc -c"#;
+    let ended = stage.shell(script).end().with_code(0).calmly();
+    assert_eq!(ended.out().trim(), "9000000");
+}

@@ -1,12 +1,16 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
+mod documented;
 mod faults;
+mod generate;
 mod halt;
 mod help;
 mod inputs;
 mod joblog;
+mod memory;
 mod output;
 mod pipe;
+mod progress;
 mod replacements;
 mod resume;
 mod retries;

@@ -99,3 +99,12 @@ fn a_record_longer_than_the_block_stays_whole() {
         ended.out()
     );
 }
+
+#[test]
+fn a_block_whose_job_could_not_be_started_at_once_is_kept() {
+    let stage = Stage::new();
+    let script = r#"ulimit -n 24; "$HANDS" run -k -j20 --pipe --block 5k 'sleep 0.05; cat'"#;
+    let text: String = (1..=20_000).map(|n| format!("{n}\n")).collect();
+    let ended = stage.shell(script).stdin(text.clone()).end();
+    assert!(ended.with_code(0).out() == text);
+}

@@ -274,3 +274,26 @@ fn limits_on_memory_and_processor_time_hold() {
         .says("was killed by signal 24 (XCPU)");
     assert_eq!(stage.rows("log")[0].signal, 24);
 }
+
+#[test]
+fn a_job_that_is_to_be_tried_again_is_not_waited_for_by_those_it_waits_for() {
+    let stage = Stage::new();
+    // The first fails once. Without a disk for their output, the others wait for it to be written first.
+    let command =
+        "case {} in 1) [ -e tried ] || { touch tried; exit 1; };; esac; head -c 3000000 /dev/zero";
+    let words = [
+        "-k",
+        "-j2",
+        "--retries",
+        "2",
+        "--retry-delay",
+        "0.1",
+        "--tmpdir",
+        "/proc",
+    ];
+    let ended = stage
+        .run(words.iter().chain(&[command, ":::", "1", "2", "3"]))
+        .end()
+        .with_code(0);
+    assert_eq!(ended.stdout.len(), 9_000_000);
+}

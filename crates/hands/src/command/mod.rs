@@ -20,4 +20,6 @@ pub use self::engine::Stream;
 pub use self::error::{CommandError, SpawnReason};
 pub use self::output::Output;
 pub use self::pipeline::{Pipeline, PipelineOutput};
-pub use self::sys::host::{keep_exit_codes, raise_descriptor_limit, signal_is_ignored};
+pub use self::sys::host::{
+    keep_exit_codes, keep_file_limit_errors, raise_descriptor_limit, signal_is_ignored,
+};

@@ -191,9 +191,13 @@ fn start(
     let mut stage = command.prepare()?;
     let mark = run.job(index as u64);
     let null;
+    let mut given;
     let stdin = match (upstream, &command.stdin) {
         (Some(fd), _) => Source::Fd(fd),
-        (None, Stdin::Bytes(bytes)) => Source::Bytes(bytes.clone()),
+        (None, Stdin::Bytes(bytes)) => {
+            given = bytes.clone();
+            Source::Bytes(&mut given)
+        }
         (None, stdin) => match stdin.raw() {
             Some(fd) => Source::Fd(fd),
             None => {

@@ -27,6 +27,9 @@ use crate::command::engine::{Flow, Key};
 /// Bytes of the front's output that may wait for the sinks in memory before the front is paused.
 const FRONT_AHEAD: usize = 128 * 1024;
 
+/// Bytes that a piece of output may have with a tag before each of its bytes.
+const PIECE_WITH_TAGS: usize = 1024 * 1024;
+
 /// A line that is longer than this is passed on in parts by [`Grouping::Lines`].
 const LONGEST_LINE: u64 = 1024 * 1024;
 
@@ -199,10 +202,12 @@ impl Collator {
                 continue;
             };
             let mut moved = false;
+            // However many lines there are in a piece, with their tags they fit.
+            let piece_size = (PIECE_WITH_TAGS / (entry.tag.len() + 1)).clamp(1, self.buffer.len());
             for stream in Stream::BOTH {
                 let hold = &mut entry.holds[stream as usize];
                 while !sinks.are_full() {
-                    let piece = hold.pop(&mut self.buffer, &mut self.spill)?;
+                    let piece = hold.pop(&mut self.buffer[..piece_size], &mut self.spill)?;
                     if piece.is_empty() {
                         break;
                     }
@@ -235,7 +240,7 @@ impl Collator {
                 break;
             }
         }
-        if self.grouping == Grouping::Lines && !sinks.are_full() {
+        if self.streams_lines() && !sinks.are_full() {
             self.resume_all(resume);
         }
         Ok(())
@@ -286,6 +291,14 @@ impl Collator {
                 .find(|(_, entry)| entry.paused)
                 .map(|(&number, _)| number),
         }
+    }
+
+    /// Whether all the jobs that run are held back for want of disk, while the one whose turn it is has yet to start again.
+    pub(super) fn is_stuck(&self, running: usize) -> bool {
+        let front = self.front.and_then(|number| self.entries.get(&number));
+        running > 0
+            && self.paused >= running
+            && front.is_some_and(|front| !front.complete && front.key.is_none())
     }
 
     /// Jobs that run or whose output waits.

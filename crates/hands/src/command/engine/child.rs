@@ -98,6 +98,12 @@ impl Child {
         }
     }
 
+    /// It has ended, and what is left of its output waits for nobody but our own reader.
+    pub(super) fn waits_for_us(&self) -> bool {
+        let mut open = self.pipes.iter().flatten().peekable();
+        self.ended.is_some() && open.peek().is_some() && open.all(|pipe| pipe.paused)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.ended.is_some() && self.pipes.iter().all(Option::is_none)
     }

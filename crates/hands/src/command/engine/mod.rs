@@ -45,6 +45,9 @@ const WATCH_AFTER: Duration = Duration::from_millis(4);
 /// long.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
+/// How long to wait after the kernel's "not now".
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// How long after SIGKILL a pipe is still waited for.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
@@ -83,6 +86,8 @@ enum Alarm {
     Kill,
     /// Has what a terminated child left behind ended too?
     Look,
+    /// A child that had ended could not be reaped.
+    Reap,
     GiveUp,
 }
 
@@ -208,5 +213,13 @@ impl Engine {
         self.children[index as usize] = None;
         self.free.push(index);
         self.running -= 1;
+        // Time-outs of children that are over would pile up until they are due.
+        if self.alarms.len() > 64 + 4 * self.running {
+            let children = &self.children;
+            self.alarms.retain(|Reverse((_, key, _))| {
+                let child = children.get(key.index as usize).and_then(Option::as_ref);
+                child.is_some_and(|child| child.generation == key.generation)
+            });
+        }
     }
 }

@@ -16,11 +16,11 @@ use crate::command::sys::wait;
 
 /// What a child's stdin is.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub(crate) enum Source<'a> {
     /// A descriptor of ours.
     Fd(RawFd),
-    /// These bytes, then end of file.
-    Bytes(Vec<u8>),
+    /// These bytes, then end of file. Taken only when the child has started.
+    Bytes(&'a mut Vec<u8>),
 }
 
 /// Where a child's output goes.
@@ -40,7 +40,7 @@ pub(crate) struct Start<'a> {
     pub(crate) argv: &'a mut ArgBlock,
     pub(crate) environ: &'a [*const c_char],
     pub(crate) setting: &'a Setting,
-    pub(crate) stdin: Source,
+    pub(crate) stdin: Source<'a>,
     pub(crate) stdout: Target,
     pub(crate) stderr: Target,
     pub(crate) timeout: Option<Duration>,
@@ -55,20 +55,12 @@ impl Engine {
             stage: Stage::Clone,
             error: error.into(),
         };
-        let (stdin, feed) = match start.stdin {
+        let (stdin, mut feed) = match start.stdin {
             Source::Fd(fd) => (Given::Ours(fd), None),
             Source::Bytes(bytes) => {
                 let (theirs, ours) = pipe().map_err(shortage)?;
                 unblock(&ours).map_err(shortage)?;
-                (
-                    Given::Pipe(theirs),
-                    Some(Feed {
-                        fd: ours,
-                        bytes,
-                        sent: 0,
-                        watched: false,
-                    }),
-                )
+                (Given::Pipe(theirs), Some((ours, bytes)))
             }
         };
         let output = |target: Target| match target {
@@ -130,7 +122,12 @@ impl Engine {
             pidfd: Some(child.pidfd),
             ended: None,
             pipes: [stdout_pipe, stderr_pipe],
-            feed,
+            feed: feed.take().map(|(fd, bytes)| Feed {
+                fd,
+                bytes: std::mem::take(bytes),
+                sent: 0,
+                watched: false,
+            }),
             started,
             wall: Duration::ZERO,
             grace: start.grace,
@@ -145,6 +142,9 @@ impl Engine {
         if let Err(error) = watched {
             // Without a place in epoll it could never be reaped: undo.
             self.kill(key);
+            if let Some(watchdog) = &self.watchdog {
+                watchdog.release(index as usize);
+            }
             if let Some(child) = self.children[index as usize].take() {
                 child.pidfd.iter().for_each(wait::reap);
             }

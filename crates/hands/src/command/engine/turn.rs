@@ -10,7 +10,9 @@ use rustix::process::test_kill_process_group;
 
 use super::child::{Cause, Child, Ended, Key, Stream};
 use super::token::{Part, from_token, token};
-use super::{Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER};
+use super::{
+    ASK_AGAIN, Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER,
+};
 use crate::command::sys::wait;
 
 impl Engine {
@@ -80,7 +82,15 @@ impl Engine {
             watchdog.release(key.index as usize);
         }
         let ended = match wait::try_reap(pidfd) {
-            Ok(None) => return,
+            // Whoever traces it has not let it go yet: ask again later, and not all the time.
+            Ok(None) => {
+                let _ = epoll::delete(&self.epoll, pidfd);
+                if let Some(watchdog) = &self.watchdog {
+                    watchdog.guard(key.index as usize, child.pid);
+                }
+                self.set_alarm(Instant::now(), ASK_AGAIN, key, Alarm::Reap);
+                return;
+            }
             Ok(Some((status, usage))) => (Some(status), usage),
             // Reaped behind our back; that it ended is all there is to know.
             Err(_) => Default::default(),
@@ -200,7 +210,22 @@ impl Engine {
                     epoll::EventFlags::IN,
                 )
                 .is_ok();
+                // Short of memory in the kernel: a job must not wait for ever because of that.
+                if !pipe.watched {
+                    self.watch_at.get_or_insert(Instant::now() + ASK_AGAIN);
+                }
             }
+        }
+    }
+
+    /// Watches for the end of a child once more.
+    fn ask_again(&mut self, key: Key, now: Instant) {
+        let Some(pidfd) = self.child(key).and_then(|child| child.pidfd.as_ref()) else {
+            return;
+        };
+        let token = token(key, Part::Pidfd);
+        if epoll::add(&self.epoll, pidfd, token, epoll::EventFlags::IN).is_err() {
+            self.set_alarm(now, ASK_AGAIN, key, Alarm::Reap);
         }
     }
 
@@ -236,6 +261,8 @@ impl Engine {
                 continue;
             };
             match alarm {
+                // It is over but for a reader of ours that has yet to make room for the rest of its output.
+                Alarm::TimeOut if child.waits_for_us() => {}
                 Alarm::TimeOut if child.cause.is_none() => {
                     let grace = child.grace;
                     self.terminate(key, Cause::TimedOut, Some(grace));
@@ -247,6 +274,11 @@ impl Engine {
                 }
                 Alarm::Kill => {}
                 Alarm::Look => self.finish_if_over(key, events),
+                Alarm::Reap => self.ask_again(key, now),
+                Alarm::GiveUp if child.waits_for_us() => {
+                    self.alarms
+                        .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp)))
+                }
                 Alarm::GiveUp if child.ended.is_some() => {
                     child.cut_off = true;
                     let pipes = std::mem::take(&mut child.pipes);

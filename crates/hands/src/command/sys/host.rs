@@ -29,6 +29,13 @@ pub fn keep_exit_codes() {
     }
 }
 
+/// Makes a file that may not grow further (`ulimit -f`) an error of the write, as a full disk is, instead of the end of
+/// the program. Commands are still started with the signal's default. Call it early in `main`; a library should not.
+pub fn keep_file_limit_errors() {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// The soft limit on open descriptors as the program was started, once it has been raised.
 static STARTED_WITH: OnceLock<Rlimit> = OnceLock::new();
 

@@ -29,8 +29,9 @@ use std::ptr;
 
 use rustix::process::Pid;
 
-/// Bytes of stack for the child between `clone` and `execve`. glibc uses 32 KiB for the same work.
-const STACK: usize = 64 * 1024;
+/// Bytes of stack for the child between `clone` and `execve`, with a guard page, which has up to 64 KiB on some
+/// machines. glibc uses 32 KiB for the same work.
+const STACK: usize = 128 * 1024;
 
 /// A resource limit for the child: soft and hard value.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +163,7 @@ impl Launcher {
         // A guard page, so that an overrun faults in the child instead of writing over somebody's memory. Advisory:
         // the child's needs are constant and far below STACK.
         // SAFETY: the first page of the mapping just made; nothing points into it.
-        unsafe { libc::mprotect(stack, 4096, libc::PROT_NONE) };
+        unsafe { libc::mprotect(stack, rustix::param::page_size(), libc::PROT_NONE) };
         let parent = rustix::process::getpid().as_raw_nonzero().get();
         Ok(Launcher { stack, parent })
     }
@@ -360,7 +361,8 @@ fn reset_handlers() {
         let mut action = unsafe { action.assume_init() };
         let is_function =
             action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
-        if is_function || signal == libc::SIGPIPE {
+        // These two we ignore ourselves: SIGPIPE as every Rust program, SIGXFSZ to be told of a full disk by an error.
+        if is_function || matches!(signal, libc::SIGPIPE | libc::SIGXFSZ) {
             action.sa_sigaction = libc::SIG_DFL;
             action.sa_flags = 0;
             // SAFETY: CLONE_SIGHAND is not set, so this changes the child's table only.

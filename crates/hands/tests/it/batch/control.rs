@@ -245,3 +245,30 @@ fn ticks_come_while_jobs_run_and_once_at_the_end() {
     assert_eq!(ticks.iter().filter(|&&done| done).count(), 1);
     assert_eq!(ticks.last(), Some(&true));
 }
+
+#[test]
+fn a_stream_of_jobs_that_cannot_start_can_be_stopped() {
+    let control = Control::new().expect("a control");
+    let stopper = control.clone();
+    let batch = Batch::new()
+        .jobs(2)
+        .control(&control)
+        .stdout(Shared::default().sink());
+    let summary = in_time(move || {
+        let mut refused = 0;
+        let mut recorder = Recorder {
+            on_end: Some(Box::new(move |_| {
+                refused += 1;
+                if refused == 1000 {
+                    stopper.stop(Stop::Drain);
+                }
+            })),
+            ..Recorder::default()
+        };
+        let endless = std::iter::repeat_with(|| vec!["/no/such/program".into()]);
+        batch
+            .run(Commands::new(endless), &mut recorder)
+            .expect("it runs")
+    });
+    assert!(summary.failed >= 1000 && !summary.exhausted);
+}

@@ -298,3 +298,52 @@ fn order_is_kept_without_a_disk_even_where_jobs_may_be_tried_again() {
     assert_eq!(bytes.len(), 1_000_005);
     assert_eq!(&bytes[..5], b"first");
 }
+
+/// Lets the reader begin when twice the time-out has passed.
+struct LateReader {
+    begin: Option<Sender<()>>,
+    ends: Vec<(bool, u64)>,
+}
+
+const TIME: Duration = Duration::from_millis(200);
+
+impl Observer for LateReader {
+    fn tick(&mut self, progress: &Progress<'_>) {
+        if progress.elapsed > 2 * TIME {
+            self.begin = None;
+        }
+    }
+
+    fn finished(&mut self, job: &Finished<'_>, _: &mut Vec<u8>) {
+        self.ends.push((
+            job.status.is_some_and(|status| status.success()),
+            job.received,
+        ));
+    }
+}
+
+#[test]
+fn a_job_that_has_ended_is_not_timed_out_because_its_reader_is_slow() {
+    // Enough for the queue and the reader's pipe to be full, with the rest in the job's own pipe when it ends.
+    const BYTES: usize = 450_000;
+    let (read, sink) = pipe_sink();
+    let (begin, begun) = channel();
+    let reader = late_reader(begun, read);
+    let batch = Batch::new()
+        .jobs(1)
+        .timeout(hands::command::batch::policy::Timeout::After(TIME))
+        .grace(Duration::from_millis(10))
+        .tick(Duration::from_millis(10))
+        .stdout(sink);
+    let work = Commands::new(shell([format!("exec head -c {BYTES} /dev/zero")]));
+    let ends = in_time(move || {
+        let mut observer = LateReader {
+            begin: Some(begin),
+            ends: Vec::new(),
+        };
+        batch.run(work, &mut observer).expect("it runs");
+        observer.ends
+    });
+    assert_eq!(ends, [(true, BYTES as u64)]);
+    assert_eq!(reader.join().expect("no panic"), BYTES);
+}

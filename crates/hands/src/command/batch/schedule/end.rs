@@ -65,6 +65,7 @@ impl<W: Work> Scheduler<'_, W> {
                 number,
                 item: job.item,
                 attempt: job.place.attempt + 1,
+                made: None,
             };
             self.retrying.insert(number, pending);
         } else if outcome == Outcome::Ended {

@@ -27,7 +27,7 @@ use super::observer::{Notice, Observer, Progress, Running};
 use super::policy::{HaltState, TimeLimit};
 use super::results::Results;
 use super::sink::Sink;
-use super::work::{Place, Work};
+use super::work::{Job, Place, Work};
 use crate::command::Stream;
 use crate::command::engine::{Engine, Event, Flow, Key};
 use crate::command::environ::Environment;
@@ -57,6 +57,9 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 /// Refused starts in a row, with no job running that could give something back, before the batch gives up.
 const SHORTAGE_TRIES: u32 = 20;
 
+/// Jobs that are started in a row before the others are looked after.
+const STARTS: u32 = 64;
+
 /// Numbers of the descriptors that the engine watches for us.
 const WAKE: u32 = 0;
 const INPUT: u32 = 1;
@@ -85,6 +88,8 @@ struct Pending<I> {
     number: u64,
     item: I,
     attempt: u32,
+    /// What was made of it for a start that was refused for want of something.
+    made: Option<(Place, Job)>,
 }
 
 struct RunningJob<I> {
@@ -247,7 +252,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             stop: Stop::No,
             began,
             started: 0,
-            next_tick: batch.tick.map(|every| began + every),
+            next_tick: batch.tick.and_then(|every| began.checked_add(every)),
             waiting_told: false,
             summary: Summary::default(),
             own_code: 0,
@@ -265,21 +270,23 @@ impl<'a, W: Work> Scheduler<'a, W> {
         let mut events = Vec::new();
         loop {
             self.obey();
-            while self.may_start() {
+            // Not more in a row than can be heard and written meanwhile: starts that are refused take no slot.
+            let mut left = STARTS;
+            while left > 0 && self.may_start() {
                 match self.start_next()? {
-                    Attempt::Begun => {}
+                    Attempt::Begun => left -= 1,
                     Attempt::Nothing => break,
                 }
-            }
-            if !self.guarded && !self.running.is_empty() {
-                self.start_watchdog();
+                if !self.guarded && !self.running.is_empty() {
+                    self.start_watchdog();
+                }
             }
             self.write()?;
             self.tick(false);
             if self.running.is_empty() && self.no_more() && self.all_written() {
                 break;
             }
-            self.turn(&mut events)?;
+            self.turn(left == 0, &mut events)?;
             for event in events.drain(..) {
                 match event {
                     Event::Finished(key, ended) => self.finished(key, &ended),
@@ -310,8 +317,8 @@ impl<'a, W: Work> Scheduler<'a, W> {
         }
     }
 
-    /// Done behind the first starts, so that the time it takes passes while those jobs load. Until then a kill of the
-    /// program reaches them by their parent-death signal.
+    /// Done behind the first start, so that the time it takes passes while that job loads. Until then a kill of the
+    /// program reaches it by its parent-death signal.
     fn start_watchdog(&mut self) {
         self.guarded = true;
         match Watchdog::start(self.run.entry()) {
@@ -334,18 +341,24 @@ impl<'a, W: Work> Scheduler<'a, W> {
     }
 
     /// One turn of the engine, up to whatever is due next.
-    pub(super) fn turn(&mut self, events: &mut Vec<Event>) -> Result<(), BatchError> {
+    pub(super) fn turn(
+        &mut self,
+        more_to_start: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), BatchError> {
         let retry = self.retries.peek().map(|Reverse((at, _))| *at);
         let could_start = self.has_room();
         let until = [
             self.not_before.filter(|_| could_start),
             retry.filter(|_| could_start),
             self.next_tick,
+            more_to_start.then(Instant::now),
         ]
         .into_iter()
         .flatten()
         .min();
         let mut results_error = None;
+        let killing = self.stop >= Stop::Kill;
         let Scheduler {
             engine,
             running,
@@ -360,6 +373,10 @@ impl<'a, W: Work> Scheduler<'a, W> {
                 return Flow::Continue;
             };
             job.received += bytes.len() as u64;
+            // Told to kill, we do not wait for a reader that does not read.
+            if killing {
+                return Flow::Continue;
+            }
             if let Some(results) = &mut job.results
                 && let Err(error) = results.write(stream, bytes)
             {
@@ -393,7 +410,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         if !done && self.next_tick.is_some_and(|at| at > now) {
             return;
         }
-        self.next_tick = Some(now + every);
+        self.next_tick = now.checked_add(every);
         let mut longest: Vec<&RunningJob<W::Item>> = self.running.values().collect();
         longest.sort_by_key(|job| job.since);
         let running: Vec<Running<'_>> = longest

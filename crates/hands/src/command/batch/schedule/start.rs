@@ -26,6 +26,19 @@ impl<W: Work> Scheduler<'_, W> {
     pub(super) fn has_room(&self) -> bool {
         self.stop == Stop::No
             && !self.control.is_paused()
+            && (self.running.len() < self.jobs || self.waits_for_a_retry())
+    }
+
+    /// Whether all that run are held back until a job has ended that is to be tried again: it gets a slot of its own.
+    fn waits_for_a_retry(&self) -> bool {
+        self.collator
+            .as_ref()
+            .is_some_and(|collator| collator.is_stuck(self.running.len()))
+    }
+
+    /// Whether a new input may be taken up.
+    fn takes_inputs(&self) -> bool {
+        self.input == Input::Open
             && self.running.len() < self.jobs
             && self
                 .collator
@@ -81,7 +94,9 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     pub(super) fn next_pending(&mut self) -> Result<Option<Pending<W::Item>>, BatchError> {
-        if let Some(pending) = self.put_off.take() {
+        if self.running.len() < self.jobs
+            && let Some(pending) = self.put_off.take()
+        {
             return Ok(Some(pending));
         }
         if let Some(&Reverse((at, number))) = self.retries.peek()
@@ -90,7 +105,7 @@ impl<W: Work> Scheduler<'_, W> {
             self.retries.pop();
             return Ok(self.retrying.remove(&number));
         }
-        if self.input != Input::Open {
+        if !self.takes_inputs() {
             return Ok(None);
         }
         let next = match self.work.next() {
@@ -108,6 +123,7 @@ impl<W: Work> Scheduler<'_, W> {
                     number,
                     item,
                     attempt: 1,
+                    made: None,
                 }))
             }
             Pull::End => {
@@ -146,7 +162,15 @@ impl<W: Work> Scheduler<'_, W> {
             slot,
             attempt: pending.attempt,
         };
-        let job = match self.work.job(&mut pending.item, place) {
+        let made = match pending.made.take() {
+            // Its placeholders may name the slot, which may be another one now; its stdin is there once.
+            Some((made_for, job)) if made_for == place => Ok(job),
+            made => self.work.job(&mut pending.item, place).map(|job| Job {
+                stdin: made.map_or(job.stdin, |(_, made)| made.stdin),
+                ..job
+            }),
+        };
+        let mut job = match made {
             Ok(job) => job,
             Err(error) => {
                 self.refused(place, &[], &*error);
@@ -154,26 +178,26 @@ impl<W: Work> Scheduler<'_, W> {
             }
         };
         let sent = job.stdin.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let Job {
-            argv,
-            display,
-            stdin,
-            tag,
-            results,
-        } = job;
         let at = SystemTime::now();
-        let key = match self.launch(place, &argv, stdin) {
+        let key = match self.launch(place, &job.argv, job.stdin.as_mut()) {
             Ok(key) => key,
             Err(error) if error.is_shortage() && self.wait_out(&error) => {
+                pending.made = Some((place, job));
                 self.put_off = Some(pending);
                 return Ok(Attempt::Nothing);
             }
             Err(error) if error.is_shortage() => return Err(error.into()),
             Err(error) => {
-                self.refused(place, &display, &error);
+                self.refused(place, &job.display, &error);
                 return Ok(Attempt::Begun);
             }
         };
+        let Job {
+            display,
+            tag,
+            results,
+            ..
+        } = job;
         self.shortages = 0;
         self.slots.take(slot);
         let results = match results.map(|folder| (Results::create(&folder, place.number), folder)) {
@@ -225,7 +249,7 @@ impl<W: Work> Scheduler<'_, W> {
         &mut self,
         place: Place,
         argv: &[Vec<u8>],
-        stdin: Option<Vec<u8>>,
+        stdin: Option<&mut Vec<u8>>,
     ) -> Result<Key, CommandError> {
         let name = argv.first().map_or(&[][..], Vec::as_slice);
         if argv.iter().any(|word| word.contains(&0)) {

@@ -29,7 +29,13 @@ impl<W: Work> Scheduler<'_, W> {
                     self.engine.terminate(key, Cause::Asked, None);
                 }
             }
-            Stop::Kill => self.engine.kill_all(&keys),
+            Stop::Kill => {
+                self.engine.kill_all(&keys);
+                // Their pipes are read to the end, into nothing.
+                for key in keys {
+                    self.engine.resume(key);
+                }
+            }
         }
     }
 
