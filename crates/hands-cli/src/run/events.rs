@@ -8,8 +8,10 @@
 //! | `summary` | all is over (no `seq`) | `succeeded`, `failed`, `ended`, `exhausted`, `exit_code` |
 //!
 //! Times are seconds, those named `time` since 1970; sizes are bytes. `outcome` is `success`, `failure`, `timeout` or
-//! `ended` (the batch was told to stop). Text is passed on in whole characters as far as the pieces allow.
+//! `ended` (the batch was told to stop). Output comes in pieces as it was written; a character that was cut between two
+//! pieces is put together again, so that `base64` means that a job did write something that is no UTF-8.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use hands::command::Stream;
@@ -78,7 +80,54 @@ pub(super) fn start(job: &Started<'_>, out: &mut Vec<u8>) {
     );
 }
 
-pub(super) fn output(seq: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+/// The beginnings of characters whose other bytes have not come yet, by job and stream; at most three bytes each.
+#[derive(Debug, Default)]
+pub(super) struct Halves(HashMap<(u64, &'static str), Vec<u8>>);
+
+impl Halves {
+    /// A job has written something.
+    pub(super) fn output(&mut self, seq: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+        let joined;
+        let bytes = match self.0.remove(&(seq, stream.name())) {
+            None => bytes,
+            Some(mut half) => {
+                half.extend_from_slice(bytes);
+                joined = half;
+                &joined
+            }
+        };
+        let (whole, half) = bytes.split_at(bytes.len() - cut(bytes));
+        if !half.is_empty() {
+            self.0.insert((seq, stream.name()), half.to_vec());
+        }
+        if !whole.is_empty() {
+            piece(seq, stream, whole, out);
+        }
+    }
+
+    /// A job has ended: what is left of it is no character.
+    pub(super) fn end(&mut self, seq: u64, out: &mut Vec<u8>) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(half) = self.0.remove(&(seq, stream.name())) {
+                piece(seq, stream, &half, out);
+            }
+        }
+    }
+}
+
+/// How many bytes at the end begin a character that goes on behind them.
+fn cut(bytes: &[u8]) -> usize {
+    (1..=bytes.len().min(3))
+        .find(|&count| {
+            let last = &bytes[bytes.len() - count..];
+            // No length: more bytes might make it right.
+            std::str::from_utf8(last)
+                .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+        })
+        .unwrap_or(0)
+}
+
+fn piece(seq: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
     let text = std::str::from_utf8(bytes).ok();
     let event = Event::Output {
         seq,
@@ -168,6 +217,23 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_beginning_of_a_character_is_held_back() {
+        for (bytes, held) in [
+            (&b""[..], 0),
+            (b"a", 0),
+            ("\u{20ac}".as_bytes(), 0),
+            (b"a\xe2", 1),
+            (b"a\xe2\x82", 2),
+            (b"\xf0\x9f\x98", 3),
+            (b"a\xff", 0),
+            (b"\x82\x82\x82", 0),
+            (b"\xe2\x41", 0),
+        ] {
+            assert_eq!(cut(bytes), held, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn base64_is_that_of_the_rfc() {

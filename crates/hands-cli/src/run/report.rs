@@ -34,6 +34,7 @@ pub(super) struct Report {
     resumption: Resumption,
     paint: Paint,
     json: bool,
+    halves: events::Halves,
     verbose: bool,
     ended: u64,
     done: u64,
@@ -60,6 +61,7 @@ impl Report {
             resumption: Resumption::new(plan),
             paint,
             json: plan.output.mode == OutputMode::Json,
+            halves: events::Halves::default(),
             verbose: plan.verbose,
             ended: 0,
             done: 0,
@@ -160,11 +162,12 @@ impl Observer for Report {
     }
 
     fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
-        events::output(number, stream, bytes, out);
+        self.halves.output(number, stream, bytes, out);
     }
 
     fn finished(&mut self, job: &Finished<'_>, out: &mut Vec<u8>) {
         if self.json {
+            self.halves.end(job.place.number, out);
             events::end(job, out);
         }
         match job.outcome {

@@ -120,7 +120,11 @@ impl Jobs {
                         .map_err(|error| error.to_string())?,
                     )
                 } else {
-                    Form::Template(parse(&names)?)
+                    let template = parse(&names)?;
+                    if plan.inputs.grouping == Grouping::Fill(None) && template.names_its_inputs() {
+                        return Err("with `-X` a job gets as many inputs as fit, and this command uses only those it names\n  hint: `{}` stands for all of them; with `-n N` a job gets N, and {1} to {N} are each of them".into());
+                    }
+                    Form::Template(template)
                 };
                 (Feed::Inputs(inputs), names, command)
             }

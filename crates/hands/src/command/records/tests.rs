@@ -122,8 +122,65 @@ fn nothing_to_read_yet_is_not_the_end() {
     assert_eq!(records.pull().expect("pull"), Pull::End);
 }
 
+/// The blocks of a stream that comes in pieces, each as soon as it is known.
+fn piecewise(pieces: &[&[u8]], spec: RecordSpec) -> Vec<Vec<u8>> {
+    let (read, write) = rustix::pipe::pipe().expect("pipe");
+    let mut records = Records::new(read, spec).expect("records");
+    let mut blocks = Vec::new();
+    for piece in pieces {
+        rustix::io::write(&write, piece).expect("room in the pipe");
+        while let Pull::Item(block) = records.pull().expect("pull") {
+            blocks.push(block);
+        }
+    }
+    drop(write);
+    while let Pull::Item(block) = records.pull().expect("pull") {
+        blocks.push(block);
+    }
+    blocks
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn any_bytes_come_out_as_they_went_in_however_they_arrive(
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..50), 0..20),
+        block in 1..100_usize,
+        records in prop::option::of(1..4_usize),
+        end in prop::collection::vec(any::<u8>(), 0..2),
+        start in prop::collection::vec(any::<u8>(), 0..2),
+    ) {
+        let spec = RecordSpec {
+            block,
+            records: records.and_then(NonZeroUsize::new),
+            boundary: literal(&end, &start),
+            remove: false,
+        };
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        let stream = pieces.concat();
+        let whole = blocks(&stream, spec.clone());
+        prop_assert_eq!(whole.concat(), &stream[..]);
+        prop_assert!(whole.iter().all(|block| !block.is_empty()));
+        prop_assert_eq!(piecewise(&pieces, spec).concat(), stream);
+    }
+
+    #[test]
+    fn counted_records_are_the_same_however_they_arrive(
+        pieces in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(&b"ab;\n"[..]), 1..9), 0..20),
+        count in 1..4_usize,
+        boundary in prop::sample::select(vec![
+            literal(b"\n", b""), literal(b";\n", b""), literal(b"", b"a"), literal(b";", b"a"),
+            Boundary::Pattern { end: "\n+".into(), start: String::new() },
+            Boundary::Pattern { end: String::new(), start: "[;\n]a".into() },
+        ]),
+    ) {
+        let spec = RecordSpec { records: NonZeroUsize::new(count), boundary, ..RecordSpec::default() };
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        let stream = pieces.concat();
+        prop_assert_eq!(piecewise(&pieces, spec.clone()), blocks(&stream, spec));
+    }
+
     #[test]
     fn the_blocks_are_the_stream_and_no_record_is_cut(
         bytes in prop::collection::vec(prop::sample::select(&b"ab\n>\0"[..]), 0..400),

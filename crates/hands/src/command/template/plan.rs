@@ -60,6 +60,7 @@ impl Default for Options {
 pub struct Template {
     plan: Plan,
     reads_input: bool,
+    reads_all: bool,
     names_slot: bool,
 }
 
@@ -118,6 +119,10 @@ impl Template {
             .iter()
             .flat_map(Word::placeholders)
             .any(Placeholder::is_input);
+        let reads_all = words
+            .iter()
+            .flat_map(Word::placeholders)
+            .any(Placeholder::is_inputs);
         if options.append
             && words
                 .iter()
@@ -132,12 +137,14 @@ impl Template {
         Self {
             plan: Plan::Direct(words),
             reads_input,
+            reads_all,
             names_slot,
         }
     }
 
     fn from_script(mut source: shell::Source, options: Options) -> Result<Self, TemplateError> {
         let reads_input = source.placeholders().any(Placeholder::is_input);
+        let reads_all = source.placeholders().any(Placeholder::is_inputs);
         let names_slot = source.placeholders().any(Placeholder::is_slot);
         if options.append && source.placeholders().next().is_none() {
             source.append_inputs()?;
@@ -146,6 +153,7 @@ impl Template {
         Ok(Self {
             plan: Plan::Shell(Box::new(Script::new(source, shell))),
             reads_input,
+            reads_all,
             names_slot,
         })
     }
@@ -188,6 +196,12 @@ impl Template {
     /// being added.
     pub fn has_input_placeholder(&self) -> bool {
         self.reads_input
+    }
+
+    /// Whether the command as it was written names some inputs by number or name and has no `{}`: then it uses as many
+    /// as it names, and any further ones of a job are dropped.
+    pub fn names_its_inputs(&self) -> bool {
+        self.reads_input && !self.reads_all
     }
 
     /// The program, as it was named, if it is the same for every job. A script's is its shell.

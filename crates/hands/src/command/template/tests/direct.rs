@@ -108,6 +108,24 @@ fn the_input_is_not_added_when_it_comes_through_a_pipe() {
 }
 
 #[test]
+fn a_command_that_names_its_inputs_is_known() {
+    for (command, expected) in [
+        ("a {1}", true),
+        ("a {2.} | b", true),
+        ("a {1} {}", false),
+        ("a {/} | b {1}", false),
+        ("a", false),
+        ("a {#}", false),
+    ] {
+        assert_eq!(
+            template(&[command]).names_its_inputs(),
+            expected,
+            "{command}"
+        );
+    }
+}
+
+#[test]
 fn names_stand_for_columns() {
     let names = vec![b"file".to_vec(), b"the year".to_vec()];
     let inputs = rows(&[&[b"d/a.b", b"1999"]]);
