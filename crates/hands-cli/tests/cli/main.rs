@@ -1,21 +1,30 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
 mod documented;
+mod dry_run;
 mod faults;
 mod generate;
 mod halt;
 mod help;
 mod inputs;
 mod joblog;
+mod json;
+mod kit;
 mod memory;
+mod names;
 mod output;
 mod pipe;
+mod placeholders;
 mod progress;
+mod records;
 mod replacements;
+mod results;
 mod resume;
 mod retries;
 mod signals;
+mod sources;
 mod stage;
+mod streams;
 mod survivors;
 mod timeout;
 mod usage;
