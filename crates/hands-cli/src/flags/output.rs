@@ -36,7 +36,9 @@ pub(crate) struct OutputFlags {
     #[arg(long, alias = "res", value_name = "DIR")]
     pub(crate) results: Option<PathBuf>,
 
-    /// Print one JSON object a line for each job instead of its output
+    /// Print events instead of outputs, one JSON object a line
+    ///
+    /// Events are `start`, `output` (text, or base64 of what is not UTF-8), `end` and, last, `summary`.
     #[arg(long)]
     pub(crate) json: bool,
 

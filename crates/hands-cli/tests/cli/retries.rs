@@ -297,3 +297,11 @@ fn a_job_that_is_to_be_tried_again_is_not_waited_for_by_those_it_waits_for() {
         .with_code(0);
     assert_eq!(ended.stdout.len(), 9_000_000);
 }
+
+#[test]
+fn behind_the_last_job_no_delay_is_waited_for() {
+    let stage = Stage::new();
+    // Longer than any test waits.
+    let ended = stage.run(["--delay", "100000", "echo", ":::", "a"]).end();
+    assert_eq!(ended.with_code(0).stdout, b"a\n");
+}

@@ -81,6 +81,23 @@ fn the_second_signal_terminates_the_jobs() {
 }
 
 #[test]
+fn what_a_terminated_job_leaves_behind_is_killed_after_the_grace() {
+    let stage = Stage::new();
+    let mut bell = stage.bell();
+    let job =
+        format!("trap 'exit 3' TERM; (trap '' TERM; {RING} while :; do sleep 1000; done) & wait");
+    let mut playing = stage
+        .run(["--grace", "0.1", "-n0", &job, ":::", "a"])
+        .start();
+    bell.rings(1);
+    playing.signal(Signal::INT);
+    playing.told("starting no more jobs");
+    playing.signal(Signal::INT);
+    playing.end().with_code(130).says("sent TERM");
+    bell.silence();
+}
+
+#[test]
 fn the_third_signal_kills_whatever_is_left() {
     let stage = Stage::new();
     let mut bell = stage.bell();

@@ -176,7 +176,7 @@ fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Dri
         keys.push(key);
         upstream = read;
     }
-    wait(&mut engine, commands, &keys, receive)
+    wait(&mut engine, &keys, receive)
 }
 
 fn start(
@@ -232,7 +232,7 @@ fn start(
     })
 }
 
-fn wait(engine: &mut Engine, commands: &[Command], keys: &[Key], receive: Receive<'_>) -> Driven {
+fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
     let place = |key: Key| keys.iter().position(|&known| known == key);
     let mut ended: Vec<Option<Ended>> = vec![None; keys.len()];
     let mut failure: Option<Failure> = None;
@@ -265,9 +265,7 @@ fn wait(engine: &mut Engine, commands: &[Command], keys: &[Key], receive: Receiv
                 ended[index] = Some(how);
                 // What the others would still say is lost with the pipeline.
                 if how.cause == Some(Cause::TimedOut) {
-                    for (&key, command) in keys.iter().zip(commands) {
-                        engine.terminate(key, Cause::Asked, Some(command.grace));
-                    }
+                    engine.terminate_all(Cause::Asked);
                 }
             }
         }

@@ -15,7 +15,7 @@ pub enum Stop {
     No,
     /// Start no further job; let the running ones end.
     Drain,
-    /// TERM the running jobs' process groups.
+    /// TERM the running jobs' process groups, and after the batch's grace KILL everything that they have started.
     Terminate,
     /// KILL everything that the running jobs have started.
     Kill,

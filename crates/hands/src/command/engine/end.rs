@@ -10,9 +10,8 @@ use super::{Alarm, Engine, FIRST_LOOK, GIVE_UP};
 use crate::command::sys::{tree, wait};
 
 impl Engine {
-    /// TERM to the child's process group, and, once `grace` has passed, KILL to all it started. Without a grace there is
-    /// no KILL unless it is asked for.
-    pub(crate) fn terminate(&mut self, key: Key, cause: Cause, grace: Option<Duration>) {
+    /// TERM to the child's process group, and, once its grace has passed, KILL to all it started.
+    pub(crate) fn terminate(&mut self, key: Key, cause: Cause) {
         let now = Instant::now();
         let Some(child) = self.child_mut(key) else {
             return;
@@ -21,10 +20,16 @@ impl Engine {
         tree::signal(child.kin(), Signal::TERM);
         // A stopped process would not see it.
         tree::signal(child.kin(), Signal::CONT);
-        if let Some(grace) = grace {
-            let at = now.checked_add(grace);
-            child.kill_at = [child.kill_at, at].into_iter().flatten().min();
-            self.set_alarm(now, grace, key, Alarm::Kill);
+        let grace = child.grace;
+        let at = now.checked_add(grace);
+        child.kill_at = [child.kill_at, at].into_iter().flatten().min();
+        self.set_alarm(now, grace, key, Alarm::Kill);
+    }
+
+    /// [`terminate`](Self::terminate) for all children.
+    pub(crate) fn terminate_all(&mut self, cause: Cause) {
+        for key in self.keys() {
+            self.terminate(key, cause);
         }
     }
 

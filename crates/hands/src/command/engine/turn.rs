@@ -264,8 +264,7 @@ impl Engine {
                 // It is over but for a reader of ours that has yet to make room for the rest of its output.
                 Alarm::TimeOut if child.waits_for_us() => {}
                 Alarm::TimeOut if child.cause.is_none() => {
-                    let grace = child.grace;
-                    self.terminate(key, Cause::TimedOut, Some(grace));
+                    self.terminate(key, Cause::TimedOut);
                 }
                 Alarm::TimeOut => {}
                 Alarm::Kill if !child.killed => {

@@ -4,8 +4,8 @@
 //!
 //! When the program ends in any way without saying goodbye (`SIGKILL`, a crash, the out-of-memory killer), every process
 //! of its jobs is killed: those in a job's process group, and those that left it (`setsid`, daemons) but kept the
-//! environment they were given, in which [`COOKIE`] names the run. Only a process that did both, left its group and
-//! erased its environment, escapes.
+//! environment they were given, in which [`COOKIE`] names the run. What escapes has left its group *and* hides its
+//! environment: erased it, belongs to another user, or may not be looked into (`PR_SET_DUMPABLE`).
 //!
 //! # How
 //!
@@ -14,7 +14,7 @@
 //!    └─ shared table: process group of each running job ────►   EOF without goodbye: kill groups, then scan /proc
 //! ```
 //!
-//! It is forked once, before the first job, lives in its own session (so that neither Ctrl-C nor a kill of the program's
+//! It is forked once, right behind the first job (which has `PDEATHSIG` until then), lives in its own session (so that neither Ctrl-C nor a kill of the program's
 //! group reaches it), holds no descriptor but the pipe's read end (so that it keeps nobody's pipe open), and has no
 //! `SIGCHLD` (so that the program never finds an unknown child). Keeping the job's spawn path free of pre-exec
 //! bookkeeping is what makes it cheap: one relaxed store a job.

@@ -47,11 +47,22 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     pub(super) fn may_start(&mut self) -> bool {
-        if !self.has_room() || self.not_before.is_some_and(|at| at > Instant::now()) {
-            return false;
+        if self.not_before.is_some_and(|at| at <= Instant::now()) {
+            self.not_before = None;
         }
-        self.not_before = None;
-        true
+        // While it is too early one input is taken up all the same: if there is none, nothing is to be waited for.
+        self.has_room() && (self.not_before.is_none() || self.put_off.is_none())
+    }
+
+    /// Keeps what may not start yet.
+    fn hold_back(&mut self, pending: Pending<W::Item>) {
+        if pending.attempt == 1 {
+            self.put_off = Some(pending);
+            return;
+        }
+        let at = self.not_before.unwrap_or_else(Instant::now);
+        self.retries.push(Reverse((at, pending.number)));
+        self.retrying.insert(pending.number, pending);
     }
 
     /// Whether load and memory allow another job; asked only when there is one.
@@ -86,8 +97,9 @@ impl<W: Work> Scheduler<'_, W> {
         let Some(pending) = self.next_pending()? else {
             return Ok(Attempt::Nothing);
         };
-        if (self.batch.load.is_some() || self.batch.memfree.is_some()) && !self.gates_allow() {
-            self.put_off = Some(pending);
+        let is_gated = self.batch.load.is_some() || self.batch.memfree.is_some();
+        if self.not_before.is_some() || (is_gated && !self.gates_allow()) {
+            self.hold_back(pending);
             return Ok(Attempt::Nothing);
         }
         self.start(pending)
@@ -183,7 +195,7 @@ impl<W: Work> Scheduler<'_, W> {
             Ok(key) => key,
             Err(error) if error.is_shortage() && self.wait_out(&error) => {
                 pending.made = Some((place, job));
-                self.put_off = Some(pending);
+                self.hold_back(pending);
                 return Ok(Attempt::Nothing);
             }
             Err(error) if error.is_shortage() => return Err(error.into()),

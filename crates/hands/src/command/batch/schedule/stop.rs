@@ -21,15 +21,11 @@ impl<W: Work> Scheduler<'_, W> {
             return;
         }
         self.stop_at(told);
-        let keys = self.engine.keys();
         match told {
             Stop::No | Stop::Drain => {}
-            Stop::Terminate => {
-                for key in keys {
-                    self.engine.terminate(key, Cause::Asked, None);
-                }
-            }
+            Stop::Terminate => self.engine.terminate_all(Cause::Asked),
             Stop::Kill => {
+                let keys = self.engine.keys();
                 self.engine.kill_all(&keys);
                 // Their pipes are read to the end, into nothing.
                 for key in keys {
@@ -59,10 +55,7 @@ impl<W: Work> Scheduler<'_, W> {
     pub(super) fn fail(&mut self, error: BatchError, stop: Stop) {
         self.failure.get_or_insert(error);
         if stop >= Stop::Terminate {
-            for key in self.engine.keys() {
-                self.engine
-                    .terminate(key, Cause::Asked, Some(self.batch.grace));
-            }
+            self.engine.terminate_all(Cause::Asked);
         }
         self.stop_at(stop);
         self.control.stop(stop);
@@ -73,10 +66,7 @@ impl<W: Work> Scheduler<'_, W> {
         let now = when == HaltWhen::Now;
         self.observer.notice(&Notice::Halted { now });
         if now {
-            for key in self.engine.keys() {
-                self.engine
-                    .terminate(key, Cause::Asked, Some(self.batch.grace));
-            }
+            self.engine.terminate_all(Cause::Asked);
         }
         let stop = if now { Stop::Terminate } else { Stop::Drain };
         self.stop_at(stop);
@@ -88,9 +78,8 @@ impl<W: Work> Scheduler<'_, W> {
         for key in self.engine.keys() {
             // What it was held back with goes nowhere now.
             self.engine.resume(key);
-            self.engine
-                .terminate(key, Cause::Asked, Some(self.batch.grace));
         }
+        self.engine.terminate_all(Cause::Asked);
         let mut events = Vec::new();
         while self.engine.running() > 0 {
             if self
