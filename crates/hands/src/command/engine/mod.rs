@@ -203,10 +203,7 @@ impl Engine {
     }
 
     fn child_mut(&mut self, key: Key) -> Option<&mut Child> {
-        self.children
-            .get_mut(key.index as usize)?
-            .as_mut()
-            .filter(|child| child.generation == key.generation)
+        find(&mut self.children, key)
     }
 
     fn retire(&mut self, index: u32) {
@@ -222,4 +219,12 @@ impl Engine {
             });
         }
     }
+}
+
+/// The child that `key` names, unless it is over. Borrows no more of the engine than its children.
+fn find(children: &mut [Option<Child>], key: Key) -> Option<&mut Child> {
+    children
+        .get_mut(key.index as usize)?
+        .as_mut()
+        .filter(|child| child.generation == key.generation)
 }

@@ -11,7 +11,7 @@ use rustix::process::test_kill_process_group;
 use super::child::{Cause, Child, Ended, Key, Stream};
 use super::token::{Part, from_token, token};
 use super::{
-    ASK_AGAIN, Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER,
+    ASK_AGAIN, Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER, find,
 };
 use crate::command::sys::wait;
 
@@ -64,18 +64,10 @@ impl Engine {
 
     /// The pidfd is readable: the child has ended.
     fn reap(&mut self, key: Key, receive: Receiver<'_>) {
-        let Some(child) = self
-            .children
-            .get_mut(key.index as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(child) = find(&mut self.children, key) else {
             return;
         };
-        let Some(pidfd) = child
-            .pidfd
-            .as_ref()
-            .filter(|_| child.generation == key.generation)
-        else {
+        let Some(pidfd) = child.pidfd.as_ref() else {
             return;
         };
         if let Some(watchdog) = &self.watchdog {
@@ -108,16 +100,9 @@ impl Engine {
 
     /// Reads what there is, up to a bound, and closes the pipe at its end.
     fn read(&mut self, key: Key, stream: Stream, receive: Receiver<'_>) {
-        let Some(child) = self
-            .children
-            .get_mut(key.index as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(child) = find(&mut self.children, key) else {
             return;
         };
-        if child.generation != key.generation {
-            return;
-        }
         let slot = &mut child.pipes[stream as usize];
         let Some(pipe) = slot.as_mut().filter(|pipe| !pipe.paused) else {
             return;
@@ -150,18 +135,10 @@ impl Engine {
 
     /// Writes what the child's stdin takes, and closes it behind the last byte.
     pub(super) fn feed(&mut self, key: Key) {
-        let Some(child) = self
-            .children
-            .get_mut(key.index as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(child) = find(&mut self.children, key) else {
             return;
         };
-        let Some(feed) = child
-            .feed
-            .as_mut()
-            .filter(|_| child.generation == key.generation)
-        else {
+        let Some(feed) = child.feed.as_mut() else {
             return;
         };
         while feed.sent < feed.bytes.len() {
@@ -188,16 +165,9 @@ impl Engine {
     }
 
     fn watch_pipes(&mut self, key: Key) {
-        let Some(child) = self
-            .children
-            .get_mut(key.index as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(child) = find(&mut self.children, key) else {
             return;
         };
-        if child.generation != key.generation {
-            return;
-        }
         for (pipe, part) in child.pipes.iter_mut().zip([Part::Stdout, Part::Stderr]) {
             if let Some(pipe) = pipe
                 && !pipe.watched
