@@ -2,5 +2,6 @@
 mod cgroup;
 pub mod command;
 mod cores;
+pub mod sync;
 
 pub use cores::cores;
