@@ -1,0 +1,90 @@
+//! Why an item was not put, or not got. What was to be put comes back.
+
+use std::error::Error;
+use std::fmt;
+
+/// An item was not put. It is in here: [`into_item`](Self::into_item).
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PutError<T> {
+    /// The queue is full, and the caller did not want to wait.
+    Full(T),
+    /// The queue was full until the time was up.
+    TimedOut(T),
+    /// The queue has been shut down; it will take nothing any more.
+    ShutDown(T),
+}
+
+impl<T> PutError<T> {
+    /// The item that was not put.
+    pub fn into_item(self) -> T {
+        match self {
+            PutError::Full(item) | PutError::TimedOut(item) | PutError::ShutDown(item) => item,
+        }
+    }
+
+    fn text(&self) -> &'static str {
+        match self {
+            PutError::Full(_) => "the queue is full",
+            PutError::TimedOut(_) => "the queue was still full when the time was up",
+            PutError::ShutDown(_) => "the queue has been shut down and takes no more items",
+        }
+    }
+}
+
+/// Without the item, which need not be printable.
+impl<T> fmt::Debug for PutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PutError::Full(_) => "Full(..)",
+            PutError::TimedOut(_) => "TimedOut(..)",
+            PutError::ShutDown(_) => "ShutDown(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for PutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl<T> Error for PutError<T> {}
+
+/// No item was got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GetError {
+    /// The queue is empty, and the caller did not want to wait.
+    Empty,
+    /// The queue was empty until the time was up.
+    TimedOut,
+    /// The queue has been shut down, and what was in it has been got or discarded.
+    ShutDown,
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GetError::Empty => "the queue is empty",
+            GetError::TimedOut => "the queue was still empty when the time was up",
+            GetError::ShutDown => "the queue has been shut down and holds no more items",
+        })
+    }
+}
+
+impl Error for GetError {}
+
+/// [`task_done`](super::OrderedQueue::task_done) was called more often than items had been put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskDoneError;
+
+impl fmt::Display for TaskDoneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "`task_done` was called more often than items were put; call it once for each item got",
+        )
+    }
+}
+
+impl Error for TaskDoneError {}

@@ -1,0 +1,232 @@
+//! One lock around a collection, for orders in which the next item to get may be the one put last.
+
+use std::collections::BinaryHeap;
+use std::mem;
+use std::task::Waker;
+
+use super::core::{Core, Nothing, Refusal, Shutdown};
+use crate::primitive::{AtomicU64, Mutex, Ordering};
+use crate::sync::waiters::{Ticket, Waiters};
+
+/// The collection, with the order in it.
+pub trait Store<T>: Default {
+    #[doc(hidden)]
+    fn push(&mut self, item: T);
+    #[doc(hidden)]
+    fn pop(&mut self) -> Option<T>;
+    #[doc(hidden)]
+    fn len(&self) -> usize;
+}
+
+/// Last in, first out.
+impl<T> Store<T> for Vec<T> {
+    fn push(&mut self, item: T) {
+        self.push(item);
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        self.pop()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Lowest first; among equals, the one put first.
+#[derive(Debug)]
+pub struct Heap<T> {
+    heap: BinaryHeap<Entry<T>>,
+    pushed: u64,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    item: T,
+    number: u64,
+}
+
+impl<T: Ord> Ord for Entry<T> {
+    /// Reversed: the standard library's heap hands out the greatest.
+    fn cmp(&self, other: &Entry<T>) -> std::cmp::Ordering {
+        let by_item = other.item.cmp(&self.item);
+        by_item.then_with(|| other.number.cmp(&self.number))
+    }
+}
+
+impl<T: Ord> PartialOrd for Entry<T> {
+    fn partial_cmp(&self, other: &Entry<T>) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Ord> PartialEq for Entry<T> {
+    fn eq(&self, other: &Entry<T>) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T: Ord> Eq for Entry<T> {}
+
+impl<T: Ord> Default for Heap<T> {
+    fn default() -> Heap<T> {
+        Heap {
+            heap: BinaryHeap::new(),
+            pushed: 0,
+        }
+    }
+}
+
+impl<T: Ord> Store<T> for Heap<T> {
+    fn push(&mut self, item: T) {
+        self.pushed += 1;
+        let number = self.pushed;
+        self.heap.push(Entry { item, number });
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        self.heap.pop().map(|entry| entry.item)
+    }
+
+    fn len(&self) -> usize {
+        self.heap.len()
+    }
+}
+
+#[derive(Debug)]
+pub struct PileCore<S> {
+    capacity: usize,
+    /// Items put so far; written under the lock.
+    put: AtomicU64,
+    pile: Mutex<Pile<S>>,
+}
+
+#[derive(Debug)]
+struct Pile<S> {
+    items: S,
+    shut_down: bool,
+    getters: Waiters,
+    putters: Waiters,
+}
+
+impl<T, S: Store<T>> Core<T> for PileCore<S> {
+    fn with_capacity(capacity: Option<usize>) -> PileCore<S> {
+        PileCore {
+            capacity: capacity.unwrap_or(usize::MAX),
+            put: AtomicU64::new(0),
+            pile: Mutex::new(Pile {
+                items: S::default(),
+                shut_down: false,
+                getters: Waiters::default(),
+                putters: Waiters::default(),
+            }),
+        }
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        (self.capacity < usize::MAX).then_some(self.capacity)
+    }
+
+    fn try_put(&self, item: T) -> Result<(), (Refusal, T)> {
+        let mut pile = self.pile.lock();
+        if pile.shut_down {
+            return Err((Refusal::ShutDown, item));
+        }
+        if pile.items.len() >= self.capacity {
+            return Err((Refusal::Full, item));
+        }
+        // First: should comparing items panic, the item is in all the same.
+        self.put.fetch_add(1, Ordering::Release);
+        pile.items.push(item);
+        let woken = pile.getters.first();
+        drop(pile);
+        if let Some(waker) = woken {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    fn try_get(&self) -> Result<T, Nothing> {
+        let mut pile = self.pile.lock();
+        let Some(item) = pile.items.pop() else {
+            return Err(if pile.shut_down {
+                Nothing::ShutDown
+            } else {
+                Nothing::Empty
+            });
+        };
+        let woken = pile.putters.first();
+        drop(pile);
+        if let Some(waker) = woken {
+            waker.wake();
+        }
+        Ok(item)
+    }
+
+    fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
+        let mut pile = self.pile.lock();
+        let must_wait = !pile.shut_down && pile.items.len() >= self.capacity;
+        if must_wait {
+            pile.putters.enlist(ticket, waker, ());
+        }
+        must_wait
+    }
+
+    fn await_item(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
+        let mut pile = self.pile.lock();
+        let must_wait = !pile.shut_down && pile.items.len() == 0;
+        if must_wait {
+            pile.getters.enlist(ticket, waker, ());
+        }
+        must_wait
+    }
+
+    fn leave_space(&self, ticket: Ticket) {
+        let mut pile = self.pile.lock();
+        if pile.putters.leave(ticket) || pile.items.len() >= self.capacity {
+            return;
+        }
+        let woken = pile.putters.first();
+        drop(pile);
+        if let Some(waker) = woken {
+            waker.wake();
+        }
+    }
+
+    fn leave_item(&self, ticket: Ticket) {
+        let mut pile = self.pile.lock();
+        if pile.getters.leave(ticket) || pile.items.len() == 0 {
+            return;
+        }
+        let woken = pile.getters.first();
+        drop(pile);
+        if let Some(waker) = woken {
+            waker.wake();
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.pile.lock().items.len()
+    }
+
+    fn put_so_far(&self) -> u64 {
+        self.put.load(Ordering::Acquire)
+    }
+
+    fn shut_down(&self, how: Shutdown) -> u64 {
+        let mut pile = self.pile.lock();
+        pile.shut_down = true;
+        let mut discarded = S::default();
+        if how == Shutdown::Now {
+            discarded = mem::take(&mut pile.items);
+        }
+        let woken = [pile.putters.all(), pile.getters.all()];
+        drop(pile);
+        woken.into_iter().flatten().for_each(Waker::wake);
+        discarded.len() as u64
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.pile.lock().shut_down
+    }
+}
