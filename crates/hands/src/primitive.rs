@@ -1,8 +1,8 @@
-//! The locks, atomics and threads that `queue` and `sync` are built on; with `--cfg loom`, those of the model checker.
+//! The locks, atomics and threads that `queue` and `sync` are built on; with `--cfg hands_loom`, those of the model checker.
 //!
 //! **Invariant:** whatever a model is to see goes through here. A `std` lock inside a model is a lock it cannot reorder.
 
-#[cfg(not(loom))]
+#[cfg(not(hands_loom))]
 mod real {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
@@ -10,7 +10,7 @@ mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
 }
 
-#[cfg(loom)]
+#[cfg(hands_loom)]
 mod model {
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
@@ -36,9 +36,9 @@ mod model {
     }
 }
 
-#[cfg(loom)]
+#[cfg(hands_loom)]
 pub(crate) use model::*;
-#[cfg(not(loom))]
+#[cfg(not(hands_loom))]
 pub(crate) use real::*;
 
 /// On cache lines of its own (two of 64 bytes: they are fetched in pairs), so that writers of neighbours do not disturb.

@@ -45,6 +45,8 @@ mod error;
 mod fifo;
 mod future;
 mod ledger;
+#[cfg(all(test, hands_loom))]
+mod model;
 mod pile;
 mod prioritized;
 mod work_queue;

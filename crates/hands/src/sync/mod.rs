@@ -3,6 +3,8 @@
 mod barrier;
 mod cancel;
 mod event;
+#[cfg(all(test, hands_loom))]
+mod model;
 pub(crate) mod park;
 mod semaphore;
 mod timer;

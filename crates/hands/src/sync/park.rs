@@ -32,18 +32,18 @@ fn waker() -> Waker {
     Waker::from(Arc::new(Unpark(primitive::current())))
 }
 
-#[cfg(not(loom))]
+#[cfg(not(hands_loom))]
 thread_local! {
     static WAKER: Waker = waker();
 }
 
-#[cfg(not(loom))]
+#[cfg(not(hands_loom))]
 fn own_waker() -> Waker {
     // Not there any more while the thread's own values are being dropped, and they may well use a queue.
     WAKER.try_with(Waker::clone).unwrap_or_else(|_| waker())
 }
 
-#[cfg(loom)]
+#[cfg(hands_loom)]
 fn own_waker() -> Waker {
     waker()
 }

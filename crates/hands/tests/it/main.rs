@@ -1,12 +1,17 @@
-//! The promises of `hands::command`, proved against real processes.
+//! The promises of the library, proved against real processes and real threads.
 //!
 //! One binary for all of them: [`support`] has what they share, above all *scenes*, by which a test runs a part of
 //! itself in a process of its own (to be killed, starved, or counted without the noise of other tests).
+
+#[path = "../conformance/mod.rs"]
+#[macro_use]
+mod conformance;
 
 mod batch;
 mod command;
 mod faults;
 mod pipeline;
+mod queue;
 mod support;
 
 /// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
