@@ -13,6 +13,7 @@ mod faults;
 mod pipeline;
 mod queue;
 mod support;
+mod sync;
 
 /// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
 #[test]
