@@ -3,6 +3,11 @@
 //!
 //! What a model proves is in its name. A lost wake-up shows as a deadlock, which the checker reports.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the error in hand"
+)]
+
 use std::pin::pin;
 use std::task::{Context, Waker};
 

@@ -1,4 +1,9 @@
 //! Suites that every backend must pass, whatever it is made of.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the error in hand"
+)]
+
 #[macro_use]
 pub(crate) mod queue;

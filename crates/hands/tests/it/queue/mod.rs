@@ -1,5 +1,10 @@
 //! Queues in one process.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the error in hand"
+)]
+
 mod order;
 mod stress;
 
