@@ -22,6 +22,10 @@ use parking_lot::Mutex;
 use super::park::{block_on, deadline};
 use super::timer::Alarm;
 use super::waiters::{Ticket, Waiters};
+use crate::context::Local;
+
+/// That of the work at hand.
+static CURRENT: Local<CancelToken> = Local::new();
 
 /// Says whether work is still wanted. Clones are the same token.
 ///
@@ -206,6 +210,30 @@ impl CancelToken {
             asked: self.asked(),
             alarm: None,
         }
+    }
+
+    /// Runs a function with this token around it, so that all it calls and starts finds it by
+    /// [`current`](Self::current).
+    pub fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
+        CURRENT.with(self.clone(), run)
+    }
+
+    /// The token around the caller: that of its task, if it has one. It follows into threads and tasks that are started here.
+    ///
+    /// ```
+    /// use hands::sync::CancelToken;
+    /// use hands::thread;
+    ///
+    /// let token = CancelToken::new();
+    /// let worker = token.enter(|| {
+    ///     thread::spawn(|| CancelToken::current().expect("that of the creator").wait())
+    /// });
+    /// token.cancel();
+    /// worker.join().unwrap();
+    /// assert!(CancelToken::current().is_none());
+    /// ```
+    pub fn current() -> Option<CancelToken> {
+        Some(CancelToken::clone(&*CURRENT.get()?))
     }
 
     fn asked(&self) -> Asked<'_> {

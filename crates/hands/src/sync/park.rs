@@ -72,6 +72,13 @@ pub(crate) fn block_on<F: Future>(
     }
 }
 
+/// Polls once, so that the future enlists; whoever wakes it wakes this thread. True: it was ready at once.
+pub(crate) fn enlist<F: Future + Unpin>(future: &mut F) -> bool {
+    let waker = own_waker();
+    let mut context = Context::from_waker(&waker);
+    pin!(future).poll(&mut context).is_ready()
+}
+
 /// Waits without an end.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     match block_on(future, None) {

@@ -14,6 +14,7 @@ mod pipeline;
 mod queue;
 mod support;
 mod sync;
+mod thread;
 
 /// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
 #[test]
@@ -22,7 +23,14 @@ fn scene() {
         return;
     };
     let name = name.to_str().expect("scenes have plain names");
-    let scenes = [command::SCENES, batch::SCENES, faults::SCENES];
+    let scenes = [
+        command::SCENES,
+        batch::SCENES,
+        faults::SCENES,
+        #[cfg(feature = "diagnose")]
+        sync::diagnose::SCENES,
+        thread::SCENES,
+    ];
     let (_, play) = scenes
         .iter()
         .copied()

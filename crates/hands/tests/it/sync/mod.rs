@@ -2,7 +2,11 @@
 
 mod barrier;
 mod cancel;
+mod condvar;
+#[cfg(feature = "diagnose")]
+pub(crate) mod diagnose;
 mod event;
+mod lock;
 mod semaphore;
 
 use std::future::Future;

@@ -1,0 +1,168 @@
+//! Values that follow a task into its worker.
+//!
+//! A thread-local value stays where it is when work moves to another thread. A [`Local`] goes with the work: whoever starts a
+//! thread, or hands a task to a pool, passes on the [`Context`] of the moment, and the work finds it around itself.
+//!
+//! ```
+//! use hands::context::Local;
+//! use hands::thread;
+//!
+//! static USER: Local<String> = Local::new();
+//!
+//! USER.with("ada".to_owned(), || {
+//!     let worker = thread::spawn(|| USER.get().map(|user| user.to_string()));
+//!     assert_eq!(worker.join().unwrap().as_deref(), Some("ada"));
+//! });
+//! assert_eq!(USER.get(), None);
+//! ```
+//!
+//! A context is never changed, only replaced for as long as some function runs; so passing one on is one reference count,
+//! and nothing at all where no value has been set. With the feature `tracing` it also carries the `tracing` span of the
+//! moment.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The values around some piece of work.
+#[derive(Clone, Default)]
+pub struct Context {
+    values: Option<Arc<[Value]>>,
+    #[cfg(feature = "tracing")]
+    span: Option<tracing::Span>,
+}
+
+#[derive(Clone)]
+struct Value {
+    of: u64,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<[Value]>>> = const { RefCell::new(None) };
+}
+
+/// Puts back what was there before, also when unwinding.
+struct Restore(Option<Arc<[Value]>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // A thread whose own values are being dropped already has no context to be restored.
+        let _ = CURRENT.try_with(|current| current.replace(self.0.take()));
+    }
+}
+
+fn current_values() -> Option<Arc<[Value]>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .unwrap_or_default()
+}
+
+fn run_with<R>(values: Option<Arc<[Value]>>, run: impl FnOnce() -> R) -> R {
+    let before = CURRENT
+        .try_with(|current| current.replace(values))
+        .unwrap_or_default();
+    let _restore = Restore(before);
+    run()
+}
+
+impl Context {
+    /// The values around the caller.
+    pub fn current() -> Context {
+        Context {
+            values: current_values(),
+            #[cfg(feature = "tracing")]
+            span: Some(tracing::Span::current()).filter(|span| !span.is_none()),
+        }
+    }
+
+    /// Runs a function inside this context; the caller's own is back afterwards.
+    pub fn run<R>(&self, run: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.as_ref().map(tracing::Span::enter);
+        run_with(self.values.clone(), run)
+    }
+
+    /// Runs a coroutine inside this context, on whatever thread it is polled.
+    pub async fn attach<F: Future>(self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| self.run(|| future.as_mut().poll(context))).await
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.values.as_ref().map_or(0, |values| values.len());
+        let mut shown = f.debug_struct("Context");
+        shown.field("values", &values).finish_non_exhaustive()
+    }
+}
+
+/// A value of which each [`Context`] can have its own; made to be a `static`.
+pub struct Local<T> {
+    /// 0 until it is first used: two statics of no size may share an address.
+    id: AtomicU64,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Local<T> {
+    /// One that no context has a value for.
+    pub const fn new() -> Local<T> {
+        Local {
+            id: AtomicU64::new(0),
+            value: PhantomData,
+        }
+    }
+
+    fn id(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        match self.id.load(Ordering::Relaxed) {
+            0 => {
+                let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+                let first = self
+                    .id
+                    .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed);
+                first.map_or_else(|other| other, |_| id)
+            }
+            id => id,
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Local<T> {
+    /// The value around the caller.
+    pub fn get(&self) -> Option<Arc<T>> {
+        let id = self.id();
+        let values = current_values()?;
+        let found = values.iter().find(|value| value.of == id)?;
+        Arc::clone(&found.value).downcast().ok()
+    }
+
+    /// Runs a function with this value around it, and around all that is started in it.
+    pub fn with<R>(&self, value: T, run: impl FnOnce() -> R) -> R {
+        let of = self.id();
+        let before = current_values();
+        let others = before.iter().flat_map(|values| values.iter());
+        let mut values: Vec<Value> = others.filter(|value| value.of != of).cloned().collect();
+        let value = Arc::new(value);
+        values.push(Value { of, value });
+        run_with(Some(values.into()), run)
+    }
+}
+
+impl<T> Default for Local<T> {
+    fn default() -> Local<T> {
+        Local::new()
+    }
+}
+
+impl<T> fmt::Debug for Local<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").finish_non_exhaustive()
+    }
+}

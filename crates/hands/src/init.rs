@@ -1,0 +1,34 @@
+//! [`init`] and its guard: what happens when the program begins and ends.
+
+use crate::thread::registry;
+
+/// To be called first in `main`. Its guard waits, when `main` ends, for all threads that are not daemons.
+///
+/// ```
+/// fn main() {
+///     let _hands = hands::init();
+///     hands::thread::spawn(|| println!("printed, though nobody joins this thread"));
+/// }
+/// ```
+///
+/// Without it a program ends with `main`, whatever its threads are doing: so it is with `std::thread`. Daemon threads
+/// are abandoned in either case. Threads that were not started by [`thread`](crate::thread) are not known here.
+#[expect(
+    clippy::needless_doctest_main,
+    reason = "where in `main` it stands is the point"
+)]
+#[must_use = "dropped at once, it waits at once: bind it with `let _hands = hands::init();`"]
+pub fn init() -> Guard {
+    Guard(())
+}
+
+/// What [`init`] returns. Dropping it waits until no thread runs but daemons and the caller, those that are started
+/// meanwhile included; also when `main` panics, as Python does after an exception.
+#[derive(Debug)]
+pub struct Guard(());
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        registry::join_all();
+    }
+}
