@@ -118,6 +118,10 @@ impl CommandError {
             (Stage::Directory, _) => SpawnReason::Directory(failed.error),
             (Stage::Limit, _) => SpawnReason::Limit(failed.error),
             (Stage::Clone, _) => SpawnReason::Shortage(failed.error),
+            (Stage::Namespace, _) => SpawnReason::Other(io::Error::other(
+                "it would be the first process of a new PID namespace, and its end that of all others there; \
+                 start this program inside the namespace (`unshare --fork --pid`)",
+            )),
             (Stage::Exec, Some(libc::ENOENT)) if failed.missing_interpreter(path) => {
                 SpawnReason::InterpreterNotFound
             }

@@ -107,8 +107,14 @@ impl Drop for Engine {
             return;
         }
         self.kill_all(&keys);
-        for child in self.children.iter().flatten() {
-            child.pidfd.iter().for_each(wait::reap);
+        for (index, child) in self.children.iter().enumerate() {
+            let Some(pidfd) = child.as_ref().and_then(|child| child.pidfd.as_ref()) else {
+                continue;
+            };
+            if let Some(watchdog) = &self.watchdog {
+                watchdog.release(index);
+            }
+            wait::reap(pidfd);
         }
     }
 }

@@ -20,7 +20,7 @@
 //! **Invariant:** between `clone` and `execve` the child only makes system calls and touches [`Orders`], which lives
 //! in the suspended caller's frame: no allocation, no lock, no panic, no thread-local but `errno`.
 
-use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -114,6 +114,7 @@ impl ArgBlock {
 pub(crate) enum Stage {
     None = 0,
     Clone,
+    Namespace,
     Group,
     Directory,
     Stdio,
@@ -178,13 +179,10 @@ impl Launcher {
             stdio: launch.stdio,
             setting: launch.setting,
             parent: self.parent,
-            mask: full_signal_set(),
+            mask: block_signals(),
             failed_stage: Stage::None,
             failed_errno: 0,
         };
-        let all = full_signal_set();
-        // SAFETY: both sets are initialised and outlive the call; blocking every signal is always allowed.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut orders.mask) };
         let mask = orders.mask;
         let mut pidfd: c_int = -1;
         // SAFETY: `stack + STACK` is the page-aligned top of a mapping that only this child uses: `&mut self` excludes
@@ -200,8 +198,7 @@ impl Launcher {
             )
         };
         let clone_error = io::Error::last_os_error();
-        // SAFETY: restores the mask read above; the null pointer means that the old one is not wanted.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &mask, ptr::null_mut()) };
+        set_signal_mask(mask);
         // Asked first: `from_raw` panics on the -1 of a failure.
         let Some(pid) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else {
             return Err(Failed {
@@ -235,12 +232,33 @@ impl Drop for Launcher {
     }
 }
 
-fn full_signal_set() -> libc::sigset_t {
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: `sigfillset` initialises the whole set it is given.
-    unsafe { libc::sigfillset(set.as_mut_ptr()) };
-    // SAFETY: initialised by the call above.
-    unsafe { set.assume_init() }
+/// A set of signals as the kernel has it: a bit each.
+pub(super) type SignalMask = u64;
+
+/// Blocks all signals of this thread, and returns which were blocked before. By system call: the C library leaves its own
+/// two out, whose handlers must not run in a child either.
+pub(super) fn block_signals() -> SignalMask {
+    change_signal_mask(SignalMask::MAX)
+}
+
+/// Blocks these signals of this thread and no others.
+pub(super) fn set_signal_mask(mask: SignalMask) {
+    change_signal_mask(mask);
+}
+
+fn change_signal_mask(mask: SignalMask) -> SignalMask {
+    let mut before: SignalMask = 0;
+    // SAFETY: reads one mask and writes the other, both of the size that is given.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            size_of::<SignalMask>(),
+        )
+    };
+    before
 }
 
 /// What the child needs, in the suspended caller's frame.
@@ -251,7 +269,7 @@ struct Orders<'a> {
     stdio: [RawFd; 3],
     setting: &'a Setting,
     parent: i32,
-    mask: libc::sigset_t,
+    mask: SignalMask,
     failed_stage: Stage,
     failed_errno: c_int,
 }
@@ -274,12 +292,17 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
     if unsafe { libc::setpgid(0, 0) } != 0 {
         return Stage::Group;
     }
+    // SAFETY: always succeeds.
+    if unsafe { libc::getpid() } == 1 {
+        return Stage::Namespace;
+    }
     if orders.setting.die_with_thread {
         // SAFETY: no memory is involved. Cannot fail for a valid signal.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         // The caller may have been killed before the line above; then nobody would ever signal us.
-        // SAFETY: always succeeds.
-        if unsafe { libc::getppid() } != orders.parent {
+        // SAFETY: always succeeds. 0 is a parent in another PID namespace, of whom no more can be known.
+        let parent = unsafe { libc::getppid() };
+        if parent != orders.parent && parent != 0 {
             // SAFETY: ends this process only.
             unsafe { libc::_exit(127) };
         }
@@ -316,8 +339,8 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
             return Stage::Limit;
         }
     }
-    // SAFETY: the mask was stored by `start`. From here a signal can end us, but no handler is left to run.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &orders.mask, ptr::null_mut()) };
+    // From here a signal can end us, but no handler is left to run.
+    set_signal_mask(orders.mask);
     // SAFETY: `ArgBlock` guarantees a spare entry before argv[0].
     let argv = unsafe { orders.argv.add(1) };
     // SAFETY: `program` is NUL-terminated; `argv` and `environ` are NULL-terminated arrays of such strings.
@@ -350,24 +373,43 @@ pub(super) fn errno() -> c_int {
 
 /// A handler function must not run in a child that shares its parent's memory; ignored signals stay ignored (as under
 /// `nohup`), but for SIGPIPE, which Rust programs ignore for themselves and which their children must not inherit.
+///
+/// By system call: the C library's `sigaction` refuses its own two signals, and may take a lock, which a child that is
+/// killed at that moment would leave locked in its parent's memory.
 fn reset_handlers() {
+    // The kernel's structure begins with the handler on all platforms but MIPS; how it goes on differs, but zeros are the
+    // default action without flags on each. More room than any of them needs.
+    const SIZE: usize = 16;
     for signal in 1..=64 {
-        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: reads the disposition into a local. Fails for the numbers the C library keeps for itself.
-        if unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } != 0 {
+        let mut action = [0_usize; SIZE];
+        let nothing = ptr::null::<usize>();
+        // SAFETY: reads the disposition into a local that is large enough.
+        if unsafe { rt_sigaction(signal, nothing, action.as_mut_ptr()) } != 0 {
             continue;
         }
-        // SAFETY: filled in by the successful call above.
-        let mut action = unsafe { action.assume_init() };
-        let is_function =
-            action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
+        let is_function = action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN;
         // These two we ignore ourselves: SIGPIPE as every Rust program, SIGXFSZ to be told of a full disk by an error.
         if is_function || matches!(signal, libc::SIGPIPE | libc::SIGXFSZ) {
-            action.sa_sigaction = libc::SIG_DFL;
-            action.sa_flags = 0;
+            let default = [0_usize; SIZE];
             // SAFETY: CLONE_SIGHAND is not set, so this changes the child's table only.
-            unsafe { libc::sigaction(signal, &action, ptr::null_mut()) };
+            unsafe { rt_sigaction(signal, default.as_ptr(), ptr::null_mut()) };
         }
+    }
+}
+
+/// # Safety
+///
+/// The pointers are null, or lead to room for the kernel's structure.
+unsafe fn rt_sigaction(signal: c_int, new: *const usize, old: *mut usize) -> c_long {
+    // SAFETY: as the caller says.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            new,
+            old,
+            size_of::<SignalMask>(),
+        )
     }
 }
 

@@ -10,12 +10,12 @@
 //! # How
 //!
 //! ```text
-//! program ──── pipe, write end held by the program only ────► watchdog: blocked in read()
+//! program ──── socket, other end held by the program only ───► watchdog: blocked in read()
 //!    └─ shared table: process group of each running job ────►   EOF without goodbye: kill groups, then scan /proc
 //! ```
 //!
 //! It is forked once, right behind the first job (which has `PDEATHSIG` until then), lives in its own session (so that neither Ctrl-C nor a kill of the program's
-//! group reaches it), holds no descriptor but the pipe's read end (so that it keeps nobody's pipe open), and has no
+//! group reaches it), holds no descriptor but its end of the socket (so that it keeps nobody's pipe open), and has no
 //! `SIGCHLD` (so that the program never finds an unknown child). Keeping the job's spawn path free of pre-exec
 //! bookkeeping is what makes it cheap: one relaxed store a job.
 //!
@@ -31,7 +31,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Pid;
 
-use super::spawn::errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+
+use super::spawn::{block_signals, errno, set_signal_mask};
 
 /// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's value and a `/` when
 /// runs are nested, so that the outer run finds the inner one's processes too.
@@ -46,7 +48,7 @@ const GOODBYE: u8 = b'.';
 /// The program's side. Dropping it says goodbye: the watchdog then ends without killing anything.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    pipe: OwnedFd,
+    line: OwnedFd,
     groups: *const AtomicI32,
     pid: c_int,
 }
@@ -58,7 +60,13 @@ impl Watchdog {
     /// Forks the watchdog. `mark` is the part of the entry that all jobs of the run share: `HANDS_JOB=RUN`.
     pub(crate) fn start(mark: &[u8]) -> io::Result<Watchdog> {
         reap_ended();
-        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        // Sockets, because a write to a pipe whose reader is gone may come with a signal that ends the program.
+        let (read, write) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         let length = GROUPS * size_of::<AtomicI32>();
         // SAFETY: a fresh anonymous mapping; zero bytes are valid atomics. Pages are only made when touched.
         let groups = unsafe {
@@ -77,6 +85,8 @@ impl Watchdog {
         let groups: *const AtomicI32 = groups.cast();
         // A plain fork by system call: the C library's own would take locks and run handlers of the host program, and
         // would send it SIGCHLD. The child keeps to the module's invariant, so nothing of the C library is needed.
+        // Signals stay blocked in the child for good: it dies of none that ends its program, and runs no handler.
+        let mask = block_signals();
         // SAFETY: without CLONE_VM the child has its own copy of this memory.
         let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
         if pid == 0 {
@@ -84,14 +94,15 @@ impl Watchdog {
             let groups = unsafe { std::slice::from_raw_parts(groups, GROUPS) };
             watch(read.as_raw_fd(), groups, mark);
         }
+        let clone_error = io::Error::last_os_error();
+        set_signal_mask(mask);
         if pid < 0 {
-            let error = io::Error::last_os_error();
             // SAFETY: the mapping made above, which nothing else refers to.
             unsafe { libc::munmap(groups.cast_mut().cast(), length) };
-            return Err(error);
+            return Err(clone_error);
         }
         Ok(Watchdog {
-            pipe: write,
+            line: write,
             groups,
             pid: c_int::try_from(pid).unwrap_or(0),
         })
@@ -126,7 +137,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         // A watchdog that somebody killed cannot read this; then there is nothing to say goodbye to.
-        let _ = rustix::io::write(&self.pipe, &[GOODBYE]);
+        let _ = send(&self.line, &[GOODBYE], SendFlags::NOSIGNAL);
         // It ends by itself, within microseconds; a program that ends now need not wait for it, and one that goes on
         // reaps it when it starts the next one.
         ENDING
@@ -161,7 +172,6 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
     unsafe { libc::setsid() };
     // SAFETY: a NUL-terminated constant.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"hands-watchdog".as_ptr()) };
-    ignore_signals();
     close_all_but(pipe);
     let mut byte = 0_u8;
     loop {
@@ -176,7 +186,9 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
     // What is killed may be forking: scan until a whole pass finds nobody, in bounded time.
     for _ in 0..200 {
         for group in groups {
-            let group = group.load(Ordering::Acquire);
+            // Once is enough, as nobody leaves a group while it is being killed; and once its leader is gone, and reaped
+            // by whoever has taken it over, the number may be given to others.
+            let group = group.swap(0, Ordering::AcqRel);
             if group > 0 {
                 // SAFETY: no memory is involved.
                 unsafe { libc::kill(-group, libc::SIGKILL) };
@@ -200,14 +212,6 @@ fn exit() -> ! {
     unsafe { libc::_exit(0) }
 }
 
-/// A watchdog that dies of the signal which ends its program is no watchdog.
-fn ignore_signals() {
-    for signal in 1..=64 {
-        // SAFETY: SIG_IGN runs no code; numbers that may not be set fail harmlessly.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-}
-
 fn close_all_but(keep: RawFd) {
     let Ok(keep) = u32::try_from(keep) else {
         return;
@@ -223,8 +227,15 @@ fn close_range(first: u32, last: u32) {
     if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
         return;
     }
-    // Before Linux 5.9: one by one, as far as a program normally gets.
-    for fd in first..last.min(65_536) {
+    // Before Linux 5.9: one by one, as far as this program could get.
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: 0 means this process; writes one structure.
+    unsafe { libc::prlimit64(0, libc::RLIMIT_NOFILE, ptr::null(), &mut limit) };
+    let most = u32::try_from(limit.rlim_cur).map_or(1 << 20, |most| most.min(1 << 20));
+    for fd in first..=last.min(most) {
         // SAFETY: as above.
         unsafe { libc::close(fd.cast_signed()) };
     }

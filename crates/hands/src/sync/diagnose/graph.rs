@@ -106,6 +106,8 @@ struct OrderSeen {
 struct Graph {
     held: Vec<Held>,
     waiting: HashMap<ThreadId, Waiting>,
+    /// Locks that were released by a thread which had not locked them: who has their guards is not known.
+    travelled: HashSet<LockId>,
     orders: HashMap<LockId, HashMap<LockId, OrderSeen>>,
     number_of_orders: usize,
     /// Rings that have been told of, by their locks in order.
@@ -168,6 +170,9 @@ pub(super) fn released(number: &Number, mode: Mode) {
             .or_else(|| graph.held.iter().rposition(held));
         // Missing if it was locked unnoticed.
         let gone = place.map(|place| graph.held.swap_remove(place));
+        if gone.as_ref().is_some_and(|held| held.thread_id != own) {
+            graph.travelled.insert(lock);
+        }
         drop(graph);
         drop(gone);
     });
@@ -258,6 +263,9 @@ impl Graph {
         let Some(waiting) = self.waiting.get(&thread) else {
             return Vec::new();
         };
+        if self.travelled.contains(&waiting.lock) {
+            return Vec::new();
+        }
         let holders = self.held.iter().filter(|held| {
             let own_upgrade =
                 waiting.upgrades && held.thread_id == thread && held.mode == Mode::Upgradable;

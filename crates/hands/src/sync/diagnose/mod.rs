@@ -39,6 +39,10 @@
 //! While it notes something, and while a handler runs, a thread's own locks go unnoticed: neither an allocator nor a
 //! handler that uses locks can go round in circles here.
 //!
+//! A guard may be sent to another thread, which cannot be seen. Once a lock has been released by a thread that had not
+//! locked it, waits for that lock count as no part of a deadlock any more. Before that first time, a thread that gives its guard
+//! away and locks again before it is released is taken to wait for itself.
+//!
 //! The orders seen are kept for locks that are gone, too, since nobody is told of a lock's end; at [`ORDERS`] of them all
 //! are forgotten, and learning begins anew.
 

@@ -75,7 +75,7 @@ fn a_deadlock_of_two_threads_is_reported_with_both_stacks_and_ends_the_program()
         );
     }
     let stacks = report.split("deadlock: ").nth(1).expect("checked above");
-    let here = "deadlock::{{closure}}";
+    let here = "tests/it/sync/diagnose.rs:";
     assert!(stacks.matches(here).count() >= 4, "{report}");
     assert!(report.contains("lock them in one order everywhere"));
 }
@@ -211,6 +211,17 @@ fn harmless() {
         elsewhere.join().expect("dropped");
     });
     drop(a.lock());
+    // From now on it is not known who has its guard: this one waits for another thread, not for itself.
+    let guard = a.lock();
+    thread::scope(|scope| {
+        let (waits, hear) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            hear.recv().expect("told");
+            drop(guard);
+        });
+        waits.send(()).expect("heard");
+        drop(a.lock());
+    });
     // Many threads at one lock, by way of waiting.
     thread::scope(|scope| {
         for _ in 0..4 {
