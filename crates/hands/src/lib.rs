@@ -1,4 +1,23 @@
-//! Do many things at once.
+//! Do many things at once, and keep hold of them.
+//!
+//! | to | see |
+//! |---|---|
+//! | run programs, one or a million, bounded and accounted for | [`command`] |
+//! | start threads with names and daemons, and know how they ended | [`thread`] |
+//! | pass work from producers to consumers, and know when it is done | [`queue`] |
+//! | lock, signal, meet and cancel, in threads and coroutines alike | [`sync`] |
+//! | let values follow work into its worker | [`context`] |
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `diagnose` | `sync::diagnose`: who holds which lock, deadlocks and lock-order inversions with stacks |
+//! | `tracing` | work runs in the `tracing` span in which it was started |
+//!
+//! # Platforms
+//!
+//! [`command`] needs Linux 5.4 or later. The rest runs wherever Rust's standard library does.
 mod cgroup;
 pub mod command;
 pub mod context;

@@ -9,6 +9,7 @@ mod conformance;
 
 mod batch;
 mod command;
+mod examples;
 mod faults;
 mod pipeline;
 mod queue;
