@@ -16,6 +16,8 @@ pub(crate) mod options;
 mod program;
 mod report;
 mod rounds;
+#[path = "../../../../benches/shared.rs"]
+mod shared;
 mod workload;
 
 use std::process::ExitCode;

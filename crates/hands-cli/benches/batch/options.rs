@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 const USAGE: &str = "\
-usage: benches/run [--quick] [--runs N] [--only WORKLOAD]... [--hands PROGRAM] [--json FILE] [--check]
+usage: benches/run [batch] [--quick] [--runs N] [--only WORKLOAD]... [--hands PROGRAM] [--json FILE] [--check]
 
   --quick          a few jobs each, to see that everything works; the figures mean nothing
   --runs N         rounds of each workload; 5 unless given

@@ -1,13 +1,13 @@
 //! The figures: a Markdown table for people, JSON for programs.
 
 use std::fmt;
-use std::fs;
 
 use serde_json::{Value, json};
 
 use super::measure::Sample;
 use super::program::Program;
 use super::rounds::{Outcome, Results};
+use super::shared::{machine, median};
 use super::workload::Workload;
 
 /// All that was measured.
@@ -318,33 +318,4 @@ fn json_line((line, outcome): (Line<'_>, &Outcome)) -> Value {
         "target": line.target.as_ref().map(|target| &target.text),
         "met": line.target.as_ref().and_then(|target| target.met),
     })
-}
-
-/// The middle one; 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        length if length % 2 == 1 => values[half],
-        _ => f64::midpoint(values[half - 1], values[half]),
-    }
-}
-
-/// Processor, number of processors, kernel: what figures depend on.
-fn machine() -> String {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or_default();
-    let model = model.trim_start_matches([' ', '\t', ':']);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = if model.is_empty() {
-        std::env::consts::ARCH
-    } else {
-        model
-    };
-    format!("{model}, {cpus} CPUs, Linux {}", kernel.trim())
 }

@@ -1,11 +1,12 @@
 //! All programs on one workload, taking turns: what disturbs the machine for a while disturbs them alike.
 
 use std::fs;
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use super::floor;
 use super::measure::{self, Sample, Streams};
 use super::program::{Inputs, Program, Which};
+use super::shared::{at_turn, tell};
 use super::workload::{Kind, LINES_A_JOB, Workload};
 
 /// One program on one workload.
@@ -40,8 +41,7 @@ pub(crate) fn measure(
     }
     for round in 0..runs {
         for turn in 0..takers.len() {
-            // Whoever comes first finds the machine in another state than the others; so each does in turn.
-            let at = (round + turn) % takers.len();
+            let at = at_turn(turn, round, takers.len());
             let Ok(samples) = &mut outcomes[at].samples else {
                 continue;
             };
@@ -62,13 +62,6 @@ pub(crate) fn measure(
         workload: *workload,
         outcomes,
     })
-}
-
-/// What is going on, on a line that the next one replaces; for someone who watches.
-fn tell(what: &str) {
-    if io::stderr().is_terminal() {
-        eprint!("\r\x1b[K{what}");
-    }
 }
 
 /// A workload's files.

@@ -4,6 +4,8 @@ mod builder;
 mod engine;
 mod environ;
 mod error;
+#[cfg(test)]
+mod hang_up;
 pub mod input;
 pub mod joblog;
 mod mark;

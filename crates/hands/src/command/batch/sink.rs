@@ -186,11 +186,14 @@ fn write_some(fd: &OwnedFd, blocking: Blocking, bytes: &[u8]) -> io::Result<usiz
 
 #[cfg(test)]
 mod tests {
+    use rustix::pipe::{PipeFlags, pipe_with};
+
     use super::*;
+    use crate::command::hang_up::hang_up;
 
     #[test]
     fn a_reader_that_does_not_read_holds_up_nobody_and_loses_nothing() {
-        let (read, write) = rustix::pipe::pipe().expect("pipe");
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).expect("pipe");
         let mut sink = Sink::fd(write.as_fd()).expect("sink");
         drop(write);
         let text: Vec<u8> = (0..1_000_000_u32)
@@ -210,9 +213,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_gone_is_a_broken_pipe() {
-        let (read, write) = rustix::pipe::pipe().expect("pipe");
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).expect("pipe");
         let mut sink = Sink::fd(write.as_fd()).expect("sink");
-        drop((read, write));
+        hang_up(read, &write);
         sink.queue().push(b'x');
         assert_eq!(
             sink.flush().expect_err("nobody reads").kind(),

@@ -1,8 +1,10 @@
 use std::os::fd::OwnedFd;
 
 use proptest::prelude::*;
+use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::*;
+use crate::command::hang_up::hang_up;
 
 fn file(bytes: &[u8]) -> OwnedFd {
     use std::io::{Seek, Write};
@@ -104,7 +106,7 @@ fn a_wrong_pattern_is_named() {
 
 #[test]
 fn nothing_to_read_yet_is_not_the_end() {
-    let (read, write) = rustix::pipe::pipe().expect("pipe");
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).expect("pipe");
     let mut records = Records::new(
         read,
         RecordSpec {
@@ -117,14 +119,14 @@ fn nothing_to_read_yet_is_not_the_end() {
     rustix::io::write(&write, b"ab\ncd").expect("write");
     assert_eq!(records.pull().expect("pull"), Pull::Item(b"ab\n".to_vec()));
     assert_eq!(records.pull().expect("pull"), Pull::Pending);
-    drop(write);
+    hang_up(write, &records.reader);
     assert_eq!(records.pull().expect("pull"), Pull::Item(b"cd".to_vec()));
     assert_eq!(records.pull().expect("pull"), Pull::End);
 }
 
 /// The blocks of a stream that comes in pieces, each as soon as it is known.
 fn piecewise(pieces: &[&[u8]], spec: RecordSpec) -> Vec<Vec<u8>> {
-    let (read, write) = rustix::pipe::pipe().expect("pipe");
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).expect("pipe");
     let mut records = Records::new(read, spec).expect("records");
     let mut blocks = Vec::new();
     for piece in pieces {
@@ -133,7 +135,7 @@ fn piecewise(pieces: &[&[u8]], spec: RecordSpec) -> Vec<Vec<u8>> {
             blocks.push(block);
         }
     }
-    drop(write);
+    hang_up(write, &records.reader);
     while let Pull::Item(block) = records.pull().expect("pull") {
         blocks.push(block);
     }

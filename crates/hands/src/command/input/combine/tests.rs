@@ -4,6 +4,7 @@ use std::os::fd::AsRawFd;
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::hang_up::hang_up;
 use crate::command::input::testing::{all, file, lines, shown, values};
 
 fn product(parts: Vec<Linked>) -> Product {
@@ -88,7 +89,7 @@ fn the_first_source_is_read_no_further_than_asked() {
         assert_eq!(shown(&row), expected);
     }
     assert_eq!(product.pull().expect("pull"), Pull::Pending);
-    drop(write);
+    hang_up(write, product.ready_fd().expect("it waits"));
     assert_eq!(product.pull().expect("pull"), Pull::End);
 }
 

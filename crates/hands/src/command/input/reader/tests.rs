@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::command::hang_up::hang_up;
 use crate::command::input::testing::file;
 
 fn read_all(reader: &mut Reader) -> Vec<u8> {
@@ -35,7 +36,7 @@ fn a_pipe_with_nothing_in_it_is_no_end() {
     assert_eq!(reader.fill().expect("readable"), Fill::More);
     assert_eq!(reader.fill().expect("readable"), Fill::Pending);
     assert_eq!(reader.bytes(), b"a");
-    drop(write);
+    hang_up(write, &reader);
     assert_eq!(reader.fill().expect("readable"), Fill::End);
     assert_eq!(reader.bytes(), b"a");
 }

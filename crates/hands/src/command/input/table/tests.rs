@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::hang_up::hang_up;
 use crate::command::input::testing::{all, file, lines, shown, table};
 
 fn csv(separator: u8) -> Split {
@@ -68,7 +69,7 @@ fn a_delimiter_that_comes_in_two_pieces_is_found() {
         Pull::Item(vec![b"ab".to_vec()])
     );
     assert_eq!(table.pull().expect("pull"), Pull::Pending);
-    drop(write);
+    hang_up(write, table.ready_fd().expect("it waits"));
     assert_eq!(table.pull().expect("pull"), Pull::Item(vec![b"c".to_vec()]));
     assert_eq!(table.pull().expect("pull"), Pull::End);
     assert_eq!(table.pull().expect("pull"), Pull::End);
@@ -145,7 +146,7 @@ fn csv_that_comes_byte_by_byte_is_the_same() {
             got.push(shown(&row));
         }
     }
-    drop(write);
+    hang_up(write, table.ready_fd().expect("it waits"));
     let rest = all(|| table.pull()).expect("rows");
     got.extend(rest.iter().map(shown));
     assert_eq!(got, ["a|b\n\"c", "1|2", "3"]);
