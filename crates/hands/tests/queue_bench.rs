@@ -3,6 +3,8 @@
 #[path = "../benches/queue/main.rs"]
 mod queue;
 
+use queue::race::{Item as _, Shape, Tally, check};
+
 fn options(words: &[&str]) -> Result<queue::options::Options, String> {
     queue::options::Options::from_words(words.iter().map(|&word| word.to_owned()))
 }
@@ -76,4 +78,35 @@ fn only_what_was_asked_for_is_measured() {
     let table = report.to_string();
     assert!(table.contains("coroutines"), "{table}");
     assert!(!table.contains("`task_done`"), "{table}");
+}
+
+fn tally(numbers: &[u64]) -> Tally {
+    let mut tally = Tally::default();
+    numbers.iter().for_each(|number| tally.count(number));
+    tally
+}
+
+#[test]
+fn a_lost_or_doubled_item_is_an_error() {
+    let shape = Shape {
+        producers: 1,
+        consumers: 2,
+        items: 4,
+    };
+    assert_eq!(check(shape, &[tally(&[1, 3]), tally(&[2, 4])]), Ok(()));
+    for wrong in [
+        [&[1, 3][..], &[4]],
+        [&[1, 2, 3], &[3, 4]],
+        [&[1, 3], &[3, 4]],
+    ] {
+        assert!(check(shape, &wrong.map(tally)).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn an_item_put_together_from_two_is_neither() {
+    let mut item = <[u8; 256]>::numbered(3);
+    assert_eq!(item.number(), 3);
+    item[248..].copy_from_slice(&<[u8; 256]>::numbered(4)[248..]);
+    assert_eq!(item.number(), 0);
 }

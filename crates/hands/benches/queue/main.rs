@@ -12,7 +12,7 @@
 
 mod channel;
 pub(crate) mod options;
-mod race;
+pub(crate) mod race;
 mod report;
 mod rounds;
 #[path = "../../../../benches/shared.rs"]

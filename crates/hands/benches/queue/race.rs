@@ -53,14 +53,14 @@ impl Item for [u8; 256] {
 
 /// What one consumer got.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     items: u64,
     sum: u64,
 }
 
 impl Tally {
     /// The whole item is looked at, so that no compiler can leave part of it behind.
-    fn count<T: Item>(&mut self, item: &T) {
+    pub(crate) fn count<T: Item>(&mut self, item: &T) {
         self.items += 1;
         self.sum += black_box(item).number();
     }
@@ -165,7 +165,7 @@ fn joined<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
 }
 
 /// Nobody is fast by losing items, or by giving one to two consumers.
-fn check(shape: Shape, tallies: &[Tally]) -> Result<(), String> {
+pub(crate) fn check(shape: Shape, tallies: &[Tally]) -> Result<(), String> {
     let items: u64 = tallies.iter().map(|tally| tally.items).sum();
     let sum: u64 = tallies.iter().map(|tally| tally.sum).sum();
     let put = shape.items;
