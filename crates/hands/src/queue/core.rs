@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use super::error::GetError;
 use crate::sync::waiters::Ticket;
 
 /// How a queue is shut down.
@@ -20,13 +21,6 @@ pub enum Refusal {
     ShutDown,
 }
 
-/// Why there is no item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nothing {
-    Empty,
-    ShutDown,
-}
-
 /// Items between those who put and those who get.
 ///
 /// A put wakes one who awaits an item, a get one who awaits space, a shutdown wakes all. See
@@ -38,8 +32,9 @@ pub trait Core<T> {
     fn capacity(&self) -> Option<usize>;
     #[doc(hidden)]
     fn try_put(&self, item: T) -> Result<(), (Refusal, T)>;
+    /// [`GetError::Empty`] or [`GetError::ShutDown`]. The caller's own result, so that large items are not moved twice.
     #[doc(hidden)]
-    fn try_get(&self) -> Result<T, Nothing>;
+    fn try_get(&self) -> Result<T, GetError>;
     /// Enlists the waker for space. False: there is space, or there will never be any.
     #[doc(hidden)]
     fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool;

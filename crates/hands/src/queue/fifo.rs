@@ -25,13 +25,15 @@
 //! A ring of slots with a sequence number each (as in crossbeam-channel) is as fast at one item a slot and slower with
 //! many threads on few cores, where a thread that is suspended between claiming its slot and filling it holds up all;
 //! it also needs `unsafe`. One lock for both ends was 2 to 4 times slower with one producer and one consumer. Spinning
-//! before parking gained nothing on two cores, and lost up to half with eight threads.
+//! before parking gained nothing on two cores, and lost up to half with eight threads; for yielding see
+//! [`patience`](super::patience).
 
 use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 
-use super::core::{Core, Nothing, Refusal, Shutdown};
+use super::core::{Core, Refusal, Shutdown};
+use super::error::GetError;
 use crate::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, Padded};
 use crate::sync::waiters::{Ticket, Waiters};
 
@@ -84,6 +86,21 @@ impl<T> FifoCore<T> {
         self.head.head.lock()
     }
 
+    /// Takes over what the producers have put; an error if that is nothing.
+    fn refill(&self, head: &mut Head<T>) -> Result<(), GetError> {
+        let mut tail = self.tail();
+        if tail.buffer.is_empty() {
+            return Err(if tail.shut_down {
+                GetError::ShutDown
+            } else {
+                GetError::Empty
+            });
+        }
+        mem::swap(&mut head.buffer, &mut tail.buffer);
+        give_back(&mut tail.buffer, head.buffer.len());
+        Ok(())
+    }
+
     /// Whether there is no room by an exact count: the caller holds both locks.
     fn is_full(&self, head: &Head<T>, tail: &Tail<T>) -> bool {
         tail.put - head.got >= self.capacity
@@ -120,6 +137,7 @@ impl<T> Core<T> for FifoCore<T> {
         (self.capacity < u64::MAX).then(|| usize::try_from(self.capacity).unwrap_or(usize::MAX))
     }
 
+    #[inline]
     fn try_put(&self, item: T) -> Result<(), (Refusal, T)> {
         let mut tail = self.tail();
         if tail.shut_down {
@@ -142,28 +160,14 @@ impl<T> Core<T> for FifoCore<T> {
         Ok(())
     }
 
-    fn try_get(&self) -> Result<T, Nothing> {
+    #[inline]
+    fn try_get(&self) -> Result<T, GetError> {
         let mut head = self.head();
-        let item = match head.buffer.pop_front() {
-            Some(item) => item,
-            None => {
-                let mut tail = self.tail();
-                if tail.buffer.is_empty() {
-                    return Err(if tail.shut_down {
-                        Nothing::ShutDown
-                    } else {
-                        Nothing::Empty
-                    });
-                }
-                mem::swap(&mut head.buffer, &mut tail.buffer);
-                give_back(&mut tail.buffer, head.buffer.len());
-                drop(tail);
-                let Some(item) = head.buffer.pop_front() else {
-                    unreachable!("the other buffer was not empty");
-                };
-                item
-            }
-        };
+        if head.buffer.is_empty() {
+            self.refill(&mut head)?;
+        }
+        // Made where it is returned: a large item is moved once.
+        let result = head.buffer.pop_front().ok_or(GetError::Empty);
         head.got += 1;
         self.head.got.store(head.got, Ordering::Release);
         let woken = head.putters.first();
@@ -171,7 +175,7 @@ impl<T> Core<T> for FifoCore<T> {
         if let Some(waker) = woken {
             waker.wake();
         }
-        Ok(item)
+        result
     }
 
     fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::core::{Core, Nothing, Refusal};
+use super::core::{Core, Refusal};
 use super::error::{GetError, PutError};
 use super::{Order, OrderedQueue};
 use crate::sync::waiters::Ticket;
@@ -120,17 +120,14 @@ impl<T, O: Order<T>> Future for Get<'_, T, O> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            let result = match this.queue.core.try_get() {
-                Ok(item) => Ok(item),
-                Err(Nothing::ShutDown) => Err(GetError::ShutDown),
-                Err(Nothing::Empty) => {
-                    let core = &this.queue.core;
-                    if core.await_item(&mut this.ticket, context.waker()) {
-                        return Poll::Pending;
-                    }
-                    continue;
+            let core = &this.queue.core;
+            let result = core.try_get();
+            if matches!(result, Err(GetError::Empty)) {
+                if core.await_item(&mut this.ticket, context.waker()) {
+                    return Poll::Pending;
                 }
-            };
+                continue;
+            }
             this.leave();
             return Poll::Ready(result);
         }

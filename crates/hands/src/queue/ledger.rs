@@ -51,7 +51,8 @@ impl Ledger {
                 Err(now) => word = now,
             }
         }
-        if word & JOINING != 0 {
+        // Whoever finishes the last item sees here that it is the last: `finished` and `put` were equal then.
+        if word & JOINING != 0 && word / ONE + 1 == put() {
             self.settle(put);
         }
         Ok(())

@@ -47,6 +47,7 @@ mod future;
 mod ledger;
 #[cfg(all(test, hands_loom))]
 mod model;
+mod patience;
 mod pile;
 mod prioritized;
 mod work_queue;
@@ -54,14 +55,16 @@ mod work_queue;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
+use std::thread;
 use std::time::Duration;
 
 pub use self::core::Shutdown;
-use self::core::{Core, Nothing, Refusal};
+use self::core::{Core, Refusal};
 pub use self::error::{GetError, PutError, TaskDoneError};
 use self::fifo::FifoCore;
 pub use self::future::{Get, Join, Put};
 use self::ledger::Ledger;
+use self::patience::Patience;
 use self::pile::{Heap, PileCore};
 pub use self::prioritized::Prioritized;
 pub use self::work_queue::WorkQueue;
@@ -133,6 +136,7 @@ impl<T: Ord> Order<T> for Priority {
 pub struct OrderedQueue<T, O: Order<T>> {
     core: O::Core,
     ledger: Padded<Ledger>,
+    patience: Patience,
     order: PhantomData<fn() -> (T, O)>,
 }
 
@@ -160,6 +164,7 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         OrderedQueue {
             core: O::Core::with_capacity(capacity),
             ledger: Padded::default(),
+            patience: Patience::default(),
             order: PhantomData,
         }
     }
@@ -169,11 +174,23 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// # Errors
     ///
     /// [`PutError::ShutDown`], with the item.
+    #[inline]
     pub fn put(&self, item: T) -> Result<(), PutError<T>> {
         match self.try_put(item) {
-            Err(PutError::Full(item)) => wait(self.put_async(item)),
+            Err(PutError::Full(item)) => self.put_into_full(item),
             result => result,
         }
+    }
+
+    fn put_into_full(&self, mut item: T) -> Result<(), PutError<T>> {
+        for _ in 0..self.patience.yields(self.core.put_so_far()) {
+            thread::yield_now();
+            match self.try_put(item) {
+                Err(PutError::Full(back)) => item = back,
+                result => return result,
+            }
+        }
+        wait(self.put_async(item))
     }
 
     /// Puts an item if there is room.
@@ -181,6 +198,7 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// # Errors
     ///
     /// [`PutError::Full`] or [`PutError::ShutDown`], with the item.
+    #[inline]
     pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
         self.core.try_put(item).map_err(|(why, item)| match why {
             Refusal::Full => PutError::Full(item),
@@ -223,11 +241,13 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// # Errors
     ///
     /// [`GetError::ShutDown`], once the queue has been shut down and is empty.
+    #[inline]
     pub fn get(&self) -> Result<T, GetError> {
-        match self.try_get() {
-            Err(GetError::Empty) => wait(self.get_async()),
-            result => result,
+        let result = self.core.try_get();
+        if matches!(result, Err(GetError::Empty)) {
+            return wait(self.get_async());
         }
+        result
     }
 
     /// Gets an item if there is one.
@@ -235,11 +255,9 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// # Errors
     ///
     /// [`GetError::Empty`] or [`GetError::ShutDown`].
+    #[inline]
     pub fn try_get(&self) -> Result<T, GetError> {
-        self.core.try_get().map_err(|why| match why {
-            Nothing::Empty => GetError::Empty,
-            Nothing::ShutDown => GetError::ShutDown,
-        })
+        self.core.try_get()
     }
 
     /// Gets an item; waits for one no longer than `timeout`. Zero does not wait at all, and a time beyond what the clock

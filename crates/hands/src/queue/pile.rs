@@ -4,7 +4,8 @@ use std::collections::BinaryHeap;
 use std::mem;
 use std::task::Waker;
 
-use super::core::{Core, Nothing, Refusal, Shutdown};
+use super::core::{Core, Refusal, Shutdown};
+use super::error::GetError;
 use crate::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::waiters::{Ticket, Waiters};
 
@@ -146,13 +147,13 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
         Ok(())
     }
 
-    fn try_get(&self) -> Result<T, Nothing> {
+    fn try_get(&self) -> Result<T, GetError> {
         let mut pile = self.pile.lock();
         let Some(item) = pile.items.pop() else {
             return Err(if pile.shut_down {
-                Nothing::ShutDown
+                GetError::ShutDown
             } else {
-                Nothing::Empty
+                GetError::Empty
             });
         };
         let woken = pile.putters.first();
