@@ -29,6 +29,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sync::cancel;
+
 /// The values around some piece of work.
 #[derive(Clone, Default)]
 pub struct Context {
@@ -74,11 +76,21 @@ fn run_with<R>(values: Option<Arc<[Value]>>, run: impl FnOnce() -> R) -> R {
 impl Context {
     /// The values around the caller.
     pub fn current() -> Context {
+        cancel::overlay_own();
         Context {
             values: current_values(),
             #[cfg(feature = "tracing")]
             span: Some(tracing::Span::current()).filter(|span| !span.is_none()),
         }
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        if self.span.is_some() {
+            return false;
+        }
+        self.values.is_none()
     }
 
     /// Runs a function inside this context; the caller's own is back afterwards.
@@ -145,13 +157,26 @@ impl<T: Send + Sync + 'static> Local<T> {
 
     /// Runs a function with this value around it, and around all that is started in it.
     pub fn with<R>(&self, value: T, run: impl FnOnce() -> R) -> R {
+        run_with(Some(self.and_others(value)), run)
+    }
+}
+
+impl<T: Send + Sync + 'static> Local<T> {
+    /// Puts the value around the caller for as long as the innermost function runs that was given a context.
+    pub(crate) fn overlay(&self, value: T) {
+        let values = self.and_others(value);
+        // A thread whose own values are being dropped has no context.
+        let _ = CURRENT.try_with(|current| current.replace(Some(values)));
+    }
+
+    fn and_others(&self, value: T) -> Arc<[Value]> {
         let of = self.id();
         let before = current_values();
         let others = before.iter().flat_map(|values| values.iter());
         let mut values: Vec<Value> = others.filter(|value| value.of != of).cloned().collect();
         let value = Arc::new(value);
         values.push(Value { of, value });
-        run_with(Some(values.into()), run)
+        values.into()
     }
 }
 

@@ -5,6 +5,7 @@
 //! | run programs, one or a million, bounded and accounted for | [`command`] |
 //! | start threads with names and daemons, and know how they ended | [`thread`] |
 //! | pass work from producers to consumers, and know when it is done | [`queue`] |
+//! | hand tasks to a pool of workers, and get their results | [`pool`], [`task`] |
 //! | lock, signal, meet and cancel, in threads and coroutines alike | [`sync`] |
 //! | let values follow work into its worker | [`context`] |
 //!
@@ -23,10 +24,13 @@ pub mod command;
 pub mod context;
 mod cores;
 mod init;
+pub mod pool;
 mod primitive;
 pub mod queue;
 pub mod sync;
+pub mod task;
 pub mod thread;
 
 pub use cores::cores;
 pub use init::{Guard, init};
+pub use pool::split;

@@ -4,7 +4,8 @@
 
 #[cfg(not(hands_loom))]
 mod real {
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -12,8 +13,9 @@ mod real {
 
 #[cfg(hands_loom)]
 mod model {
+    pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     pub(crate) use loom::thread::{Thread, current, park};
 
     /// Without poison, as the real one.

@@ -299,6 +299,11 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         self.len() == 0
     }
 
+    /// How many items have been put in all.
+    pub(crate) fn put_so_far(&self) -> u64 {
+        self.core.put_so_far()
+    }
+
     /// Whether a put would wait, for as long as nobody gets.
     pub fn is_full(&self) -> bool {
         self.capacity()
@@ -351,6 +356,13 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// Whether the queue has been shut down.
     pub fn is_shut_down(&self) -> bool {
         self.core.is_shut_down()
+    }
+}
+
+impl<T> OrderedQueue<T, Fifo> {
+    /// [`is_empty`](Self::is_empty) for one who looks again and again: no lock is taken.
+    pub(crate) fn seems_empty(&self) -> bool {
+        self.core.seems_empty()
     }
 }
 

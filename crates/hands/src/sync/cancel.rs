@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+pub(crate) use super::owner::{Owner, Owners, overlay_own};
 use super::park::{block_on, deadline};
 use super::timer::Alarm;
 use super::waiters::{Ticket, Waiters};
 use crate::context::Local;
 
 /// That of the work at hand.
-static CURRENT: Local<CancelToken> = Local::new();
+pub(super) static CURRENT: Local<CancelToken> = Local::new();
 
 /// Says whether work is still wanted. Clones are the same token.
 ///
@@ -215,6 +216,7 @@ impl CancelToken {
     /// Runs a function with this token around it, so that all it calls and starts finds it by
     /// [`current`](Self::current).
     pub fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
+        overlay_own();
         CURRENT.with(self.clone(), run)
     }
 
@@ -233,7 +235,13 @@ impl CancelToken {
     /// assert!(CancelToken::current().is_none());
     /// ```
     pub fn current() -> Option<CancelToken> {
+        overlay_own();
         Some(CancelToken::clone(&*CURRENT.get()?))
+    }
+
+    /// The same for clones, and for nobody else.
+    pub(super) fn identity(&self) -> *const () {
+        Arc::as_ptr(&self.node).cast()
     }
 
     fn asked(&self) -> Asked<'_> {

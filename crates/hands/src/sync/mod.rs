@@ -15,7 +15,7 @@
 //! one beyond what the clock can say is for ever.
 
 mod barrier;
-mod cancel;
+pub(crate) mod cancel;
 mod condvar;
 #[cfg(feature = "diagnose")]
 pub mod diagnose;
@@ -23,9 +23,10 @@ mod event;
 mod lock;
 #[cfg(all(test, hands_loom))]
 mod model;
+mod owner;
 pub(crate) mod park;
 mod semaphore;
-mod timer;
+pub(crate) mod timer;
 pub(crate) mod waiters;
 
 /// Runs something once, and says when it has run: a byte, where `std`'s has to remember a panic too.

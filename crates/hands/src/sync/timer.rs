@@ -72,6 +72,11 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
+    /// When it goes off.
+    pub(crate) fn at(&self) -> Instant {
+        self.key.0
+    }
+
     /// # Panics
     ///
     /// If the timer's thread cannot be started.

@@ -53,7 +53,7 @@ pub fn current() -> Current {
 }
 
 /// Notes on the new thread who it is.
-pub(super) fn introduce(name: Arc<str>, daemon: bool) {
+pub(crate) fn introduce(name: Arc<str>, daemon: bool) {
     OWN.with(|own| own.replace(Some((name, daemon))));
 }
 

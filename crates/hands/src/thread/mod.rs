@@ -30,12 +30,13 @@
 mod builder;
 mod handle;
 mod info;
-mod panic;
+pub(crate) mod panic;
 pub(crate) mod registry;
 mod scope;
 
 pub use builder::{Builder, Run, run, spawn};
 pub use handle::{JoinError, JoinHandle};
+pub(crate) use info::introduce;
 pub use info::{Current, current};
 pub use panic::{Panic, Place};
 pub use scope::{Scope, ScopedJoinHandle, scope};

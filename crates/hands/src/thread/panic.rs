@@ -1,6 +1,7 @@
 //! What a thread that panicked has left: message, place, payload.
 
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -90,7 +91,8 @@ impl fmt::Debug for Panic {
     }
 }
 
-fn message(payload: &(dyn Any + Send)) -> &str {
+/// What a payload says.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&str>() {
         text
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -104,6 +106,7 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 struct Seen {
     message: String,
     place: Place,
+    backtrace: Option<String>,
 }
 
 thread_local! {
@@ -112,7 +115,7 @@ thread_local! {
 }
 
 /// Sees to it that places are noted. Does nothing while the caller itself is panicking: the hook is in use then.
-pub(super) fn watch_places() {
+pub(crate) fn watch_places() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
         return;
@@ -129,7 +132,13 @@ pub(super) fn watch_places() {
                 let message = message(info.payload()).to_owned();
                 let _ = SEEN.try_with(|seen| {
                     if let Some(seen) = &mut *seen.borrow_mut() {
-                        *seen = Some(Seen { message, place });
+                        let backtrace = Backtrace::capture();
+                        let captured = backtrace.status() == BacktraceStatus::Captured;
+                        *seen = Some(Seen {
+                            message,
+                            place,
+                            backtrace: captured.then(|| backtrace.to_string()),
+                        });
                     }
                 });
             }
@@ -138,18 +147,51 @@ pub(super) fn watch_places() {
     });
 }
 
+/// A panic that was caught, with what the hook saw of it.
+pub(crate) struct Caught {
+    pub(crate) payload: Box<dyn Any + Send>,
+    /// `None` for one that did not pass by the hook.
+    pub(crate) place: Option<Place>,
+    /// Only where `RUST_BACKTRACE` asks for it.
+    pub(crate) backtrace: Option<String>,
+}
+
+/// From now on [`caught`] knows where panics of this thread happen. Once for each thread is enough.
+pub(crate) fn watch_this_thread() {
+    SEEN.with(|seen| {
+        seen.borrow_mut().get_or_insert_default();
+    });
+}
+
+/// Runs a function, and catches its panic.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Caught> {
+    panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let seen = SEEN.try_with(|seen| seen.borrow_mut().as_mut().and_then(Option::take));
+        // One that was caught earlier, perhaps, and this one did not pass by the hook.
+        let seen = seen
+            .ok()
+            .flatten()
+            .filter(|seen| seen.message == message(&*payload));
+        let (place, backtrace) =
+            seen.map_or((None, None), |seen| (Some(seen.place), seen.backtrace));
+        Caught {
+            payload,
+            place,
+            backtrace,
+        }
+    })
+}
+
 /// Runs a thread's function. A panic goes on when `note` has been told where it happened.
 pub(super) fn watched<T>(run: impl FnOnce() -> T, note: impl FnOnce(Place)) -> T {
-    SEEN.with(|seen| seen.replace(Some(None)));
-    match panic::catch_unwind(AssertUnwindSafe(run)) {
+    watch_this_thread();
+    match caught(run) {
         Ok(value) => value,
-        Err(payload) => {
-            let seen = SEEN.try_with(|seen| seen.take()).ok().flatten().flatten();
-            // One that was caught earlier, perhaps, and this one did not pass by the hook.
-            if let Some(seen) = seen.filter(|seen| seen.message == message(&*payload)) {
-                note(seen.place);
+        Err(caught) => {
+            if let Some(place) = caught.place {
+                note(place);
             }
-            panic::resume_unwind(payload)
+            panic::resume_unwind(caught.payload)
         }
     }
 }

@@ -6,4 +6,6 @@
 )]
 
 #[macro_use]
+pub(crate) mod pool;
+#[macro_use]
 pub(crate) mod queue;

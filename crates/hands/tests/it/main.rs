@@ -12,6 +12,7 @@ mod command;
 mod examples;
 mod faults;
 mod pipeline;
+mod pool;
 mod queue;
 mod support;
 mod sync;

@@ -1,0 +1,97 @@
+//! What all pools can do.
+
+use super::many::Many;
+use super::map::Map;
+use super::stats::Stats;
+use crate::queue::Shutdown;
+use crate::task::{Data, Handle, Options, Outcome, Task};
+
+/// A pool of workers, of whatever kind.
+///
+/// ```
+/// use hands::pool::{Pool, ThreadPool};
+///
+/// fn squares(pool: &impl Pool) -> u64 {
+///     pool.map(|n: u64| n * n, 1..=3).map(|square| square.expect("no panic")).sum()
+/// }
+///
+/// assert_eq!(squares(&ThreadPool::new()?), 14);
+/// # std::io::Result::Ok(())
+/// ```
+pub trait Pool {
+    /// How many workers there are at the moment, or are to be.
+    fn workers(&self) -> usize;
+
+    /// Hands over a task that has so much time. See [`submit`](Self::submit).
+    fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data;
+
+    /// Hands over a task that calls the function for each argument; a panic costs the outcome of one.
+    fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data;
+
+    /// Hands over a task; several arguments are a tuple. A pool that takes no more gives a handle whose outcome says so.
+    fn submit<F, A, R>(&self, task: F, argument: A) -> Handle<R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        self.submit_with(Options::new(), task, argument)
+    }
+
+    /// Calls the function for each input, on the workers, and gives the outcomes in the order of the inputs. It takes no more
+    /// inputs than it needs to keep the workers busy. See [`Map`] for its order, chunks and progress.
+    fn map<F, A, R, I>(&self, task: F, inputs: I) -> Map<'_, Self, F, I::IntoIter, R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+        I: IntoIterator<Item = A>,
+    {
+        const { F::CAPTURES_NOTHING }
+        Map::new(self, task, inputs.into_iter())
+    }
+
+    /// Hands over all inputs at once, many to a worker: the fast way for many small tasks.
+    fn submit_many<F, A, R, I>(&self, task: F, inputs: I) -> Many<R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+        I: IntoIterator<Item = A>,
+    {
+        const { F::CAPTURES_NOTHING }
+        let mut inputs = inputs.into_iter();
+        let expected = inputs.size_hint().0;
+        // Enough chunks that all workers end at about the same time; few enough that a chunk costs next to nothing.
+        let chunk = (expected / (16 * self.workers().max(1))).clamp(1, 4096);
+        let chunks = std::iter::from_fn(|| {
+            let arguments: Vec<A> = inputs.by_ref().take(chunk).collect();
+            let tasks = arguments.len();
+            (tasks > 0).then(|| (self.submit_chunk(task, arguments), tasks))
+        });
+        Many::new(chunks.collect())
+    }
+
+    /// What the pool does and has done.
+    fn stats(&self) -> Stats;
+
+    /// Takes no more tasks. Those that have been submitted run.
+    fn close(&self);
+
+    /// Waits until all tasks that have been submitted have an outcome, those that are submitted meanwhile included. The
+    /// pool stays as it is. On a worker of the pool it would wait for the task that calls it: it panics.
+    fn join(&self);
+
+    /// Takes no more tasks, and waits until the workers have ended: with [`Drain`](Shutdown::Drain) after all tasks, with
+    /// [`Now`](Shutdown::Now) after those that run, whose tokens are cancelled; the others have the outcome
+    /// [`Cancelled`](crate::task::TaskError::Cancelled). On a worker of the pool it does not wait.
+    fn shutdown(&self, how: Shutdown);
+}

@@ -1,0 +1,85 @@
+//! What waits in a pool's queue.
+
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::sync::cancel::Owners;
+use crate::task::TaskError;
+use crate::task::cell::{Ran, Runnable};
+use crate::thread::panic::caught;
+
+/// One thing for a worker to do. A job that is dropped instead of run leaves nobody waiting: a task's outcome is then
+/// that it was cancelled, and what a closure holds tells of its end by being dropped.
+pub(super) struct Job(Option<Kind>);
+
+enum Kind {
+    /// With a handle.
+    Task(Arc<dyn Runnable>),
+    /// Without one.
+    Run(Box<dyn FnOnce() + Send>, Context),
+    /// Nothing; it makes a sleeping worker look around.
+    Look,
+}
+
+impl Job {
+    pub(super) fn task(task: Arc<dyn Runnable>) -> Job {
+        Job(Some(Kind::Task(task)))
+    }
+
+    pub(super) fn run(run: Box<dyn FnOnce() + Send>) -> Job {
+        Job(Some(Kind::Run(run, Context::current())))
+    }
+
+    pub(super) fn look() -> Job {
+        Job(Some(Kind::Look))
+    }
+
+    /// Does it, on a worker. `None`: there was nothing to do.
+    pub(super) fn work(mut self, owners: &Owners, helping: bool) -> Option<Ran> {
+        match self.0.take()? {
+            Kind::Task(task) => Some(task.run(owners)),
+            Kind::Run(run, context) => {
+                let run = || context.run(|| caught(run));
+                // What a waiting task beneath has for a token is not this one's.
+                let result = if helping {
+                    owners.run(None, run)
+                } else {
+                    run()
+                };
+                Some(if result.is_ok() {
+                    Ran::Well
+                } else {
+                    Ran::Panicked
+                })
+            }
+            Kind::Look => None,
+        }
+    }
+
+    /// Sees to it that it is not done, for this reason.
+    pub(super) fn refuse(mut self, why: TaskError) {
+        if let Some(kind) = self.0.take() {
+            kind.refuse(why);
+        }
+    }
+}
+
+impl Kind {
+    fn refuse(self, why: TaskError) {
+        match self {
+            Kind::Task(task) => task.refuse(why),
+            Kind::Run(run, _) => {
+                let _ = caught(|| drop(run));
+            }
+            Kind::Look => {}
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(kind) = self.0.take() {
+            kind.refuse(TaskError::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! One function over many inputs, in bounded memory.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::vec;
+
+use super::contract::Pool;
+use super::many::outcomes;
+use crate::task::{AsCompleted, Data, Handle, Outcome, Task, as_completed};
+
+/// The outcomes of [`Pool::map`], as an iterator.
+///
+/// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of them; so neither inputs nor
+/// outcomes pile up, however many there are and however slow their reader is. Nothing is done before the first `next`.
+/// Dropping it cancels what has not begun.
+#[must_use = "nothing is done before `next` is called"]
+pub struct Map<'pool, P: ?Sized, F, I: Iterator, R> {
+    pool: &'pool P,
+    task: F,
+    inputs: std::iter::Fuse<I>,
+    chunk: usize,
+    ahead: Option<usize>,
+    pending: Pending<R>,
+    current: vec::IntoIter<Outcome<R>>,
+    progress: Progress,
+    watcher: Option<Watcher<'pool>>,
+}
+
+type Watcher<'pool> = Box<dyn FnMut(&Progress) + 'pool>;
+
+/// How far a [`Map`] has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Inputs that have been taken.
+    pub taken: u64,
+    /// Outcomes that have been given to the reader.
+    pub given: u64,
+    /// Those of them that were errors.
+    pub failed: u64,
+}
+
+/// Chunks that have been submitted, each with the number of its inputs.
+enum Pending<R> {
+    Ordered(VecDeque<(Handle<Vec<Outcome<R>>>, usize)>),
+    /// By the number of the handle.
+    Unordered(AsCompleted<Vec<Outcome<R>>>, VecDeque<(usize, usize)>),
+}
+
+impl<'pool, P, F, I, A, R> Map<'pool, P, F, I, R>
+where
+    P: Pool + ?Sized,
+    F: Task<A, R>,
+    I: Iterator<Item = A>,
+    A: Data,
+    R: Data,
+{
+    pub(super) fn new(pool: &'pool P, task: F, inputs: I) -> Self {
+        Map {
+            pool,
+            task,
+            inputs: inputs.fuse(),
+            chunk: 1,
+            ahead: None,
+            pending: Pending::Ordered(VecDeque::new()),
+            current: Vec::new().into_iter(),
+            progress: Progress::default(),
+            watcher: None,
+        }
+    }
+
+    /// Outcomes as they come, not in the order of the inputs: one slow task holds up nobody.
+    pub fn unordered(mut self) -> Self {
+        if let Pending::Ordered(pending) = &mut self.pending
+            && pending.is_empty()
+        {
+            self.pending = Pending::Unordered(as_completed([]), VecDeque::new());
+        }
+        self
+    }
+
+    /// How many inputs a worker is given at once; 1 unless set. More is faster where each takes microseconds.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    pub fn chunk(mut self, inputs: usize) -> Self {
+        assert!(
+            inputs > 0,
+            "a chunk of 0 inputs would never end; give each worker at least 1"
+        );
+        self.chunk = inputs;
+        self
+    }
+
+    /// How many inputs are taken before their outcome is asked for, at most; twice the number of workers times the chunk
+    /// unless set. It is no less than one chunk.
+    pub fn ahead(mut self, inputs: usize) -> Self {
+        self.ahead = Some(inputs);
+        self
+    }
+
+    /// Has `watcher` told after each outcome how far it is.
+    pub fn progress(mut self, watcher: impl FnMut(&Progress) + 'pool) -> Self {
+        self.watcher = Some(Box::new(watcher));
+        self
+    }
+
+    fn fill(&mut self) {
+        let workers = self.pool.workers().max(1);
+        let ahead = self.ahead.unwrap_or(2 * workers * self.chunk);
+        loop {
+            let waiting = self.progress.taken - self.progress.given;
+            let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+            let room = ahead.max(self.chunk).saturating_sub(waiting);
+            if room < self.chunk.min(ahead.max(1)) {
+                return;
+            }
+            let arguments: Vec<A> = self.inputs.by_ref().take(self.chunk).collect();
+            if arguments.is_empty() {
+                return;
+            }
+            let inputs = arguments.len();
+            self.progress.taken += inputs as u64;
+            let handle = self.pool.submit_chunk(self.task, arguments);
+            match &mut self.pending {
+                Pending::Ordered(pending) => pending.push_back((handle, inputs)),
+                Pending::Unordered(pending, sizes) => {
+                    sizes.push_back((pending.push(handle), inputs));
+                }
+            }
+        }
+    }
+}
+
+impl<R> Pending<R> {
+    fn next(&mut self) -> Option<vec::IntoIter<Outcome<R>>> {
+        match self {
+            Pending::Ordered(pending) => {
+                let (handle, inputs) = pending.pop_front()?;
+                Some(outcomes(handle.join(), inputs))
+            }
+            Pending::Unordered(pending, sizes) => {
+                let (number, outcome) = pending.next()?;
+                let at = sizes.iter().position(|(of, _)| *of == number)?;
+                let (_, inputs) = sizes.remove(at)?;
+                Some(outcomes(outcome, inputs))
+            }
+        }
+    }
+}
+
+impl<P, F, I, A, R> Iterator for Map<'_, P, F, I, R>
+where
+    P: Pool + ?Sized,
+    F: Task<A, R>,
+    I: Iterator<Item = A>,
+    A: Data,
+    R: Data,
+{
+    type Item = Outcome<R>;
+
+    fn next(&mut self) -> Option<Outcome<R>> {
+        loop {
+            if let Some(outcome) = self.current.next() {
+                self.progress.given += 1;
+                self.progress.failed += u64::from(outcome.is_err());
+                if let Some(watcher) = &mut self.watcher {
+                    watcher(&self.progress);
+                }
+                return Some(outcome);
+            }
+            self.fill();
+            self.current = self.pending.next()?;
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let waiting = self.progress.taken - self.progress.given;
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        let (least, most) = self.inputs.size_hint();
+        (
+            least.saturating_add(waiting),
+            most.and_then(|most| most.checked_add(waiting)),
+        )
+    }
+}
+
+impl<P: ?Sized, F, I: Iterator, R> Drop for Map<'_, P, F, I, R> {
+    fn drop(&mut self) {
+        match &self.pending {
+            Pending::Ordered(pending) => pending.iter().for_each(|(handle, _)| {
+                handle.cancel();
+            }),
+            Pending::Unordered(pending, _) => pending.cancel(),
+        }
+    }
+}
+
+impl<P: ?Sized, F, I: Iterator, R> fmt::Debug for Map<'_, P, F, I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Map");
+        shown.field("chunk", &self.chunk);
+        shown
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
+}

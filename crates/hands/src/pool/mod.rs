@@ -1,0 +1,71 @@
+//! Pools: reusable workers behind one queue.
+//!
+//! ```
+//! use hands::pool::{Pool, ThreadPool};
+//!
+//! fn primes(below: u64) -> usize {
+//!     (2..below).filter(|n| (2..*n).all(|d| n % d != 0)).count()
+//! }
+//!
+//! let pool = ThreadPool::new()?;
+//! let counts = pool.map(primes, [10, 100, 1000]).collect::<Result<Vec<_>, _>>();
+//! assert_eq!(counts, Ok(vec![4, 25, 168]));
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | hand over one task and get its outcome | [`Pool::submit`]; [`ThreadPool::spawn`] for a closure that captures |
+//! | run a function over many inputs, results in order, in bounded memory | [`Pool::map`] |
+//! | the same for very many very small tasks | [`Pool::submit_many`] |
+//! | run closures that borrow | [`ThreadPool::scope`] |
+//! | split one piece of work in two, again and again | [`join`], [`ThreadPool::both`] |
+//! | go through a slice or a range in parallel | [`ThreadPool::for_each`], [`ThreadPool::reduce`] |
+//! | hand over a task whose outcome nobody wants | [`ThreadPool::execute`] |
+//!
+//! Code that is generic over `impl Pool` runs on any kind of worker. So its functions capture nothing, and what they take
+//! and return can be written down ([`Data`](crate::task::Data)). A `ThreadPool` can do more, with methods of its own.
+//!
+//! # What a pool promises
+//!
+//! - **Each task has one outcome.** A panic ends its task and nothing else. What a shutdown keeps from running says so.
+//! - **A task may wait for a task of its own pool**, with one worker too: who waits for a handle works meanwhile.
+//! - **An idle pool costs nothing**: its workers sleep.
+//! - **Dropping a pool** waits for what has been submitted.
+//!
+//! # How it works
+//!
+//! ```text
+//!  submit ─▶ Queue<Job> ─▶ worker: take a job, run it, say that it is done ─▶ outcome in the task's cell ─▶ join
+//!                 ▲             │  nothing there: steal half of a split piece of work, look for some
+//!                 └── helping ──┘  microseconds, sleep in the queue's line
+//! ```
+//!
+//! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in its line, which cannot lose a wake-up; its
+//! `join` and `shutdown` are the pool's. A task's cell ([`task`](crate::task)) is the other half.
+
+mod contract;
+mod crew;
+mod fork;
+mod job;
+mod many;
+mod map;
+mod parallel;
+mod scope;
+
+mod split;
+mod stack;
+mod stats;
+mod thread_pool;
+mod worker;
+
+pub use contract::Pool;
+pub use fork::join;
+pub use many::Many;
+pub use map::{Map, Progress};
+pub use scope::Scope;
+pub use split::{Split, split};
+pub use stats::Stats;
+pub use thread_pool::{Builder, ThreadPool};
+
+pub use crate::queue::Shutdown;

@@ -1,0 +1,413 @@
+//! A pool whose workers are threads of this process.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::contract::Pool;
+use super::crew::{Crew, Initializer, Plan};
+use super::fork;
+use super::job::Job;
+use super::parallel::in_parts;
+use super::scope::{Scope, scope_in};
+use super::split::Split;
+use super::stats::Stats;
+use super::worker::Worker;
+use crate::queue::Shutdown;
+use crate::task::cell::TaskCell;
+use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
+use crate::thread::panic::caught;
+
+/// A pool of threads.
+///
+/// ```
+/// use hands::pool::ThreadPool;
+///
+/// let pool = ThreadPool::new()?;
+/// let text = String::from("a closure may capture");
+/// let length = pool.spawn(move || text.len());
+/// assert_eq!(length.join(), Ok(21));
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// Threads that its tasks start are daemons if whoever made the pool is one. Dropping the pool waits for all tasks, except on one of its own
+/// workers.
+pub struct ThreadPool {
+    crew: Arc<Crew>,
+}
+
+/// How a pool of threads is to be made.
+///
+/// ```
+/// use hands::pool::ThreadPool;
+///
+/// let pool = ThreadPool::builder().workers(3).name("render").build()?;
+/// let name = pool.spawn(|| hands::thread::current().name().to_owned());
+/// assert!(name.join().unwrap().starts_with("render-"));
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use = "no pool is made before `build`"]
+pub struct Builder {
+    workers: Option<usize>,
+    plan: Plan,
+}
+
+impl Builder {
+    /// So many workers; one for each [core](crate::cores()) unless set.
+    pub fn workers(mut self, workers: usize) -> Builder {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// What the workers' names begin with, before `-` and a number; `worker` unless set.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
+        self.plan.name = name.into();
+        self
+    }
+
+    /// Bytes of each worker's stack; 2 MiB unless set. A task that waits has others on top of it.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.plan.stack_size = Some(bytes);
+        self
+    }
+
+    /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any
+    /// more: all its tasks have the outcome [`Init`](TaskError::Init).
+    pub fn initializer(mut self, run: impl Fn(usize) + Send + Sync + 'static) -> Builder {
+        self.plan.initializer = Some(Arc::new(run) as Initializer);
+        self
+    }
+
+    /// Makes it, and starts its workers.
+    ///
+    /// # Errors
+    ///
+    /// When there are to be no workers, the name has a NUL in it, or the system refuses a thread; those that were started end.
+    pub fn build(self) -> io::Result<ThreadPool> {
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let workers = self.workers.unwrap_or_else(|| crate::cores().get());
+        if workers == 0 {
+            return Err(invalid(
+                "a pool of 0 workers would never run a task; give it at least 1".to_owned(),
+            ));
+        }
+        if self.plan.name.contains('\0') {
+            let name = self.plan.name.escape_debug();
+            return Err(invalid(format!(
+                "the workers' name `{name}` has a NUL in it"
+            )));
+        }
+        let pool = ThreadPool {
+            crew: Arc::new(Crew::new(self.plan)),
+        };
+        pool.crew.resize(workers)?;
+        Ok(pool)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Builder");
+        shown.field("workers", &self.workers);
+        shown.field("name", &self.plan.name).finish_non_exhaustive()
+    }
+}
+
+impl ThreadPool {
+    /// A pool with a worker for each [core](crate::cores()).
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread.
+    pub fn new() -> io::Result<ThreadPool> {
+        ThreadPool::builder().build()
+    }
+
+    /// A pool with so many workers.
+    ///
+    /// # Errors
+    ///
+    /// When that is 0, or the system refuses a thread.
+    pub fn with_workers(workers: usize) -> io::Result<ThreadPool> {
+        ThreadPool::builder().workers(workers).build()
+    }
+
+    /// For a pool with a name, an initialiser, or a certain size of stack.
+    pub fn builder() -> Builder {
+        Builder {
+            workers: None,
+            plan: Plan {
+                name: "worker".into(),
+                stack_size: None,
+                initializer: None,
+            },
+        }
+    }
+
+    /// Hands over a closure, which may capture whatever is its own.
+    pub fn spawn<F, R>(&self, run: F) -> Handle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.spawn_with(Options::new(), run)
+    }
+
+    /// [`spawn`](Self::spawn), with so much time.
+    pub fn spawn_with<F, R>(&self, options: Options, run: F) -> Handle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let task = TaskCell::new(run);
+        if options.is_limited() {
+            task.limit(options.timeout, options.deadline);
+        }
+        let handle = Handle::new(Arc::clone(&task) as _);
+        self.crew.put(Job::task(task));
+        handle
+    }
+
+    /// Hands over a closure whose outcome nobody wants: cheaper than [`spawn`](Self::spawn). A panic is counted in
+    /// [`stats`](Pool::stats) and reported by the panic hook. `false`: the pool takes no more, and the closure was dropped.
+    pub fn execute<F>(&self, run: F) -> bool
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        self.crew.put(Job::run(Box::new(run)))
+    }
+
+    /// Runs a function that spawns tasks which borrow from around it, and waits for them; a worker works meanwhile.
+    ///
+    /// ```
+    /// use hands::pool::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new()?;
+    /// let mut halves = [0, 0];
+    /// let [left, right] = &mut halves;
+    /// pool.scope(|scope| {
+    ///     scope.spawn(|| *left = 1);
+    ///     scope.spawn(|| *right = 2);
+    /// });
+    /// assert_eq!(halves, [1, 2]);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// What is borrowed must outlive the scope:
+    ///
+    /// ```compile_fail,E0597
+    /// let pool = hands::pool::ThreadPool::new().unwrap();
+    /// pool.scope(|scope| {
+    ///     let short = 1;
+    ///     scope.spawn(|| println!("{short}"));
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the function or one of the tasks panics, with its panic, after all have ended; and when the pool takes no more tasks.
+    pub fn scope<'env, F, R>(&self, run: F) -> R
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    {
+        scope_in(&self.crew, run)
+    }
+
+    /// Runs a function on a worker, and waits for it: what it [splits](super::join) is shared among the workers.
+    ///
+    /// # Panics
+    ///
+    /// With the function's panic, and when the pool takes no more tasks.
+    pub fn install<F, R>(&self, run: F) -> R
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        if self.is_own_worker() {
+            return run();
+        }
+        let mut result = None;
+        self.scope(|scope| scope.spawn(|| result = Some(run())));
+        match result {
+            Some(result) => result,
+            None => unreachable!("a scope whose task has no result panics"),
+        }
+    }
+
+    /// [`join`](super::join) in this pool, from whatever thread.
+    ///
+    /// # Panics
+    ///
+    /// As [`install`](Self::install).
+    pub fn both<A, B, RA, RB>(&self, a: A, b: B) -> (RA, RB)
+    where
+        A: FnOnce() -> RA + Send,
+        B: FnOnce() -> RB + Send,
+        RA: Send,
+        RB: Send,
+    {
+        self.install(|| fork::join(a, b))
+    }
+
+    /// Calls a function for each element of a range or a slice, on all workers.
+    ///
+    /// ```
+    /// use hands::pool::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new()?;
+    /// let mut numbers = vec![1, 2, 3];
+    /// pool.for_each(&mut numbers[..], |n| *n *= 10);
+    /// assert_eq!(numbers, [10, 20, 30]);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the function, once all workers have stopped, and when the pool takes no more tasks.
+    pub fn for_each<S, F>(&self, whole: S, each: F)
+    where
+        S: Split,
+        F: Fn(S::Item) + Sync,
+    {
+        in_parts(&self.crew, whole, |part| part.items().for_each(&each));
+    }
+
+    /// Folds the elements of a range or a slice into one value: parts of it on all workers, each part from `identity`, and the
+    /// results of the parts by `combine`, in no certain order.
+    ///
+    /// ```
+    /// use hands::pool::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new()?;
+    /// let sum = pool.reduce(1..1_000_001_u64, || 0, |sum, n| sum + n, |a, b| a + b);
+    /// assert_eq!(sum, 500_000_500_000);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`for_each`](Self::for_each).
+    pub fn reduce<S, R, I, F, C>(&self, whole: S, identity: I, fold: F, combine: C) -> R
+    where
+        S: Split,
+        R: Send,
+        I: Fn() -> R + Sync,
+        F: Fn(R, S::Item) -> R + Sync,
+        C: Fn(R, R) -> R + Sync,
+    {
+        let so_far = parking_lot::Mutex::new(None);
+        in_parts(&self.crew, whole, |part| {
+            let mut result = part.items().fold(identity(), &fold);
+            // Combined without the lock: it may take its time, or panic.
+            loop {
+                let mut so_far = so_far.lock();
+                let Some(other) = so_far.take() else {
+                    *so_far = Some(result);
+                    return;
+                };
+                drop(so_far);
+                result = combine(other, result);
+            }
+        });
+        so_far.into_inner().unwrap_or_else(identity)
+    }
+
+    /// Sets the number of workers. More are started at once; fewer, when they have finished what they do.
+    ///
+    /// # Errors
+    ///
+    /// When that is 0, or the system refuses a thread: there are fewer then.
+    pub fn resize(&self, workers: usize) -> io::Result<()> {
+        if workers == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a pool of 0 workers would never run a task; leave it at least 1",
+            ));
+        }
+        self.crew.resize(workers)
+    }
+
+    fn is_own_worker(&self) -> bool {
+        Worker::current().is_some_and(|worker| Arc::ptr_eq(&worker.crew, &self.crew))
+    }
+}
+
+impl Pool for ThreadPool {
+    fn workers(&self) -> usize {
+        self.crew.wanted()
+    }
+
+    fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        self.spawn_with(options, move || task(argument))
+    }
+
+    fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        self.spawn(move || {
+            let each = |argument| caught(|| task(argument)).map_err(TaskError::from);
+            arguments.into_iter().map(each).collect()
+        })
+    }
+
+    fn stats(&self) -> Stats {
+        let crew = &self.crew;
+        let looks = crew.counts.looks.load(Ordering::Relaxed);
+        let unfinished = crew.jobs.unfinished();
+        let put = crew.jobs.put_so_far();
+        Stats {
+            workers: crew.alive(),
+            busy: crew.counts.busy.load(Ordering::Relaxed),
+            queued: crew.jobs.len(),
+            finished: put.saturating_sub(unfinished).saturating_sub(looks),
+            panicked: crew.counts.panicked.load(Ordering::Relaxed),
+            not_run: crew.counts.not_run.load(Ordering::Relaxed),
+        }
+    }
+
+    fn close(&self) {
+        self.crew.jobs.shutdown(Shutdown::Drain);
+    }
+
+    fn join(&self) {
+        assert!(
+            !self.is_own_worker(),
+            "a task that waits for all tasks of its pool would wait for itself; join the handles of those it submitted"
+        );
+        self.crew.jobs.join();
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        self.crew.jobs.shutdown(how);
+        if how == Shutdown::Now {
+            let running = self.crew.running.lock().clone();
+            running.iter().for_each(|tasks| tasks.cancel());
+        }
+        self.crew.join_threads();
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.shutdown(Shutdown::Drain);
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPool")
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

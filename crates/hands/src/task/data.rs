@@ -1,0 +1,42 @@
+//! What may leave the process.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a portable task takes and returns: anything that can be written down and read back. Several arguments are a tuple.
+///
+/// It is implemented for all that is, and never by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot leave the process",
+    label = "not `Serialize`, `Deserialize`, `Send` and `'static`",
+    note = "derive `serde::Serialize` and `serde::Deserialize`, or use `ThreadPool::spawn`, whose tasks stay in the process"
+)]
+pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
+
+/// A portable task: a function, or a closure that captures nothing, so that its code alone says what it does.
+///
+/// It is implemented for all of them, and never by hand. A closure that captures does not compile:
+///
+/// ```compile_fail
+/// use hands::pool::{Pool, ThreadPool};
+///
+/// let pool = ThreadPool::new().unwrap();
+/// let factor = 3;
+/// pool.submit(move |n: u64| n * factor, 4); // `(factor, 4)` as the argument does
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no portable task",
+    note = "a portable task is a function, or a closure that captures nothing; pass the data as its argument"
+)]
+pub trait Task<A, R>: Fn(A) -> R + Copy + Send + Sync + 'static {
+    /// Does not compile for what captures.
+    #[doc(hidden)]
+    const CAPTURES_NOTHING: () = assert!(
+        size_of::<Self>() == 0,
+        "a portable task captures nothing: pass the data as its argument, or use `ThreadPool::spawn`"
+    );
+}
+
+impl<F, A, R> Task<A, R> for F where F: Fn(A) -> R + Copy + Send + Sync + 'static {}

@@ -1,0 +1,25 @@
+//! Tasks: a function and its argument, and what becomes of them.
+//!
+//! Whoever submits a task to a [pool](crate::pool) gets a [`Handle`], the claim on its outcome: the result, or a
+//! [`TaskError`] that says why there is none. A handle is joined, awaited, watched or cancelled; [`wait`] and
+//! [`as_completed`] take many.
+//!
+//! A task finds its own [`CancelToken`](crate::sync::CancelToken) with `CancelToken::current()`; it is cancelled by
+//! [`Handle::cancel`], by a time-out set with [`Options`], and by a pool that is shut down. Nothing is stopped by force.
+
+pub(crate) mod cell;
+mod data;
+mod error;
+mod handle;
+pub(crate) mod help;
+pub(crate) mod latch;
+#[cfg(all(test, hands_loom))]
+mod model;
+mod options;
+mod wait;
+
+pub use data::{Data, Task};
+pub use error::{Outcome, Panicked, TaskError};
+pub use handle::Handle;
+pub use options::Options;
+pub use wait::{AsCompleted, Waited, When, as_completed, wait, wait_timeout};

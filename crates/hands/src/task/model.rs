@@ -1,0 +1,114 @@
+//! Every interleaving of the few who may touch a task at the same time. See [`queue::model`](crate::queue) for the bounds.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the error in hand"
+)]
+
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::thread;
+
+use super::cell::{Ran, Runnable, TaskCell};
+use super::latch::Latch;
+use super::{Handle, TaskError};
+use crate::sync::cancel::Owners;
+
+fn explore(body: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(if cfg!(debug_assertions) { 2 } else { 4 });
+    model.check(body);
+}
+
+fn task() -> (StdArc<dyn Runnable>, Handle<u32>) {
+    let task = TaskCell::new(|| 7_u32);
+    let handle = Handle::new(StdArc::clone(&task) as _);
+    (task, handle)
+}
+
+#[test]
+fn who_joins_is_told() {
+    explore(|| {
+        let (task, handle) = task();
+        let worker = thread::spawn(move || task.run(&Owners::default()));
+        assert_eq!(handle.join(), Ok(7));
+        assert_eq!(worker.join().unwrap(), Ran::Well);
+    });
+}
+
+#[test]
+fn a_task_is_run_or_cancelled_and_never_both() {
+    explore(|| {
+        let (task, handle) = task();
+        let worker = thread::spawn(move || task.run(&Owners::default()));
+        let cancelled = handle.cancel();
+        let outcome = handle.join();
+        let ran = worker.join().unwrap();
+        if cancelled {
+            assert_eq!((outcome, ran), (Err(TaskError::Cancelled), Ran::Not));
+        } else {
+            assert_eq!((outcome, ran), (Ok(7), Ran::Well));
+        }
+    });
+}
+
+#[test]
+fn a_callback_is_called_once_and_the_outcome_is_still_there() {
+    explore(|| {
+        let calls = StdArc::new(AtomicUsize::new(0));
+        let (task, handle) = task();
+        let worker = thread::spawn(move || task.run(&Owners::default()));
+        let called = StdArc::clone(&calls);
+        handle.on_done(move |outcome| {
+            assert_eq!(outcome, &Ok(7));
+            called.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(handle.join(), Ok(7));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_refusal_and_a_cancel_leave_one_outcome() {
+    explore(|| {
+        let (task, handle) = task();
+        let pool = thread::spawn(move || task.refuse(TaskError::PoolClosed));
+        let expected = if handle.cancel() {
+            TaskError::Cancelled
+        } else {
+            TaskError::PoolClosed
+        };
+        assert_eq!(handle.join(), Err(expected));
+        pool.join().unwrap();
+    });
+}
+
+#[test]
+fn as_completed_misses_nobody() {
+    explore(|| {
+        let ((first, one), (second, two)) = (task(), task());
+        let worker = thread::spawn(move || {
+            first.run(&Owners::default());
+            second.run(&Owners::default());
+        });
+        assert_eq!(super::as_completed([one, two]).count(), 2);
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_latch_wakes_who_waits_for_the_last() {
+    explore(|| {
+        let latch = StdArc::new(Latch::new(2));
+        let other = {
+            let latch = StdArc::clone(&latch);
+            thread::spawn(move || latch.done())
+        };
+        latch.done();
+        latch.wait();
+        assert!(latch.is_done());
+        other.join().unwrap();
+    });
+}
