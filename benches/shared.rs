@@ -44,3 +44,19 @@ pub(crate) fn machine() -> String {
     };
     format!("{model}, {cpus} CPUs, Linux {}", kernel.trim())
 }
+
+const LOCK: &str = include_str!("../Cargo.lock");
+
+/// The version of a library that is measured: that in `Cargo.lock`, as nothing else can have been built.
+#[allow(
+    dead_code,
+    reason = "the benchmark of commands measures programs, not libraries"
+)]
+pub(crate) fn locked(name: &str) -> Option<&'static str> {
+    let head = format!("name = \"{name}\"");
+    let mut lines = LOCK.lines().skip_while(|line| *line != head);
+    lines
+        .nth(1)?
+        .strip_prefix("version = \"")?
+        .strip_suffix('"')
+}

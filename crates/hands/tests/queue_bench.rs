@@ -6,7 +6,7 @@ mod queue;
 use queue::race::{Item as _, Shape, Tally, check};
 
 fn options(words: &[&str]) -> Result<queue::options::Options, String> {
-    queue::options::Options::from_words(words.iter().map(|&word| word.to_owned()))
+    queue::options_from(words.iter().map(|&word| word.to_owned()))
 }
 
 #[test]

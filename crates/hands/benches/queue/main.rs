@@ -11,6 +11,7 @@
 )]
 
 mod channel;
+#[path = "../../../../benches/options.rs"]
 pub(crate) mod options;
 pub(crate) mod race;
 mod report;
@@ -31,7 +32,7 @@ use workload::Workload;
     reason = "the smoke test includes this file as a module and calls `run`"
 )]
 fn main() -> ExitCode {
-    let options = match Options::from_words(std::env::args().skip(1)) {
+    let options = match options_from(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(told) => {
             eprintln!("{told}");
@@ -57,6 +58,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+pub(crate) fn options_from(words: impl IntoIterator<Item = String>) -> Result<Options, String> {
+    let names: Vec<_> = Workload::all(true)
+        .iter()
+        .map(|workload| workload.name)
+        .collect();
+    Options::from_words(words, "queue", &names)
 }
 
 /// Measures all that `options` ask for. A contestant that loses or doubles an item ends it all: the figures of the

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-const LOCK: &str = include_str!("../../../../Cargo.lock");
+use super::shared::locked;
 
 const PEERS: [&str; 5] = [
     "crossbeam-channel",
@@ -18,16 +18,6 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     all.extend(PEERS.map(|name| (name, locked(name).unwrap_or("unknown").to_owned())));
     all.push(("std", of_rust()));
     all
-}
-
-/// The line behind `name = "…"`.
-fn locked(name: &str) -> Option<&'static str> {
-    let head = format!("name = \"{name}\"");
-    let mut lines = LOCK.lines().skip_while(|line| *line != head);
-    lines
-        .nth(1)?
-        .strip_prefix("version = \"")?
-        .strip_suffix('"')
 }
 
 /// The standard library does not say it; the compiler has the same version.

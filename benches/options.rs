@@ -2,18 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::workload::Workload;
-
-const USAGE: &str = "\
-usage: benches/run queue [--quick] [--runs N] [--only WORKLOAD]... [--json FILE] [--check]
-
-  --quick          a few items each, to see that everything works; the figures mean nothing
-  --runs N         rounds of each workload; 5 unless given
-  --only WORKLOAD  only this one: 1p1c-u64, 1p1c-256, 2p2c-u64, 2p2c-256, 4p4c-u64, 4p4c-256, async,
-                   done-1p1c, done-2p2c, orders-1p1c, orders-2p2c
-  --json FILE      write all figures there too
-  --check          exit with 1 when a target is missed";
-
 /// What to measure, and where to put it.
 pub(crate) struct Options {
     pub(crate) quick: bool,
@@ -24,8 +12,13 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Understands the command line; the error is what to tell the user.
-    pub(crate) fn from_words(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+    /// Understands the command line of a benchmark that has these workloads; the error is what to tell the user.
+    pub(crate) fn from_words(
+        words: impl IntoIterator<Item = String>,
+        benchmark: &str,
+        workloads: &[&str],
+    ) -> Result<Self, String> {
+        let usage = usage(benchmark, workloads);
         let mut words = words.into_iter();
         let mut runs = None;
         let mut options = Self {
@@ -39,16 +32,22 @@ impl Options {
             let mut value = || {
                 words
                     .next()
-                    .ok_or_else(|| format!("`{word}` needs a value\n{USAGE}"))
+                    .ok_or_else(|| format!("`{word}` needs a value\n{usage}"))
             };
             match word.as_str() {
                 "--quick" => options.quick = true,
                 "--check" => options.check = true,
-                "--only" => options.only.push(known(value()?)?),
+                "--only" => {
+                    let name = value()?;
+                    if !workloads.contains(&name.as_str()) {
+                        return Err(format!("`{name}` is not a workload\n{usage}"));
+                    }
+                    options.only.push(name);
+                }
                 "--json" => options.json = Some(value()?.into()),
                 "--runs" => {
                     let given = value()?;
-                    let wrong = || format!("`--runs {given}` is not a number from 1 up\n{USAGE}");
+                    let wrong = || format!("`--runs {given}` is not a number from 1 up\n{usage}");
                     runs = Some(
                         given
                             .parse()
@@ -59,8 +58,8 @@ impl Options {
                 }
                 // What `cargo bench` adds.
                 "--bench" => {}
-                "--help" | "-h" => return Err(USAGE.to_owned()),
-                _ => return Err(format!("`{word}` is not an option\n{USAGE}")),
+                "--help" | "-h" => return Err(usage),
+                _ => return Err(format!("`{word}` is not an option\n{usage}")),
             }
         }
         options.runs = runs.unwrap_or(if options.quick { 1 } else { 5 });
@@ -68,13 +67,15 @@ impl Options {
     }
 }
 
-fn known(name: String) -> Result<String, String> {
-    if Workload::all(true)
-        .iter()
-        .any(|workload| workload.name == name)
-    {
-        Ok(name)
-    } else {
-        Err(format!("`{name}` is not a workload\n{USAGE}"))
-    }
+fn usage(benchmark: &str, workloads: &[&str]) -> String {
+    format!(
+        "usage: benches/run {benchmark} [--quick] [--runs N] [--only WORKLOAD]... [--json FILE] [--check]
+
+  --quick          a few items each, to see that everything works; the figures mean nothing
+  --runs N         rounds of each workload; 5 unless given
+  --only WORKLOAD  only this one: {}
+  --json FILE      write all figures there too
+  --check          exit with 1 when a target is missed",
+        workloads.join(", ")
+    )
 }

@@ -1,0 +1,143 @@
+//! The figures: a Markdown table for people, JSON for programs.
+
+use std::fmt;
+
+use serde_json::json;
+
+use super::shared::{locked, machine, median};
+use super::workload::Results;
+
+const LIBRARIES: [&str; 5] = ["hands", "rayon", "threadpool", "tokio", "async-executor"];
+
+/// All that was measured.
+pub(crate) struct Report {
+    runs: usize,
+    machine: String,
+    results: Vec<Results>,
+}
+
+/// One line of the table.
+struct Line<'a> {
+    library: &'static str,
+    samples: &'a [f64],
+    /// How many times as fast the first of its workload is: the median over rounds, as within one both had the same
+    /// machine.
+    ratio: Option<f64>,
+    target: Option<f64>,
+}
+
+impl Line<'_> {
+    fn met(&self) -> Option<bool> {
+        Some(self.ratio? >= self.target?)
+    }
+}
+
+impl Report {
+    pub(crate) fn new(runs: usize) -> Report {
+        Report {
+            runs,
+            machine: machine(),
+            results: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, results: Results) {
+        self.results.push(results);
+    }
+
+    /// Whether no target was missed.
+    pub(crate) fn all_met(&self) -> bool {
+        self.verdicts().all(|met| met)
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = bool> {
+        self.results
+            .iter()
+            .flat_map(lines)
+            .filter_map(|line| line.met())
+    }
+
+    /// The same as the table, and the samples it comes from.
+    pub(crate) fn json(&self) -> String {
+        let line = |results: &Results| {
+            let workload = &results.workload;
+            lines(results)
+                .map(|line| {
+                    json!({
+                        "workload": workload.name,
+                        "library": line.library,
+                        "unit": workload.unit,
+                        "samples": line.samples,
+                        "median": median(line.samples.to_vec()),
+                        "ratio": line.ratio,
+                        "target": line.target,
+                        "met": line.met(),
+                    })
+                })
+                .collect::<Vec<_>>()
+        };
+        let all = json!({
+            "machine": self.machine,
+            "runs": self.runs,
+            "lines": self.results.iter().flat_map(line).collect::<Vec<_>>(),
+        });
+        format!("{all:#}\n")
+    }
+}
+
+fn lines(results: &Results) -> impl Iterator<Item = Line<'_>> {
+    let first = &results.samples[0];
+    results
+        .lines()
+        .enumerate()
+        .map(move |(at, (library, samples, target))| {
+            let ratios = samples.iter().zip(first).map(|(peer, first)| peer / first);
+            Line {
+                library,
+                samples,
+                ratio: (at > 0).then(|| median(ratios.collect())),
+                target,
+            }
+        })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}; median of {} rounds\n", self.machine, self.runs)?;
+        writeln!(
+            f,
+            "| workload | library | median | range | the first is | target | verdict |"
+        )?;
+        writeln!(f, "|---|---|--:|--:|--:|--:|---|")?;
+        for results in &self.results {
+            let mut title = results.workload.title;
+            for line in lines(results) {
+                let least = line.samples.iter().copied().fold(f64::INFINITY, f64::min);
+                let most = line.samples.iter().copied().fold(0.0, f64::max);
+                write!(
+                    f,
+                    "| {title} | {} | {:.1} {} | {least:.1} – {most:.1} | ",
+                    line.library,
+                    median(line.samples.to_vec()),
+                    results.workload.unit,
+                )?;
+                match line.ratio {
+                    Some(ratio) => write!(f, "{ratio:.2} × | ")?,
+                    None => f.write_str("| ")?,
+                }
+                match (line.target, line.met()) {
+                    (Some(target), Some(true)) => writeln!(f, "≥ {target} × | met |")?,
+                    (Some(target), _) => writeln!(f, "≥ {target} × | **missed** |")?,
+                    (None, _) => writeln!(f, "| |")?,
+                }
+                title = "";
+            }
+        }
+        let versions =
+            LIBRARIES.map(|name| format!("{name} {}", locked(name).unwrap_or("unknown")));
+        writeln!(f, "\nMeasured: {}.", versions.join("; "))?;
+        let met = self.verdicts().filter(|&met| met).count();
+        let missed = self.verdicts().count() - met;
+        write!(f, "\ntargets: {met} met, {missed} missed")
+    }
+}
