@@ -18,6 +18,8 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use super::job::Job;
+use super::sizer::Meter;
+use super::sizing::Limits;
 use super::stack::Stacks;
 use super::worker::Worker;
 use crate::primitive::Padded;
@@ -37,6 +39,8 @@ pub(super) struct Plan {
     pub(super) name: Arc<str>,
     pub(super) stack_size: Option<usize>,
     pub(super) initializer: Option<Initializer>,
+    /// `Some`: the pool sizes itself within these.
+    pub(super) limits: Option<Limits>,
 }
 
 pub(super) struct Crew {
@@ -57,6 +61,7 @@ pub(super) struct Crew {
     /// Those of all workers that there have been and whose thread has not ended.
     pub(super) running: Mutex<Vec<Owners>>,
     pub(super) counts: Counts,
+    pub(super) meter: Option<Arc<Meter>>,
     /// What the initialiser said when it failed.
     broken: OnceLock<Arc<str>>,
 }
@@ -76,6 +81,7 @@ impl Crew {
         Crew {
             jobs: Queue::unbounded(),
             stacks: Stacks::default(),
+            meter: plan.limits.map(|limits| Arc::new(Meter::new(limits))),
             plan,
             wanted: AtomicUsize::new(0),
             alive: AtomicUsize::new(0),
@@ -107,6 +113,16 @@ impl Crew {
                 false
             }
         }
+    }
+
+    /// How many tasks have an outcome.
+    pub(super) fn finished(&self) -> u64 {
+        // In this order: looks are counted before they are put.
+        let finished = self
+            .jobs
+            .put_so_far()
+            .saturating_sub(self.jobs.unfinished());
+        finished.saturating_sub(self.counts.looks.load(Ordering::Relaxed))
     }
 
     /// Why nothing is taken any more.
@@ -234,6 +250,9 @@ impl Crew {
 
     /// Waits until all workers have ended. On a worker it does not wait: the worker would be waiting for itself.
     pub(super) fn join_threads(&self) {
+        if let Some(meter) = &self.meter {
+            meter.end();
+        }
         let own = std::thread::current().id();
         let threads = std::mem::take(&mut *self.threads.lock());
         if threads.iter().any(|thread| thread.thread().id() == own) {

@@ -34,6 +34,15 @@ impl Job {
         Job(Some(Kind::Look))
     }
 
+    /// What kind of task it is.
+    pub(super) fn class(&self) -> &'static str {
+        match &self.0 {
+            Some(Kind::Task(task)) => task.class(),
+            Some(Kind::Run(..)) => "(without a handle)",
+            Some(Kind::Look) | None => "(none)",
+        }
+    }
+
     /// Does it, on a worker. `None`: there was nothing to do.
     pub(super) fn work(mut self, owners: &Owners, helping: bool) -> Option<Ran> {
         match self.0.take()? {

@@ -47,11 +47,14 @@
 mod contract;
 mod crew;
 mod fork;
+mod gauge;
 mod job;
 mod many;
 mod map;
 mod parallel;
 mod scope;
+mod sizer;
+pub mod sizing;
 
 mod split;
 mod stack;
@@ -61,11 +64,12 @@ mod worker;
 
 pub use contract::Pool;
 pub use fork::join;
+pub use gauge::Class;
 pub use many::Many;
 pub use map::{Map, Progress};
 pub use scope::Scope;
 pub use split::{Split, split};
-pub use stats::Stats;
+pub use stats::{Sizing, Stats};
 pub use thread_pool::{Builder, ThreadPool};
 
 pub use crate::queue::Shutdown;

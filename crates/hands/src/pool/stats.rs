@@ -1,5 +1,10 @@
 //! Figures of a pool.
 
+use std::fmt;
+
+use super::gauge::Class;
+use super::sizing::Decision;
+
 /// What a pool does and has done; a moment's view, in which figures need not add up.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -16,4 +21,36 @@ pub struct Stats {
     pub panicked: u64,
     /// Those of them that were cancelled, or timed out, before they began.
     pub not_run: u64,
+    /// Why there are so many workers.
+    pub sizing: Sizing,
+    /// What tasks take, by the type of their function; measured by pools that size themselves.
+    pub classes: Vec<Class>,
+}
+
+/// Why a pool has the size it has. Its text says it in words.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Sizing {
+    /// Somebody set it.
+    Fixed {
+        /// Workers.
+        workers: usize,
+    },
+    /// The pool did, by what it measured.
+    Auto(Decision),
+}
+
+impl Default for Sizing {
+    fn default() -> Sizing {
+        Sizing::Fixed { workers: 0 }
+    }
+}
+
+impl fmt::Display for Sizing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sizing::Fixed { workers } => write!(f, "{workers} workers, as it was set"),
+            Sizing::Auto(decision) => decision.fmt(f),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A pool whose workers are threads of this process.
 
+use std::any::type_name;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use super::fork;
 use super::job::Job;
 use super::parallel::in_parts;
 use super::scope::{Scope, scope_in};
+use super::sizer::Meter;
+use super::sizing::Limits;
 use super::split::Split;
-use super::stats::Stats;
+use super::stats::{Sizing, Stats};
 use super::worker::Worker;
 use crate::queue::Shutdown;
 use crate::task::cell::TaskCell;
@@ -50,13 +53,38 @@ pub struct ThreadPool {
 #[must_use = "no pool is made before `build`"]
 pub struct Builder {
     workers: Option<usize>,
+    auto: bool,
+    min_workers: usize,
+    max_workers: Option<usize>,
     plan: Plan,
 }
+
+/// A pool that sizes itself has no more workers for each core than this, unless told otherwise.
+const MOST_FOR_A_CORE: usize = 32;
 
 impl Builder {
     /// So many workers; one for each [core](crate::cores()) unless set.
     pub fn workers(mut self, workers: usize) -> Builder {
         self.workers = Some(workers);
+        self
+    }
+
+    /// As many workers as keep the cores busy, found out while it runs: see [`sizing`](super::sizing). It begins with one for
+    /// each core; what [`workers`](Self::workers) said does not count.
+    pub fn auto(mut self) -> Builder {
+        self.auto = true;
+        self
+    }
+
+    /// The fewest workers that [`auto`](Self::auto) may choose; 1 unless set.
+    pub fn min_workers(mut self, workers: usize) -> Builder {
+        self.min_workers = workers;
+        self
+    }
+
+    /// The most workers that [`auto`](Self::auto) may choose; 32 for each core unless set.
+    pub fn max_workers(mut self, workers: usize) -> Builder {
+        self.max_workers = Some(workers);
         self
     }
 
@@ -84,9 +112,25 @@ impl Builder {
     /// # Errors
     ///
     /// When there are to be no workers, the name has a NUL in it, or the system refuses a thread; those that were started end.
-    pub fn build(self) -> io::Result<ThreadPool> {
+    pub fn build(mut self) -> io::Result<ThreadPool> {
         let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
-        let workers = self.workers.unwrap_or_else(|| crate::cores().get());
+        let cores = crate::cores().get();
+        let mut workers = self.workers.unwrap_or(cores);
+        if self.auto {
+            let max = self.max_workers.unwrap_or(MOST_FOR_A_CORE * cores);
+            let min = self.min_workers;
+            if min > max {
+                return Err(invalid(format!(
+                    "a pool cannot have at least {min} and at most {max} workers; let the minimum be the smaller"
+                )));
+            }
+            let limits = Limits {
+                min,
+                ..Limits::new(cores as f64, max)
+            };
+            workers = cores.clamp(min, max);
+            self.plan.limits = Some(limits);
+        }
         if workers == 0 {
             return Err(invalid(
                 "a pool of 0 workers would never run a task; give it at least 1".to_owned(),
@@ -102,6 +146,9 @@ impl Builder {
             crew: Arc::new(Crew::new(self.plan)),
         };
         pool.crew.resize(workers)?;
+        if let Some(meter) = &pool.crew.meter {
+            Meter::start(&pool.crew, meter)?;
+        }
         Ok(pool)
     }
 }
@@ -133,14 +180,32 @@ impl ThreadPool {
         ThreadPool::builder().workers(workers).build()
     }
 
+    /// A pool that sizes itself, by what its tasks do: one worker for each core while they compute, more while they wait.
+    /// [`stats`](Pool::stats) says in words why it has the size it has.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread.
+    ///
+    /// # Platforms
+    ///
+    /// Linux. Where the kernel does not say how long a thread was ready to run, the size stays as it is.
+    pub fn auto() -> io::Result<ThreadPool> {
+        ThreadPool::builder().auto().build()
+    }
+
     /// For a pool with a name, an initialiser, or a certain size of stack.
     pub fn builder() -> Builder {
         Builder {
             workers: None,
+            auto: false,
+            min_workers: 1,
+            max_workers: None,
             plan: Plan {
                 name: "worker".into(),
                 stack_size: None,
                 initializer: None,
+                limits: None,
             },
         }
     }
@@ -160,7 +225,15 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let task = TaskCell::new(run);
+        self.submit_as(type_name::<F>(), options, run)
+    }
+
+    fn submit_as<F, R>(&self, class: &'static str, options: Options, run: F) -> Handle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let task = TaskCell::new(class, run);
         if options.is_limited() {
             task.limit(options.timeout, options.deadline);
         }
@@ -313,7 +386,7 @@ impl ThreadPool {
         so_far.into_inner().unwrap_or_else(identity)
     }
 
-    /// Sets the number of workers. More are started at once; fewer, when they have finished what they do.
+    /// Sets the number of workers; a pool that sizes itself will set another. More are started at once; fewer, when they have finished what they do.
     ///
     /// # Errors
     ///
@@ -345,7 +418,7 @@ impl Pool for ThreadPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        self.spawn_with(options, move || task(argument))
+        self.submit_as(type_name::<F>(), options, move || task(argument))
     }
 
     fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
@@ -355,7 +428,7 @@ impl Pool for ThreadPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        self.spawn(move || {
+        self.submit_as(type_name::<F>(), Options::new(), move || {
             let each = |argument| caught(|| task(argument)).map_err(TaskError::from);
             arguments.into_iter().map(each).collect()
         })
@@ -363,16 +436,19 @@ impl Pool for ThreadPool {
 
     fn stats(&self) -> Stats {
         let crew = &self.crew;
-        let looks = crew.counts.looks.load(Ordering::Relaxed);
-        let unfinished = crew.jobs.unfinished();
-        let put = crew.jobs.put_so_far();
+        let meter = crew.meter.as_ref();
+        let fixed = || Sizing::Fixed {
+            workers: crew.wanted(),
+        };
         Stats {
             workers: crew.alive(),
             busy: crew.counts.busy.load(Ordering::Relaxed),
             queued: crew.jobs.len(),
-            finished: put.saturating_sub(unfinished).saturating_sub(looks),
+            finished: crew.finished(),
             panicked: crew.counts.panicked.load(Ordering::Relaxed),
             not_run: crew.counts.not_run.load(Ordering::Relaxed),
+            sizing: meter.map_or_else(fixed, |meter| Sizing::Auto(meter.decision())),
+            classes: meter.map_or_else(Vec::new, |meter| meter.classes.all()),
         }
     }
 

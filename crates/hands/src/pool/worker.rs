@@ -10,11 +10,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::crew::Crew;
+use super::gauge::Gauge;
 use super::job::Job;
 use super::stack::Stack;
 use crate::queue::GetError;
 use crate::sync::cancel::Owners;
-use crate::sync::park::{self, TimedOut};
+use crate::sync::park::{self, Stretch, TimedOut};
 use crate::task::cell::Ran;
 use crate::task::help::Help;
 
@@ -26,6 +27,8 @@ pub(super) struct Worker {
     pub(super) crew: Arc<Crew>,
     pub(super) stack: Arc<Stack>,
     owners: Owners,
+    /// In a pool that sizes itself.
+    gauge: Option<Arc<Gauge>>,
     /// How many tasks wait on this thread for others.
     waiting: Cell<usize>,
 }
@@ -38,6 +41,7 @@ impl Worker {
     pub(super) fn new(crew: Arc<Crew>, owners: Owners) -> Worker {
         Worker {
             stack: crew.stacks.add(),
+            gauge: crew.meter.as_ref().map(|meter| meter.add()),
             crew,
             owners,
             waiting: Cell::new(0),
@@ -52,6 +56,9 @@ impl Worker {
     /// Runs jobs until the queue has been shut down and is empty, or until this worker has been dismissed.
     pub(super) fn work(self: Rc<Self>) {
         OWN.set(Some(Rc::clone(&self)));
+        if let Some(gauge) = &self.gauge {
+            park::note_waits(Some(Arc::clone(&gauge.own_wait)));
+        }
         while !self.crew.dismiss() {
             match self.find() {
                 Some(job) => self.run(job),
@@ -66,6 +73,10 @@ impl Worker {
             }
         }
         self.crew.stacks.remove(&self.stack);
+        if let (Some(meter), Some(gauge)) = (&self.crew.meter, &self.gauge) {
+            park::note_waits(None);
+            meter.remove(gauge);
+        }
         OWN.set(None);
     }
 
@@ -77,7 +88,12 @@ impl Worker {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
         let helping = self.waiting.get() > 0;
-        match job.work(&self.owners, helping) {
+        let work = |job: Job| job.work(&self.owners, helping);
+        let ran = match (&self.crew.meter, &self.gauge) {
+            (Some(meter), Some(gauge)) => gauge.measured(&meter.classes, job.class(), || work(job)),
+            _ => work(job),
+        };
+        match ran {
             Some(Ran::Well) => {}
             Some(Ran::Panicked) => {
                 counts.panicked.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +125,14 @@ impl Worker {
 
     /// Looks for work, at first without sleeping. `None`: look again.
     fn wait(&self) -> Result<Option<Job>, GetError> {
-        if self.steal() || self.look() {
+        if self.steal() {
+            return Ok(None);
+        }
+        let _idle = self
+            .gauge
+            .as_ref()
+            .map(|gauge| Idle::new(gauge, &self.crew));
+        if self.look() {
             return Ok(None);
         }
         self.crew.asleep.fetch_add(1, Ordering::SeqCst);
@@ -181,6 +204,34 @@ impl Help for Worker {
                     }
                 },
             }
+        }
+    }
+}
+
+/// A worker that has nothing to do, and whose waits are not a task's.
+struct Idle<'a> {
+    gauge: &'a Gauge,
+    crew: &'a Crew,
+    waits: Option<Arc<Stretch>>,
+}
+
+impl<'a> Idle<'a> {
+    fn new(gauge: &'a Gauge, crew: &'a Crew) -> Idle<'a> {
+        gauge.idle.begin();
+        Idle {
+            gauge,
+            crew,
+            waits: park::note_waits(None),
+        }
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        park::note_waits(self.waits.take());
+        self.gauge.idle.end();
+        if let Some(meter) = &self.crew.meter {
+            meter.wake();
         }
     }
 }

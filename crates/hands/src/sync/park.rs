@@ -4,9 +4,11 @@
 //! its form with a time-out drops the future when time is up, and so gives back its place in the line exactly as a
 //! coroutine does that is dropped.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,93 @@ fn own_waker() -> Waker {
     waker()
 }
 
+/// Time that a thread spends in some way, as others may see it.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    from: Instant,
+    /// Nanoseconds of those that are over.
+    total: AtomicU64,
+    /// When the present one began, in nanoseconds since `from`, and one more; 0 if there is none.
+    since: AtomicU64,
+}
+
+impl Default for Stretch {
+    fn default() -> Stretch {
+        Stretch {
+            from: Instant::now(),
+            total: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Stretch {
+    fn now(&self) -> u64 {
+        u64::try_from(self.from.elapsed().as_nanos()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    pub(crate) fn begin(&self) {
+        self.since.store(self.now(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn end(&self) {
+        let since = self.since.swap(0, Ordering::SeqCst);
+        if since > 0 {
+            let spent = self.now().saturating_sub(since);
+            self.total.fetch_add(spent, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one is going on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.since.load(Ordering::SeqCst) != 0
+    }
+
+    /// The present one included. Seen from another thread it may be off by one stretch for a moment.
+    pub(crate) fn so_far(&self) -> u64 {
+        let total = self.total.load(Ordering::Relaxed);
+        match self.since.load(Ordering::Relaxed) {
+            0 => total,
+            since => total + self.now().saturating_sub(since),
+        }
+    }
+}
+
+thread_local! {
+    /// Where a worker that is measured notes how long it waits here.
+    static WAITED: RefCell<Option<Arc<Stretch>>> = const { RefCell::new(None) };
+}
+
+/// From now on the waits of this thread are noted; `None`: no more. Returns what was there.
+pub(crate) fn note_waits(stretch: Option<Arc<Stretch>>) -> Option<Arc<Stretch>> {
+    WAITED
+        .try_with(|waited| waited.replace(stretch))
+        .ok()
+        .flatten()
+}
+
+/// Ends the stretch also when unwinding.
+struct Noted(Option<Arc<Stretch>>);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some(stretch) = &self.0 {
+            stretch.end();
+        }
+    }
+}
+
+fn noted() -> Noted {
+    let stretch = WAITED
+        .try_with(|waited| waited.borrow().clone())
+        .ok()
+        .flatten();
+    if let Some(stretch) = &stretch {
+        stretch.begin();
+    }
+    Noted(stretch)
+}
+
 /// Waits on this thread until `future` is ready, or until `deadline`. A future that becomes ready at the last moment is
 /// not missed: it is polled once more when time is up.
 pub(crate) fn block_on<F: Future>(
@@ -57,10 +146,12 @@ pub(crate) fn block_on<F: Future>(
     let mut future = pin!(future);
     let waker = own_waker();
     let mut context = Context::from_waker(&waker);
+    let mut waits = None;
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Ok(output);
         }
+        waits.get_or_insert_with(noted);
         let Some(deadline) = deadline else {
             primitive::park();
             continue;

@@ -37,6 +37,8 @@ pub(crate) type Callback<R> = Box<dyn FnOnce(&Outcome<R>) + Send>;
 pub(crate) trait Runnable: Send + Sync {
     /// Runs it, if it has not been cancelled; tells how it went.
     fn run(self: Arc<Self>, owners: &Owners) -> Ran;
+    /// What kind of task it is: the type of its function.
+    fn class(&self) -> &'static str;
     /// Gives it this for an outcome, if it is still queued.
     fn refuse(&self, why: TaskError);
 }
@@ -67,6 +69,7 @@ pub(crate) trait Claim<R>: Send + Sync {
 pub(crate) struct TaskCell<F, R> {
     /// Whether there is an outcome, for those who look often.
     finished: AtomicBool,
+    class: &'static str,
     inner: Mutex<Inner<F, R>>,
 }
 
@@ -123,7 +126,7 @@ where
     R: Send + 'static,
 {
     /// A task that is queued, with the context of the moment.
-    pub(crate) fn new(run: F) -> Arc<TaskCell<F, R>> {
+    pub(crate) fn new(class: &'static str, run: F) -> Arc<TaskCell<F, R>> {
         let context = Context::current();
         let more = (!context.is_empty()).then(|| {
             Box::new(More {
@@ -133,6 +136,7 @@ where
         });
         Arc::new(TaskCell {
             finished: AtomicBool::new(false),
+            class,
             inner: Mutex::new(Inner {
                 stage: Stage::Queued(run),
                 more,
@@ -276,6 +280,10 @@ where
             self.settle(result.map_err(TaskError::from));
         }
         ran
+    }
+
+    fn class(&self) -> &'static str {
+        self.class
     }
 
     fn refuse(&self, why: TaskError) {
