@@ -237,7 +237,8 @@ impl ThreadPool {
         if options.is_limited() {
             task.limit(options.timeout, options.deadline);
         }
-        let handle = Handle::new(Arc::clone(&task) as _);
+        let soon = self.crew.looking.load(Ordering::Relaxed);
+        let handle = Handle::new(Arc::clone(&task) as _).expected(soon);
         self.crew.put(Job::task(task));
         handle
     }

@@ -40,11 +40,23 @@ const LOOKS: u32 = 200;
 pub struct Handle<R> {
     task: Arc<dyn Claim<R>>,
     ticket: Option<Ticket>,
+    /// A worker was awake and without work when the task was submitted.
+    soon: bool,
 }
 
 impl<R> Handle<R> {
     pub(crate) fn new(task: Arc<dyn Claim<R>>) -> Handle<R> {
-        Handle { task, ticket: None }
+        Handle {
+            task,
+            ticket: None,
+            soon: false,
+        }
+    }
+
+    /// If `soon`, the outcome may come before the caller could fall asleep.
+    pub(crate) fn expected(mut self, soon: bool) -> Handle<R> {
+        self.soon = soon;
+        self
     }
 
     /// Waits for the outcome. On a worker of a pool it runs other tasks of that pool meanwhile, so waiting for a task of
@@ -54,7 +66,9 @@ impl<R> Handle<R> {
     ///
     /// Why there is no result: [`TaskError`].
     pub fn join(mut self) -> Outcome<R> {
-        self.look();
+        if self.soon {
+            self.look();
+        }
         match help::block_on(&mut self, None) {
             Ok(outcome) => outcome,
             Err(TimedOut) => unreachable!("there was no deadline"),
@@ -75,7 +89,8 @@ impl<R> Handle<R> {
         }
     }
 
-    /// An outcome that comes at once need not cost two sleeps.
+    /// An outcome that comes at once need not cost two sleeps. Where a worker has to wake up first, looking would only slow
+    /// it down.
     fn look(&self) {
         for _ in 0..LOOKS {
             if self.is_finished() {
