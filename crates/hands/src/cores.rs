@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cgroup::{self, Cgroups};
 
@@ -32,7 +32,12 @@ pub fn cores() -> NonZeroUsize {
 
 /// `affinity`, or the quota that the machine laid out under `root` sets, where that is less.
 fn within(root: &Path, affinity: NonZeroUsize) -> NonZeroUsize {
-    quota(root).map_or(affinity, |quota| quota.min(affinity))
+    let Some(quota) = quota(root) else {
+        return affinity;
+    };
+    // `as` saturates.
+    let whole = NonZeroUsize::new(quota.cores.ceil() as usize).unwrap_or(NonZeroUsize::MIN);
+    whole.min(affinity)
 }
 
 fn affinity() -> NonZeroUsize {
@@ -45,38 +50,46 @@ fn affinity() -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-/// The tightest CPU quota over us, rounded up to whole cores.
-fn quota(root: &Path) -> Option<NonZeroUsize> {
+/// A CPU quota, and the control group that has it.
+pub(crate) struct Quota {
+    pub(crate) cores: f64,
+    pub(crate) level: PathBuf,
+}
+
+/// The tightest CPU quota over us.
+pub(crate) fn quota(root: &Path) -> Option<Quota> {
     let groups = Cgroups::of_self(root);
-    let unified = groups.unified();
-    let version_2 = unified.iter().filter_map(|level| version_2_quota(level));
-    let per_controller = groups.controller("cpu");
-    let version_1 = per_controller
-        .iter()
-        .filter_map(|level| version_1_quota(level));
-    version_2.chain(version_1).min()
+    let of = |levels: Vec<PathBuf>, read: fn(&Path) -> Option<f64>| {
+        levels.into_iter().filter_map(move |level| {
+            Some(Quota {
+                cores: read(&level)?,
+                level,
+            })
+        })
+    };
+    let version_2 = of(groups.unified(), version_2_quota);
+    let version_1 = of(groups.controller("cpu"), version_1_quota);
+    version_2
+        .chain(version_1)
+        .min_by(|one, other| one.cores.total_cmp(&other.cores))
 }
 
 /// `cpu.max` holds `quota period` in microseconds, or `max period` for none.
-fn version_2_quota(level: &Path) -> Option<NonZeroUsize> {
+fn version_2_quota(level: &Path) -> Option<f64> {
     let text = fs::read_to_string(level.join("cpu.max")).ok()?;
     let (quota, period) = text.trim_end().split_once(' ')?;
-    whole_cores(quota.parse().ok()?, period.parse().ok()?)
+    ratio(quota.parse().ok()?, period.parse().ok()?)
 }
 
 /// No quota is written as `-1`, which is no unsigned number and so is skipped.
-fn version_1_quota(level: &Path) -> Option<NonZeroUsize> {
+fn version_1_quota(level: &Path) -> Option<f64> {
     let quota = cgroup::number(&level.join("cpu.cfs_quota_us"))?;
     let period = cgroup::number(&level.join("cpu.cfs_period_us"))?;
-    whole_cores(quota, period)
+    ratio(quota, period)
 }
 
-fn whole_cores(quota: u64, period: u64) -> Option<NonZeroUsize> {
-    if period == 0 {
-        return None;
-    }
-    let cores = usize::try_from(quota.div_ceil(period)).unwrap_or(usize::MAX);
-    Some(NonZeroUsize::new(cores).unwrap_or(NonZeroUsize::MIN))
+fn ratio(quota: u64, period: u64) -> Option<f64> {
+    (period != 0).then(|| quota as f64 / period as f64)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod cgroup;
 pub mod command;
 pub mod context;
 mod cores;
+mod idle;
 mod init;
 pub mod pool;
 mod primitive;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hands::pool::{Pool, Shutdown, ThreadPool};
 use options::Options;
 use serde_json::{Value, json};
-use shared::{machine, median, tell};
+use shared::{at_turn, machine, median, tell};
 
 const SIZES: [usize; 13] = [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 40, 64];
 /// When the pool must have found its size.
@@ -149,28 +149,32 @@ struct Found {
     why: String,
 }
 
-fn measure(work: &Work, window: Duration) -> std::io::Result<Found> {
+fn measure(work: &Work, window: Duration, round: usize) -> std::io::Result<Found> {
     let mut rates = Vec::new();
-    for size in SIZES {
+    let mut own = None;
+    let all = SIZES.len() + 1;
+    for turn in 0..all {
+        let at = at_turn(turn, round, all);
+        let Some(&size) = SIZES.get(at) else {
+            tell(&format!("{}: its own size", work.name));
+            let pool = ThreadPool::auto()?;
+            let found = FOUND.min(2 * window);
+            let (rate, most) = throughput(&pool, work, found, found + 2 * window);
+            own = Some((rate, most, pool.stats().sizing.to_string()));
+            pool.shutdown(Shutdown::Now);
+            continue;
+        };
         tell(&format!("{}: {size} workers", work.name));
         let pool = ThreadPool::with_workers(size)?;
         let (rate, _) = throughput(&pool, work, window / 4, window * 5 / 4);
         pool.shutdown(Shutdown::Now);
         rates.push((size, rate));
     }
+    rates.sort_by_key(|(size, _)| *size);
     let most = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let enough = rates.iter().find(|(_, rate)| *rate >= 0.97 * most);
     let (best, best_rate) = enough.copied().unwrap_or((1, most));
-    tell(&format!("{}: its own size", work.name));
-    let pool = ThreadPool::auto()?;
-    let (rate, most) = throughput(
-        &pool,
-        work,
-        FOUND.min(2 * window),
-        FOUND.min(2 * window) + 2 * window,
-    );
-    let why = pool.stats().sizing.to_string();
-    pool.shutdown(Shutdown::Now);
+    let (rate, most, why) = own.unwrap_or_default();
     Ok(Found {
         best,
         best_rate,
@@ -193,7 +197,7 @@ fn run(options: &Options) -> std::io::Result<bool> {
         if !options.only.is_empty() && !options.only.iter().any(|name| name == work.name) {
             continue;
         }
-        let rounds = (0..options.runs).map(|_| measure(work, window));
+        let rounds = (0..options.runs).map(|round| measure(work, window, round));
         let rounds = rounds.collect::<Result<Vec<Found>, _>>()?;
         let of = |figure: fn(&Found) -> f64| median(rounds.iter().map(figure).collect());
         let share = of(|found| found.rate / found.best_rate);

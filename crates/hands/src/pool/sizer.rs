@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::crew::Crew;
-use super::gauge::{Classes, Gauge, Idle, Spent};
+use super::gauge::{Classes, Gauge, Spent};
 use super::sizing::{Controller, Decision, Limits, Sample};
+use crate::idle::IdleCores;
 
 const TICK: Duration = Duration::from_millis(25);
 
@@ -94,7 +95,7 @@ impl Meter {
     }
 
     fn run(&self, crew: &Weak<Crew>) {
-        let mut idle = Idle::new();
+        let mut idle = IdleCores::new();
         let mut last = Instant::now();
         let mut done = 0;
         while !self.ended.load(Ordering::SeqCst) {

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hands::pool::{Pool, ThreadPool, join};
+use hands::pool::{ThreadPool, join};
 use proptest::prelude::*;
 
 fn fibonacci(n: u32) -> u64 {
