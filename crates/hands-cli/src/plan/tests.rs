@@ -29,7 +29,7 @@ fn refused(words: &[&str], parts: &[&str]) {
 #[test]
 fn nothing_given_is_one_job_a_core_grouped_without_limits() {
     let plan = good(&["echo"]);
-    assert_eq!(plan.slots, Slots::Auto);
+    assert_eq!(plan.slots, Slots::Cores);
     assert_eq!(plan.halt, Halt::Never);
     assert_eq!(plan.retries, Retries::NONE);
     assert_eq!(plan.output.mode, OutputMode::Grouped);

@@ -5,7 +5,7 @@
 //! | `start` | a job starts | `attempt`, `slot`, `pid`, `time`, `command` |
 //! | `output` | it has written something | `stream`, and `text` or, where it is not UTF-8, `base64` |
 //! | `end` | it has ended | `attempt`, `outcome`, `exit`, `signal`, `time`, `wall`, `cpu_user`, `cpu_system`, `max_rss`, `sent`, `received`, `command`, and where they apply `error`, `retry_in` |
-//! | `summary` | all is over (no `seq`) | `succeeded`, `failed`, `ended`, `exhausted`, `exit_code` |
+//! | `summary` | all is over (no `seq`) | `succeeded`, `failed`, `ended`, `exhausted`, `exit_code`, and with `-j auto` `jobs` at once at the end and `why` |
 //!
 //! Times are seconds, those named `time` since 1970; sizes are bytes. `outcome` is `success`, `failure`, `timeout` or
 //! `ended` (the batch was told to stop). Output comes in pieces as it was written; a character that was cut between two
@@ -62,6 +62,10 @@ enum Event<'a> {
         ended: u64,
         exhausted: bool,
         exit_code: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jobs: Option<usize>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
 }
 
@@ -176,6 +180,8 @@ pub(super) fn summary(summary: &Summary, exit_code: u8, out: &mut Vec<u8>) {
             ended: summary.ended,
             exhausted: summary.exhausted,
             exit_code,
+            jobs: summary.sizing.map(|decision| decision.size),
+            why: summary.sizing.map(|decision| decision.to_string()),
         },
         out,
     );

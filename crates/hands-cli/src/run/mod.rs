@@ -24,9 +24,10 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hands::command::batch::policy::{LoadGate, MemFreeGate, Slots};
+use hands::command::batch::policy::{LoadGate, MemFreeGate, Room, Slots};
 use hands::command::batch::{Batch, BatchError, Control, Grouping, Sink, Summary};
 use hands::command::joblog::{JobLog, Mode, Resume};
+use hands::pool::sizing;
 
 use self::progress::Display;
 use self::report::Report;
@@ -40,6 +41,9 @@ use crate::usage;
 const INTERRUPTED: u8 = 130;
 /// What a shell says of a program that died of SIGPIPE: 128 + 13.
 const NOBODY_READS: u8 = 141;
+
+/// `-j auto` runs no more jobs at once for each core.
+const MOST_FOR_A_CORE: usize = 32;
 
 /// Runs the batch and gives the code to exit with.
 pub(crate) fn main(plan: Plan) -> ExitCode {
@@ -56,7 +60,7 @@ fn run(plan: Plan) -> Result<u8, String> {
     // The C library's habit of leaving SIGCHLD as it was found would cost us the jobs' exit codes.
     hands::command::keep_exit_codes();
     hands::command::keep_file_limit_errors();
-    if plan.slots == Slots::AsManyAsFit {
+    if matches!(plan.slots, Slots::AsManyAsFit | Slots::Auto) {
         hands::command::raise_descriptor_limit();
     }
     let cores = LazyLock::new(hands::cores as fn() -> NonZeroUsize);
@@ -109,8 +113,14 @@ fn batch(
         sink.map_err(|error| format!("cannot write to {name}: {error}"))
     };
     let root = Path::new("/");
-    let mut batch = Batch::new()
-        .jobs(slots)
+    let batch = match plan.slots {
+        Slots::Auto => {
+            let most = Room::now().jobs().get().min(MOST_FOR_A_CORE * cores.get());
+            Batch::new().auto(sizing::Limits::new(cores.get() as f64, most))
+        }
+        _ => Batch::new().jobs(slots),
+    };
+    let mut batch = batch
         .grouping(grouping)
         .stdout(sink(Sink::stdout(), "stdout")?)
         .stderr(sink(Sink::stderr(), "stderr")?)

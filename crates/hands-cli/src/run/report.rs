@@ -94,6 +94,16 @@ impl Report {
             // Whoever reads events has seen every job's end already.
             let _ = io::stdout().write_all(&line);
         }
+        if self.verbose
+            && let Some(decision) = summary.and_then(|summary| summary.sizing)
+        {
+            let s = if decision.size == 1 { "" } else { "s" };
+            let told = format!(
+                "hands: {} job{s} at once in the end: {decision}\n",
+                decision.size
+            );
+            say(told.as_bytes());
+        }
         let log = self
             .log
             .as_ref()

@@ -1,5 +1,6 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
+mod auto;
 mod documented;
 mod dry_run;
 mod faults;

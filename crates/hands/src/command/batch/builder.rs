@@ -11,6 +11,7 @@ use super::schedule;
 use super::sink::Sink;
 use super::{BatchError, Observer, Work};
 use crate::command::builder::{Conditions, DEFAULT_GRACE};
+use crate::pool::sizing::{Decision, Limits};
 
 /// How the outputs of the jobs are kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub enum Grouping {
     None,
     /// Handed to [`Observer::output`] as it comes.
     Raw,
+}
+
+/// How many jobs run at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AtOnce {
+    /// One for each core.
+    Cores,
+    Count(NonZeroUsize),
+    /// By what is measured.
+    Auto(Limits),
 }
 
 /// Many commands at once, in one event loop on the calling thread.
@@ -46,8 +57,7 @@ pub enum Grouping {
 #[derive(Debug)]
 #[must_use = "a batch does nothing until it is run"]
 pub struct Batch {
-    /// As many as there are cores, if not set.
-    pub(super) jobs: Option<NonZeroUsize>,
+    pub(super) at_once: AtOnce,
     pub(super) conditions: Conditions,
     pub(super) grouping: Grouping,
     pub(super) timeout: Option<Timeout>,
@@ -74,7 +84,7 @@ impl Batch {
     /// As many jobs at once as there are [usable cores](crate::cores), grouped output to the program's stdout and stderr.
     pub fn new() -> Batch {
         Batch {
-            jobs: None,
+            at_once: AtOnce::Cores,
             conditions: Conditions::default(),
             grouping: Grouping::Jobs,
             timeout: None,
@@ -94,7 +104,30 @@ impl Batch {
 
     /// How many jobs run at once; at least one.
     pub fn jobs(mut self, jobs: usize) -> Batch {
-        self.jobs = Some(NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN));
+        self.at_once = AtOnce::Count(NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN));
+        self
+    }
+
+    /// As many jobs at once as keep the cores busy, found out from what each took: see [`sizing`](crate::pool::sizing).
+    /// Begins with one for each core, within the limits; [`Summary::sizing`] says what came of it.
+    ///
+    /// A job's CPU time is that of all its processes that were waited for. The time in which it was ready to run without
+    /// a core is known of its first process only; that of others counts as waiting, and is kept from doing harm by the rule
+    /// that nothing grows while no core is idle.
+    ///
+    /// ```
+    /// use hands::command::batch::{Batch, Commands};
+    /// use hands::pool::sizing::Limits;
+    ///
+    /// let naps = (0..20).map(|_| vec!["sleep".into(), "0.01".into()]);
+    /// let batch = Batch::new().auto(Limits::new(hands::cores().get() as f64, 64));
+    /// let summary = batch.run(Commands::new(naps), &mut ())?;
+    /// assert_eq!(summary.succeeded, 20);
+    /// println!("{}", summary.sizing.unwrap());
+    /// # Ok::<(), hands::command::batch::BatchError>(())
+    /// ```
+    pub fn auto(mut self, limits: Limits) -> Batch {
+        self.at_once = AtOnce::Auto(limits);
         self
     }
 
@@ -221,7 +254,7 @@ impl Batch {
 impl Observer for () {}
 
 /// How a batch ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
     /// Jobs that exited with code 0.
@@ -236,4 +269,6 @@ pub struct Summary {
     pub halted: Option<HaltWhen>,
     /// Exit code for a program that ends with this batch: how many failed, at most 101, or what the halt rule says.
     pub exit_code: u8,
+    /// How many jobs ran at once at the end, and why, where that was for the batch to find out ([`Batch::auto`]).
+    pub sizing: Option<Decision>,
 }

@@ -81,6 +81,9 @@ pub struct Finished<'a> {
     pub cpu_user: Duration,
     /// CPU time in the kernel, likewise.
     pub cpu_system: Duration,
+    /// Time in which its first process was ready to run but had no core; where the batch sizes itself
+    /// ([`Batch::auto`](super::Batch::auto)).
+    pub delay: Option<Duration>,
     /// Bytes of the largest of its processes at its peak.
     pub max_rss: u64,
     /// Bytes given to its stdin.

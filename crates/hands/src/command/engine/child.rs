@@ -72,6 +72,7 @@ pub(super) struct Child {
     /// `None` once reaped.
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) ended: Option<(Option<ExitStatus>, Usage)>,
+    pub(super) delay: Option<Duration>,
     pub(super) pipes: [Option<Pipe>; 2],
     pub(super) feed: Option<Feed>,
     pub(super) started: Instant,
@@ -115,6 +116,8 @@ pub(crate) struct Ended {
     /// `None` when somebody else took it: the host program ignores SIGCHLD, or waits for all children.
     pub(crate) status: Option<ExitStatus>,
     pub(crate) usage: Usage,
+    /// How long it was ready to run without a core; where that is [noted](super::Engine::note_delays).
+    pub(crate) delay: Option<Duration>,
     pub(crate) wall: Duration,
     pub(crate) cause: Option<Cause>,
     pub(crate) cut_off: bool,

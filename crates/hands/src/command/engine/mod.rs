@@ -95,6 +95,7 @@ pub(crate) struct Engine {
     epoll: OwnedFd,
     launcher: Launcher,
     watchdog: Option<Watchdog>,
+    notes_delays: bool,
     children: Vec<Option<Child>>,
     free: Vec<u32>,
     running: usize,
@@ -113,6 +114,7 @@ impl Engine {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             launcher: Launcher::new()?,
             watchdog: None,
+            notes_delays: false,
             children: Vec::new(),
             free: Vec::new(),
             running: 0,
@@ -132,6 +134,11 @@ impl Engine {
             }
         }
         self.watchdog = Some(watchdog);
+    }
+
+    /// From now on it is noted how long children were ready to run without a core; it costs a small file's reading each.
+    pub(crate) fn note_delays(&mut self) {
+        self.notes_delays = true;
     }
 
     /// Children that are not over.

@@ -121,6 +121,7 @@ impl Engine {
             pid: child.pid,
             pidfd: Some(child.pidfd),
             ended: None,
+            delay: None,
             pipes: [stdout_pipe, stderr_pipe],
             feed: feed.take().map(|(fd, bytes)| Feed {
                 fd,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::test_kill_process_group;
+use rustix::process::{Pid, test_kill_process_group};
 
 use super::child::{Cause, Child, Ended, Key, Stream};
 use super::token::{Part, from_token, token};
@@ -73,6 +73,11 @@ impl Engine {
         if let Some(watchdog) = &self.watchdog {
             watchdog.release(key.index as usize);
         }
+        // A child that has ended tells until it is reaped.
+        let delay = self
+            .notes_delays
+            .then(|| run_queue_delay(child.pid))
+            .flatten();
         let ended = match wait::try_reap(pidfd) {
             // Whoever traces it has not let it go yet: ask again later, and not all the time.
             Ok(None) => {
@@ -90,6 +95,7 @@ impl Engine {
         let _ = epoll::delete(&self.epoll, pidfd);
         child.wall = child.started.elapsed();
         child.ended = Some(ended);
+        child.delay = delay;
         child.pidfd = None;
         for stream in Stream::BOTH {
             self.read(key, stream, receive);
@@ -273,6 +279,7 @@ impl Engine {
         };
         let (status, usage) = child.ended.unwrap_or_default();
         let (wall, cause, cut_off, pid) = (child.wall, child.cause, child.cut_off, child.pid);
+        let delay = child.delay;
         // A grandchild might have read on, but nobody is left who would tell of it.
         if let Some(feed) = child.feed.take()
             && feed.watched
@@ -291,6 +298,7 @@ impl Engine {
             Ended {
                 status,
                 usage,
+                delay,
                 wall,
                 cause,
                 cut_off,
@@ -298,6 +306,15 @@ impl Engine {
         ));
         self.retire(key.index);
     }
+}
+
+/// How long a process's first thread was ready to run without a CPU (`/proc/PID/schedstat`, the second number, in
+/// nanoseconds); where the kernel counts that.
+fn run_queue_delay(pid: Pid) -> Option<Duration> {
+    let path = format!("/proc/{}/schedstat", pid.as_raw_nonzero());
+    let text = std::fs::read_to_string(path).ok()?;
+    let delay = text.split_whitespace().nth(1)?;
+    Some(Duration::from_nanos(delay.parse().ok()?))
 }
 
 /// Rounded up: waking just before an alarm would mean waking again at once.

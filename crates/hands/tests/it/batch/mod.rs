@@ -6,6 +6,7 @@ mod input;
 mod jobs;
 mod output;
 mod rules;
+mod sizing;
 
 use crate::support::Scenes;
 

@@ -9,7 +9,8 @@ use rustix::process::{Resource, getrlimit};
 use super::InvalidRule;
 use crate::cgroup::{self, Cgroups};
 
-/// How many jobs run at once: `8`, `50%` of the cores, `+2` or `-1` cores, `0` for as many as the system allows, or `auto`.
+/// How many jobs run at once: `8`, `50%` of the cores, `+2` or `-1` cores, `0` for as many as the system allows, or
+/// `auto` for as many as prove to be of use.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -23,6 +24,8 @@ use crate::cgroup::{self, Cgroups};
 pub enum Slots {
     /// One for each core.
     #[default]
+    Cores,
+    /// As many as keep the cores busy, found out on the way: see [`Batch::auto`](crate::command::batch::Batch::auto).
     Auto,
     /// This many.
     Count(NonZeroUsize),
@@ -66,11 +69,12 @@ fn digits<N: FromStr>(text: &str) -> Option<N> {
 }
 
 impl Slots {
-    /// The number of jobs on a machine with so many cores. `0` looks at this process's limits, see [`Room::now`].
+    /// The number of jobs on a machine with so many cores. `0` looks at this process's limits, see [`Room::now`]; `auto`
+    /// begins with one for each core.
     #[must_use]
     pub fn resolve(self, cores: NonZeroUsize) -> NonZeroUsize {
         let jobs = match self {
-            Self::Auto => cores.get(),
+            Self::Cores | Self::Auto => cores.get(),
             Self::Count(count) => count.get(),
             Self::Percent(percent) => {
                 let jobs = cores.get() as u128 * u128::from(percent) / 100;

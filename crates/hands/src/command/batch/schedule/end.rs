@@ -18,6 +18,9 @@ impl<W: Work> Scheduler<'_, W> {
             return;
         };
         self.slots.give(job.place.slot);
+        if let Some(sizer) = &mut self.sizer {
+            sizer.ended(ended);
+        }
         let lost = ended.status.is_none().then(|| CommandError::StatusLost {
             program: job.display.as_slice().into(),
         });
@@ -46,6 +49,7 @@ impl<W: Work> Scheduler<'_, W> {
             wall: ended.wall,
             cpu_user: ended.usage.cpu_user,
             cpu_system: ended.usage.cpu_system,
+            delay: ended.delay,
             max_rss: ended.usage.max_rss,
             sent: job.sent,
             received: job.received,

@@ -10,6 +10,7 @@
 //! is reported once per attempt and counted once per item; nothing is written to a sink but by [`Scheduler::write`].
 
 mod end;
+mod sizer;
 mod start;
 mod stop;
 mod write;
@@ -19,7 +20,8 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::builder::{Batch, Grouping, Summary};
+use self::sizer::Sizer;
+use super::builder::{AtOnce, Batch, Grouping, Summary};
 use super::collate::{self, Collator, Sinks};
 use super::control::{Control, Stop};
 use super::error::BatchError;
@@ -108,6 +110,7 @@ struct Scheduler<'a, W: Work> {
     batch: Batch,
     /// How many run at once.
     jobs: usize,
+    sizer: Option<Sizer>,
     work: W,
     observer: &'a mut dyn Observer,
     engine: Engine,
@@ -192,12 +195,22 @@ impl<'a, W: Work> Scheduler<'a, W> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self, BatchError> {
         let run = Run::new();
-        let jobs = batch.jobs.unwrap_or_else(crate::cores).get();
+        let (jobs, most, sizer) = match batch.at_once {
+            AtOnce::Cores => (crate::cores().get(), crate::cores().get(), None),
+            AtOnce::Count(jobs) => (jobs.get(), jobs.get(), None),
+            AtOnce::Auto(limits) => {
+                let sizer = Sizer::new(limits);
+                (sizer.size(), limits.max, Some(sizer))
+            }
+        };
         // Two pipes and a pidfd for each, and another pipe while one is being started.
-        if jobs > FEW_JOBS {
+        if most > FEW_JOBS {
             raise_descriptor_limit();
         }
-        let engine = Engine::new().map_err(CommandError::system("set up the event loop"))?;
+        let mut engine = Engine::new().map_err(CommandError::system("set up the event loop"))?;
+        if sizer.is_some() {
+            engine.note_delays();
+        }
         let control = match batch.control.take() {
             Some(control) => control,
             None => Control::new().map_err(CommandError::system("set up the event loop"))?,
@@ -228,6 +241,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         let began = Instant::now();
         Ok(Scheduler {
             jobs,
+            sizer,
             engine,
             control,
             run,
@@ -298,12 +312,14 @@ impl<'a, W: Work> Scheduler<'a, W> {
                     Event::Ready(_) => {}
                 }
             }
+            self.resize();
         }
         self.tick(true);
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
         self.summary.exhausted = self.input == Input::Ended && !self.given_up;
+        self.summary.sizing = self.sizer.as_ref().map(Sizer::decision);
         self.summary.halted = self.halt.halted();
         self.summary.exit_code = self.halt.exit_code(self.own_code, self.total());
         Ok(self.summary.clone())

@@ -335,6 +335,7 @@ impl<W: Work> Scheduler<'_, W> {
             wall: Duration::ZERO,
             cpu_user: Duration::ZERO,
             cpu_system: Duration::ZERO,
+            delay: None,
             max_rss: 0,
             sent: 0,
             received: 0,
