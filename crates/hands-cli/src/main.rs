@@ -4,6 +4,7 @@ mod flags;
 mod generate;
 mod plan;
 mod run;
+mod tune;
 mod usage;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             Ok(plan) => run::main(plan),
             Err(error) => usage::fail(&error.to_string()),
         },
+        Command::Tune(flags) => tune::main(*flags),
         Command::Completions { shell } => generate::completions(shell.into()),
         Command::Man => generate::man(),
     }

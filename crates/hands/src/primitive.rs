@@ -5,7 +5,7 @@
 #[cfg(not(hands_loom))]
 mod real {
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -17,6 +17,37 @@ mod model {
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     pub(crate) use loom::thread::{Thread, current, park};
+
+    /// The model checker takes `SeqCst` for `AcqRel`, but knows fences: with one on either side all threads agree on the
+    /// order of these operations, as they do on that of the real ones.
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicUsize(loom::sync::atomic::AtomicUsize);
+
+    impl AtomicUsize {
+        pub(crate) fn load(&self, order: Ordering) -> usize {
+            agreed(order, || self.0.load(order))
+        }
+
+        pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+            agreed(order, || self.0.fetch_add(value, order))
+        }
+
+        pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+            agreed(order, || self.0.fetch_sub(value, order))
+        }
+    }
+
+    fn agreed<T>(order: Ordering, run: impl FnOnce() -> T) -> T {
+        let fence = || {
+            if order == Ordering::SeqCst {
+                loom::sync::atomic::fence(order);
+            }
+        };
+        fence();
+        let result = run();
+        fence();
+        result
+    }
 
     /// Without poison, as the real one.
     #[derive(Debug, Default)]

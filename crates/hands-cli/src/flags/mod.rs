@@ -11,6 +11,7 @@ pub(crate) mod manual;
 mod output;
 mod pipe;
 mod run;
+mod tune;
 
 pub(crate) use input::InputFlags;
 pub(crate) use jobs::JobFlags;
@@ -19,6 +20,7 @@ pub(crate) use log::LogFlags;
 pub(crate) use output::{OutputFlags, Progress, When};
 pub(crate) use pipe::PipeFlags;
 pub(crate) use run::RunFlags;
+pub(crate) use tune::TuneFlags;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -46,6 +48,11 @@ pub(crate) enum Command {
     /// Each input takes the place of `{}` in the command, or is added at its end. Inputs are the words after `:::`, the
     /// lines of the files after `::::`, or the lines of stdin. Output comes in one piece for each job.
     Run(Box<RunFlags>),
+    /// Find out how many jobs of a command are worth running at once
+    ///
+    /// Runs a sample of them with 1 at once, with one for each core, and with twice as many while that does more; prints a
+    /// table of what they took and did, what the cores would bear, and which number to use.
+    Tune(Box<TuneFlags>),
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -79,6 +86,7 @@ const EXAMPLES: &str = "\
 Examples:
   hands run 'gzip -k {}' ::: *.log     compress every log, one job for each core
   find . -name '*.png' -print0 | hands run -0 optipng
+  hands tune 'gzip -c {}' ::: *.log    how many at once are worth while
   hands run --help                     everything about `run`";
 
 const COMPLETIONS: &str = "\

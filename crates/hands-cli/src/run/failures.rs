@@ -143,7 +143,7 @@ impl Needs {
 }
 
 /// `exited with 3`, `was killed by signal 9 (KILL)`, `timed out after 10.00s`, `did not start: …`.
-pub(super) fn reason(job: &Finished<'_>) -> String {
+pub(crate) fn reason(job: &Finished<'_>) -> String {
     let tries = match job.place.attempt {
         1 => String::new(),
         attempt => format!(" (try {attempt})"),

@@ -8,14 +8,14 @@
 
 mod dry;
 mod events;
-mod failures;
+pub(crate) mod failures;
 mod paint;
 mod progress;
 mod report;
 mod resume;
-mod signals;
+pub(crate) mod signals;
 mod sources;
-mod work;
+pub(crate) mod work;
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
@@ -38,12 +38,12 @@ use crate::plan::parts::{self, OutputMode};
 use crate::usage;
 
 /// Exit codes that are no number of failed jobs. `101` and below come from the batch.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 /// What a shell says of a program that died of SIGPIPE: 128 + 13.
-const NOBODY_READS: u8 = 141;
+pub(crate) const NOBODY_READS: u8 = 141;
 
 /// `-j auto` runs no more jobs at once for each core.
-const MOST_FOR_A_CORE: usize = 32;
+pub(crate) const MOST_FOR_A_CORE: usize = 32;
 
 /// Runs the batch and gives the code to exit with.
 pub(crate) fn main(plan: Plan) -> ExitCode {
@@ -74,8 +74,8 @@ fn run(plan: Plan) -> Result<u8, String> {
         return dry::run(jobs);
     }
     let control = Control::new().map_err(|error| format!("cannot set up signals: {error}"))?;
-    let signals =
-        Signals::catch(&control).map_err(|error| format!("cannot set up signals: {error}"))?;
+    let signals = Signals::catch().and_then(|signals| signals.wake(&control).map(|()| signals));
+    let signals = signals.map_err(|error| format!("cannot set up signals: {error}"))?;
     let display = Display::new(plan.progress);
     let batch = batch(&plan, slots.get(), &cores, &display)?.control(&control);
     // Only now that nothing is left to be refused: opening a log for a new run empties it.
@@ -124,7 +124,6 @@ fn batch(
         .grouping(grouping)
         .stdout(sink(Sink::stdout(), "stdout")?)
         .stderr(sink(Sink::stderr(), "stderr")?)
-        .grace(plan.limits.grace)
         .retries(plan.retries)
         .halt(plan.halt)
         .delay(plan.delay);
@@ -134,7 +133,16 @@ fn batch(
     if let Some(memfree) = plan.memfree {
         batch = batch.memfree(MemFreeGate::new(memfree, root));
     }
+    if let Some(every) = display.tick() {
+        batch = batch.tick(every);
+    }
+    limited(batch, plan)
+}
+
+/// The batch with what each job may use, and what it runs in.
+pub(crate) fn limited(mut batch: Batch, plan: &Plan) -> Result<Batch, String> {
     let limits = &plan.limits;
+    batch = batch.grace(limits.grace);
     if let Some(timeout) = limits.timeout {
         batch = batch.timeout(timeout);
     }
@@ -167,9 +175,6 @@ fn batch(
             ));
         }
         batch = batch.spill_folder(folder);
-    }
-    if let Some(every) = display.tick() {
-        batch = batch.tick(every);
     }
     Ok(batch)
 }

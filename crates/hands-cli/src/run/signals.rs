@@ -18,15 +18,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
 /// The flags that the handlers set.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     flags: Vec<(i32, Arc<AtomicBool>)>,
     /// A signal has told the batch to stop.
-    pub(super) interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
 /// What a signal has led to, to be told to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The batch stops this far.
     Stopping(Stop),
     /// The user suspends it.
@@ -34,8 +34,8 @@ pub(super) enum Step {
 }
 
 impl Signals {
-    /// Sets up handlers that wake `control`.
-    pub(super) fn catch(control: &Control) -> io::Result<Signals> {
+    /// Sets up handlers.
+    pub(crate) fn catch() -> io::Result<Signals> {
         let mut flags = Vec::new();
         for signal in [SIGINT, SIGHUP, SIGTERM, SIGTSTP] {
             if hands::command::signal_is_ignored(signal) {
@@ -43,7 +43,6 @@ impl Signals {
             }
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(signal, Arc::clone(&flag))?;
-            signal_hook::low_level::pipe::register(signal, control.waker()?)?;
             flags.push((signal, flag));
         }
         Ok(Signals {
@@ -52,8 +51,16 @@ impl Signals {
         })
     }
 
+    /// From now on signals wake this too.
+    pub(crate) fn wake(&self, control: &Control) -> io::Result<()> {
+        for (signal, _) in &self.flags {
+            signal_hook::low_level::pipe::register(*signal, control.waker()?)?;
+        }
+        Ok(())
+    }
+
     /// Tells the batch what the signals since the last call ask for.
-    pub(super) fn pass_on(&mut self, control: &Control) -> Option<Step> {
+    pub(crate) fn pass_on(&mut self, control: &Control) -> Option<Step> {
         let mut step = None;
         for (signal, flag) in &self.flags {
             if !flag.swap(false, Ordering::AcqRel) {

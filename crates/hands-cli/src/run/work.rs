@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::plan::parts::Grouping;
 
 /// What a job is made of.
-pub(super) enum Item {
+pub(crate) enum Item {
     /// Inputs for the command's placeholders.
     Rows(Vec<Row>),
     /// A piece of stdin.
@@ -25,7 +25,7 @@ pub(super) enum Item {
 }
 
 /// All jobs of the batch, made as they are needed.
-pub(super) struct Jobs {
+pub(crate) struct Jobs {
     feed: Feed,
     command: Form,
     tag: Option<Text>,
@@ -70,7 +70,7 @@ struct Resuming {
 
 impl Jobs {
     /// Opens the inputs and reads the command.
-    pub(super) fn new(
+    pub(crate) fn new(
         plan: &Plan,
         slots: NonZeroUsize,
         resume: Option<Resume>,

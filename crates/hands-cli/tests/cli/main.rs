@@ -28,6 +28,7 @@ mod stage;
 mod streams;
 mod survivors;
 mod timeout;
+mod tune;
 mod usage;
 
 use assert_cmd::Command;

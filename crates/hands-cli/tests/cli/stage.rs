@@ -89,12 +89,18 @@ impl Stage {
 
     /// `hands run` with these words, in this folder.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Run {
+        let mut run = self.hands(["run"]);
+        run.command.args(words);
+        run
+    }
+
+    /// `hands` with these words, in this folder.
+    pub(crate) fn hands<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Run {
         let mut command = Command::new("env");
         // Whoever starts the tests may ignore these (`nohup`, a shell script's background job), and `hands` keeps that.
         command
             .arg("--default-signal=INT,HUP,TERM,TSTP,PIPE")
             .arg(HANDS)
-            .arg("run")
             .args(words)
             .current_dir(self.folder());
         Run::new(command, self.path("stdout"))

@@ -50,10 +50,6 @@ pub(super) struct Crew {
     plan: Plan,
     wanted: AtomicUsize,
     alive: AtomicUsize,
-    /// Workers that sleep, or are about to: somebody to wake.
-    pub(super) asleep: Padded<AtomicUsize>,
-    /// A thief is on its way.
-    called: Padded<AtomicBool>,
     /// A worker looks for work without sleeping; one is enough.
     pub(super) looking: Padded<AtomicBool>,
     started: AtomicUsize,
@@ -85,8 +81,6 @@ impl Crew {
             plan,
             wanted: AtomicUsize::new(0),
             alive: AtomicUsize::new(0),
-            asleep: Padded::default(),
-            called: Padded::default(),
             looking: Padded::default(),
             started: AtomicUsize::new(0),
             threads: Mutex::default(),
@@ -137,14 +131,9 @@ impl Crew {
 
     /// Wakes a sleeping worker for work that was split, unless one is being woken already. That one wakes the next.
     pub(super) fn call_thief(&self) {
-        if self.asleep.load(Ordering::SeqCst) > 0 && !self.called.swap(true, Ordering::SeqCst) {
+        if self.stacks.calls.calls() {
             self.nudge();
         }
-    }
-
-    /// Somebody who was called is here, or somebody else is.
-    pub(super) fn answer_call(&self) {
-        self.called.store(false, Ordering::SeqCst);
     }
 
     /// Makes a sleeping worker look around.

@@ -44,6 +44,7 @@
 //! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in its line, which cannot lose a wake-up; its
 //! `join` and `shutdown` are the pool's. A task's cell ([`task`](crate::task)) is the other half.
 
+mod calls;
 mod contract;
 mod crew;
 mod fork;
@@ -51,11 +52,12 @@ mod gauge;
 mod job;
 mod many;
 mod map;
+#[cfg(all(test, hands_loom))]
+mod model;
 mod parallel;
 mod scope;
 mod sizer;
 pub mod sizing;
-
 mod split;
 mod stack;
 mod stats;

@@ -6,15 +6,14 @@
 //!   largest pieces are. All under the stack's lock, so a half is had by one of them.
 //! - A half lies on its owner's call stack. The owner does not return before it has popped it or, if it was stolen, seen it
 //!   done: that is what makes the pointer good as long as somebody has it.
-//! - `halves` counts what is in all stacks, and never less. It is raised before the owner looks whether somebody sleeps, and a worker says
-//!   that it sleeps before it looks whether there are halves; with sequential consistency one of them sees the other.
+//! - Who sleeps meanwhile is woken as [`calls`](super::calls) says.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::calls::Calls;
 use super::fork::Half;
 use crate::primitive::Padded;
 
@@ -26,7 +25,7 @@ pub(super) struct Stack(Padded<Mutex<VecDeque<Half>>>);
 #[derive(Default)]
 pub(super) struct Stacks {
     stacks: RwLock<Vec<Arc<Stack>>>,
-    halves: Padded<AtomicUsize>,
+    pub(super) calls: Calls,
 }
 
 impl Stacks {
@@ -43,14 +42,16 @@ impl Stacks {
     }
 
     pub(super) fn push(&self, stack: &Stack, half: Half) {
-        self.halves.fetch_add(1, Ordering::SeqCst);
-        stack.0.lock().push_back(half);
+        let mut halves = stack.0.lock();
+        self.calls.offer();
+        halves.push_back(half);
     }
 
     /// Takes back the half that was pushed last. `None`: it was stolen.
     pub(super) fn pop(&self, stack: &Stack) -> Option<Half> {
-        let half = stack.0.lock().pop_back()?;
-        self.halves.fetch_sub(1, Ordering::SeqCst);
+        let mut halves = stack.0.lock();
+        let half = halves.pop_back()?;
+        self.calls.take();
         Some(half)
     }
 
@@ -66,15 +67,15 @@ impl Stacks {
             .unwrap_or(0);
         let (before, after) = stacks.split_at(from);
         // Beginning behind oneself, so that not all steal from the same.
-        let half = after
-            .iter()
-            .chain(before)
-            .find_map(|stack| stack.0.lock().pop_front())?;
-        self.halves.fetch_sub(1, Ordering::SeqCst);
-        Some(half)
+        after.iter().chain(before).find_map(|stack| {
+            let mut halves = stack.0.lock();
+            let half = halves.pop_front()?;
+            self.calls.take();
+            Some(half)
+        })
     }
 
     pub(super) fn seem_empty(&self) -> bool {
-        self.halves.load(Ordering::SeqCst) == 0
+        self.calls.seem_empty()
     }
 }

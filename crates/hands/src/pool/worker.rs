@@ -102,7 +102,7 @@ impl Worker {
                 counts.not_run.fetch_add(1, Ordering::Relaxed);
             }
             None => {
-                self.crew.answer_call();
+                self.crew.stacks.calls.answer();
                 self.steal();
             }
         }
@@ -135,15 +135,13 @@ impl Worker {
         if self.look() {
             return Ok(None);
         }
-        self.crew.asleep.fetch_add(1, Ordering::SeqCst);
-        // Whoever splits work now sees somebody to wake; whoever did so before is seen here.
-        let job = if self.crew.stacks.seem_empty() {
+        // Whoever splits work from now on sees somebody to wake; whoever did so before is seen here.
+        let _doze = self.crew.stacks.calls.doze();
+        if self.crew.stacks.seem_empty() {
             self.crew.jobs.get().map(Some)
         } else {
             Ok(None)
-        };
-        self.crew.asleep.fetch_sub(1, Ordering::SeqCst);
-        job
+        }
     }
 
     /// Whether there is something, by a look that costs no sleep. One worker at a time: the others sleep at once.
@@ -191,9 +189,10 @@ impl Help for Worker {
                 }
                 Poll::Ready(false)
             });
-            self.crew.asleep.fetch_add(1, Ordering::SeqCst);
-            let done = park::block_on(waiting, deadline);
-            self.crew.asleep.fetch_sub(1, Ordering::SeqCst);
+            let done = {
+                let _doze = self.crew.stacks.calls.doze();
+                park::block_on(waiting, deadline)
+            };
             match done {
                 Ok(true) => return true,
                 Err(TimedOut) => return false,

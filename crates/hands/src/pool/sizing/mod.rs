@@ -32,7 +32,9 @@
 //!
 //! The target alone does not do. Waiting for a disk that serves one at a time looks like any other waiting, but the more
 //! workers, the longer each waits, and so the target runs away: hence the trials. And with tasks of uneven length,
-//! the target's number of workers leaves cores idle now and then: hence up to a quarter more while that lasts.
+//! the target's number of workers leaves cores idle now and then: hence more while that lasts, in steps of a third and up to
+//! nearly twice the target.
+
 mod controller;
 mod decision;
 mod sample;
