@@ -17,6 +17,7 @@ fn cores() -> usize {
 }
 
 static HANDS: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new().expect("threads"));
+static AUTO: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::auto().expect("threads"));
 static RAYON: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(cores());
     builder.build().expect("threads")
@@ -192,6 +193,38 @@ ping!(threadpool_ping, threadpool_idle, |n| {
     THREADPOOL.execute(move || sender.send(n + 1).expect("somebody waits"));
     receiver.recv().expect("a result")
 });
+
+// --- nothing to do ---
+
+/// CPU nanoseconds of the whole process a millisecond, while `pool` has nothing to do for so many of them.
+fn rest(pool: &ThreadPool, milliseconds: u64) -> Figure {
+    // It has worked, and all that it says to itself behind that has been said.
+    pool.submit(|n: u64| n, 0)
+        .join()
+        .map_err(|error| error.to_string())?;
+    pause_for(Duration::from_millis(20));
+    let start = cpu_time();
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        pause_for(left);
+    }
+    let spent = cpu_time() - start;
+    Ok(spent.as_nanos() as f64 / milliseconds as f64)
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(time.tv_sec.unsigned_abs(), nanoseconds)
+}
+
+pub(crate) fn hands_rest(milliseconds: u64) -> Figure {
+    rest(&HANDS, milliseconds)
+}
+
+pub(crate) fn hands_auto_rest(milliseconds: u64) -> Figure {
+    rest(&AUTO, milliseconds)
+}
 
 // --- computing ---
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::json;
 
 use super::shared::{locked, machine, median};
-use super::workload::Results;
+use super::workload::{Results, Target};
 
 const LIBRARIES: [&str; 5] = ["hands", "rayon", "threadpool", "tokio", "async-executor"];
 
@@ -23,12 +23,24 @@ struct Line<'a> {
     /// How many times as fast the first of its workload is: the median over rounds, as within one both had the same
     /// machine.
     ratio: Option<f64>,
-    target: Option<f64>,
+    target: Option<Target>,
 }
 
 impl Line<'_> {
     fn met(&self) -> Option<bool> {
-        Some(self.ratio? >= self.target?)
+        match self.target? {
+            Target::Times(times) => Some(self.ratio? >= times),
+            Target::Most(most) => Some(median(self.samples.to_vec()) <= most),
+        }
+    }
+}
+
+impl Target {
+    fn told(self, unit: &str) -> String {
+        match self {
+            Target::Times(times) => format!("≥ {times} ×"),
+            Target::Most(most) => format!("≤ {most} {unit}"),
+        }
     }
 }
 
@@ -70,7 +82,7 @@ impl Report {
                         "samples": line.samples,
                         "median": median(line.samples.to_vec()),
                         "ratio": line.ratio,
-                        "target": line.target,
+                        "target": line.target.map(|target| target.told(workload.unit)),
                         "met": line.met(),
                     })
                 })
@@ -126,8 +138,15 @@ impl fmt::Display for Report {
                     None => f.write_str("| ")?,
                 }
                 match (line.target, line.met()) {
-                    (Some(target), Some(true)) => writeln!(f, "≥ {target} × | met |")?,
-                    (Some(target), _) => writeln!(f, "≥ {target} × | **missed** |")?,
+                    (Some(target), met) => {
+                        let verdict = if met == Some(true) {
+                            "met"
+                        } else {
+                            "**missed**"
+                        };
+                        let target = target.told(results.workload.unit);
+                        writeln!(f, "{target} | {verdict} |")?;
+                    }
                     (None, _) => writeln!(f, "| |")?,
                 }
                 title = "";

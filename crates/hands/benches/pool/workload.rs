@@ -21,8 +21,16 @@ pub(crate) struct Workload {
 struct Contestant {
     library: &'static str,
     race: fn(u64) -> Result<f64, String>,
-    /// How many times as fast the first of the workload is to be, at least.
-    target: Option<f64>,
+    target: Option<Target>,
+}
+
+/// What is promised.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// The first of the workload is so many times as fast, at least.
+    Times(f64),
+    /// It takes no more than this, in the table's unit.
+    Most(f64),
 }
 
 /// A workload, and how it went.
@@ -43,7 +51,14 @@ fn contestant(library: &'static str, race: fn(u64) -> Result<f64, String>) -> Co
 impl Contestant {
     fn at_least(self, times: f64) -> Contestant {
         Contestant {
-            target: Some(times),
+            target: Some(Target::Times(times)),
+            ..self
+        }
+    }
+
+    fn at_most(self, figure: f64) -> Contestant {
+        Contestant {
+            target: Some(Target::Most(figure)),
             ..self
         }
     }
@@ -126,6 +141,16 @@ impl Workload {
                 ],
             ),
             make(
+                "rest",
+                "CPU time of a pool that has nothing to do for 5 s",
+                size(5_000),
+                (size(5_000) as f64 * 1e-6, "ms"),
+                vec![
+                    contestant("hands", by::hands_rest).at_most(5.0),
+                    contestant("hands, `auto`", by::hands_auto_rest).at_most(5.0),
+                ],
+            ),
+            make(
                 "sum",
                 "sum of 1 to 100,000,000",
                 size(100_000_000),
@@ -179,7 +204,7 @@ impl Workload {
 
 impl Results {
     /// Library, samples and target of each contestant.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'static str, &[f64], Option<f64>)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'static str, &[f64], Option<Target>)> {
         let contestants = self.workload.contestants.iter().zip(&self.samples);
         contestants
             .map(|(contestant, samples)| (contestant.library, &samples[..], contestant.target))

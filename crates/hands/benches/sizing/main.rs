@@ -7,7 +7,7 @@
 )]
 
 #[path = "../../../../benches/options.rs"]
-mod options;
+pub(crate) mod options;
 #[path = "../../../../benches/shared.rs"]
 mod shared;
 
@@ -184,7 +184,8 @@ fn measure(work: &Work, window: Duration, round: usize) -> std::io::Result<Found
     })
 }
 
-fn run(options: &Options) -> std::io::Result<bool> {
+/// Measures, prints the table, and says whether all targets were met.
+pub(crate) fn run(options: &Options) -> std::io::Result<bool> {
     let window = Duration::from_millis(if options.quick { 60 } else { 1000 });
     println!("{}; median of {} rounds\n", machine(), options.runs);
     println!(
@@ -231,9 +232,17 @@ fn run(options: &Options) -> std::io::Result<bool> {
     Ok(all_met)
 }
 
-fn main() -> ExitCode {
+pub(crate) fn options_from(words: impl IntoIterator<Item = String>) -> Result<Options, String> {
     let names = ALL.each_ref().map(|work| work.name);
-    let options = match Options::from_words(std::env::args().skip(1), "sizing", &names) {
+    Options::from_words(words, "sizing", &names)
+}
+
+#[allow(
+    dead_code,
+    reason = "the smoke test includes this file as a module and calls `run`"
+)]
+fn main() -> ExitCode {
+    let options = match options_from(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(told) => {
             eprintln!("{told}");

@@ -2,19 +2,22 @@
 //!
 //! # Protocol
 //!
-//! - Whoever splits counts the half ([`offer`](Calls::offer)), puts it where thieves look, both under the lock of that
-//!   place, and then looks whether somebody sleeps ([`calls`](Calls::calls)). A worker says that it sleeps ([`doze`](Calls::doze)) before it looks whether there are
+//! - `offers` counts the stacks with halves on them; it changes under the lock of the stack in question, and only when
+//!   that gets its first half or loses its last, so that workers who split deeply do not fight over it.
+//! - Whoever splits puts the half on its stack, counts it if it is the first ([`offer`](Calls::offer)), and then looks
+//!   whether somebody sleeps ([`calls`](Calls::calls)). A worker says that it sleeps ([`doze`](Calls::doze)) before it looks whether there are
 //!   halves. All threads agree on the order of these four, so one of the two sees the other: no half stays unseen while
 //!   a worker sleeps.
 //! - One call at a time: while a thief is on its way, nobody is woken. It [answers](Calls::answer) before it looks, so
 //!   what was split before the answer is seen by it; and it calls the next if it leaves something.
-//! - `halves` counts what there is to steal: whoever sees one and takes the lock finds it, or somebody has it.
+//! - A half that is not the first of its stack need not be seen by who goes to sleep: the first was, or whoever was
+//!   called for that calls the next.
 
 use crate::primitive::{AtomicBool, AtomicUsize, Ordering, Padded};
 
 #[derive(Default)]
 pub(super) struct Calls {
-    halves: Padded<AtomicUsize>,
+    offers: Padded<AtomicUsize>,
     /// Workers that sleep, or are about to: somebody to wake.
     asleep: Padded<AtomicUsize>,
     /// A thief is on its way.
@@ -22,19 +25,19 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// A half is put there; under the lock of that place.
+    /// An empty stack gets a half.
     pub(super) fn offer(&self) {
-        self.halves.fetch_add(1, Ordering::SeqCst);
+        self.offers.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A half has been taken; under the same lock.
-    pub(super) fn take(&self) {
-        self.halves.fetch_sub(1, Ordering::SeqCst);
+    /// A stack has lost its last half.
+    pub(super) fn withdraw(&self) {
+        self.offers.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Whether there is nothing to steal.
     pub(super) fn seem_empty(&self) -> bool {
-        self.halves.load(Ordering::SeqCst) == 0
+        self.offers.load(Ordering::SeqCst) == 0
     }
 
     /// Until the end of what is returned the caller sleeps, if it finds no reason not to.

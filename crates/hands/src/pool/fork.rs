@@ -69,7 +69,7 @@ where
         result: UnsafeCell::new(None),
         context: Context::current(),
         done: AtomicBool::new(false),
-        owner: std::thread::current(),
+        owner: &worker.thread,
     };
     crew.stacks.push(&worker.stack, piece.half());
     // From here to the end of the match nothing may unwind.
@@ -108,12 +108,12 @@ where
 }
 
 /// The half of a piece of work that may be stolen, in the frame of the worker that split it.
-struct Piece<B, R> {
+struct Piece<'w, B, R> {
     run: UnsafeCell<Option<B>>,
     result: UnsafeCell<Option<Result<R, Caught>>>,
     context: Context,
     done: AtomicBool,
-    owner: Thread,
+    owner: &'w Thread,
 }
 
 /// Somebody's right, and duty, to run a [`Piece`]: there is one of it, and it is used up.
@@ -126,7 +126,7 @@ pub(super) struct Half {
 // the only one to touch them until `done` is set.
 unsafe impl Send for Half {}
 
-impl<B, R> Piece<B, R>
+impl<B, R> Piece<'_, B, R>
 where
     B: FnOnce() -> R + Send,
     R: Send,
@@ -144,7 +144,7 @@ where
     /// `piece` points to a `Piece<B, R>` that is alive, and the caller is the only one to run it.
     unsafe fn run(piece: NonNull<()>) {
         // SAFETY: the caller vouches for it, until `done` is set below.
-        let piece = unsafe { piece.cast::<Piece<B, R>>().as_ref() };
+        let piece = unsafe { piece.cast::<Piece<'_, B, R>>().as_ref() };
         // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand, which was given up for
         // this call.
         let run = unsafe { &mut *piece.run.get() }.take();

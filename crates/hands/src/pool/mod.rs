@@ -44,6 +44,7 @@
 //! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in its line, which cannot lose a wake-up; its
 //! `join` and `shutdown` are the pool's. A task's cell ([`task`](crate::task)) is the other half.
 
+mod builder;
 mod calls;
 mod contract;
 mod crew;
@@ -64,6 +65,7 @@ mod stats;
 mod thread_pool;
 mod worker;
 
+pub use builder::Builder;
 pub use contract::Pool;
 pub use fork::join;
 pub use gauge::Class;
@@ -72,6 +74,6 @@ pub use map::{Map, Progress};
 pub use scope::Scope;
 pub use split::{Split, split};
 pub use stats::{Sizing, Stats};
-pub use thread_pool::{Builder, ThreadPool};
+pub use thread_pool::ThreadPool;
 
 pub use crate::queue::Shutdown;

@@ -42,7 +42,9 @@ impl Shared {
     fn split(&self, half: u32) {
         {
             let mut halves = self.halves.lock();
-            self.calls.offer();
+            if halves.is_empty() {
+                self.calls.offer();
+            }
             halves.push(half);
         }
         self.call();
@@ -56,7 +58,9 @@ impl Shared {
         let half = {
             let mut halves = self.halves.lock();
             let half = halves.pop()?;
-            self.calls.take();
+            if halves.is_empty() {
+                self.calls.withdraw();
+            }
             half
         };
         if !self.calls.seem_empty() {

@@ -43,7 +43,9 @@ impl Stacks {
 
     pub(super) fn push(&self, stack: &Stack, half: Half) {
         let mut halves = stack.0.lock();
-        self.calls.offer();
+        if halves.is_empty() {
+            self.calls.offer();
+        }
         halves.push_back(half);
     }
 
@@ -51,7 +53,9 @@ impl Stacks {
     pub(super) fn pop(&self, stack: &Stack) -> Option<Half> {
         let mut halves = stack.0.lock();
         let half = halves.pop_back()?;
-        self.calls.take();
+        if halves.is_empty() {
+            self.calls.withdraw();
+        }
         Some(half)
     }
 
@@ -70,7 +74,9 @@ impl Stacks {
         after.iter().chain(before).find_map(|stack| {
             let mut halves = stack.0.lock();
             let half = halves.pop_front()?;
-            self.calls.take();
+            if halves.is_empty() {
+                self.calls.withdraw();
+            }
             Some(half)
         })
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::thread::Thread;
 use std::time::Instant;
 
 use super::crew::Crew;
@@ -26,6 +27,7 @@ const LOOKS: u32 = 400;
 pub(super) struct Worker {
     pub(super) crew: Arc<Crew>,
     pub(super) stack: Arc<Stack>,
+    pub(super) thread: Thread,
     owners: Owners,
     /// In a pool that sizes itself.
     gauge: Option<Arc<Gauge>>,
@@ -41,6 +43,7 @@ impl Worker {
     pub(super) fn new(crew: Arc<Crew>, owners: Owners) -> Worker {
         Worker {
             stack: crew.stacks.add(),
+            thread: std::thread::current(),
             gauge: crew.meter.as_ref().map(|meter| meter.add()),
             crew,
             owners,

@@ -75,11 +75,11 @@ impl Owners {
 
 /// Puts the token of the task around the caller, if there is a task that has one and nothing nearer.
 pub(crate) fn overlay_own() {
-    let owners = OWN.try_with(|own| own.borrow().clone()).ok().flatten();
+    let of = |own: &RefCell<Option<Owners>>| own.borrow().as_ref()?.0.lock().last().cloned();
     let Some(Owned {
         owner: Some(owner),
         outer,
-    }) = owners.and_then(|owners| owners.0.lock().last().cloned())
+    }) = OWN.try_with(of).ok().flatten()
     else {
         return;
     };

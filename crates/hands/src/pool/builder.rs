@@ -1,0 +1,146 @@
+//! How a pool of threads is made.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::crew::{Crew, Initializer, Plan};
+use super::sizer::Meter;
+use super::sizing::Limits;
+use super::thread_pool::ThreadPool;
+
+/// How a pool of threads is to be made.
+///
+/// ```
+/// use hands::pool::ThreadPool;
+///
+/// let pool = ThreadPool::builder().workers(3).name("render").build()?;
+/// let name = pool.spawn(|| hands::thread::current().name().to_owned());
+/// assert!(name.join().unwrap().starts_with("render-"));
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use = "no pool is made before `build`"]
+pub struct Builder {
+    workers: Option<usize>,
+    auto: bool,
+    min_workers: usize,
+    max_workers: Option<usize>,
+    plan: Plan,
+}
+
+/// A pool that sizes itself has no more workers for each core than this, unless told otherwise.
+const MOST_FOR_A_CORE: usize = 32;
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder {
+            workers: None,
+            auto: false,
+            min_workers: 1,
+            max_workers: None,
+            plan: Plan {
+                name: "worker".into(),
+                stack_size: None,
+                initializer: None,
+                limits: None,
+            },
+        }
+    }
+
+    /// So many workers; one for each [core](crate::cores()) unless set.
+    pub fn workers(mut self, workers: usize) -> Builder {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// As many workers as keep the cores busy, found out while it runs: see [`sizing`](super::sizing). It begins with one for
+    /// each core; what [`workers`](Self::workers) said does not count.
+    pub fn auto(mut self) -> Builder {
+        self.auto = true;
+        self
+    }
+
+    /// The fewest workers that [`auto`](Self::auto) may choose; 1 unless set.
+    pub fn min_workers(mut self, workers: usize) -> Builder {
+        self.min_workers = workers;
+        self
+    }
+
+    /// The most workers that [`auto`](Self::auto) may choose; 32 for each core unless set.
+    pub fn max_workers(mut self, workers: usize) -> Builder {
+        self.max_workers = Some(workers);
+        self
+    }
+
+    /// What the workers' names begin with, before `-` and a number; `worker` unless set.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
+        self.plan.name = name.into();
+        self
+    }
+
+    /// Bytes of each worker's stack; 2 MiB unless set. A task that waits has others on top of it.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.plan.stack_size = Some(bytes);
+        self
+    }
+
+    /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any
+    /// more: all its tasks have the outcome [`Init`](TaskError::Init).
+    pub fn initializer(mut self, run: impl Fn(usize) + Send + Sync + 'static) -> Builder {
+        self.plan.initializer = Some(Arc::new(run) as Initializer);
+        self
+    }
+
+    /// Makes it, and starts its workers.
+    ///
+    /// # Errors
+    ///
+    /// When there are to be no workers, the name has a NUL in it, or the system refuses a thread; those that were started end.
+    pub fn build(mut self) -> io::Result<ThreadPool> {
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let cores = crate::cores().get();
+        let mut workers = self.workers.unwrap_or(cores);
+        if self.auto {
+            let max = self.max_workers.unwrap_or(MOST_FOR_A_CORE * cores);
+            let min = self.min_workers;
+            if min > max {
+                return Err(invalid(format!(
+                    "a pool cannot have at least {min} and at most {max} workers; let the minimum be the smaller"
+                )));
+            }
+            let limits = Limits {
+                min,
+                ..Limits::new(cores as f64, max)
+            };
+            workers = cores.clamp(min, max);
+            self.plan.limits = Some(limits);
+        }
+        if workers == 0 {
+            return Err(invalid(
+                "a pool of 0 workers would never run a task; give it at least 1".to_owned(),
+            ));
+        }
+        if self.plan.name.contains('\0') {
+            let name = self.plan.name.escape_debug();
+            return Err(invalid(format!(
+                "the workers' name `{name}` has a NUL in it"
+            )));
+        }
+        let pool = ThreadPool {
+            crew: Arc::new(Crew::new(self.plan)),
+        };
+        pool.crew.resize(workers)?;
+        if let Some(meter) = &pool.crew.meter {
+            Meter::start(&pool.crew, meter)?;
+        }
+        Ok(pool)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Builder");
+        shown.field("workers", &self.workers);
+        shown.field("name", &self.plan.name).finish_non_exhaustive()
+    }
+}
