@@ -85,7 +85,7 @@ impl Builder {
     }
 
     /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any
-    /// more: all its tasks have the outcome [`Init`](TaskError::Init).
+    /// more: all its tasks have the outcome [`Init`](crate::task::TaskError::Init).
     pub fn initializer(mut self, run: impl Fn(usize) + Send + Sync + 'static) -> Builder {
         self.plan.initializer = Some(Arc::new(run) as Initializer);
         self
