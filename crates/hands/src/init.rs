@@ -1,6 +1,6 @@
 //! [`init`] and its guard: what happens when the program begins and ends.
 
-use crate::thread::registry;
+use crate::process;
 
 /// To be called first in `main`. Its guard waits, when `main` ends, for all threads that are not daemons.
 ///
@@ -19,6 +19,7 @@ use crate::thread::registry;
 )]
 #[must_use = "dropped at once, it waits at once: bind it with `let _hands = hands::init();`"]
 pub fn init() -> Guard {
+    process::enter();
     Guard(())
 }
 
@@ -29,6 +30,6 @@ pub struct Guard(());
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        registry::join_all();
+        process::exit::finish();
     }
 }

@@ -3,6 +3,7 @@
 //! | to | see |
 //! |---|---|
 //! | run programs, one or a million, bounded and accounted for | [`command`] |
+//! | run a function in a process of its own | [`process`] |
 //! | start threads with names and daemons, and know how they ended | [`thread`] |
 //! | pass work from producers to consumers, and know when it is done | [`queue`] |
 //! | hand tasks to a pool of workers, and get their results | [`pool`], [`task`] |
@@ -27,11 +28,26 @@ mod idle;
 mod init;
 pub mod pool;
 mod primitive;
+pub mod process;
 pub mod queue;
 pub mod sync;
 pub mod task;
 pub mod thread;
 
 pub use cores::cores;
+/// Begins `main` with [`init()`], and keeps its guard to the end.
+///
+/// ```
+/// #[hands::main]
+/// fn main() {
+///     hands::thread::spawn(|| println!("printed, though nobody joins this thread"));
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[hands::main]
+/// fn other() {}
+/// ```
+pub use hands_macros::main;
 pub use init::{Guard, init};
 pub use pool::split;

@@ -2,7 +2,7 @@
 pub mod batch;
 mod builder;
 mod engine;
-mod environ;
+pub(crate) mod environ;
 mod error;
 #[cfg(test)]
 mod hang_up;
@@ -14,7 +14,7 @@ mod pipeline;
 pub mod records;
 mod resolve;
 mod run;
-mod sys;
+pub(crate) mod sys;
 pub mod template;
 
 pub use self::builder::{Command, Stdin, find_program};

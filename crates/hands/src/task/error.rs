@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,59 @@ pub enum TaskError {
     },
     /// The pool took no more tasks.
     PoolClosed,
+    /// The process it ran in ended before it did.
+    Died(Box<Died>),
+    /// Its result could not be sent.
+    Encode {
+        /// Why.
+        what: String,
+    },
+    /// Its argument or its result could not be read where it had been sent.
+    Decode {
+        /// Which, and why.
+        what: String,
+    },
+}
+
+/// A process that ended before its task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Died {
+    /// Its number.
+    pub pid: u32,
+    /// The exit code, if it exited.
+    pub code: Option<i32>,
+    /// The signal, if one killed it.
+    pub signal: Option<i32>,
+    /// The last of what it wrote to stderr, where that is kept.
+    pub stderr_tail: String,
+}
+
+impl Died {
+    pub(crate) fn new(pid: u32, status: Option<ExitStatus>) -> Died {
+        Died {
+            pid,
+            code: status.and_then(|status| status.code()),
+            signal: status.and_then(|status| status.signal()),
+            stderr_tail: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Died {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ", self.pid)?;
+        match (self.signal, self.code) {
+            (Some(signal), _) => write!(f, "was killed by signal {signal}")?,
+            (None, Some(code)) => write!(f, "exited with {code}")?,
+            (None, None) => f.write_str("ended")?,
+        }
+        f.write_str(" before its task had finished")?;
+        if !self.stderr_tail.is_empty() {
+            write!(f, "; the last it wrote: {}", self.stderr_tail.trim_end())?;
+        }
+        Ok(())
+    }
 }
 
 /// A panic that ended a task.
@@ -73,6 +128,12 @@ impl fmt::Display for TaskError {
             TaskError::PoolClosed => f.write_str(
                 "the pool takes no more tasks; submit before it is closed or shut down, or make another",
             ),
+            TaskError::Died(died) => died.fmt(f),
+            TaskError::Encode { what } => write!(
+                f,
+                "the task's result cannot be sent to another process: {what}"
+            ),
+            TaskError::Decode { what } => write!(f, "cannot read {what}"),
         }
     }
 }

@@ -19,7 +19,7 @@ mod options;
 mod wait;
 
 pub use data::{Data, Task};
-pub use error::{Outcome, Panicked, TaskError};
+pub use error::{Died, Outcome, Panicked, TaskError};
 pub use handle::Handle;
 pub use options::Options;
 pub use wait::{AsCompleted, Waited, When, as_completed, wait, wait_timeout};

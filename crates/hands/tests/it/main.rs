@@ -13,10 +13,13 @@ mod examples;
 mod faults;
 mod pipeline;
 mod pool;
+mod process;
 mod queue;
 mod support;
 mod sync;
 mod thread;
+
+hands::test_entry!();
 
 /// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
 #[test]
@@ -31,6 +34,7 @@ fn scene() {
         faults::SCENES,
         #[cfg(feature = "diagnose")]
         sync::diagnose::SCENES,
+        process::SCENES,
         thread::SCENES,
     ];
     let (_, play) = scenes

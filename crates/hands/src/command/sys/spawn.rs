@@ -241,6 +241,11 @@ pub(super) fn block_signals() -> SignalMask {
     change_signal_mask(SignalMask::MAX)
 }
 
+/// Lets all signals through to this thread.
+pub(crate) fn unblock_signals() {
+    change_signal_mask(0);
+}
+
 /// Blocks these signals of this thread and no others.
 pub(super) fn set_signal_mask(mask: SignalMask) {
     change_signal_mask(mask);

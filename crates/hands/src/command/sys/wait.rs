@@ -36,6 +36,7 @@ pub(crate) fn reap(pidfd: impl AsFd) {
 fn wait(pidfd: impl AsFd, flags: i32) -> io::Result<Option<(ExitStatus, Usage)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // Children that end silently, as a zygote's do, are waited for as well (`__WALL`).
     // The C library's `waitid` has no place for the fifth argument, which the system call has had for ever.
     // SAFETY: the descriptor is open for the call, and both structures are large enough for the kernel to fill in.
     let result = unsafe {
@@ -44,7 +45,7 @@ fn wait(pidfd: impl AsFd, flags: i32) -> io::Result<Option<(ExitStatus, Usage)>>
             libc::P_PIDFD,
             pidfd.as_fd().as_raw_fd(),
             info.as_mut_ptr(),
-            flags,
+            flags | libc::__WALL,
             usage.as_mut_ptr(),
         )
     };

@@ -1,0 +1,36 @@
+//! A process that is the program started anew, rather than a copy of one that has started.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+
+use super::codec::{self, Message};
+use super::entry::{MARK, Role, stop};
+use super::order::Order;
+use super::wire;
+
+/// In a process that the zygote has just forked: takes its order along into a new image of the program.
+pub(super) fn start(order: Order, descriptors: Vec<OwnedFd>) -> ! {
+    let sent = || {
+        let (ours, its) = wire::pair()?;
+        let message = codec::encode(&order).unwrap_or_default();
+        let message = Message {
+            descriptors,
+            ..message
+        };
+        // It lies there until it is read.
+        wire::send(&ours, &message)?;
+        rustix::stdio::dup2_stdin(&its)?;
+        let mut own = std::env::args_os();
+        let mut command = std::process::Command::new("/proc/self/exe");
+        if let Some(name) = own.next() {
+            command.arg0(name);
+        }
+        command.args([MARK, Role::Worker.word()]);
+        Err::<(), std::io::Error>(command.exec())
+    };
+    let why = sent().err().map(|error| error.to_string());
+    stop(&format!(
+        "the program could not be started anew: {}",
+        why.unwrap_or_default()
+    ))
+}

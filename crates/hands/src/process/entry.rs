@@ -1,0 +1,110 @@
+//! How a copy of the program becomes a worker: [`enter`], behind `hands::init()`.
+//!
+//! A process that is to work is the program itself, started with the words [`MARK`] and a [`Role`] behind its name, and
+//! with a socket for its stdin. So nothing is inherited by what it starts itself, as a variable in the environment would be.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::net::sockopt::socket_type;
+
+use super::{worker, zygote};
+
+/// The second word of such a process's command line.
+pub(super) const MARK: &str = "--hands-worker";
+
+/// What it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Forks others on request.
+    Zygote,
+    /// Works itself.
+    Worker,
+}
+
+impl Role {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Role::Zygote => "zygote",
+            Role::Worker => "worker",
+        }
+    }
+}
+
+/// A copy of this program would come by `enter`.
+static READY: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_ready() -> bool {
+    READY.load(Ordering::Relaxed)
+}
+
+/// Notes that copies of this program will be workers where they are to be; and does not return in one that is.
+///
+/// For [`init`](crate::init) and [`test_entry!`](crate::test_entry).
+#[doc(hidden)]
+pub fn enter() {
+    READY.store(true, Ordering::Relaxed);
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_none_or(|word| word != MARK) {
+        return;
+    }
+    let role = words.next();
+    let Some(socket) = our_socket() else {
+        stop(&format!(
+            "`{MARK}` is how this program starts copies of itself; it is not for people"
+        ));
+    };
+    match role {
+        Some(role) if is(&role, Role::Zygote) => zygote::run(socket),
+        Some(role) if is(&role, Role::Worker) => worker::alone(socket),
+        _ => stop("a copy of this program was told to be what it cannot be"),
+    }
+}
+
+fn is(word: &OsString, role: Role) -> bool {
+    word == role.word()
+}
+
+/// What stdin was; there is nothing to read for a worker, so `/dev/null` takes its place.
+fn our_socket() -> Option<OwnedFd> {
+    socket_type(std::io::stdin()).ok()?;
+    let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).ok()?;
+    let null = std::fs::File::open("/dev/null").ok()?;
+    rustix::stdio::dup2_stdin(null).ok()?;
+    Some(socket)
+}
+
+/// Ends a copy of the program that cannot work.
+pub(super) fn stop(why: &str) -> ! {
+    // Nobody but a person who reads the terminal could be told.
+    let _ = writeln!(std::io::stderr(), "hands: {why}");
+    std::process::exit(2)
+}
+
+/// Lets the processes of [`hands::process`](crate::process) work in tests.
+///
+/// The program that runs tests has a `main` of its own, which does not call [`init`](crate::init). This, written once in each file
+/// under `tests/`, or in `lib.rs` under `#[cfg(test)]`, makes the copies of that program workers before its `main` begins. It works with
+/// `cargo test` and with `cargo nextest`.
+///
+/// ```
+/// hands::test_entry!();
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! test_entry {
+    () => {
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static ENTRY: extern "C" fn() = {
+                extern "C" fn enter() {
+                    $crate::process::enter();
+                }
+                enter
+            };
+        };
+    };
+}

@@ -1,0 +1,296 @@
+//! [`Process`]: the one who started it waits for it, ends it, gets its result.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, Signal, getpid};
+
+use super::codec::{self, Failure};
+use super::order::{Answer, Told, panicked};
+use super::{exit, spawner, wire};
+use crate::task::{Data, Died, Outcome, TaskError};
+
+/// A process that runs one function. Dropping this lets it run on.
+///
+/// ```
+/// # hands::test_entry!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let _hands = hands::init();
+/// let square = hands::process::spawn(|n: u64| n * n, 12)?;
+/// assert_eq!(square.join(), Ok(144));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Process<R> {
+    shared: Arc<Shared>,
+    result: PhantomData<fn() -> R>,
+}
+
+/// What a process used, with all descendants it waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resources {
+    /// CPU time in its own code.
+    pub cpu_user: Duration,
+    /// CPU time in the kernel.
+    pub cpu_system: Duration,
+    /// Bytes of the largest of its processes at its peak.
+    pub max_rss: u64,
+}
+
+pub(super) struct Shared {
+    pid: Pid,
+    name: Option<Arc<str>>,
+    pub(super) is_daemon: bool,
+    leads_group: bool,
+    answers: OwnedFd,
+    heard: Mutex<Heard>,
+    /// The process that started it.
+    owner: Pid,
+}
+
+#[derive(Default)]
+struct Heard {
+    answer: Option<(Answer, Vec<OwnedFd>)>,
+    ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy)]
+struct Ended {
+    /// `None`: nobody is left who could tell.
+    status: Option<ExitStatus>,
+    resources: Resources,
+}
+
+impl Shared {
+    pub(super) fn new(
+        pid: Pid,
+        name: Option<Arc<str>>,
+        is_daemon: bool,
+        leads_group: bool,
+        answers: OwnedFd,
+    ) -> Shared {
+        Shared {
+            pid,
+            name,
+            is_daemon,
+            leads_group,
+            answers,
+            heard: Mutex::default(),
+            owner: getpid(),
+        }
+    }
+
+    /// Whether the calling process has started it, rather than the one that the caller is a copy of.
+    pub(super) fn is_ours(&self) -> bool {
+        self.owner == getpid()
+    }
+
+    /// Takes in what has been said, and returns whether it was the last.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut heard = self.heard.lock();
+        while heard.ended.is_none() {
+            let message = match wire::receive(&self.answers, RecvFlags::DONTWAIT) {
+                Ok(Some(message)) => message,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // The zygote has been killed, and the process with it.
+                Ok(None) | Err(_) => {
+                    heard.ended = Some(Ended {
+                        status: None,
+                        resources: Resources::default(),
+                    });
+                    break;
+                }
+            };
+            match codec::decode::<Told>(&message.bytes) {
+                Ok(Told::Answer(answer)) => heard.answer = Some((answer, message.descriptors)),
+                Ok(Told::Ended {
+                    status,
+                    cpu_user,
+                    cpu_system,
+                    max_rss,
+                }) => {
+                    heard.ended = Some(Ended {
+                        status: Some(ExitStatus::from_raw(status)),
+                        resources: Resources {
+                            cpu_user: Duration::from_nanos(cpu_user),
+                            cpu_system: Duration::from_nanos(cpu_system),
+                            max_rss,
+                        },
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    /// Waits for its end, not beyond `deadline`; false if that has passed.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> bool {
+        loop {
+            if self.has_ended() {
+                return true;
+            }
+            if !super::await_readable(&self.answers, deadline) {
+                return self.has_ended();
+            }
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        if self.is_ours() && !self.has_ended() {
+            spawner::signal(self.pid, signal, self.leads_group);
+        }
+    }
+}
+
+impl<R> Process<R> {
+    pub(super) fn new(shared: Arc<Shared>) -> Process<R> {
+        Process {
+            shared,
+            result: PhantomData,
+        }
+    }
+
+    /// Its number. It may be another's once this one has ended.
+    pub fn pid(&self) -> u32 {
+        self.shared.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.shared.name.as_deref()
+    }
+
+    /// Whether it is ended, rather than waited for, when the program ends.
+    pub fn is_daemon(&self) -> bool {
+        self.shared.is_daemon
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.shared.has_ended()
+    }
+
+    /// Asks it, and what else is in its process group, to end: `SIGTERM`. It may have ended already.
+    pub fn terminate(&self) {
+        self.shared.signal(Signal::TERM);
+    }
+
+    /// Ends it, and what else is in its process group: `SIGKILL`. It may have ended already.
+    pub fn kill(&self) {
+        self.shared.signal(Signal::KILL);
+    }
+
+    /// How it ended: exit code or signal. `None` while it runs, and when nobody is left who could tell.
+    ///
+    /// A function that returns makes the code 0, a panic 101.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.ended()?.status
+    }
+
+    /// What it used. `None` while it runs.
+    pub fn resources(&self) -> Option<Resources> {
+        Some(self.ended()?.resources)
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.shared.has_ended();
+        self.shared.heard.lock().ended
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&self) {
+        self.shared.wait(None);
+    }
+
+    /// Waits until it has ended, but no longer than this; false if it has not.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.shared.wait(Instant::now().checked_add(timeout))
+    }
+}
+
+impl<R: Data> Process<R> {
+    /// Waits until it has ended, and returns the function's result.
+    ///
+    /// # Errors
+    ///
+    /// [`Panicked`](TaskError::Panicked) with the panic's message and place; [`Died`](TaskError::Died) when it ended before the
+    /// function did, by a signal or by exiting; [`Decode`](TaskError::Decode), [`Encode`](TaskError::Encode) and
+    /// [`Init`](TaskError::Init) when the function could not be called or its result not be sent.
+    pub fn join(self) -> Outcome<R> {
+        self.wait();
+        self.outcome()
+    }
+
+    /// As [`join`](Self::join), but gives the process back when it has not ended in time.
+    ///
+    /// # Errors
+    ///
+    /// Itself.
+    pub fn join_timeout(self, timeout: Duration) -> Result<Outcome<R>, Process<R>> {
+        if self.wait_timeout(timeout) {
+            Ok(self.outcome())
+        } else {
+            Err(self)
+        }
+    }
+
+    fn outcome(&self) -> Outcome<R> {
+        let mut heard = self.shared.heard.lock();
+        let Some((answer, descriptors)) = heard.answer.take() else {
+            let status = heard.ended.and_then(|ended| ended.status);
+            return Err(TaskError::Died(Box::new(Died::new(self.pid(), status))));
+        };
+        match answer {
+            Answer::Result(bytes) => {
+                let read = codec::with_descriptors(descriptors, || codec::decode(&bytes));
+                read.map_err(|failure| match failure {
+                    Failure::Decode(what) | Failure::Encode(what) => TaskError::Decode {
+                        what: format!("the result: {what}"),
+                    },
+                })
+            }
+            Answer::Panicked {
+                message,
+                location,
+                backtrace,
+            } => Err(TaskError::Panicked(Box::new(panicked(
+                message, location, backtrace,
+            )))),
+            Answer::Decode(what) => Err(TaskError::Decode {
+                what: format!("the argument: {what}"),
+            }),
+            Answer::Encode(what) => Err(TaskError::Encode { what }),
+            Answer::SetUp(what) => Err(TaskError::Init {
+                message: what.into(),
+            }),
+        }
+    }
+}
+
+impl<R> Drop for Process<R> {
+    fn drop(&mut self) {
+        if self.shared.has_ended() {
+            exit::forget(&self.shared);
+        }
+    }
+}
+
+impl<R> fmt::Debug for Process<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("pid", &self.pid())
+            .field("name", &self.name())
+            .field("is_finished", &self.is_finished())
+            .finish()
+    }
+}

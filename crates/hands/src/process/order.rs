@@ -1,0 +1,137 @@
+//! What the processes of one program say to each other.
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::{self, Message};
+use super::image::{self, Code};
+use crate::task::Panicked;
+use crate::thread::Place;
+
+/// Raised when the messages change. Both sides are of one build; this tells a mistake of ours from one of the user's.
+const VERSION: u32 = 1;
+
+/// The first word of a copy of the program.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    version: u32,
+    image: Vec<u8>,
+}
+
+impl Hello {
+    pub(super) fn new() -> Hello {
+        Hello {
+            version: VERSION,
+            image: image::id().to_vec(),
+        }
+    }
+}
+
+/// Said to a zygote in answer to its hello.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Welcome {
+    /// Run once, before anything is forked.
+    pub(super) preload: Option<Code>,
+}
+
+/// Its answer to that: what went wrong.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Loaded(pub(super) Option<String>);
+
+/// What a zygote is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// A process. Beside it travel, in this order: where to answer; stdin, stdout and stderr; the directory to be in, if one
+    /// is given; what belongs to the argument.
+    Make(Order),
+    /// A signal to one of its processes, or to that one's whole group. There is no reply.
+    Signal { pid: i32, signal: i32, group: bool },
+}
+
+/// A process to be made.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// Start the program afresh instead of forking.
+    pub(super) afresh: bool,
+    pub(super) name: Option<String>,
+    /// The program's process group, for one that is to stay in it.
+    pub(super) group: Option<i32>,
+    pub(super) has_directory: bool,
+    /// Set, or taken away.
+    pub(super) environment: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Bytes of address space.
+    pub(super) memory_limit: Option<u64>,
+    /// Seconds of CPU time.
+    pub(super) cpu_limit: Option<u64>,
+    pub(super) nice: i32,
+    pub(super) code: Option<Code>,
+    pub(super) argument: Vec<u8>,
+}
+
+/// What the zygote replies.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Made {
+    Process { pid: i32 },
+    Refused { errno: i32 },
+}
+
+/// What is said where a process answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Told {
+    /// By the process: how its function ended. Beside it travel the descriptors of the result.
+    Answer(Answer),
+    /// By the zygote, last: it has been reaped. The status is as `wait` gives it; times are in nanoseconds.
+    Ended {
+        status: i32,
+        cpu_user: u64,
+        cpu_system: u64,
+        max_rss: u64,
+    },
+}
+
+impl Told {
+    pub(super) fn message(&self) -> Message {
+        // Strings and numbers can always be written down.
+        codec::encode(self).unwrap_or_default()
+    }
+}
+
+/// How a function ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Result(Vec<u8>),
+    Panicked {
+        message: String,
+        location: Option<(String, u32, u32)>,
+        backtrace: Option<String>,
+    },
+    /// Its argument could not be read.
+    Decode(String),
+    /// Its result could not be written down.
+    Encode(String),
+    /// It never ran.
+    SetUp(String),
+}
+
+impl From<Panicked> for Answer {
+    fn from(panicked: Panicked) -> Answer {
+        let location = panicked.location;
+        Answer::Panicked {
+            message: panicked.message,
+            location: location.map(|at| (at.file, at.line, at.column)),
+            backtrace: panicked.backtrace,
+        }
+    }
+}
+
+/// Back from what [`Answer::Panicked`] says.
+pub(super) fn panicked(
+    message: String,
+    location: Option<(String, u32, u32)>,
+    backtrace: Option<String>,
+) -> Panicked {
+    Panicked {
+        message,
+        location: location.map(|(file, line, column)| Place { file, line, column }),
+        backtrace,
+    }
+}

@@ -1,0 +1,204 @@
+//! Messages between processes of one program: bytes and descriptors, over a socket that keeps messages whole.
+//!
+//! What is larger than [`INLINE`] travels in an unnamed file, whose descriptor is sent. So no message is larger than a
+//! socket takes at once, and a sender never waits for a reader who does not read.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use super::codec::Message;
+
+/// Bytes of a message that are sent as they are.
+const INLINE: usize = 48 * 1024;
+
+/// Descriptors that the kernel takes in one message.
+const MOST_DESCRIPTORS: usize = 253;
+
+const PLAIN: u8 = 0;
+const IN_A_FILE: u8 = 1;
+
+/// Two ends of a new connection.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let pair = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    );
+    Ok(pair?)
+}
+
+/// Sends one message, waiting for room. An end that is closed is `BrokenPipe`.
+pub(super) fn send(socket: impl AsFd, message: &Message) -> io::Result<()> {
+    send_with(socket, message, SendFlags::empty())
+}
+
+/// With `DONTWAIT`, no room is `WouldBlock`.
+pub(super) fn send_with(socket: impl AsFd, message: &Message, flags: SendFlags) -> io::Result<()> {
+    let mut kind = PLAIN;
+    let mut bytes = &message.bytes[..];
+    let mut descriptors: Vec<BorrowedFd<'_>> = Vec::with_capacity(message.descriptors.len() + 1);
+    let file;
+    if bytes.len() > INLINE {
+        file = in_a_file(bytes)?;
+        descriptors.push(file.as_fd());
+        kind = IN_A_FILE;
+        bytes = &[];
+    }
+    descriptors.extend(message.descriptors.iter().map(OwnedFd::as_fd));
+    if descriptors.len() > MOST_DESCRIPTORS {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "{} shared things are more than one message carries; send at most {}",
+                message.descriptors.len(),
+                MOST_DESCRIPTORS - 1
+            ),
+        ));
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let parts = [
+        IoSlice::new(std::slice::from_ref(&kind)),
+        IoSlice::new(bytes),
+    ];
+    loop {
+        match sendmsg(&socket, &parts, &mut ancillary, flags | SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => {}
+            sent => return sent.map(drop).map_err(io::Error::from),
+        }
+    }
+}
+
+fn in_a_file(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("hands-message", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+thread_local! {
+    /// What a message is received into, before it is known how long it is.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 1 + INLINE]);
+}
+
+/// The next message. `None`: the other end is closed, and all has been read. With `DONTWAIT`, no message is `WouldBlock`.
+pub(super) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Message>> {
+    BUFFER.with_borrow_mut(|buffer| receive_into(buffer, socket, flags))
+}
+
+fn receive_into(
+    buffer: &mut [u8],
+    socket: impl AsFd,
+    flags: RecvFlags,
+) -> io::Result<Option<Message>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let got = loop {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let flags = flags | RecvFlags::CMSG_CLOEXEC;
+        match recvmsg(&socket, &mut parts, &mut ancillary, flags) {
+            Err(rustix::io::Errno::INTR) => {}
+            // A peer that died with something of ours unread.
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            got => break got?,
+        }
+    };
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    let Some((&kind, plain)) = buffer[..got.bytes].split_first() else {
+        return Ok(None);
+    };
+    let bytes = match kind {
+        PLAIN => plain.to_vec(),
+        IN_A_FILE if !descriptors.is_empty() => {
+            let mut bytes = Vec::new();
+            File::from(descriptors.remove(0)).read_to_end(&mut bytes)?;
+            bytes
+        }
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    Ok(Some(Message { bytes, descriptors }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> OwnedFd {
+        File::open("/dev/null").expect("/dev/null").into()
+    }
+
+    #[test]
+    fn messages_of_all_sizes_stay_whole() {
+        let (one, other) = pair().expect("sockets");
+        for size in [0, 1, INLINE, INLINE + 1, 3_000_000] {
+            let bytes: Vec<u8> = (0..size).map(|n| n as u8).collect();
+            let sent = Message {
+                bytes,
+                descriptors: vec![file()],
+            };
+            send(&one, &sent).expect("sent");
+            let got = receive(&other, RecvFlags::empty())
+                .expect("received")
+                .expect("open");
+            assert!(
+                got.bytes == sent.bytes && got.descriptors.len() == 1,
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_closed_end_is_told() {
+        let (one, other) = pair().expect("sockets");
+        send(
+            &one,
+            &Message {
+                bytes: vec![1],
+                descriptors: Vec::new(),
+            },
+        )
+        .expect("sent");
+        drop(one);
+        assert!(
+            receive(&other, RecvFlags::empty())
+                .expect("received")
+                .is_some()
+        );
+        assert!(
+            receive(&other, RecvFlags::empty())
+                .expect("received")
+                .is_none()
+        );
+        let refused = send(&other, &Message::default()).map_err(|error| error.kind());
+        assert_eq!(refused, Err(io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn more_descriptors_than_a_message_carries_are_refused() {
+        let (one, _other) = pair().expect("sockets");
+        let message = Message {
+            bytes: Vec::new(),
+            descriptors: (0..300).map(|_| file()).collect(),
+        };
+        let refused = send(&one, &message).map_err(|error| error.to_string());
+        assert!(refused.is_err_and(|told| told.contains("300 shared things")));
+    }
+}

@@ -1,0 +1,147 @@
+//! A process that works: sets itself up as ordered, runs the function, answers, ends.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setpgid,
+};
+
+use super::codec::{self, Failure, Message};
+use super::entry::stop;
+use super::order::{Answer, Order, Told};
+use super::zygote::next;
+use super::{exit, wire};
+use crate::task::TaskError;
+use crate::thread::panic::{caught, watch_places, watch_this_thread};
+
+/// Exit codes of processes whose function has not returned. That of a panic is the one Rust's own programs have.
+const PANICKED: i32 = 101;
+const NOT_RUN: i32 = 2;
+
+/// A worker that was started afresh.
+pub(super) fn alone(socket: OwnedFd) -> ! {
+    clear_signals();
+    match next::<Order>(&socket) {
+        Ok(Some((order, descriptors))) => {
+            drop(socket);
+            run(order, descriptors)
+        }
+        _ => stop("this copy of the program was given nothing to do"),
+    }
+}
+
+/// No signal is blocked: whoever started us may have blocked some.
+pub(super) fn clear_signals() {
+    crate::command::sys::spawn::unblock_signals();
+}
+
+/// The caller dies when its parent does, however that comes.
+pub(super) fn die_with_parent(parent: Pid) {
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    // It may have died before; then nobody would signal us.
+    if getppid() != Some(parent) {
+        std::process::exit(0);
+    }
+}
+
+/// The rest of a worker's life.
+pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
+    let mut descriptors = descriptors.into_iter();
+    let Some(answers) = descriptors.next() else {
+        stop("this copy of the program was not told where to answer")
+    };
+    let (answer, code) = match set_up(&order, &mut descriptors) {
+        Err(why) => (told(Answer::SetUp(why)), NOT_RUN),
+        Ok(()) => work(&order, descriptors.collect()),
+    };
+    // Nobody may be left to hear it.
+    let _ = wire::send(&answers, &answer);
+    drop(answers);
+    // As at the end of `main`: what this process has started is waited for, unless it is a daemon.
+    exit::finish();
+    std::process::exit(code)
+}
+
+fn told(answer: Answer) -> Message {
+    Told::Answer(answer).message()
+}
+
+fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Result<(), String> {
+    let failed = |what: &'static str| {
+        move |error: rustix::io::Errno| format!("cannot {what}: {}", std::io::Error::from(error))
+    };
+    let mut next = || {
+        descriptors
+            .next()
+            .ok_or("a descriptor is missing".to_owned())
+    };
+    rustix::stdio::dup2_stdin(next()?).map_err(failed("set stdin"))?;
+    rustix::stdio::dup2_stdout(next()?).map_err(failed("set stdout"))?;
+    rustix::stdio::dup2_stderr(next()?).map_err(failed("set stderr"))?;
+    if order.has_directory {
+        rustix::process::fchdir(next()?).map_err(failed("enter the directory"))?;
+    }
+    let group = order.group.and_then(Pid::from_raw);
+    setpgid(None, group).map_err(failed("enter the process group"))?;
+    for (name, value) in &order.environment {
+        let name = OsStr::from_bytes(name);
+        match value {
+            // SAFETY: nobody else looks at the environment: this process has one thread, as the one that it was forked from,
+            // or because it has not come past `hands::init()` yet.
+            Some(value) => unsafe { std::env::set_var(name, OsStr::from_bytes(value)) },
+            // SAFETY: as above.
+            None => unsafe { std::env::remove_var(name) },
+        }
+    }
+    if order.nice != 0 {
+        rustix::process::nice(order.nice).map_err(failed("set the niceness"))?;
+    }
+    let limits = [
+        (Resource::As, order.memory_limit),
+        (Resource::Cpu, order.cpu_limit),
+    ];
+    for (resource, limit) in limits {
+        if let Some(limit) = limit {
+            let limit = Rlimit {
+                current: Some(limit),
+                maximum: Some(limit),
+            };
+            rustix::process::setrlimit(resource, limit).map_err(failed("set a limit"))?;
+        }
+    }
+    if let Some(name) = &order.name {
+        super::set_own_name(name);
+    }
+    Ok(())
+}
+
+fn work(order: &Order, carried: Vec<OwnedFd>) -> (Message, i32) {
+    watch_places();
+    watch_this_thread();
+    // SAFETY: the zygote's hello had the program's image, or it would not have been given this order.
+    let entry = order.code.and_then(|code| unsafe { code.entry() });
+    let Some(entry) = entry else {
+        let why = "the function is not in this program".to_owned();
+        return (told(Answer::SetUp(why)), NOT_RUN);
+    };
+    match caught(|| codec::with_descriptors(carried, || entry(&order.argument))) {
+        Ok(Ok(Message { bytes, descriptors })) => {
+            let message = told(Answer::Result(bytes));
+            (
+                Message {
+                    descriptors,
+                    ..message
+                },
+                0,
+            )
+        }
+        Ok(Err(Failure::Decode(what))) => (told(Answer::Decode(what)), NOT_RUN),
+        Ok(Err(Failure::Encode(what))) => (told(Answer::Encode(what)), NOT_RUN),
+        Err(caught) => match TaskError::from(caught) {
+            TaskError::Panicked(panicked) => (told((*panicked).into()), PANICKED),
+            other => (told(Answer::SetUp(other.to_string())), PANICKED),
+        },
+    }
+}

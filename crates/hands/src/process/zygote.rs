@@ -1,0 +1,302 @@
+//! The zygote: a copy of the program that has done nothing but start, and forks itself on request.
+//!
+//! # Protocol
+//!
+//! ```text
+//! program                          zygote (one thread)                worker
+//!   │ exec itself, once ──────────►│ hello (image) ─► welcome
+//!   │ order + descriptors ────────►│ clone ─────────────────────────►│ has the order in memory already
+//!   │◄───────────────── its pid ───│                                 │ set up, run
+//!   │◄──────────────────────────────────────────────────── answer ───│ end
+//!   │◄── status, what it used ─────│ waitid ◄────────────────────────┘
+//! ```
+//!
+//! - **A fork of one thread is a whole copy.** A program with threads cannot be forked: whatever lock another thread had is
+//!   locked for ever in the copy. The zygote refuses to begin when `preload` has left a thread running.
+//! - **The zygote reaps**, and says how each process ended where that one answers. A child of the program itself would be
+//!   subject to what the program does with `SIGCHLD` (ignored, the kernel throws the status away) and to any `wait` for
+//!   any child; and a child that was made silent becomes a loud one by `execve`. So a signal to a process goes by the
+//!   zygote too, which knows whether the number is still that process's.
+//! - **Everything ends with the program.** The zygote watches it through a pidfd; when it ends, in whatever way, all processes
+//!   are killed with their groups. When the zygote itself is killed, the kernel kills them (`PR_SET_PDEATHSIG`).
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::epoll;
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
+
+use super::codec::{self, Message};
+use super::fork::{Forked, Thread, fork};
+use super::order::{Hello, Loaded, Made, Order, Request, Told, Welcome};
+use super::{afresh, wire, worker};
+use crate::command::sys::wait;
+use crate::task::TaskError;
+use crate::thread::panic::caught;
+
+/// Tokens of what is watched; those of children are their pids.
+const REQUESTS: u64 = 0;
+const PROGRAM: u64 = u64::MAX;
+
+/// A zygote's whole life.
+pub(super) fn run(socket: OwnedFd) -> ! {
+    worker::clear_signals();
+    let Some(program) = watch_program() else {
+        leave()
+    };
+    say(&socket, &Hello::new());
+    let Ok(Some((welcome, _))) = next::<Welcome>(&socket) else {
+        leave()
+    };
+    let told = welcome.preload.and_then(preload);
+    let is_loaded = told.is_none();
+    say(&socket, &Loaded(told));
+    if !is_loaded {
+        leave();
+    }
+    crate::command::raise_descriptor_limit();
+    let Ok(mut zygote) = Zygote::new(socket, program) else {
+        leave()
+    };
+    loop {
+        if let Some((order, descriptors)) = zygote.turn() {
+            // What is watched here is not the child's business, and would keep others' ends open.
+            drop(zygote);
+            worker::run(order, descriptors);
+        }
+    }
+}
+
+fn leave() -> ! {
+    std::process::exit(0)
+}
+
+/// Readable once the program has ended.
+fn watch_program() -> Option<OwnedFd> {
+    let program = getppid()?;
+    let watched = pidfd_open(program, PidfdFlags::empty()).ok()?;
+    // It may have ended, and the number be another's, before it was opened; then we have another parent by now.
+    (getppid() == Some(program)).then_some(watched)
+}
+
+/// Nobody is there to be told when the other end is closed.
+fn say<T: serde::Serialize>(socket: &OwnedFd, what: &T) {
+    if let Ok(message) = codec::encode(what) {
+        let _ = wire::send(socket, &message);
+    }
+}
+
+/// The next message, with its descriptors. `None`: the other end is closed.
+pub(super) fn next<T: serde::de::DeserializeOwned>(
+    socket: &OwnedFd,
+) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let Some(message) = wire::receive(socket, RecvFlags::empty())? else {
+        return Ok(None);
+    };
+    let read = codec::decode(&message.bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Some((read, message.descriptors)))
+}
+
+/// Runs the user's function, and says what is wrong, if something is.
+fn preload(code: super::image::Code) -> Option<String> {
+    // SAFETY: the program has compared our hello's image with its own before it sent this.
+    let Some(entry) = (unsafe { code.entry() }) else {
+        return Some("it is not in this program".to_owned());
+    };
+    match caught(|| entry(&[])) {
+        Ok(Ok(_)) => {}
+        Ok(Err(failure)) => return Some(format!("{failure:?}")),
+        Err(caught) => return Some(TaskError::from(caught).to_string()),
+    }
+    let threads = super::threads();
+    (threads > 1).then(|| {
+        format!(
+            "it left {} running, and a process can be copied only while it has one thread",
+            match threads - 1 {
+                1 => "a thread".to_owned(),
+                more => format!("{more} threads"),
+            }
+        )
+    })
+}
+
+struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+    answers: OwnedFd,
+    leads_group: bool,
+}
+
+struct Zygote {
+    requests: OwnedFd,
+    epoll: OwnedFd,
+    children: HashMap<i32, Child>,
+    thread: Thread,
+    /// Kept open: the kernel forgets what is watched when it is closed.
+    _program: OwnedFd,
+}
+
+impl Zygote {
+    fn new(requests: OwnedFd, program: OwnedFd) -> io::Result<Zygote> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let watch = |fd: &OwnedFd, token| {
+            epoll::add(
+                &epoll,
+                fd,
+                epoll::EventData::new_u64(token),
+                epoll::EventFlags::IN,
+            )
+        };
+        watch(&requests, REQUESTS)?;
+        watch(&program, PROGRAM)?;
+        Ok(Zygote {
+            requests,
+            epoll,
+            children: HashMap::new(),
+            thread: Thread::own(),
+            _program: program,
+        })
+    }
+
+    /// Waits for what happens next. `Some`: this is the child now, and what it is to do.
+    fn turn(&mut self) -> Option<(Order, Vec<OwnedFd>)> {
+        let mut ready = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 32];
+        let count = match epoll::wait(&self.epoll, &mut ready, None) {
+            Ok(count) => count,
+            Err(rustix::io::Errno::INTR) => 0,
+            Err(_) => self.end_all(),
+        };
+        for event in &ready[..count] {
+            let data = event.data;
+            match data.u64() {
+                PROGRAM => self.end_all(),
+                REQUESTS => {
+                    if let Some(work) = self.request() {
+                        return Some(work);
+                    }
+                }
+                pid => self.reap(pid),
+            }
+        }
+        None
+    }
+
+    /// The program has ended, or wants no more: nothing of it stays.
+    fn end_all(&self) -> ! {
+        for child in self.children.values() {
+            child.signal(Signal::KILL, true);
+        }
+        leave()
+    }
+
+    fn request(&mut self) -> Option<(Order, Vec<OwnedFd>)> {
+        let Ok(Some((request, descriptors))) = next::<Request>(&self.requests) else {
+            self.end_all()
+        };
+        match request {
+            Request::Signal { pid, signal, group } => {
+                if let (Some(child), Some(signal)) =
+                    (self.children.get(&pid), Signal::from_named_raw(signal))
+                {
+                    child.signal(signal, group);
+                }
+                None
+            }
+            Request::Make(order) => self.make(order, descriptors),
+        }
+    }
+
+    fn make(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Option<(Order, Vec<OwnedFd>)> {
+        let leads_group = order.group.is_none();
+        let forked = match descriptors.first().map(|answers| answers.try_clone()) {
+            Some(Ok(answers)) => fork(&self.thread).map(|forked| (forked, answers)),
+            Some(Err(error)) => Err(error),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let made = match forked {
+            Ok((Forked::Child { parent }, _)) => {
+                worker::die_with_parent(parent);
+                if order.afresh {
+                    afresh::start(order, descriptors);
+                }
+                return Some((order, descriptors));
+            }
+            Ok((Forked::Parent { pid, pidfd }, answers)) => {
+                let token =
+                    epoll::EventData::new_u64(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
+                let _ = epoll::add(&self.epoll, &pidfd, token, epoll::EventFlags::IN);
+                let child = Child {
+                    pid,
+                    pidfd,
+                    answers,
+                    leads_group,
+                };
+                let pid = pid.as_raw_nonzero().get();
+                self.children.insert(pid, child);
+                Made::Process { pid }
+            }
+            Err(error) => Made::Refused {
+                errno: error.raw_os_error().unwrap_or(libc::EINVAL),
+            },
+        };
+        say(&self.requests, &made);
+        None
+    }
+
+    fn reap(&mut self, pid: u64) {
+        let Ok(pid) = i32::try_from(pid) else {
+            return;
+        };
+        let Some(child) = self.children.get(&pid) else {
+            return;
+        };
+        let ended = match wait::try_reap(&child.pidfd) {
+            Ok(Some((status, usage))) => Some((status, usage)),
+            Ok(None) => return,
+            Err(_) => None,
+        };
+        let Some(child) = self.children.remove(&pid) else {
+            return;
+        };
+        let _ = epoll::delete(&self.epoll, &child.pidfd);
+        if let Some((status, usage)) = ended {
+            let told = Told::Ended {
+                status: std::os::unix::process::ExitStatusExt::into_raw(status),
+                cpu_user: nanoseconds(usage.cpu_user),
+                cpu_system: nanoseconds(usage.cpu_system),
+                max_rss: usage.max_rss,
+            };
+            let _ = wire::send(child.answers.as_fd(), &told.message());
+        }
+    }
+}
+
+fn nanoseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Child {
+    /// It has not been reaped, so the number is its own.
+    fn signal(&self, signal: Signal, group: bool) {
+        if group && self.leads_group {
+            let _ = rustix::process::kill_process_group(self.pid, signal);
+        }
+        // Also before it has become the leader of its group.
+        let _ = rustix::process::kill_process(self.pid, signal);
+    }
+}
+
+/// For [`Message`]s that have no descriptors.
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Message {
+        Message {
+            bytes,
+            descriptors: Vec::new(),
+        }
+    }
+}

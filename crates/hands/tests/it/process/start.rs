@@ -1,0 +1,162 @@
+//! What a process finds when it begins.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use hands::process::{self, Builder, Process};
+use hands::task::TaskError;
+
+use crate::support::folder;
+
+#[test]
+fn it_has_its_name_directory_and_environment() {
+    let folder = folder();
+    let place = folder.path().canonicalize().unwrap();
+    let process = Builder::new()
+        .name("a long enough name")
+        .cwd(&place)
+        .env("HANDS_TEST_ONE", "1")
+        .env("HANDS_TEST_TWO", "2")
+        .env_remove("HANDS_TEST_TWO")
+        .spawn(
+            |()| {
+                let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+                let vars =
+                    ["HANDS_TEST_ONE", "HANDS_TEST_TWO"].map(|name| std::env::var(name).ok());
+                let name = process::current_name().map(str::to_owned);
+                (name, comm, std::env::current_dir().unwrap(), vars)
+            },
+            (),
+        )
+        .unwrap();
+    assert_eq!(process.name(), Some("a long enough name"));
+    let (name, comm, directory, vars) = process.join().unwrap();
+    assert_eq!(name.as_deref(), Some("a long enough name"));
+    assert_eq!(comm, "a long enough n\n");
+    assert_eq!(directory, place);
+    assert_eq!(vars, [Some("1".to_owned()), None]);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_an_error() {
+    let refused = Builder::new().cwd("/no/such/place").spawn(|()| (), ());
+    let told = refused.err().unwrap().to_string();
+    assert!(
+        told.starts_with("cannot enter the process's directory: No such file"),
+        "{told}"
+    );
+}
+
+#[test]
+fn it_reads_nothing_unless_it_is_given_something() {
+    let read = |()| {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).unwrap();
+        text
+    };
+    assert_eq!(process::spawn(read, ()).unwrap().join().as_deref(), Ok(""));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let process = Builder::new().stdin(reader).spawn(read, ()).unwrap();
+    writer.write_all(b"for it").unwrap();
+    drop(writer);
+    assert_eq!(process.join().as_deref(), Ok("for it"));
+}
+
+#[test]
+fn it_writes_where_it_is_told() {
+    let (mut out_reader, out) = std::io::pipe().unwrap();
+    let (mut err_reader, err) = std::io::pipe().unwrap();
+    let process = Builder::new().stdout(out).stderr(err).spawn(
+        |()| {
+            // Past what the test harness catches.
+            std::io::stdout().write_all(b"result").unwrap();
+            std::io::stderr().write_all(b"talk").unwrap();
+        },
+        (),
+    );
+    process.unwrap().join().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    out_reader.read_to_string(&mut out).unwrap();
+    err_reader.read_to_string(&mut err).unwrap();
+    assert_eq!((out.as_str(), err.as_str()), ("result", "talk"));
+}
+
+#[test]
+fn limits_hold() {
+    let process: Process<usize> = Builder::new()
+        .memory_limit(1 << 30)
+        .spawn(
+            |()| {
+                let mut bytes: Vec<u8> = Vec::new();
+                usize::from(bytes.try_reserve_exact(2 << 30).is_err())
+            },
+            (),
+        )
+        .unwrap();
+    assert_eq!(process.join(), Ok(1));
+    let busy: Process<()> = Builder::new()
+        .cpu_limit(Duration::from_millis(10))
+        .spawn(|()| while std::hint::black_box(true) {}, ())
+        .unwrap();
+    let Err(TaskError::Died(died)) = busy.join() else {
+        panic!("it was killed");
+    };
+    assert_eq!(died.signal, Some(9));
+}
+
+fn group(_: ()) -> (i32, i32) {
+    let number = |pid: rustix::process::Pid| pid.as_raw_nonzero().get();
+    (
+        number(rustix::process::getpid()),
+        number(rustix::process::getpgrp()),
+    )
+}
+
+#[test]
+fn it_leads_a_group_of_its_own_unless_told_otherwise() {
+    let (pid, pgid) = process::spawn(group, ()).unwrap().join().unwrap();
+    assert_eq!(pid, pgid);
+    let ours = Builder::new().process_group(false).spawn(group, ());
+    let (_, pgid) = ours.unwrap().join().unwrap();
+    assert_eq!(pgid, group(()).1);
+}
+
+#[test]
+fn no_signal_is_blocked_or_handled() {
+    let masks = process::spawn(
+        |()| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
+            };
+            (field("SigBlk:"), field("SigCgt:"))
+        },
+        (),
+    );
+    let (blocked, caught) = masks.unwrap().join().unwrap();
+    // Rust's own start catches SEGV and BUS, to tell of stack overflows; the C library has two of its own.
+    let rusts = 1 << 10 | 1 << 6 | 1 << 31 | 1 << 32;
+    assert_eq!((blocked, caught & !rusts), (0, 0), "{caught:x}");
+}
+
+#[test]
+fn no_descriptor_of_the_program_reaches_it() {
+    // Files that do not close themselves, as C libraries leave them.
+    let open = std::fs::File::open("/dev/zero").unwrap();
+    let kept: Vec<OwnedFd> = (0..20).map(|_| rustix::io::dup(&open).unwrap()).collect();
+    let names = process::spawn(
+        |()| {
+            let all = std::fs::read_dir("/proc/self/fd").unwrap();
+            let names = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        },
+        (),
+    );
+    let names = names.unwrap().join().unwrap();
+    assert!(!names.iter().any(|name| name == "/dev/zero"), "{names:?}");
+    drop(kept);
+}
