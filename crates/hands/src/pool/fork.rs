@@ -148,7 +148,8 @@ where
         // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand, which was given up for
         // this call.
         let run = unsafe { &mut *piece.run.get() }.take();
-        let result = run.map(|run| piece.context.run(|| caught(run)));
+        // Around everything that is foreign, the subscriber of a `tracing` span included: nothing may keep `done` from being set.
+        let result = run.map(|run| caught(|| piece.context.run(run)));
         // SAFETY: as for the function; the owner reads the result when it has seen `done`.
         unsafe { *piece.result.get() = result };
         let owner = piece.owner.clone();

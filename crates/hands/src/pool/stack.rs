@@ -68,7 +68,7 @@ impl Stacks {
         let from = stacks
             .iter()
             .position(|stack| std::ptr::eq(&**stack, own))
-            .unwrap_or(0);
+            .map_or(0, |own| own + 1);
         let (before, after) = stacks.split_at(from);
         // Beginning behind oneself, so that not all steal from the same.
         after.iter().chain(before).find_map(|stack| {
