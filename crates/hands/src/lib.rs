@@ -4,6 +4,7 @@
 //! |---|---|
 //! | run programs, one or a million, bounded and accounted for | [`command`] |
 //! | run a function in a process of its own | [`process`] |
+//! | let processes share memory, values and locks | [`shared`] |
 //! | start threads with names and daemons, and know how they ended | [`thread`] |
 //! | pass work from producers to consumers, and know when it is done | [`queue`] |
 //! | hand tasks to a pool of workers, and get their results | [`pool`], [`task`] |
@@ -30,6 +31,7 @@ pub mod pool;
 mod primitive;
 pub mod process;
 pub mod queue;
+pub mod shared;
 pub mod sync;
 pub mod task;
 pub mod thread;

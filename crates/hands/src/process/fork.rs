@@ -82,6 +82,7 @@ pub(super) fn fork(thread: &Thread) -> io::Result<Forked> {
                 )
             };
         }
+        crate::shared::identity::forget();
         return Ok(Forked::Child { parent });
     }
     match Pid::from_raw(pid.max(0)) {

@@ -45,7 +45,7 @@
 
 mod afresh;
 mod builder;
-mod codec;
+pub(crate) mod codec;
 mod entry;
 mod error;
 pub(crate) mod exit;

@@ -15,6 +15,7 @@ mod pipeline;
 mod pool;
 mod process;
 mod queue;
+mod shared;
 mod support;
 mod sync;
 mod thread;

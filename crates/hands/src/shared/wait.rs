@@ -1,0 +1,42 @@
+//! Waiting at a word that several processes have.
+//!
+//! Whoever is woken may be killed before it has done what it was woken for, and others would sleep on. So nobody sleeps for
+//! longer than [`SLICE`] without looking again: a wake-up that died with its process costs that much, and no more.
+
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use rustix::thread::futex;
+
+/// As long as anybody sleeps in one piece.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Sleeps until woken, or for a while, if the word is `value`. False: `deadline` has passed.
+pub(super) fn wait(word: &AtomicU32, value: u32, deadline: Option<Instant>) -> bool {
+    let left = match deadline {
+        None => SLICE,
+        Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+            None => return false,
+            Some(left) => left.min(SLICE),
+        },
+    };
+    let timeout = futex::Timespec {
+        tv_sec: 0,
+        tv_nsec: left.subsec_nanos().into(),
+    };
+    // Whatever it returns for, the caller looks again.
+    let _ = futex::wait(word, futex::Flags::empty(), value, Some(&timeout));
+    true
+}
+
+/// Wakes so many of those who sleep there.
+pub(super) fn wake(word: &AtomicU32, count: u32) {
+    let _ = futex::wake(word, futex::Flags::empty(), count);
+}
+
+pub(super) const ALL: u32 = i32::MAX as u32;
+
+/// When a wait that begins now is to end.
+pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}

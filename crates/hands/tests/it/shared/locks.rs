@@ -1,0 +1,222 @@
+//! Locks and signals between processes, and what becomes of them when a process is killed.
+
+use std::time::Duration;
+
+use hands::process;
+use hands::shared::{Condvar, Event, LockError, Mutex, Semaphore};
+
+use crate::support::in_time;
+
+#[test]
+fn no_increment_is_lost() {
+    in_time(|| {
+        let count = Mutex::new(0_u64).unwrap();
+        let add = |count: Mutex<u64>| {
+            for _ in 0..100_000 {
+                *count.lock().unwrap() += 1;
+            }
+        };
+        let processes = [(); 2].map(|()| process::spawn(add, count.clone()).unwrap());
+        std::thread::scope(|scope| {
+            let count = &count;
+            for _ in 0..2 {
+                scope.spawn(|| add(count.clone()));
+            }
+        });
+        for process in processes {
+            process.join().unwrap();
+        }
+        assert_eq!(*count.lock().unwrap(), 400_000);
+    });
+}
+
+#[test]
+fn a_held_lock_is_waited_for_as_long_as_one_likes() {
+    let mutex = Mutex::new([1_u8, 2]).unwrap();
+    let guard = mutex.lock().unwrap();
+    assert_eq!(mutex.try_lock().err(), Some(LockError::TimedOut));
+    let timed = mutex.lock_timeout(Duration::from_millis(5));
+    assert_eq!(timed.err(), Some(LockError::TimedOut));
+    let elsewhere = |mutex: Mutex<[u8; 2]>| mutex.try_lock().is_err();
+    let refused = process::spawn(elsewhere, mutex.clone()).unwrap().join();
+    assert_eq!(refused, Ok(true));
+    drop(guard);
+    assert_eq!(*mutex.try_lock().unwrap(), [1, 2]);
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_its_lock_and_the_next_is_told() {
+    in_time(|| {
+        let mutex = Mutex::new(1_u32).unwrap();
+        let held = Event::new().unwrap();
+        let hold = |(mutex, held): (Mutex<u32>, Event)| {
+            let mut guard = mutex.lock().unwrap();
+            *guard = 2;
+            held.set();
+            std::thread::park();
+        };
+        let process = process::spawn(hold, (mutex.clone(), held.clone())).unwrap();
+        held.wait();
+        let pid = process.pid();
+        // One waits already when it is killed.
+        let waiter = std::thread::spawn({
+            let mutex = mutex.clone();
+            move || mutex.lock().map(|guard| *guard)
+        });
+        process.kill();
+        assert_eq!(waiter.join().unwrap(), Err(LockError::Poisoned { pid }));
+        assert!(process.join().is_err());
+        // And until somebody has looked, everybody is told.
+        assert_eq!(mutex.try_lock().err(), Some(LockError::Poisoned { pid }));
+        let told = mutex.lock().err().map(|error| error.to_string()).unwrap();
+        assert!(told.contains(&format!("process {pid} died")), "{told}");
+        {
+            let mut guard = mutex.recover();
+            assert_eq!(
+                *guard, 1,
+                "what it had changed is not there: it had not left the lock"
+            );
+            *guard = 3;
+        }
+        assert_eq!(*mutex.lock().unwrap(), 3);
+    });
+}
+
+#[test]
+fn killed_again_and_again_no_lock_is_lost() {
+    in_time(|| {
+        // Both numbers are changed under the lock, so they are the same, or somebody is told.
+        let pair = Mutex::new([0_u64; 2]).unwrap();
+        let mut recovered = 0;
+        for round in 0..30_u64 {
+            let change = |pair: Mutex<[u64; 2]>| {
+                loop {
+                    let mut pair = pair.lock().unwrap();
+                    pair[0] += 1;
+                    pair[1] += 1;
+                }
+            };
+            let busy: Vec<process::Process<()>> = (0..2)
+                .map(|_| process::spawn(change, pair.clone()).unwrap())
+                .collect();
+            let goal = round * 50;
+            loop {
+                let seen = match pair.lock() {
+                    Ok(pair) => *pair,
+                    Err(LockError::Poisoned { .. }) => {
+                        recovered += 1;
+                        *pair.recover()
+                    }
+                    Err(error) => panic!("{error}"),
+                };
+                if seen[0] > goal || busy.iter().all(|process| process.is_finished()) {
+                    break;
+                }
+            }
+            for process in &busy {
+                process.kill();
+            }
+            for process in busy {
+                assert!(process.join().is_err());
+            }
+            let seen = match pair.lock() {
+                Ok(pair) => *pair,
+                Err(_) => {
+                    recovered += 1;
+                    *pair.recover()
+                }
+            };
+            assert!(seen[0].abs_diff(seen[1]) <= recovered, "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn permits_go_round() {
+    in_time(|| {
+        let permits = Semaphore::new(2).unwrap();
+        assert!(permits.try_acquire() && permits.try_acquire() && !permits.try_acquire());
+        assert!(!permits.acquire_timeout(Duration::from_millis(5)));
+        let process = process::spawn(
+            |permits: Semaphore| {
+                permits.acquire();
+                permits.permits()
+            },
+            permits.clone(),
+        );
+        permits.release();
+        assert_eq!(process.unwrap().join(), Ok(0));
+        permits.release();
+        permits.release();
+        assert_eq!(permits.permits(), 2);
+    });
+}
+
+#[test]
+fn an_event_is_seen_by_all() {
+    in_time(|| {
+        let event = Event::new().unwrap();
+        assert!(!event.is_set() && !event.wait_timeout(Duration::from_millis(5)));
+        let processes =
+            [(); 3].map(|()| process::spawn(|event: Event| event.wait(), event.clone()).unwrap());
+        event.set();
+        for process in processes {
+            process.join().unwrap();
+        }
+        assert!(event.wait_timeout(Duration::ZERO));
+        event.clear();
+        assert!(!event.is_set());
+    });
+}
+
+#[test]
+fn ping_and_pong_say_ten_words_in_turn() {
+    in_time(|| {
+        let turn = Mutex::new(0_u32).unwrap();
+        let changed = Condvar::new().unwrap();
+        let player = |(turn, changed, own): (Mutex<u32>, Condvar, u32)| {
+            let mut said = Vec::new();
+            loop {
+                let guard = turn.lock().unwrap();
+                let mut guard = changed
+                    .wait_while(guard, |turn| *turn < 10 && *turn % 2 != own)
+                    .unwrap();
+                if *guard >= 10 {
+                    return said;
+                }
+                said.push(*guard);
+                *guard += 1;
+                drop(guard);
+                changed.notify_all();
+            }
+        };
+        let [ping, pong] =
+            [0, 1].map(|own| process::spawn(player, (turn.clone(), changed.clone(), own)).unwrap());
+        assert_eq!(ping.join(), Ok(vec![0, 2, 4, 6, 8]));
+        assert_eq!(pong.join(), Ok(vec![1, 3, 5, 7, 9]));
+    });
+}
+
+#[test]
+fn a_wait_for_a_notice_ends_in_time() {
+    let mutex = Mutex::new(0_u8).unwrap();
+    let condvar = Condvar::new().unwrap();
+    let guard = mutex.lock().unwrap();
+    let (guard, is_noticed) = condvar
+        .wait_timeout(guard, Duration::from_millis(5))
+        .unwrap();
+    assert!(!is_noticed);
+    drop(guard);
+    let noticed = std::thread::scope(|scope| {
+        let guard = mutex.lock().unwrap();
+        scope.spawn(|| {
+            let _held = mutex.lock().unwrap();
+            condvar.notify_one();
+        });
+        condvar
+            .wait_timeout(guard, Duration::from_secs(60))
+            .unwrap()
+            .1
+    });
+    assert!(noticed);
+}

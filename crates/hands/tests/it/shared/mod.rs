@@ -1,0 +1,4 @@
+//! What several processes share.
+
+mod locks;
+mod memory;
