@@ -110,7 +110,8 @@ pub(super) fn advice(tried: &[Measured], bounds: Bounds, given: bool) -> String 
         ),
     };
     let is_short = target.is_none_or(|target| 1.5 * (choice.size as f64) < target);
-    if choice.size == largest && (given || largest == bounds.most) {
+    let is_open = target.is_none_or(|target| target > 1.2 * largest as f64);
+    if choice.size == largest && is_open && (given || largest == bounds.most) {
         text.push_str("No greater number was tried; more may do better.\n");
     } else if choice.size < largest && is_short {
         text.push_str(

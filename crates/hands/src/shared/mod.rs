@@ -4,8 +4,8 @@
 //! |---|---|
 //! | hand over something large without copying it | [`Bytes`] |
 //! | let processes fill parts of an array | [`Slice`] |
-//! | let them change one value in turn | [`Mutex`] |
-//! | wait for each other | [`Event`], [`Condvar`], [`Semaphore`] |
+//! | let them change one value in turn | [`Mutex`]; [`ReentrantMutex`] around what is elsewhere |
+//! | wait for each other | [`Event`], [`Condvar`], [`Semaphore`], [`Barrier`] |
 //! | anything else | [`Memory`] |
 //!
 //! All of these are handles, of which clones mean the same thing, and which can be sent: as the argument of a
@@ -45,20 +45,24 @@
 //!
 //! Linux, as [`process`](crate::process).
 
+mod barrier;
 mod bytes;
 pub(crate) mod identity;
 mod lock;
 mod memory;
 mod mutex;
+mod reentrant;
 mod signals;
 mod slice;
 mod wait;
 
 use std::io;
 
+pub use self::barrier::Barrier;
 pub use self::bytes::Bytes;
 pub use self::memory::Memory;
 pub use self::mutex::{Guard, LockError, Mutex};
+pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
 pub use self::signals::{Condvar, Event, Semaphore};
 pub use self::slice::Slice;
 /// What may be shared: see `bytemuck::Pod`, which it is, and its derive.

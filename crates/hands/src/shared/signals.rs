@@ -18,7 +18,7 @@ const LENGTH: usize = 128;
 /// Memory that has the words of one of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Memory", into = "Memory")]
-struct Words(Memory);
+pub(super) struct Words(Memory);
 
 impl From<Words> for Memory {
     fn from(words: Words) -> Memory {
@@ -38,10 +38,14 @@ impl TryFrom<Memory> for Words {
 }
 
 impl Words {
-    fn new(first: u32) -> io::Result<Words> {
+    pub(super) fn new(first: u32) -> io::Result<Words> {
         let memory = Memory::new(LENGTH)?;
         memory.word(FIRST).store(first, Ordering::Relaxed);
         Ok(Words(memory))
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.0
     }
 
     fn first(&self) -> &std::sync::atomic::AtomicU32 {

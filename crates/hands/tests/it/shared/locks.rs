@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hands::process;
-use hands::shared::{Condvar, Event, LockError, Mutex, Semaphore};
+use hands::shared::{Barrier, Condvar, Event, LockError, Mutex, ReentrantMutex, Semaphore, Slice};
 
 use crate::support::in_time;
 
@@ -219,4 +219,107 @@ fn a_wait_for_a_notice_ends_in_time() {
             .1
     });
     assert!(noticed);
+}
+
+#[test]
+fn a_reentrant_lock_is_left_with_its_last_hold() {
+    in_time(|| {
+        let lock = ReentrantMutex::new().unwrap();
+        let elsewhere = |lock: ReentrantMutex| lock.try_lock().is_ok();
+        let is_free = || {
+            process::spawn(elsewhere, lock.clone())
+                .unwrap()
+                .join()
+                .unwrap()
+        };
+        let holds = [
+            lock.lock().unwrap(),
+            lock.try_lock().unwrap(),
+            lock.recover(),
+        ];
+        for hold in holds {
+            assert!(!is_free());
+            let timed = std::thread::scope(|scope| {
+                let other = scope.spawn(|| lock.lock_timeout(Duration::from_millis(5)).err());
+                other.join().unwrap()
+            });
+            assert_eq!(timed, Some(LockError::TimedOut));
+            drop(hold);
+        }
+        assert!(is_free());
+    });
+}
+
+#[test]
+fn a_reentrant_lock_survives_its_owner_too() {
+    in_time(|| {
+        let lock = ReentrantMutex::new().unwrap();
+        let held = Event::new().unwrap();
+        let hold = |(lock, held): (ReentrantMutex, Event)| {
+            let _holds = [lock.lock().unwrap(), lock.lock().unwrap()];
+            held.set();
+            std::thread::park();
+        };
+        let process = process::spawn(hold, (lock.clone(), held.clone())).unwrap();
+        held.wait();
+        let pid = process.pid();
+        process.kill();
+        assert!(process.join().is_err());
+        assert_eq!(lock.lock().err(), Some(LockError::Poisoned { pid }));
+        assert_eq!(lock.try_lock().err(), Some(LockError::Poisoned { pid }));
+        drop([lock.recover(), lock.lock().unwrap()]);
+        drop(lock.lock().unwrap());
+    });
+}
+
+#[test]
+fn a_barrier_lets_all_pass_together_again_and_again() {
+    in_time(|| {
+        let barrier = Barrier::new(3).unwrap();
+        let rounds = Slice::<u32>::zeroed(3).unwrap();
+        let walk = |(barrier, rounds, own): (Barrier, Slice<u32>, usize)| {
+            for round in 1..=50 {
+                rounds.set(own, round);
+                barrier.wait().unwrap();
+                // Nobody is a round behind, and nobody has gone on before all have looked.
+                assert_eq!(rounds.to_vec(), [round; 3]);
+                barrier.wait().unwrap();
+            }
+        };
+        let walkers: Vec<_> = (0..3)
+            .map(|own| process::spawn(walk, (barrier.clone(), rounds.clone(), own)).unwrap())
+            .collect();
+        for walker in walkers {
+            walker.join().unwrap();
+        }
+        assert_eq!((barrier.parties(), barrier.waiting()), (3, 0));
+    });
+}
+
+#[test]
+fn a_barrier_that_somebody_gives_up_is_broken_until_it_is_reset() {
+    in_time(|| {
+        let barrier = Barrier::new(2).unwrap();
+        assert!(barrier.wait_timeout(Duration::from_millis(5)).is_err());
+        assert!(barrier.is_broken() && barrier.wait().is_err());
+        barrier.reset();
+        assert!(!barrier.is_broken());
+        let waits = || {
+            let other = process::spawn(|barrier: Barrier| barrier.wait().is_ok(), barrier.clone());
+            while barrier.waiting() == 0 {
+                std::thread::yield_now();
+            }
+            other.unwrap()
+        };
+        let other = waits();
+        barrier.reset();
+        assert_eq!(other.join(), Ok(false));
+        let other = waits();
+        barrier.abort();
+        assert_eq!(other.join(), Ok(false));
+        barrier.reset();
+        let other = waits();
+        assert_eq!(barrier.wait().map(|left| left == 0).ok(), Some(true));
+        assert_eq!(other.join(), Ok(true));
+    });
 }
