@@ -25,6 +25,9 @@ mod cgroup;
 pub mod command;
 pub mod context;
 mod cores;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod fault;
 mod idle;
 mod init;
 pub mod pool;

@@ -23,7 +23,7 @@ use super::sizing::Limits;
 use super::stack::Stacks;
 use super::worker::Worker;
 use crate::primitive::Padded;
-use crate::queue::{PutError, Queue, Shutdown};
+use crate::queue::{Queue, Shutdown};
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
 use crate::task::help;
@@ -102,8 +102,8 @@ impl Crew {
     pub(super) fn put(&self, job: Job) -> bool {
         match self.jobs.put(job) {
             Ok(()) => true,
-            Err(PutError::ShutDown(job) | PutError::Full(job) | PutError::TimedOut(job)) => {
-                job.refuse(self.closed());
+            Err(refused) => {
+                refused.into_item().refuse(self.closed());
                 false
             }
         }

@@ -13,13 +13,18 @@ pub enum PutError<T> {
     TimedOut(T),
     /// The queue has been shut down; it will take nothing any more.
     ShutDown(T),
+    /// The queue cannot hold this item: it cannot be written down, or takes more bytes than there is room for one.
+    Refused(T),
 }
 
 impl<T> PutError<T> {
     /// The item that was not put.
     pub fn into_item(self) -> T {
         match self {
-            PutError::Full(item) | PutError::TimedOut(item) | PutError::ShutDown(item) => item,
+            PutError::Full(item)
+            | PutError::TimedOut(item)
+            | PutError::ShutDown(item)
+            | PutError::Refused(item) => item,
         }
     }
 
@@ -28,6 +33,9 @@ impl<T> PutError<T> {
             PutError::Full(_) => "the queue is full",
             PutError::TimedOut(_) => "the queue was still full when the time was up",
             PutError::ShutDown(_) => "the queue has been shut down and takes no more items",
+            PutError::Refused(_) => {
+                "the item cannot be written down, or takes more bytes than a place of the queue has"
+            }
         }
     }
 }
@@ -39,6 +47,7 @@ impl<T> fmt::Debug for PutError<T> {
             PutError::Full(_) => "Full(..)",
             PutError::TimedOut(_) => "TimedOut(..)",
             PutError::ShutDown(_) => "ShutDown(..)",
+            PutError::Refused(_) => "Refused(..)",
         })
     }
 }
@@ -61,6 +70,8 @@ pub enum GetError {
     TimedOut,
     /// The queue has been shut down, and what was in it has been got or discarded.
     ShutDown,
+    /// What was got is no item: somebody has written into the memory of the queue. It is gone.
+    Unreadable,
 }
 
 impl fmt::Display for GetError {
@@ -69,6 +80,7 @@ impl fmt::Display for GetError {
             GetError::Empty => "the queue is empty",
             GetError::TimedOut => "the queue was still empty when the time was up",
             GetError::ShutDown => "the queue has been shut down and holds no more items",
+            GetError::Unreadable => "what was in the queue cannot be read as an item",
         })
     }
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::identity::{self, FREE_BIT};
+use super::step;
 use super::wait::{wait, wake};
 
 /// How often a lock is looked at before sleeping: locks are held for shorter than it takes to sleep.
@@ -33,10 +34,14 @@ pub(super) enum Had {
 pub(super) fn lock(word: &AtomicU32, deadline: Option<Instant>) -> Option<Had> {
     let own = identity::own();
     let (had, not) = (Ordering::Acquire, Ordering::Relaxed);
-    if word.compare_exchange(0, own, had, not).is_ok() {
-        return Some(Had::Free);
-    }
-    slow(word, own, deadline)
+    step();
+    let locked = if word.compare_exchange(0, own, had, not).is_ok() {
+        Some(Had::Free)
+    } else {
+        slow(word, own, deadline)
+    };
+    step();
+    locked
 }
 
 /// Takes the lock if it is free, or its owner has ended.
@@ -71,6 +76,7 @@ fn slow(word: &AtomicU32, own: u32, deadline: Option<Instant>) -> Option<Had> {
         }
         if seen & FREE_BIT == 0 {
             let _ = word.compare_exchange(seen, seen | FREE_BIT, not, not);
+            step();
             continue;
         }
         // Seen twice, a slice apart: long enough to ask whether it lives.
@@ -83,6 +89,7 @@ fn slow(word: &AtomicU32, own: u32, deadline: Option<Instant>) -> Option<Had> {
         if !wait(word, seen, deadline) {
             return None;
         }
+        step();
     }
 }
 
@@ -100,8 +107,12 @@ fn inherit(word: &AtomicU32, seen: u32, own: u32) -> Option<Had> {
 
 /// Leaves the lock. The caller has it.
 pub(super) fn unlock(word: &AtomicU32) {
-    if word.swap(0, Ordering::Release) & FREE_BIT != 0 {
+    step();
+    let was = word.swap(0, Ordering::Release);
+    step();
+    if was & FREE_BIT != 0 {
         wake(word, 1);
+        step();
     }
 }
 

@@ -237,11 +237,12 @@ impl Memory {
         unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
     }
 
-    fn long(&self, at: usize) -> &AtomicU64 {
+    /// The 8 bytes at `at`, a multiple of 8.
+    pub(super) fn long(&self, at: usize) -> &AtomicU64 {
         self.check(at, 8);
-        debug_assert_eq!(at % 8, 0);
+        assert_eq!(at % 8, 0, "8 bytes lie at a multiple of 8");
         // SAFETY: inside the mapping, which lives as long as `self`.
-        let long = unsafe { self.shared.map.start.add(at / 8 * 8) };
+        let long = unsafe { self.shared.map.start.add(at) };
         // SAFETY: as for a byte; a mapping begins at a page, so a multiple of 8 from there is aligned.
         unsafe { AtomicU64::from_ptr(long.cast().as_ptr()) }
     }

@@ -5,6 +5,7 @@
 //! | hand over something large without copying it | [`Bytes`] |
 //! | let processes fill parts of an array | [`Slice`] |
 //! | let them change one value in turn | [`Mutex`]; [`ReentrantMutex`] around what is elsewhere |
+//! | hand items from process to process | [`Queue`] |
 //! | wait for each other | [`Event`], [`Condvar`], [`Semaphore`], [`Barrier`] |
 //! | anything else | [`Memory`] |
 //!
@@ -51,6 +52,7 @@ pub(crate) mod identity;
 mod lock;
 mod memory;
 mod mutex;
+mod queue;
 mod reentrant;
 mod signals;
 mod slice;
@@ -58,15 +60,24 @@ mod wait;
 
 use std::io;
 
+#[cfg(feature = "faults")]
+use crate::fault::step;
+
 pub use self::barrier::Barrier;
 pub use self::bytes::Bytes;
 pub use self::memory::Memory;
 pub use self::mutex::{Guard, LockError, Mutex};
+pub use self::queue::Queue;
 pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
 pub use self::signals::{Condvar, Event, Semaphore};
 pub use self::slice::Slice;
 /// What may be shared: see `bytemuck::Pod`, which it is, and its derive.
 pub use bytemuck::Pod as Plain;
+
+/// Where a test may kill the process.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+fn step() {}
 
 /// More bytes than an address can count.
 struct TooLarge;

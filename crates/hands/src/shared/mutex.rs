@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::lock::{self, Had};
 use super::memory::Memory;
 use super::wait::deadline;
-use super::{Plain, TooLarge};
+use super::{Plain, TooLarge, step};
 
 /// Where in its memory it has what.
 const WORD: usize = 0;
@@ -196,7 +196,9 @@ impl<T: Plain> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         let memory = &self.mutex.memory;
         if self.is_changed {
+            step();
             memory.write(VALUE, bytemuck::bytes_of(&self.value));
+            step();
         }
         lock::unlock(memory.word(WORD));
     }

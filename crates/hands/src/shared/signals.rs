@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Plain;
 use super::memory::Memory;
 use super::mutex::{Guard, LockError};
 use super::wait::{ALL, deadline, wait, wake};
+use super::{Plain, step};
 
 const FIRST: usize = 0;
 const SLEEPERS: usize = 64;
@@ -57,7 +57,9 @@ impl Words {
         let sleepers = self.0.word(SLEEPERS);
         // Whoever changes the word looks here behind that; whoever changed it before is seen by the kernel.
         sleepers.fetch_add(1, Ordering::SeqCst);
+        step();
         let in_time = wait(self.first(), value, deadline);
+        step();
         sleepers.fetch_sub(1, Ordering::SeqCst);
         in_time
     }
@@ -65,6 +67,7 @@ impl Words {
     /// Behind a change of the first word. A process that was killed in its sleep is counted for ever, which costs a system
     /// call each time and no more.
     fn rouse(&self, count: u32) {
+        step();
         if self.0.word(SLEEPERS).load(Ordering::SeqCst) != 0 {
             wake(self.first(), count);
         }

@@ -1,4 +1,7 @@
 //! What several processes share.
 
+#[cfg(feature = "faults")]
+mod faults;
 mod locks;
 mod memory;
+mod queue;

@@ -1,0 +1,386 @@
+//! The queue in the memory: a ring of places, and two numbers.
+//!
+//! # Protocol
+//!
+//! - `TAIL` counts the items put, `HEAD` those got; place *n* modulo the capacity has item *n*. Whoever puts has the lock of
+//!   that end, writes the item to its place, and then makes it visible by one store of `TAIL`; whoever gets has the lock of the
+//!   other end, copies the item, and takes it by one store of `HEAD`. So at every instruction the ring is a ring: whoever
+//!   inherits a lock from a process that was killed has nothing to mend.
+//! - `DONE` counts calls of `task_done`. Unfinished is what has been put and not been done; after a shutdown that discards, what
+//!   has been got and not been done: by one store, all that is in the ring has been discarded.
+//! - Each side that waits has a number that changes when there is something to look at, and a count of sleepers. Whoever
+//!   changes the ring looks at the count behind that; whoever sleeps is counted before it looks at the ring once more.
+//! - **What others write is not believed.** The geometry is each handle's own. Two ends further apart than the capacity, or an
+//!   item longer than a place, make a queue that is damaged, and counts as shut down.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::shared::lock;
+use crate::shared::memory::Memory;
+use crate::shared::wait::{ALL, wait, wake};
+use crate::shared::{TooLarge, step};
+
+/// Where in the memory is what; each on cache lines of its own, as different processes write them.
+const PUT_LOCK: usize = 0;
+const TAIL: usize = 128;
+const GET_LOCK: usize = 256;
+const HEAD: usize = 384;
+const DONE: usize = 512;
+const SHUT: usize = 640;
+const SIDES: usize = 768;
+const SIDE: usize = 128;
+const PLACES: usize = SIDES + 4 * SIDE;
+
+/// Bytes before an item in its place: how long it is.
+const LENGTH: usize = 8;
+
+/// What is in `SHUT`.
+const OPEN: u32 = 0;
+const DRAINING: u32 = 1;
+
+/// Those who wait for something.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    /// For an item.
+    Items,
+    /// For room.
+    Room,
+    /// For everything to be done.
+    Idle,
+    /// In the name of coroutines: for anything.
+    Any,
+}
+
+pub(super) enum Put {
+    Done,
+    Full,
+    ShutDown,
+    TooLarge,
+}
+
+pub(super) enum Got {
+    Item(Vec<u8>),
+    Empty,
+    ShutDown,
+    Damaged,
+}
+
+pub(super) struct Ring {
+    memory: Memory,
+    capacity: usize,
+    /// Bytes of a place, a multiple of 8.
+    place: usize,
+}
+
+/// A lock of one end, until the end of the block.
+struct Held<'a>(&'a AtomicU32);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        lock::unlock(self.0);
+    }
+}
+
+impl Ring {
+    pub(super) fn new(capacity: usize, item_bytes: usize) -> io::Result<Ring> {
+        let place = item_bytes
+            .checked_next_multiple_of(8)
+            .and_then(|bytes| bytes.checked_add(LENGTH))
+            .ok_or(TooLarge)?;
+        let length = Ring::length(capacity, place).ok_or(TooLarge)?;
+        Ok(Ring {
+            memory: Memory::new(length)?,
+            capacity,
+            place,
+        })
+    }
+
+    fn length(capacity: usize, place: usize) -> Option<usize> {
+        capacity.checked_mul(place)?.checked_add(PLACES)
+    }
+
+    /// `None`: the memory has not so many places.
+    pub(super) fn of(memory: Memory, capacity: usize, place: usize) -> Option<Ring> {
+        let is_sound = capacity > 0 && place > LENGTH && place.is_multiple_of(8);
+        let fits = Ring::length(capacity, place).is_some_and(|length| length <= memory.len());
+        (is_sound && fits).then_some(Ring {
+            memory,
+            capacity,
+            place,
+        })
+    }
+
+    pub(super) fn parts(&self) -> (&Memory, usize, usize) {
+        (&self.memory, self.capacity, self.place)
+    }
+
+    fn number(&self, at: usize) -> &AtomicU64 {
+        self.memory.long(at)
+    }
+
+    fn hold(&self, at: usize) -> Held<'_> {
+        let word = self.memory.word(at);
+        // Whom it is inherited from does not matter: nothing is left half done.
+        let _ = lock::lock(word, None);
+        Held(word)
+    }
+
+    /// The numbers of both ends. Without either lock they need not fit together.
+    fn ends(&self) -> (u64, u64) {
+        let head = self.number(HEAD).load(Ordering::SeqCst);
+        let tail = self.number(TAIL).load(Ordering::SeqCst);
+        (head, tail)
+    }
+
+    /// The numbers of both ends, for who has a lock, so that one of them does not change. `None`: they make no sense.
+    fn sound_ends(&self) -> Option<(u64, u64)> {
+        let (head, tail) = self.ends();
+        let is_sound = tail.wrapping_sub(head) <= self.capacity as u64;
+        is_sound.then_some((head, tail))
+    }
+
+    fn shut(&self) -> u32 {
+        self.memory.word(SHUT).load(Ordering::SeqCst)
+    }
+
+    fn place(&self, number: u64) -> usize {
+        let at = number % self.capacity as u64;
+        // Less than the capacity, which is a `usize`.
+        PLACES + at as usize * self.place
+    }
+
+    pub(super) fn try_put(&self, bytes: &[u8]) -> Put {
+        if bytes.len() > self.place - LENGTH {
+            return Put::TooLarge;
+        }
+        let _held = self.hold(PUT_LOCK);
+        if self.shut() != OPEN {
+            return Put::ShutDown;
+        }
+        let Some((head, tail)) = self.sound_ends() else {
+            return Put::ShutDown;
+        };
+        if tail.wrapping_sub(head) >= self.capacity as u64 {
+            return Put::Full;
+        }
+        let place = self.place(tail);
+        self.number(place)
+            .store(bytes.len() as u64, Ordering::Relaxed);
+        step();
+        self.memory.write(place + LENGTH, bytes);
+        step();
+        // Whoever sees it sees the item.
+        self.number(TAIL)
+            .store(tail.wrapping_add(1), Ordering::SeqCst);
+        step();
+        Put::Done
+    }
+
+    pub(super) fn try_get(&self) -> Got {
+        let _held = self.hold(GET_LOCK);
+        // In this order: once it is shut, no more is put.
+        let shut = self.shut();
+        let Some((head, tail)) = self.sound_ends() else {
+            return Got::Damaged;
+        };
+        if shut > DRAINING || (head == tail && shut == DRAINING) {
+            return Got::ShutDown;
+        }
+        if head == tail {
+            return Got::Empty;
+        }
+        let place = self.place(head);
+        let length = self.number(place).load(Ordering::Relaxed);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let is_sound = length <= self.place - LENGTH;
+        let mut bytes = vec![0; if is_sound { length } else { 0 }];
+        self.memory.read(place + LENGTH, &mut bytes);
+        step();
+        self.number(HEAD)
+            .store(head.wrapping_add(1), Ordering::SeqCst);
+        step();
+        if is_sound {
+            Got::Item(bytes)
+        } else {
+            Got::Damaged
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        if self.shut() > DRAINING {
+            return 0;
+        }
+        let (head, tail) = self.ends();
+        let length = usize::try_from(tail.wrapping_sub(head)).unwrap_or(usize::MAX);
+        length.min(self.capacity)
+    }
+
+    /// Whether a get would wait: what is shut is not waited for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shut() == OPEN && self.len() == 0
+    }
+
+    /// Whether a put would wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.shut() == OPEN && self.len() == self.capacity
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many count: all that were put, or, once the rest has been discarded, all that were got.
+    fn counted(&self) -> u64 {
+        let at = if self.shut() > DRAINING { HEAD } else { TAIL };
+        self.number(at).load(Ordering::SeqCst)
+    }
+
+    pub(super) fn unfinished(&self) -> u64 {
+        // In this order: what is put and done in between does not make it less than nothing.
+        let done = self.number(DONE).load(Ordering::SeqCst);
+        self.counted().saturating_sub(done)
+    }
+
+    /// False: everything is done already.
+    pub(super) fn task_done(&self) -> bool {
+        let next = |done: u64| (done < self.counted()).then(|| done + 1);
+        let (set, got) = (Ordering::SeqCst, Ordering::SeqCst);
+        step();
+        let is_counted = self.number(DONE).fetch_update(set, got, next).is_ok();
+        step();
+        is_counted
+    }
+
+    pub(super) fn shutdown(&self, discard: bool) {
+        // With both locks nobody is in the middle of a put or a get.
+        let _putting = self.hold(PUT_LOCK);
+        let _getting = self.hold(GET_LOCK);
+        let how = DRAINING + u32::from(discard);
+        step();
+        self.memory.word(SHUT).fetch_max(how, Ordering::SeqCst);
+        step();
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shut() != OPEN
+    }
+
+    fn changes(&self, side: Side) -> &AtomicU32 {
+        self.memory.word(SIDES + side as usize * SIDE)
+    }
+
+    fn sleepers(&self, side: Side) -> &AtomicU32 {
+        self.memory.word(SIDES + side as usize * SIDE + 64)
+    }
+
+    /// Sleeps until there is something to look at, or for a while, if `is_so` still. False: `deadline` has passed.
+    pub(super) fn sleep(
+        &self,
+        side: Side,
+        deadline: Option<Instant>,
+        is_so: impl Fn() -> bool,
+    ) -> bool {
+        let changes = self.changes(side);
+        let seen = changes.load(Ordering::SeqCst);
+        let sleepers = self.sleepers(side);
+        sleepers.fetch_add(1, Ordering::SeqCst);
+        step();
+        let in_time = !is_so() || wait(changes, seen, deadline);
+        step();
+        sleepers.fetch_sub(1, Ordering::SeqCst);
+        in_time
+    }
+
+    /// There is something to look at for one of that side, or for all.
+    pub(super) fn notify(&self, side: Side, all: bool) {
+        for (side, count) in [(side, if all { ALL } else { 1 }), (Side::Any, ALL)] {
+            if self.sleepers(side).load(Ordering::SeqCst) != 0 {
+                step();
+                self.changes(side).fetch_add(1, Ordering::SeqCst);
+                step();
+                wake(self.changes(side), count);
+                step();
+            }
+        }
+    }
+
+    /// From now on [`notify`](Self::notify) changes what this returns; until [`ignore`](Self::ignore).
+    pub(super) fn heed(&self) -> u32 {
+        self.sleepers(Side::Any).fetch_add(1, Ordering::SeqCst);
+        self.changes(Side::Any).load(Ordering::SeqCst)
+    }
+
+    pub(super) fn ignore(&self) {
+        self.sleepers(Side::Any).fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Sleeps for a while, or until there is something new since `seen`; returns what is to be seen now.
+    pub(super) fn await_change(&self, seen: u32) -> u32 {
+        wait(self.changes(Side::Any), seen, None);
+        self.changes(Side::Any).load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever another process has written there: answers, and no panic.
+        #[test]
+        fn scribbled_numbers_are_answered(
+            ends in any::<[u64; 3]>(),
+            near in 0..20_u64,
+            is_near in any::<bool>(),
+            shut in any::<u32>(),
+            length in any::<u64>(),
+        ) {
+            let ring = Ring::new(4, 16).expect("memory");
+            let [tail, head, done] = ends;
+            ring.number(HEAD).store(head, Ordering::SeqCst);
+            let tail = if is_near { head.wrapping_add(near) } else { tail };
+            ring.number(TAIL).store(tail, Ordering::SeqCst);
+            ring.number(DONE).store(done, Ordering::SeqCst);
+            ring.memory.word(SHUT).store(shut % 4, Ordering::SeqCst);
+            for place in 0..4 {
+                ring.number(ring.place(place)).store(length, Ordering::SeqCst);
+            }
+            prop_assert!(ring.len() <= 4);
+            for _ in 0..10 {
+                let _ = ring.try_put(&[1; 16]);
+                if let Got::Item(bytes) = ring.try_get() {
+                    prop_assert!(bytes.len() <= 16);
+                }
+                let _ = ring.task_done();
+                let _ = (ring.unfinished(), ring.is_full(), ring.is_empty());
+            }
+            ring.shutdown(true);
+            let left = ring.len();
+            prop_assert_eq!(left, 0);
+            prop_assert!(!matches!(ring.try_get(), Got::Item(_)));
+        }
+    }
+
+    #[test]
+    fn a_geometry_that_does_not_fit_is_refused() {
+        let memory = || Memory::new(PLACES + 64).expect("memory");
+        assert!(Ring::of(memory(), 4, 16).is_some());
+        for (capacity, place) in [
+            (5, 16),
+            (0, 16),
+            (4, 8),
+            (4, 17),
+            (usize::MAX, usize::MAX),
+            (1 << 61, 8),
+        ] {
+            assert!(
+                Ring::of(memory(), capacity, place).is_none(),
+                "{capacity} {place}"
+            );
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Coroutines that wait for a shared queue.
+//!
+//! What this process does to the queue wakes those that wait by the same handle at once. For what others do a thread sleeps at the queue in
+//! their name, as long as there are any, and a little longer.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+
+use super::Inner;
+
+/// The thread ends when it has had nobody to wake for so many slices of sleep.
+const LINGER: u32 = 10;
+
+/// The coroutines that wait by one handle and its clones.
+#[derive(Default)]
+pub(super) struct Watch(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    wakers: Vec<(u64, Waker)>,
+    next: u64,
+    is_watched: bool,
+}
+
+impl Watch {
+    /// All of them look for themselves.
+    pub(super) fn wake_all(&self) {
+        let wakers = {
+            let mut state = self.0.lock();
+            if state.wakers.is_empty() {
+                return;
+            }
+            std::mem::take(&mut state.wakers)
+        };
+        for (_, waker) in wakers {
+            waker.wake();
+        }
+    }
+}
+
+/// A coroutine's place among those who are woken; given up when dropped.
+pub(super) struct Registered {
+    pub(super) inner: Arc<Inner>,
+    id: u64,
+}
+
+impl Registered {
+    pub(super) fn new(inner: &Arc<Inner>, waker: &Waker) -> Registered {
+        let mut state = inner.watch.0.lock();
+        let id = state.next;
+        state.next += 1;
+        state.wakers.push((id, waker.clone()));
+        if !state.is_watched {
+            // Heeded from here on, before the caller looks at the queue once more.
+            let seen = inner.ring.heed();
+            let watched = Arc::clone(inner);
+            let thread = std::thread::Builder::new().name("hands-queue".to_owned());
+            let thread = thread
+                .stack_size(128 * 1024)
+                .spawn(move || watch(&watched, seen));
+            state.is_watched = thread.is_ok();
+            if thread.is_err() {
+                // Woken by this process's own doings, and by its poll being repeated.
+                inner.ring.ignore();
+                waker.wake_by_ref();
+            }
+        }
+        Registered {
+            inner: Arc::clone(inner),
+            id,
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut state = self.inner.watch.0.lock();
+        state.wakers.retain(|(id, _)| *id != self.id);
+    }
+}
+
+fn watch(inner: &Inner, mut seen: u32) {
+    let mut idle = 0;
+    loop {
+        let now = inner.ring.await_change(seen);
+        if now != seen {
+            inner.watch.wake_all();
+            seen = now;
+        }
+        let mut state = inner.watch.0.lock();
+        idle = if state.wakers.is_empty() { idle + 1 } else { 0 };
+        if idle > LINGER {
+            state.is_watched = false;
+            inner.ring.ignore();
+            return;
+        }
+    }
+}

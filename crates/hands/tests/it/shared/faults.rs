@@ -1,0 +1,251 @@
+//! A process is killed at each step of each operation, and the others go on.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use hands::fault;
+use hands::process::{self, Process};
+use hands::queue::Shutdown;
+use hands::shared::{Condvar, Event, LockError, Mutex, Queue, Semaphore};
+use hands::task::TaskError;
+
+use crate::support::in_time;
+
+/// Runs a process for each step, until one gets through; `check` is called behind each, and told whether that one did.
+/// Returns how many steps there were.
+fn at_each_step(spawn: impl Fn(u64) -> Process<()>, mut check: impl FnMut(bool)) -> u64 {
+    for step in 1.. {
+        let ended = spawn(step).join();
+        let is_through = match ended {
+            Ok(()) => true,
+            Err(TaskError::Died(died)) => {
+                assert_eq!(died.signal, Some(9));
+                false
+            }
+            Err(error) => panic!("{error}"),
+        };
+        check(is_through);
+        if is_through {
+            return step - 1;
+        }
+    }
+    unreachable!("steps end")
+}
+
+#[test]
+fn killed_while_it_puts() {
+    in_time(|| {
+        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        // Somebody sleeps there, so that there is somebody to wake.
+        let waiter = process::spawn(
+            |queue: Queue<u64>| {
+                let mut got = Vec::new();
+                while let Ok(n) = queue.get() {
+                    got.push(n);
+                    queue.task_done().unwrap();
+                }
+                got
+            },
+            queue.clone(),
+        )
+        .unwrap();
+        let put = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            queue.put(step).unwrap();
+        };
+        let mut own = 1000;
+        let steps = at_each_step(
+            |step| process::spawn(put, (queue.clone(), step)).unwrap(),
+            |_| {
+                queue.put(own).unwrap();
+                own += 1;
+                queue.join();
+            },
+        );
+        assert!(steps >= 7, "{steps}");
+        queue.shutdown(Shutdown::Drain);
+        let got = waiter.join().unwrap();
+        assert!(got.iter().copied().filter(|n| *n >= 1000).eq(1000..own));
+        let killed: Vec<u64> = got.into_iter().filter(|n| *n < 1000).collect();
+        // At most once each; those that were killed behind the store are there.
+        assert!(
+            killed.is_sorted_by(|a, b| a < b) && killed.len() >= 2,
+            "{killed:?}"
+        );
+    });
+}
+
+#[test]
+fn killed_while_it_gets() {
+    in_time(|| {
+        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        let get = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            queue.get().unwrap();
+        };
+        let steps = at_each_step(
+            |step| {
+                queue.put(step).unwrap();
+                process::spawn(get, (queue.clone(), step)).unwrap()
+            },
+            |_| {
+                // It is there still, or gone with the one that had it.
+                queue.put(77).unwrap();
+                let first = queue.get().unwrap();
+                if first != 77 {
+                    assert_eq!(queue.get(), Ok(77));
+                }
+                assert!(queue.is_empty());
+            },
+        );
+        assert!(steps >= 6, "{steps}");
+    });
+}
+
+#[test]
+fn killed_while_it_waits_for_an_item() {
+    in_time(|| {
+        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        let get = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            let _ = queue.get_timeout(Duration::from_millis(1));
+        };
+        let other =
+            process::spawn(|queue: Queue<u64>| queue.get().unwrap(), queue.clone()).unwrap();
+        at_each_step(
+            |step| process::spawn(get, (queue.clone(), step)).unwrap(),
+            |_| (),
+        );
+        // The one that lives is woken, whoever has slept there before.
+        queue.put(5).unwrap();
+        assert_eq!(other.join(), Ok(5));
+    });
+}
+
+#[test]
+fn killed_while_it_says_that_all_is_done_or_shuts_down() {
+    in_time(|| {
+        let done = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            queue.task_done().unwrap();
+        };
+        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        at_each_step(
+            |step| {
+                queue.put(1).unwrap();
+                queue.get().unwrap();
+                process::spawn(done, (queue.clone(), step)).unwrap()
+            },
+            |_| {
+                // Once or not at all.
+                if queue.unfinished() > 0 {
+                    assert_eq!(queue.unfinished(), 1);
+                    queue.task_done().unwrap();
+                }
+                queue.join();
+            },
+        );
+        let drain = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            queue.shutdown(Shutdown::Drain);
+        };
+        let discard = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            queue.shutdown(Shutdown::Now);
+        };
+        let fresh = || {
+            let queue = Queue::<u64>::bounded(4, 10).unwrap();
+            queue.put(1).unwrap();
+            queue
+        };
+        // Whoever comes next finds it open or shut, and can shut it.
+        let queue = RefCell::new(fresh());
+        let again = |how| {
+            queue.borrow().shutdown(how);
+            assert!(queue.borrow().put(2).is_err());
+            queue.replace(fresh());
+        };
+        at_each_step(
+            |step| process::spawn(drain, (queue.borrow().clone(), step)).unwrap(),
+            |_| again(Shutdown::Drain),
+        );
+        at_each_step(
+            |step| process::spawn(discard, (queue.borrow().clone(), step)).unwrap(),
+            |_| again(Shutdown::Now),
+        );
+    });
+}
+
+#[test]
+fn killed_with_the_lock() {
+    in_time(|| {
+        let mutex = Mutex::new([0_u64; 2]).unwrap();
+        let change = |(mutex, step): (Mutex<[u64; 2]>, u64)| {
+            fault::kill_at(step);
+            let mut guard = mutex.lock().unwrap();
+            guard[0] += 1;
+            guard[1] += 1;
+        };
+        let mut poisoned = 0;
+        let steps = at_each_step(
+            |step| process::spawn(change, (mutex.clone(), step)).unwrap(),
+            |_| {
+                let pair = match mutex.lock() {
+                    Ok(pair) => pair,
+                    Err(LockError::Poisoned { .. }) => {
+                        poisoned += 1;
+                        mutex.recover()
+                    }
+                    Err(error) => panic!("{error}"),
+                };
+                assert_eq!(pair[0], pair[1], "no step is in the middle of the value");
+            },
+        );
+        assert!(poisoned >= 3 && poisoned < steps, "{poisoned} of {steps}");
+    });
+}
+
+#[test]
+fn killed_at_signals() {
+    in_time(|| {
+        let (event, permits) = (Event::new().unwrap(), Semaphore::new(0).unwrap());
+        let signal = |(event, permits, step): (Event, Semaphore, u64)| {
+            fault::kill_at(step);
+            event.wait_timeout(Duration::from_millis(1));
+            event.set();
+            permits.release();
+            permits.acquire();
+        };
+        at_each_step(
+            |step| process::spawn(signal, (event.clone(), permits.clone(), step)).unwrap(),
+            |_| event.clear(),
+        );
+        event.set();
+        event.wait();
+        permits.release();
+        permits.acquire();
+
+        let (turn, changed) = (Mutex::new(0_u32).unwrap(), Condvar::new().unwrap());
+        let wait = |(turn, changed, step): (Mutex<u32>, Condvar, u64)| {
+            fault::kill_at(step);
+            let guard = turn.lock().unwrap();
+            let waited = changed.wait_timeout(guard, Duration::from_millis(1));
+            drop(waited.unwrap());
+            changed.notify_one();
+        };
+        at_each_step(
+            |step| process::spawn(wait, (turn.clone(), changed.clone(), step)).unwrap(),
+            |_| drop(turn.recover()),
+        );
+        let waiter = process::spawn(
+            |(turn, changed): (Mutex<u32>, Condvar)| {
+                let guard = turn.lock().unwrap();
+                *changed.wait_while(guard, |turn| *turn == 0).unwrap()
+            },
+            (turn.clone(), changed.clone()),
+        );
+        *turn.lock().unwrap() = 9;
+        changed.notify_all();
+        assert_eq!(waiter.unwrap().join(), Ok(9));
+    });
+}
