@@ -3,10 +3,12 @@
 mod ring;
 mod watch;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -64,6 +66,47 @@ use crate::task::Data;
 pub struct Queue<T> {
     inner: Arc<Inner>,
     items: PhantomData<fn(T) -> T>,
+}
+
+/// An item as it is written down, in a buffer that the thread's next one uses again.
+struct Written(Vec<u8>);
+
+/// A buffer that has grown larger than this is not kept.
+const KEPT: usize = 1 << 20;
+
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Written {
+    fn empty() -> Written {
+        Written(BUFFER.try_with(Cell::take).unwrap_or_default())
+    }
+
+    /// `None`: it cannot be written down.
+    fn new<T: Serialize>(item: &T) -> Option<Written> {
+        let mut buffer = Written::empty();
+        buffer.0.clear();
+        let written = postcard::to_extend(item, std::mem::take(&mut buffer.0));
+        written.ok().map(Written)
+    }
+}
+
+impl Deref for Written {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        if buffer.capacity() <= KEPT {
+            let _ = BUFFER.try_with(|kept| kept.set(buffer));
+        }
+    }
 }
 
 struct Inner {
@@ -127,7 +170,7 @@ impl<T: Data> Queue<T> {
         deadline: Option<Instant>,
         late: fn(T) -> PutError<T>,
     ) -> Result<(), PutError<T>> {
-        let Ok(bytes) = postcard::to_allocvec(&item) else {
+        let Some(bytes) = Written::new(&item) else {
             return Err(PutError::Refused(item));
         };
         loop {
@@ -162,7 +205,7 @@ impl<T: Data> Queue<T> {
     ///
     /// As [`put`](Self::put), and [`PutError::Full`].
     pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        let Ok(bytes) = postcard::to_allocvec(&item) else {
+        let Some(bytes) = Written::new(&item) else {
             return Err(PutError::Refused(item));
         };
         match self.try_put_bytes(&bytes) {
@@ -183,7 +226,7 @@ impl<T: Data> Queue<T> {
     ///
     /// As [`put`](Self::put).
     pub async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-        let Ok(bytes) = postcard::to_allocvec(&item) else {
+        let Some(bytes) = Written::new(&item) else {
             return Err(PutError::Refused(item));
         };
         let put = self
@@ -240,12 +283,13 @@ impl<T: Data> Queue<T> {
     ///
     /// As [`get`](Self::get), and [`GetError::Empty`].
     pub fn try_get(&self) -> Result<T, GetError> {
-        let bytes = match self.inner.ring.try_get() {
-            Got::Item(bytes) => bytes,
+        let mut bytes = Written::empty();
+        match self.inner.ring.try_get(&mut bytes.0) {
+            Got::Item => {}
             Got::Empty => return Err(GetError::Empty),
             Got::ShutDown => return Err(GetError::ShutDown),
             Got::Damaged => return Err(GetError::Unreadable),
-        };
+        }
         self.changed(Side::Room, false);
         postcard::from_bytes(&bytes).map_err(|_| GetError::Unreadable)
     }
