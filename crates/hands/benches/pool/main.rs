@@ -9,9 +9,12 @@
     reason = "a benchmark is there to be read"
 )]
 
+#[path = "../../../../benches/contest.rs"]
+mod contest;
 mod contestants;
 #[path = "../../../../benches/options.rs"]
 pub(crate) mod options;
+#[path = "../../../../benches/report.rs"]
 mod report;
 #[path = "../../../../benches/shared.rs"]
 mod shared;
@@ -21,7 +24,6 @@ use std::process::ExitCode;
 
 use options::Options;
 use report::Report;
-use workload::Workload;
 
 #[allow(
     dead_code,
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 pub(crate) fn options_from(words: impl IntoIterator<Item = String>) -> Result<Options, String> {
-    let names: Vec<_> = Workload::all(true)
+    let names: Vec<_> = workload::all(true)
         .iter()
         .map(|workload| workload.name)
         .collect();
@@ -62,8 +64,11 @@ pub(crate) fn options_from(words: impl IntoIterator<Item = String>) -> Result<Op
 
 /// Measures all that `options` ask for. A contestant that gets a wrong result ends it all.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
-    let mut report = Report::new(options.runs);
-    for workload in Workload::all(options.quick) {
+    let mut report = Report::new(
+        options.runs,
+        &["hands", "rayon", "threadpool", "tokio", "async-executor"],
+    );
+    for workload in workload::all(options.quick) {
         if options.only.is_empty() || options.only.iter().any(|name| name == workload.name) {
             report.add(workload.measure(options.runs)?);
         }

@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde_json::json;
 
+use super::contest::{Results, Target};
 use super::shared::{locked, machine, median};
-use super::workload::{Results, Target};
-
-const LIBRARIES: [&str; 5] = ["hands", "rayon", "threadpool", "tokio", "async-executor"];
 
 /// All that was measured.
 pub(crate) struct Report {
     runs: usize,
+    /// Those that are measured in their versions of `Cargo.lock`.
+    libraries: Vec<&'static str>,
     machine: String,
     results: Vec<Results>,
 }
@@ -38,16 +38,17 @@ impl Line<'_> {
 impl Target {
     fn told(self, unit: &str) -> String {
         match self {
-            Target::Times(times) => format!("≥ {times} ×"),
+            Target::Times(times) => format!("≥ {} ×", (100.0 * times).round() / 100.0),
             Target::Most(most) => format!("≤ {most} {unit}"),
         }
     }
 }
 
 impl Report {
-    pub(crate) fn new(runs: usize) -> Report {
+    pub(crate) fn new(runs: usize, libraries: &[&'static str]) -> Report {
         Report {
             runs,
+            libraries: libraries.to_vec(),
             machine: machine(),
             results: Vec::new(),
         }
@@ -152,8 +153,8 @@ impl fmt::Display for Report {
                 title = "";
             }
         }
-        let versions =
-            LIBRARIES.map(|name| format!("{name} {}", locked(name).unwrap_or("unknown")));
+        let version = |name: &&str| format!("{name} {}", locked(name).unwrap_or("unknown"));
+        let versions: Vec<String> = self.libraries.iter().map(version).collect();
         writeln!(f, "\nMeasured: {}.", versions.join("; "))?;
         let met = self.verdicts().filter(|&met| met).count();
         let missed = self.verdicts().count() - met;

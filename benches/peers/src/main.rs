@@ -1,0 +1,62 @@
+//! `hands-peers WHAT N`: does something N times by another library, and prints the nanoseconds of one.
+
+use std::time::Instant;
+
+use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender, channel};
+
+type Item = [u64; 8];
+
+/// The child's end of both channels.
+type Ends = (IpcReceiver<Item>, IpcSender<u64>);
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[1..] {
+        ["ipc-queue", n] => measure("queue", n.parse().expect("a number")),
+        ["ipc-pipe", n] => measure("pipe", n.parse().expect("a number")),
+        ["child", what, server] => child(what, server),
+        _ => panic!("hands-peers ipc-queue|ipc-pipe N"),
+    }
+}
+
+fn measure(what: &str, count: u64) {
+    let (server, name) = IpcOneShotServer::<IpcSender<Ends>>::new().expect("a server");
+    let own = std::env::current_exe().expect("our path");
+    let mut child = std::process::Command::new(own)
+        .args(["child", what, &name])
+        .spawn()
+        .expect("a child");
+    let (_, bootstrap) = server.accept().expect("the child");
+    let (items, child_items) = channel::<Item>().expect("a channel");
+    let (child_answers, answers) = channel::<u64>().expect("a channel");
+    bootstrap.send((child_items, child_answers)).expect("sent");
+    let start = Instant::now();
+    for n in 0..count {
+        items.send([n; 8]).expect("sent");
+        if what == "pipe" {
+            assert_eq!(answers.recv().expect("an answer"), n);
+        }
+    }
+    drop(items);
+    let sum = answers.recv().expect("the sum");
+    let spent = start.elapsed();
+    assert_eq!(sum, count * count.saturating_sub(1) / 2, "no item is lost");
+    println!("{}", spent.as_nanos() as f64 / count as f64);
+    child.wait().expect("the child");
+}
+
+fn child(what: &str, server: &str) {
+    let (sender, receiver) = channel::<Ends>().expect("a channel");
+    let bootstrap = IpcSender::connect(server.to_owned()).expect("the parent");
+    bootstrap.send(sender).expect("sent");
+    let (items, answers) = receiver.recv().expect("the ends");
+    let mut sum = 0;
+    while let Ok(item) = items.recv() {
+        sum += item[0];
+        if what == "pipe" {
+            answers.send(item[0]).expect("sent");
+        }
+    }
+    answers.send(sum).expect("sent");
+}
