@@ -184,12 +184,13 @@ impl Memory {
             left[0] = self.byte(at).load(Ordering::Relaxed);
             (at, left) = (at + 1, &mut left[1..]);
         }
-        let mut words = left.chunks_exact_mut(8);
-        for word in &mut words {
-            word.copy_from_slice(&self.long(at).load(Ordering::Relaxed).to_ne_bytes());
-            at += 8;
+        let (words, rest) = left.as_chunks_mut::<8>();
+        let longs = self.longs(at, words.len());
+        for (word, long) in words.iter_mut().zip(longs) {
+            *word = long.load(Ordering::Relaxed).to_ne_bytes();
         }
-        for byte in words.into_remainder() {
+        at += 8 * longs.len();
+        for byte in rest {
             *byte = self.byte(at).load(Ordering::Relaxed);
             at += 1;
         }
@@ -208,11 +209,10 @@ impl Memory {
             (at, left) = (at + 1, &left[1..]);
         }
         let (words, rest) = left.as_chunks::<8>();
-        for word in words {
-            self.long(at)
-                .store(u64::from_ne_bytes(*word), Ordering::Relaxed);
-            at += 8;
+        for (word, long) in words.iter().zip(self.longs(at, words.len())) {
+            long.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
+        at += 8 * words.len();
         for &byte in rest {
             self.byte(at).store(byte, Ordering::Relaxed);
             at += 1;
@@ -237,14 +237,23 @@ impl Memory {
         unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
     }
 
-    /// The 8 bytes at `at`, a multiple of 8.
-    pub(super) fn long(&self, at: usize) -> &AtomicU64 {
-        self.check(at, 8);
+    /// So many times 8 bytes from `at` on, a multiple of 8.
+    fn longs(&self, at: usize, count: usize) -> &[AtomicU64] {
+        if count == 0 {
+            return &[];
+        }
+        self.check(at, count.saturating_mul(8));
         assert_eq!(at % 8, 0, "8 bytes lie at a multiple of 8");
         // SAFETY: inside the mapping, which lives as long as `self`.
-        let long = unsafe { self.shared.map.start.add(at) };
-        // SAFETY: as for a byte; a mapping begins at a page, so a multiple of 8 from there is aligned.
-        unsafe { AtomicU64::from_ptr(long.cast().as_ptr()) }
+        let longs = unsafe { self.shared.map.start.add(at) };
+        // SAFETY: all of them are inside. Mapped for reading and writing, and touched by atomic operations only; a mapping
+        // begins at a page, so a multiple of 8 from there is aligned.
+        unsafe { std::slice::from_raw_parts(longs.cast().as_ptr(), count) }
+    }
+
+    /// The 8 bytes at `at`, a multiple of 8.
+    pub(super) fn long(&self, at: usize) -> &AtomicU64 {
+        &self.longs(at, 1)[0]
     }
 
     /// The word at `at`, a multiple of 4.

@@ -72,7 +72,7 @@ pub struct Queue<T> {
 struct Written(Vec<u8>);
 
 /// A buffer that has grown larger than this is not kept.
-const KEPT: usize = 1 << 20;
+const KEPT: usize = 4 << 20;
 
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

@@ -25,8 +25,12 @@ use crate::shared::{TooLarge, step};
 /// Where in the memory is what; each on cache lines of its own, as different processes write them.
 const PUT_LOCK: usize = 0;
 const TAIL: usize = 128;
+/// The other end as it was when somebody with this end's lock last looked: beside the lock, so that looking at it takes no
+/// line of memory away from those at the other end.
+const HEAD_SEEN: usize = 8;
 const GET_LOCK: usize = 256;
 const HEAD: usize = 384;
+const TAIL_SEEN: usize = GET_LOCK + 8;
 const DONE: usize = 512;
 const SHUT: usize = 640;
 const SIDES: usize = 768;
@@ -38,7 +42,8 @@ const LENGTH: usize = 8;
 
 /// How often whoever would sleep looks first: for about as long as being woken takes, so that at worst it costs as much
 /// again, and an item that comes soon is had a hundred times as fast.
-const LOOKS: u32 = 1000;
+const LOOKS: u32 = 100;
+const PAUSE: u32 = 10;
 
 /// What is in `SHUT`.
 const OPEN: u32 = 0;
@@ -139,11 +144,36 @@ impl Ring {
         (head, tail)
     }
 
-    /// The numbers of both ends, for who has a lock, so that one of them does not change. `None`: they make no sense.
-    fn sound_ends(&self) -> Option<(u64, u64)> {
-        let (head, tail) = self.ends();
-        let is_sound = tail.wrapping_sub(head) <= self.capacity as u64;
-        is_sound.then_some((head, tail))
+    /// For who has the lock of puts: the number of the next item, and whether there is room. `None`: they make no sense.
+    fn room(&self) -> Option<(u64, bool)> {
+        let capacity = self.capacity as u64;
+        let tail = self.number(TAIL).load(Ordering::Relaxed);
+        let seen = self.number(HEAD_SEEN);
+        // The other end only goes on, so what was room is room.
+        if tail.wrapping_sub(seen.load(Ordering::Acquire)) < capacity {
+            return Some((tail, true));
+        }
+        let head = self.number(HEAD).load(Ordering::SeqCst);
+        // Release and acquire: for the next to have this lock, too, the place has been left by whoever copied from it.
+        seen.store(head, Ordering::Release);
+        let length = tail.wrapping_sub(head);
+        (length <= capacity).then_some((tail, length < capacity))
+    }
+
+    /// For who has the lock of gets: the number of the next item, and whether it is there. `None`: they make no sense.
+    fn item(&self) -> Option<(u64, bool)> {
+        let capacity = self.capacity as u64;
+        let head = self.number(HEAD).load(Ordering::Relaxed);
+        let seen = self.number(TAIL_SEEN);
+        let known = seen.load(Ordering::Acquire).wrapping_sub(head);
+        if known != 0 && known <= capacity {
+            return Some((head, true));
+        }
+        let tail = self.number(TAIL).load(Ordering::SeqCst);
+        // Release and acquire: the next to have this lock sees the items as we do.
+        seen.store(tail, Ordering::Release);
+        let length = tail.wrapping_sub(head);
+        (length <= capacity).then_some((head, length > 0))
     }
 
     fn shut(&self) -> u32 {
@@ -164,12 +194,11 @@ impl Ring {
         if self.shut() != OPEN {
             return Put::ShutDown;
         }
-        let Some((head, tail)) = self.sound_ends() else {
-            return Put::ShutDown;
+        let tail = match self.room() {
+            Some((tail, true)) => tail,
+            Some((_, false)) => return Put::Full,
+            None => return Put::ShutDown,
         };
-        if tail.wrapping_sub(head) >= self.capacity as u64 {
-            return Put::Full;
-        }
         let place = self.place(tail);
         self.number(place)
             .store(bytes.len() as u64, Ordering::Relaxed);
@@ -188,15 +217,15 @@ impl Ring {
         let _held = self.hold(GET_LOCK);
         // In this order: once it is shut, no more is put.
         let shut = self.shut();
-        let Some((head, tail)) = self.sound_ends() else {
-            return Got::Damaged;
-        };
-        if shut > DRAINING || (head == tail && shut == DRAINING) {
+        if shut > DRAINING {
             return Got::ShutDown;
         }
-        if head == tail {
-            return Got::Empty;
-        }
+        let head = match self.item() {
+            Some((head, true)) => head,
+            Some((_, false)) if shut == DRAINING => return Got::ShutDown,
+            Some((_, false)) => return Got::Empty,
+            None => return Got::Damaged,
+        };
         let place = self.place(head);
         let length = self.number(place).load(Ordering::Relaxed);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -288,7 +317,10 @@ impl Ring {
             if !is_so() {
                 return true;
             }
-            std::hint::spin_loop();
+            // Each look takes the line away from who is about to change it.
+            for _ in 0..PAUSE {
+                std::hint::spin_loop();
+            }
         }
         let changes = self.changes(side);
         let seen = changes.load(Ordering::SeqCst);
@@ -342,6 +374,7 @@ mod tests {
         #[test]
         fn scribbled_numbers_are_answered(
             ends in any::<[u64; 3]>(),
+            seen in any::<[u64; 2]>(),
             near in 0..20_u64,
             is_near in any::<bool>(),
             shut in any::<u32>(),
@@ -352,6 +385,8 @@ mod tests {
             ring.number(HEAD).store(head, Ordering::SeqCst);
             let tail = if is_near { head.wrapping_add(near) } else { tail };
             ring.number(TAIL).store(tail, Ordering::SeqCst);
+            ring.number(HEAD_SEEN).store(seen[0], Ordering::SeqCst);
+            ring.number(TAIL_SEEN).store(seen[1], Ordering::SeqCst);
             ring.number(DONE).store(done, Ordering::SeqCst);
             ring.memory.word(SHUT).store(shut % 4, Ordering::SeqCst);
             for place in 0..4 {

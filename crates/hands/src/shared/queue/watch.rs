@@ -4,6 +4,7 @@
 //! their name, as long as there are any, and a little longer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -15,7 +16,11 @@ const LINGER: u32 = 10;
 
 /// The coroutines that wait by one handle and its clones.
 #[derive(Default)]
-pub(super) struct Watch(Mutex<State>);
+pub(super) struct Watch {
+    state: Mutex<State>,
+    /// How many wait, so that who has nobody to wake need not take the lock.
+    count: AtomicUsize,
+}
 
 #[derive(Default)]
 struct State {
@@ -27,11 +32,13 @@ struct State {
 impl Watch {
     /// All of them look for themselves.
     pub(super) fn wake_all(&self) {
+        // Whoever waits is counted before it looks at the queue once more, and we have changed that before.
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
         let wakers = {
-            let mut state = self.0.lock();
-            if state.wakers.is_empty() {
-                return;
-            }
+            let mut state = self.state.lock();
+            self.count.store(0, Ordering::SeqCst);
             std::mem::take(&mut state.wakers)
         };
         for (_, waker) in wakers {
@@ -48,10 +55,14 @@ pub(super) struct Registered {
 
 impl Registered {
     pub(super) fn new(inner: &Arc<Inner>, waker: &Waker) -> Registered {
-        let mut state = inner.watch.0.lock();
+        let mut state = inner.watch.state.lock();
         let id = state.next;
         state.next += 1;
         state.wakers.push((id, waker.clone()));
+        inner
+            .watch
+            .count
+            .store(state.wakers.len(), Ordering::SeqCst);
         if !state.is_watched {
             // Heeded from here on, before the caller looks at the queue once more.
             let seen = inner.ring.heed();
@@ -76,8 +87,10 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut state = self.inner.watch.0.lock();
+        let watch = &self.inner.watch;
+        let mut state = watch.state.lock();
         state.wakers.retain(|(id, _)| *id != self.id);
+        watch.count.store(state.wakers.len(), Ordering::SeqCst);
     }
 }
 
@@ -89,7 +102,7 @@ fn watch(inner: &Inner, mut seen: u32) {
             inner.watch.wake_all();
             seen = now;
         }
-        let mut state = inner.watch.0.lock();
+        let mut state = inner.watch.state.lock();
         idle = if state.wakers.is_empty() { idle + 1 } else { 0 };
         if idle > LINGER {
             state.is_watched = false;
