@@ -35,6 +35,7 @@ mod primitive;
 pub mod process;
 pub mod queue;
 pub mod shared;
+mod spin;
 pub mod sync;
 pub mod task;
 pub mod thread;

@@ -112,7 +112,7 @@ pub(crate) fn all(quick: bool, peers: &Peers) -> Vec<Workload> {
         ),
         make(
             NAMES[7],
-            "100 MiB handed to another process and acknowledged: median",
+            "100 MiB handed to another process, until it has read from it: median",
             1_000,
             us,
             vec![Some(

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::codec::{self, Carried, Failure, Message};
 use super::reactor::Ready;
 use super::wire;
+use crate::spin::Spin;
 use crate::task::Data;
 
 /// Two ends, each of which sends what the other receives. Either may be sent to another process, as an argument, as a result or
@@ -44,7 +45,7 @@ use crate::task::Data;
 /// When no further descriptors can be had.
 pub fn pipe<A: Data, B: Data>() -> io::Result<(Pipe<A, B>, Pipe<B, A>)> {
     let (one, other) = wire::pair()?;
-    Ok((Pipe::new(one.into()), Pipe::new(other.into())))
+    Ok((Pipe::of(one.into()), Pipe::of(other.into())))
 }
 
 /// One end of a [`pipe`], which sends `S` and receives `R`.
@@ -61,6 +62,8 @@ pub fn pipe<A: Data, B: Data>() -> io::Result<(Pipe<A, B>, Pipe<B, A>)> {
 /// An end that has been sent to a process is in both until this one drops its own; after [`spawn`](super::spawn) it has.
 pub struct Pipe<S, R> {
     socket: Carried,
+    /// How long it has been worth looking for what comes.
+    spin: Spin,
     values: PhantomData<fn(S) -> R>,
 }
 
@@ -119,14 +122,17 @@ impl From<io::Error> for PipeError {
     }
 }
 
-impl<S: Data, R: Data> Pipe<S, R> {
-    fn new(socket: Carried) -> Pipe<S, R> {
+impl<S, R> Pipe<S, R> {
+    fn of(socket: Carried) -> Pipe<S, R> {
         Pipe {
             socket,
+            spin: Spin::default(),
             values: PhantomData,
         }
     }
+}
 
+impl<S: Data, R: Data> Pipe<S, R> {
     /// Sends a value; waits while the buffer is full.
     ///
     /// # Errors
@@ -159,7 +165,8 @@ impl<S: Data, R: Data> Pipe<S, R> {
     ///
     /// [`PipeError`], but for [`TimedOut`](PipeError::TimedOut).
     pub fn recv(&self) -> Result<R, PipeError> {
-        self.recv_with(RecvFlags::empty())
+        self.look()
+            .unwrap_or_else(|| self.recv_with(RecvFlags::empty()))
     }
 
     /// Receives a value if one is there.
@@ -178,16 +185,25 @@ impl<S: Data, R: Data> Pipe<S, R> {
     /// [`PipeError`].
     pub fn recv_timeout(&self, timeout: Duration) -> Result<R, PipeError> {
         let deadline = Instant::now().checked_add(timeout);
+        if let Some(received) = self.look() {
+            return received;
+        }
         loop {
+            let in_time = super::await_readable(&self.socket, deadline);
             match self.try_recv() {
-                Err(PipeError::TimedOut) => {}
+                // Another receiver was faster.
+                Err(PipeError::TimedOut) if in_time => {}
                 received => return received,
             }
-            // Another receiver may have been faster.
-            if !super::await_readable(&self.socket, deadline) {
-                return self.try_recv();
-            }
         }
+    }
+
+    /// What comes before it is worth sleeping.
+    fn look(&self) -> Option<Result<R, PipeError>> {
+        self.spin.look(|| match self.try_recv() {
+            Err(PipeError::TimedOut) => None,
+            received => Some(received),
+        })
     }
 
     fn recv_with(&self, flags: RecvFlags) -> Result<R, PipeError> {
@@ -247,10 +263,7 @@ impl<S, R> Serialize for Pipe<S, R> {
 
 impl<'de, S, R> Deserialize<'de> for Pipe<S, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pipe<S, R>, D::Error> {
-        Ok(Pipe {
-            socket: Carried::deserialize(deserializer)?,
-            values: PhantomData,
-        })
+        Carried::deserialize(deserializer).map(Pipe::of)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::shared::lock;
 use crate::shared::memory::Memory;
 use crate::shared::wait::{ALL, wait, wake};
 use crate::shared::{TooLarge, step};
+use crate::spin::Spin;
 
 /// Where in the memory is what; each on cache lines of its own, as different processes write them.
 const PUT_LOCK: usize = 0;
@@ -40,10 +41,8 @@ const PLACES: usize = SIDES + 4 * SIDE;
 /// Bytes before an item in its place: how long it is.
 const LENGTH: usize = 8;
 
-/// How often whoever would sleep looks first: for about as long as being woken takes, so that at worst it costs as much
-/// again, and an item that comes soon is had a hundred times as fast.
-const LOOKS: u32 = 100;
-const PAUSE: u32 = 10;
+/// How often the core is told to wait between two looks of whoever would sleep: nearly a microsecond, in which some items come.
+const PAUSE: u32 = 100;
 
 /// What is in `SHUT`.
 const OPEN: u32 = 0;
@@ -82,6 +81,8 @@ pub(super) struct Ring {
     capacity: usize,
     /// Bytes of a place, a multiple of 8.
     place: usize,
+    /// How long it has been worth looking, on each side.
+    spins: [Spin; 4],
 }
 
 /// A lock of one end, until the end of the block.
@@ -104,6 +105,7 @@ impl Ring {
             memory: Memory::new(length)?,
             capacity,
             place,
+            spins: Default::default(),
         })
     }
 
@@ -115,10 +117,11 @@ impl Ring {
     pub(super) fn of(memory: Memory, capacity: usize, place: usize) -> Option<Ring> {
         let is_sound = capacity > 0 && place > LENGTH && place.is_multiple_of(8);
         let fits = Ring::length(capacity, place).is_some_and(|length| length <= memory.len());
-        (is_sound && fits).then_some(Ring {
+        (is_sound && fits).then(|| Ring {
             memory,
             capacity,
             place,
+            spins: Default::default(),
         })
     }
 
@@ -313,14 +316,16 @@ impl Ring {
         deadline: Option<Instant>,
         is_so: impl Fn() -> bool,
     ) -> bool {
-        for _ in 0..LOOKS {
-            if !is_so() {
-                return true;
-            }
-            // Each look takes the line away from who is about to change it.
+        let is_other = || {
+            // Each look takes the line away from who is about to change it, and many items in one look are had for the price
+            // of one.
             for _ in 0..PAUSE {
                 std::hint::spin_loop();
             }
+            (!is_so()).then_some(())
+        };
+        if self.spins[side as usize].look(is_other).is_some() {
+            return true;
         }
         let changes = self.changes(side);
         let seen = changes.load(Ordering::SeqCst);
