@@ -119,7 +119,7 @@ pub(crate) fn queue(count: u64) -> Figure {
 }
 
 pub(crate) fn queue_large(count: u64) -> Figure {
-    let queue = Queue::<Large>::bounded(8, 1 << 20 | 16).map_err(told)?;
+    let queue = Queue::<Large>::bounded(4, 1 << 20 | 16).map_err(told)?;
     let take = |queue: Queue<Large>| {
         let mut bytes = 0;
         while let Ok(Large(item)) = queue.get() {

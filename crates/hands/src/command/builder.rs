@@ -373,6 +373,7 @@ impl Conditions {
             limits,
             nice: self.nice,
             die_with_thread: true,
+            close_others: false,
         })
     }
 }

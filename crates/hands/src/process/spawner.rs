@@ -215,7 +215,10 @@ fn launch(socket: &OwnedFd) -> io::Result<OwnedFd> {
         Ok(_) => fd.as_raw_fd(),
         Err(_) => null.as_raw_fd(),
     };
-    let setting = Setting::default();
+    let setting = Setting {
+        close_others: true,
+        ..Setting::default()
+    };
     let program: CString = c"/proc/self/exe".into();
     let launch = Launch {
         program: &program,

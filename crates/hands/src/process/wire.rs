@@ -127,18 +127,30 @@ fn receive_into(
     };
     let bytes = match kind {
         PLAIN => plain.to_vec(),
-        IN_A_FILE if !descriptors.is_empty() => {
-            let mut bytes = Vec::new();
-            File::from(descriptors.remove(0)).read_to_end(&mut bytes)?;
-            bytes
-        }
+        IN_A_FILE if !descriptors.is_empty() => all_of(File::from(descriptors.remove(0)))?,
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     Ok(Some(Message { bytes, descriptors }))
 }
 
+/// What is in the file just now, if it is one: reading anything else might never end.
+fn all_of(file: File) -> io::Result<Vec<u8>> {
+    let known = file.metadata()?;
+    if !known.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(known.len()).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde::de::DeserializeOwned;
+
+    use super::super::codec;
+    use super::super::order::{Hello, Loaded, Made, Request, Told, Welcome};
     use super::*;
 
     fn file() -> OwnedFd {
@@ -200,5 +212,50 @@ mod tests {
         };
         let refused = send(&one, &message).map_err(|error| error.to_string());
         assert!(refused.is_err_and(|told| told.contains("300 shared things")));
+    }
+
+    /// Whatever it is read as, it is read or refused.
+    fn read(bytes: &[u8]) {
+        fn read<T: DeserializeOwned>(bytes: &[u8]) {
+            drop(codec::decode::<T>(bytes));
+        }
+        read::<Hello>(bytes);
+        read::<Welcome>(bytes);
+        read::<Loaded>(bytes);
+        read::<Request>(bytes);
+        read::<Made>(bytes);
+        read::<Told>(bytes);
+        read::<Vec<Option<(String, [f64; 2])>>>(bytes);
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_is_received_or_refused(
+            kind in 0..4_u8,
+            bytes in any::<Vec<u8>>(),
+            files in proptest::collection::vec(0..3_u8, 0..4),
+        ) {
+            let (one, other) = pair()?;
+            let one_end = std::io::pipe()?;
+            let descriptors: Vec<OwnedFd> = files.iter().map(|file| match file {
+                0 => self::file(),
+                1 => in_a_file(&bytes).map_or_else(|_| self::file(), OwnedFd::from),
+                // Nothing ever comes there, and nobody hangs up.
+                _ => one_end.0.try_clone().map_or_else(|_| self::file(), OwnedFd::from),
+            }).collect();
+            let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            if !borrowed.is_empty() {
+                prop_assert!(ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)));
+            }
+            let parts = [IoSlice::new(std::slice::from_ref(&kind)), IoSlice::new(&bytes)];
+            sendmsg(&one, &parts, &mut ancillary, SendFlags::empty())?;
+            if let Ok(Some(message)) = receive(&other, RecvFlags::empty()) {
+                prop_assert!(kind == PLAIN && message.bytes == bytes || kind == IN_A_FILE);
+                read(&message.bytes);
+            }
+            read(&bytes);
+        }
     }
 }

@@ -149,7 +149,7 @@ impl Memory {
         Memory::of(fd.into())
     }
 
-    fn of(fd: Carried) -> io::Result<Memory> {
+    pub(super) fn of(fd: Carried) -> io::Result<Memory> {
         let length = sealed_length(&fd, FIXED)?;
         let map = Map::new(&fd, length, ProtFlags::READ | ProtFlags::WRITE)?;
         Ok(Memory {

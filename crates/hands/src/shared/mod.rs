@@ -4,7 +4,8 @@
 //! |---|---|
 //! | hand over something large without copying it | [`Bytes`] |
 //! | let processes fill parts of an array | [`Slice`] |
-//! | let them change one value in turn | [`Mutex`]; [`ReentrantMutex`] around what is elsewhere |
+//! | have a number or a small record in common | [`Value`] |
+//! | let them change something in several steps | [`Mutex`]; [`ReentrantMutex`] around what is elsewhere |
 //! | hand items from process to process | [`Queue`] |
 //! | wait for each other | [`Event`], [`Condvar`], [`Semaphore`], [`Barrier`] |
 //! | anything else | [`Memory`] |
@@ -48,6 +49,8 @@
 
 mod barrier;
 mod bytes;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod identity;
 mod lock;
 mod memory;
@@ -56,6 +59,7 @@ mod queue;
 mod reentrant;
 mod signals;
 mod slice;
+mod value;
 mod wait;
 
 use std::io;
@@ -71,6 +75,7 @@ pub use self::queue::Queue;
 pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
 pub use self::signals::{Condvar, Event, Semaphore};
 pub use self::slice::Slice;
+pub use self::value::Value;
 /// What may be shared: see `bytemuck::Pod`, which it is, and its derive.
 pub use bytemuck::Pod as Plain;
 

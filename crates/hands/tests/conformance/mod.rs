@@ -6,6 +6,8 @@
 )]
 
 #[macro_use]
+pub(crate) mod lock;
+#[macro_use]
 pub(crate) mod pool;
 #[macro_use]
 pub(crate) mod queue;

@@ -36,3 +36,13 @@ fn daemon_is_abandoned_and_the_others_are_finished() {
         "main: returns\nwriter: line 1\nwriter: line 2\nwriter: line 3\ncleaner: swept up\n";
     assert_eq!(output, expected);
 }
+
+#[test]
+fn ping_and_pong_say_ten_words_in_all() {
+    let output = output("ping_pong");
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 11, "{output}");
+    assert_eq!(lines[10], "10 words");
+    let are_words = |line: &&str| ["Ping", "Pong"].contains(line);
+    assert!(lines[..10].iter().all(are_words), "{output}");
+}

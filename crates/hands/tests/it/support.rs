@@ -9,7 +9,7 @@ use std::process::{Command as Tool, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hands::command::batch::{Finished, Notice, Observer, Outcome, Sink, Started};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,7 +30,7 @@ pub(crate) fn in_time<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'stat
     let thread = std::thread::spawn(move || {
         let _ = done.send(body());
     });
-    match wait.recv_timeout(HANGS) {
+    match wait.recv_timeout(HANGS + soak().unwrap_or_default()) {
         Ok(value) => value,
         Err(RecvTimeoutError::Timeout) => panic!("hangs"),
         Err(RecvTimeoutError::Disconnected) => match thread.join() {
@@ -38,6 +38,20 @@ pub(crate) fn in_time<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'stat
             Ok(()) => panic!("ended without a value"),
         },
     }
+}
+
+/// For how long `HANDS_SOAK` asks tests to repeat what is different each time: so many seconds.
+fn soak() -> Option<Duration> {
+    let seconds = std::env::var("HANDS_SOAK").ok()?;
+    Some(Duration::from_secs(
+        seconds.parse().expect("HANDS_SOAK is a number of seconds"),
+    ))
+}
+
+/// So many rounds, or as many as there is time for in a soak.
+pub(crate) fn rounds(few: u64) -> impl Iterator<Item = u64> {
+    let end = soak().map(|time| Instant::now() + time);
+    (0..).take_while(move |&round| end.map_or(round < few, |end| Instant::now() < end))
 }
 
 /// A folder of the test's own.

@@ -146,11 +146,24 @@ fn children() -> Vec<i32> {
         .collect()
 }
 
+/// Pages of the process that are in memory.
+fn resident(pid: i32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    pages.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Of ours, for there may be others' just now.
+fn named_memory() -> usize {
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+    let named = fs::read_dir("/dev/shm").map(|all| all.filter_map(name));
+    named.map_or(0, |names| {
+        names.filter(|name| name.contains("hands")).count()
+    })
+}
+
 fn many() {
-    process::spawn(|()| (), ()).unwrap().join().unwrap();
-    let (descriptors, kin) = (open_descriptors(), children());
-    for _ in 0..20 {
-        let batch: Vec<_> = (0..50_u32)
+    let round = || {
+        let batch: Vec<_> = (0..95_u32)
             .map(|n| process::spawn(|n: u32| n, n).unwrap())
             .collect();
         for (n, process) in (0..).zip(batch) {
@@ -160,15 +173,30 @@ fn many() {
         for _ in 0..5 {
             drop(process::spawn(|()| (), ()).unwrap());
         }
+    };
+    round();
+    drop(hands::init());
+    let (descriptors, kin, named) = (open_descriptors(), children(), named_memory());
+    let [zygote] = kin[..] else {
+        panic!("{kin:?}");
+    };
+    let own = std::process::id().cast_signed();
+    let pages = [own, zygote].map(resident);
+    // 10,000 of them.
+    for _ in 0..99 {
+        round();
     }
     drop(hands::init());
     assert_eq!(open_descriptors(), descriptors);
     assert_eq!(children(), kin);
-    let [zygote] = kin[..] else {
-        panic!("{kin:?}");
-    };
     let its = fs::read_to_string(format!("/proc/{zygote}/task/{zygote}/children"));
     assert_eq!(its.unwrap(), "");
+    assert_eq!(named_memory(), named);
+    for (pid, before) in [own, zygote].into_iter().zip(pages) {
+        let now = resident(pid);
+        // Less than 20 bytes for each process.
+        assert!(now <= before + 50, "{before} pages became {now}");
+    }
 }
 
 #[test]

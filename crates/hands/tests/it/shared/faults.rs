@@ -6,7 +6,7 @@ use std::time::Duration;
 use hands::fault;
 use hands::process::{self, Process};
 use hands::queue::Shutdown;
-use hands::shared::{Condvar, Event, LockError, Mutex, Queue, Semaphore};
+use hands::shared::{Condvar, Event, LockError, Mutex, Queue, Semaphore, Value};
 use hands::task::TaskError;
 
 use crate::support::in_time;
@@ -202,6 +202,28 @@ fn killed_with_the_lock() {
             },
         );
         assert!(poisoned >= 3 && poisoned < steps, "{poisoned} of {steps}");
+    });
+}
+
+#[test]
+fn killed_while_it_changes_a_value() {
+    in_time(|| {
+        let value = Value::new([0_u64; 3]).unwrap();
+        let change = |(value, step): (Value<[u64; 3]>, u64)| {
+            fault::kill_at(step);
+            value.update(|all| *all = [step; 3]);
+        };
+        let (mut changed, mut before) = (0, 0);
+        let steps = at_each_step(
+            |step| process::spawn(change, (value.clone(), step)).unwrap(),
+            |_| {
+                let now = value.get();
+                assert_eq!(now, [now[0]; 3], "all of it or nothing");
+                changed += u32::from(now[0] != before);
+                before = now[0];
+            },
+        );
+        assert!(changed >= 2 && steps >= 5, "{changed} of {steps}");
     });
 }
 

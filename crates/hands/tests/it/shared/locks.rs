@@ -3,30 +3,63 @@
 use std::time::Duration;
 
 use hands::process;
-use hands::shared::{Barrier, Condvar, Event, LockError, Mutex, ReentrantMutex, Semaphore, Slice};
+use hands::shared::{
+    Barrier, Condvar, Event, LockError, Mutex, ReentrantMutex, Semaphore, Slice, Value,
+};
 
-use crate::support::in_time;
+use crate::support::{in_time, rounds};
 
 #[test]
 fn no_increment_is_lost() {
     in_time(|| {
         let count = Mutex::new(0_u64).unwrap();
         let add = |count: Mutex<u64>| {
-            for _ in 0..100_000 {
+            for _ in 0..1_000_000 {
                 *count.lock().unwrap() += 1;
             }
         };
         let processes = [(); 2].map(|()| process::spawn(add, count.clone()).unwrap());
-        std::thread::scope(|scope| {
-            let count = &count;
-            for _ in 0..2 {
-                scope.spawn(|| add(count.clone()));
-            }
-        });
         for process in processes {
             process.join().unwrap();
         }
-        assert_eq!(*count.lock().unwrap(), 400_000);
+        assert_eq!(*count.lock().unwrap(), 2_000_000);
+    });
+}
+
+#[test]
+fn a_value_loses_no_change_and_is_always_whole() {
+    in_time(|| {
+        let value = Value::new([0_u64; 20]).unwrap();
+        let count = |value: Value<[u64; 20]>| {
+            for _ in 0..10_000 {
+                value.update(|all| all.iter_mut().for_each(|one| *one += 1));
+            }
+        };
+        let look = |value: Value<[u64; 20]>| {
+            loop {
+                let seen = value.get();
+                assert_eq!(seen, [seen[0]; 20]);
+                if seen[0] == 20_000 {
+                    return;
+                }
+            }
+        };
+        let looker = process::spawn(look, value.clone()).unwrap();
+        let counters = [(); 2].map(|()| process::spawn(count, value.clone()).unwrap());
+        for process in counters.into_iter().chain([looker]) {
+            process.join().unwrap();
+        }
+        assert_eq!(value.replace([7; 20]), [20_000; 20]);
+        let panicked = std::panic::catch_unwind(|| {
+            value.update(|all| {
+                all[0] = 8;
+                std::panic::resume_unwind(Box::new(()));
+            });
+        });
+        assert!(panicked.is_err());
+        assert_eq!(value.get(), [7; 20]);
+        value.set([9; 20]);
+        assert!(format!("{value:?}").starts_with("Value([9, 9"));
     });
 }
 
@@ -88,7 +121,7 @@ fn killed_again_and_again_no_lock_is_lost() {
         // Both numbers are changed under the lock, so they are the same, or somebody is told.
         let pair = Mutex::new([0_u64; 2]).unwrap();
         let mut recovered = 0;
-        for round in 0..30_u64 {
+        for round in rounds(30) {
             let change = |pair: Mutex<[u64; 2]>| {
                 loop {
                     let mut pair = pair.lock().unwrap();

@@ -6,7 +6,7 @@ use hands::process;
 use hands::queue::{GetError, PutError, Shutdown};
 use hands::shared::Queue;
 
-use crate::support::in_time;
+use crate::support::{in_time, rounds};
 
 queue_conformance!(bounded shared, |capacity: Option<usize>| {
     Queue::<u64>::bounded(capacity.unwrap_or(20_000), 10).unwrap()
@@ -95,7 +95,7 @@ fn killed_at_any_moment_nobody_hurts_the_others() {
         let queue = Queue::<[u64; 4]>::bounded(8, 64).unwrap();
         let got_queue = Queue::<u64>::bounded(100_000, 10).unwrap();
         let mut next = 0;
-        for round in 0..40_u64 {
+        for round in rounds(40) {
             let produce = |(queue, from): (Queue<[u64; 4]>, u64)| {
                 for n in from.. {
                     queue.put([n; 4]).unwrap();

@@ -6,6 +6,7 @@ mod condvar;
 #[cfg(feature = "diagnose")]
 pub(crate) mod diagnose;
 mod event;
+mod exclusion;
 mod lock;
 mod semaphore;
 
