@@ -10,13 +10,16 @@ type Item = [u64; 8];
 type Ends = (IpcReceiver<Item>, IpcSender<u64>);
 
 fn main() {
+    // Where its processes begin, and do not return.
+    procspawn::init();
     let words: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[1..] {
         ["ipc-queue", n] => measure("queue", n.parse().expect("a number")),
         ["ipc-pipe", n] => measure("pipe", n.parse().expect("a number")),
+        ["procspawn-spawn", n] => spawn(n.parse().expect("a number")),
         ["child", what, server] => child(what, server),
-        _ => panic!("hands-peers ipc-queue|ipc-pipe N"),
+        _ => panic!("hands-peers ipc-queue|ipc-pipe|procspawn-spawn N"),
     }
 }
 
@@ -44,6 +47,19 @@ fn measure(what: &str, count: u64) {
     assert_eq!(sum, count * count.saturating_sub(1) / 2, "no item is lost");
     println!("{}", spent.as_nanos() as f64 / count as f64);
     child.wait().expect("the child");
+}
+
+/// The median of starting a process that returns a number, to that number.
+fn spawn(count: u64) {
+    let mut times = Vec::new();
+    for n in 0..count {
+        let start = Instant::now();
+        let back = procspawn::spawn(n, |n| n).join().expect("a number");
+        times.push(start.elapsed().as_nanos() as f64);
+        assert_eq!(back, n);
+    }
+    times.sort_by(f64::total_cmp);
+    println!("{}", times[times.len() / 2]);
 }
 
 fn child(what: &str, server: &str) {

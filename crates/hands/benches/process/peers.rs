@@ -36,9 +36,14 @@ impl Peers {
     }
 
     /// A library in Rust, which does `part` times fewer.
-    pub(crate) fn rust(&self, what: &'static str, part: u64) -> Option<Contestant> {
+    pub(crate) fn rust(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        part: u64,
+    ) -> Option<Contestant> {
         let program = self.rust.clone()?;
-        Some(contestant("ipc-channel", move |count| {
+        Some(contestant(name, move |count| {
             run(Command::new(&program).arg(what), count / part)
         }))
     }

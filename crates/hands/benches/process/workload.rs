@@ -25,7 +25,7 @@ pub(crate) fn all(quick: bool, peers: &Peers) -> Vec<Workload> {
         Some(contestant(name, race).at_least(times))
     };
     let python = |what: &'static str, part: u64| peers.python(what, part);
-    let ipc = |what: &'static str, part: u64| peers.rust(what, part);
+    let ipc = |what: &'static str, part: u64| peers.rust("ipc-channel", what, part);
     vec![
         make(
             NAMES[0],
@@ -39,6 +39,7 @@ pub(crate) fn all(quick: bool, peers: &Peers) -> Vec<Workload> {
                     floor::spawn,
                     1.0 / 1.6,
                 ),
+                peers.rust("procspawn", "procspawn-spawn", 10),
             ],
         ),
         make(

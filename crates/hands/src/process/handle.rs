@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, getpid};
 
 use super::codec::{self, Failure};
 use super::order::{Answer, Told, panicked};
+use super::reactor::Ready;
 use super::{exit, spawner, wire};
 use crate::task::{Data, Died, Outcome, TaskError};
 
@@ -228,6 +229,26 @@ impl<R: Data> Process<R> {
     /// [`Init`](TaskError::Init) when the function could not be called or its result not be sent.
     pub fn join(self) -> Outcome<R> {
         self.wait();
+        self.outcome()
+    }
+
+    /// [`join`](Self::join) for coroutines of any runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, it lets the process run on, as dropping the process does.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join); [`Init`](TaskError::Init) when no thread or descriptor can be had to wait for it.
+    pub async fn join_async(self) -> Outcome<R> {
+        let refused = |error: io::Error| TaskError::Init {
+            message: format!("nobody can wait for the process: {error}").into(),
+        };
+        while !self.shared.has_ended() {
+            let ready = Ready::to_read(self.shared.answers.as_fd()).map_err(refused)?;
+            ready.await.map_err(refused)?;
+        }
         self.outcome()
     }
 

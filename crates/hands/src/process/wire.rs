@@ -106,13 +106,16 @@ fn receive_into(
 ) -> io::Result<Option<Message>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    // The kernel looks for a message and, when there is none, whether the other end is closed; what was sent and closed between
+    // these two looks would be taken for the end. Behind that nothing comes any more, so a second look is sure.
+    let mut is_end_seen = false;
     let got = loop {
         let mut parts = [IoSliceMut::new(buffer)];
         let flags = flags | RecvFlags::CMSG_CLOEXEC;
         match recvmsg(&socket, &mut parts, &mut ancillary, flags) {
-            Err(rustix::io::Errno::INTR) => {}
-            // A peer that died with something of ours unread.
-            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            // The other end was closed with something of ours unread, which is said once; what it sent is still there.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            Ok(got) if got.bytes == 0 && !is_end_seen => is_end_seen = true,
             got => break got?,
         }
     };
@@ -201,6 +204,21 @@ mod tests {
         );
         let refused = send(&other, &Message::default()).map_err(|error| error.kind());
         assert_eq!(refused, Err(io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn what_was_sent_comes_also_from_one_that_did_not_read() {
+        let (one, other) = pair().expect("sockets");
+        let message = Message {
+            bytes: vec![7],
+            descriptors: Vec::new(),
+        };
+        send(&one, &message).expect("sent");
+        send(&other, &message).expect("sent");
+        drop(other);
+        let receive = || receive(&one, RecvFlags::DONTWAIT).expect("received");
+        assert_eq!(receive().map(|message| message.bytes), Some(vec![7]));
+        assert!(receive().is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A function's result, or why there is none.
 
+use std::future::Future;
 use std::process::abort;
 use std::time::Duration;
 
@@ -252,4 +253,21 @@ fn handles_may_move() {
     moves::<Process<std::cell::Cell<u8>>>();
     moves::<Builder>();
     moves::<process::SpawnError>();
+}
+
+#[test]
+fn a_coroutine_waits_for_its_end() {
+    in_time(|| {
+        let (end, its) = process::pipe::<u8, ()>().unwrap();
+        let last = |end: process::Pipe<(), u8>| end.recv().unwrap() + 1;
+        let process = process::spawn(last, its).unwrap();
+        let mut ended = Box::pin(process.join_async());
+        let waker = std::task::Waker::noop();
+        let polled = ended
+            .as_mut()
+            .poll(&mut std::task::Context::from_waker(waker));
+        assert!(polled.is_pending());
+        end.send(6).unwrap();
+        assert_eq!(futures_lite::future::block_on(ended), Ok(7));
+    });
 }
