@@ -90,7 +90,8 @@ impl Barrier {
         if state.is_broken != 0 {
             return Err(Broken);
         }
-        state.arrived += 1;
+        // Others write there, too.
+        state.arrived = state.arrived.saturating_add(1);
         let left = state.parties.saturating_sub(state.arrived);
         if left == 0 {
             state.arrived = 0;
