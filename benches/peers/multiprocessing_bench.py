@@ -1,6 +1,8 @@
 """multiprocessing_bench.py WHAT N: does something N times by Python's multiprocessing, prints the nanoseconds of one."""
 
+import concurrent.futures
 import multiprocessing
+import statistics
 import sys
 import time
 
@@ -73,12 +75,103 @@ def lock_contended(count):
     return time.perf_counter_ns() - start
 
 
+def plus_one(number):
+    return number + 1
+
+
+def same(value):
+    return value
+
+
+def median_round_trip(count, call, argument, expected):
+    """Nanoseconds, times the count, as what is printed is divided by that."""
+    for _ in range(10):
+        call(argument)
+    times = []
+    for _ in range(count):
+        start = time.perf_counter_ns()
+        back = call(argument)
+        times.append(time.perf_counter_ns() - start)
+        if back != expected:
+            raise ValueError("a result was changed")
+    return statistics.median(times) * count
+
+
+def pool_apply(count):
+    with multiprocessing.Pool(1) as pool:
+        return median_round_trip(count, lambda n: pool.apply(plus_one, (n,)), 1, 2)
+
+
+def pool_apply_large(count):
+    large = b"x" * (1 << 20)
+    with multiprocessing.Pool(1) as pool:
+        return median_round_trip(count, lambda b: pool.apply(same, (b,)), large, large)
+
+
+def executor(count):
+    with concurrent.futures.ProcessPoolExecutor(1) as pool:
+        return median_round_trip(
+            count, lambda n: pool.submit(plus_one, n).result(), 1, 2
+        )
+
+
+def loky_executor(count):
+    import loky
+
+    pool = loky.get_reusable_executor(max_workers=1, timeout=60)
+    spent = median_round_trip(count, lambda n: pool.submit(plus_one, n).result(), 1, 2)
+    pool.shutdown()
+    return spent
+
+
+def pool_map(count):
+    with multiprocessing.Pool(2) as pool:
+        pool.map(plus_one, range(100))
+        start = time.perf_counter_ns()
+        results = pool.map(plus_one, range(count))
+        spent = time.perf_counter_ns() - start
+    if sum(results) != count * (count + 1) // 2:
+        raise ValueError("a result was changed")
+    return spent
+
+
+def pool_imap(count):
+    """One at a time, as what is lazy with a chunk of 1."""
+    with multiprocessing.Pool(2) as pool:
+        pool.map(plus_one, range(100))
+        start = time.perf_counter_ns()
+        total = sum(pool.imap(plus_one, range(count)))
+        spent = time.perf_counter_ns() - start
+    if total != count * (count + 1) // 2:
+        raise ValueError("a result was changed")
+    return spent
+
+
+def pool_apply_async(count):
+    with multiprocessing.Pool(2) as pool:
+        pool.map(plus_one, range(100))
+        start = time.perf_counter_ns()
+        tasks = [pool.apply_async(plus_one, (n,)) for n in range(count)]
+        total = sum(task.get() for task in tasks)
+        spent = time.perf_counter_ns() - start
+    if total != count * (count + 1) // 2:
+        raise ValueError("a result was changed")
+    return spent
+
+
 if __name__ == "__main__":
     what = {
         "queue": queue_items,
         "pipe": pipe_round_trips,
         "lock": lock_alone,
         "lock-2": lock_contended,
+        "pool-apply": pool_apply,
+        "pool-apply-1m": pool_apply_large,
+        "executor": executor,
+        "loky": loky_executor,
+        "pool-map": pool_map,
+        "pool-imap": pool_imap,
+        "pool-async": pool_apply_async,
     }
     number = int(sys.argv[2])
     print(what[sys.argv[1]](number) / max(number, 1))

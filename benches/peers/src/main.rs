@@ -18,8 +18,10 @@ fn main() {
         ["ipc-queue", n] => measure("queue", n.parse().expect("a number")),
         ["ipc-pipe", n] => measure("pipe", n.parse().expect("a number")),
         ["procspawn-spawn", n] => spawn(n.parse().expect("a number")),
+        ["pool-ping", n] => pool_ping(n.parse().expect("a number")),
+        ["pool-queued", n] => pool_queued(n.parse().expect("a number")),
         ["child", what, server] => child(what, server),
-        _ => panic!("hands-peers ipc-queue|ipc-pipe|procspawn-spawn N"),
+        _ => panic!("hands-peers ipc-queue|ipc-pipe|procspawn-spawn|pool-ping|pool-queued N"),
     }
 }
 
@@ -60,6 +62,51 @@ fn spawn(count: u64) {
     }
     times.sort_by(f64::total_cmp);
     println!("{}", times[times.len() / 2]);
+}
+
+/// The median of a task to a pool with one worker and back.
+fn pool_ping(count: u64) {
+    let pool = procspawn::Pool::new(1).expect("a pool");
+    let ping = |n: u64| {
+        let back = pool.spawn(n, |n| n + 1).join().expect("a number");
+        assert_eq!(back, n + 1);
+    };
+    // Its process starts with the first task.
+    ping(0);
+    let mut times = Vec::new();
+    for n in 0..count {
+        let start = Instant::now();
+        ping(n);
+        times.push(start.elapsed().as_nanos() as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    println!("{}", times[times.len() / 2]);
+}
+
+/// Tasks submitted to a pool with two workers, and joined. Not all of them at once: each has descriptors.
+fn pool_queued(count: u64) {
+    let pool = procspawn::Pool::new(2).expect("a pool");
+    let add = |n: u64| n + 1;
+    for handle in [(); 4].map(|()| pool.spawn(0, add)) {
+        handle.join().expect("a number");
+    }
+    let start = Instant::now();
+    let mut handles = std::collections::VecDeque::new();
+    let mut sum = 0;
+    for n in 0..count {
+        handles.push_back(pool.spawn(n, add));
+        if handles.len() > 100 {
+            sum += handles
+                .pop_front()
+                .map_or(0, |handle| handle.join().expect("a number"));
+        }
+    }
+    for handle in handles {
+        sum += handle.join().expect("a number");
+    }
+    let spent = start.elapsed();
+    assert_eq!(sum, count * (count + 1) / 2, "no task is lost");
+    println!("{}", spent.as_nanos() as f64 / count as f64);
 }
 
 fn child(what: &str, server: &str) {

@@ -15,12 +15,16 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `async` | coroutines, on `tokio`: `ProcessPool::submit_async` |
 //! | `diagnose` | `sync::diagnose`: who holds which lock, deadlocks and lock-order inversions with stacks |
 //! | `tracing` | work runs in the `tracing` span in which it was started |
 //!
 //! # Platforms
 //!
-//! [`command`] needs Linux 5.4 or later. The rest runs wherever Rust's standard library does.
+//! Linux 5.4 or later.
+#[cfg(not(target_os = "linux"))]
+compile_error!("`hands` runs on Linux only, 5.4 or later");
+
 mod cgroup;
 pub mod command;
 pub mod context;

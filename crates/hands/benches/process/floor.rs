@@ -7,30 +7,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use super::ours::{Figure, medians};
-
-/// Forks; the child runs `work` and ends. Returns the child's number.
-fn child(work: impl FnOnce()) -> Result<i32, String> {
-    // SAFETY: the copy runs `work`, which uses what it was given and nothing that another thread might hold, and ends.
-    match unsafe { libc::fork() } {
-        0 => {
-            work();
-            // SAFETY: ends the copy, and runs no handler of the benchmark's.
-            unsafe { libc::_exit(0) }
-        }
-        pid if pid > 0 => Ok(pid),
-        _ => Err(format!("cannot fork: {}", std::io::Error::last_os_error())),
-    }
-}
-
-fn reap(pid: i32) {
-    // SAFETY: waits for a child of our own; its status is not wanted.
-    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-}
-
-fn told(error: std::io::Error) -> String {
-    error.to_string()
-}
+use super::child::{child, reap};
+use super::figure::{Figure, medians, told};
 
 pub(crate) fn spawn(count: u64) -> Figure {
     let (mut ours, mut its) = UnixStream::pair().map_err(told)?;

@@ -6,8 +6,10 @@
     reason = "a benchmark is there to be read"
 )]
 
+mod child;
 #[path = "../../../../benches/contest.rs"]
 mod contest;
+mod figure;
 mod floor;
 #[path = "../../../../benches/options.rs"]
 pub(crate) mod options;

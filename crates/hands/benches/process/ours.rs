@@ -7,25 +7,8 @@ use hands::process::{self, Pipe, pipe};
 use hands::queue::Shutdown;
 use hands::shared::{Bytes, Mutex, Queue};
 
+use super::figure::{Figure, each, medians, told};
 use super::shared::median;
-
-pub(crate) type Figure = Result<f64, String>;
-
-/// As a message for the benchmark's user.
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// The median of so many, in nanoseconds.
-pub(crate) fn medians(count: u64, mut one: impl FnMut(u64) -> Result<(), String>) -> Figure {
-    let mut times = Vec::new();
-    for n in 0..count {
-        let start = Instant::now();
-        one(n)?;
-        times.push(start.elapsed().as_nanos() as f64);
-    }
-    Ok(median(times))
-}
 
 fn send_one(end: Pipe<u8, ()>) {
     let _ = end.send(1);
@@ -51,10 +34,6 @@ pub(crate) fn spawn_large(count: u64) -> Figure {
     let figure = spawn(count);
     std::hint::black_box(&large);
     figure
-}
-
-fn each(count: u64, start: Instant) -> f64 {
-    start.elapsed().as_nanos() as f64 / count as f64
 }
 
 fn add(mutex: &Mutex<u64>, count: u64) {

@@ -26,11 +26,16 @@ pub(crate) fn found() -> Peers {
 }
 
 impl Peers {
-    /// Python's `multiprocessing`, which does `part` times fewer.
-    pub(crate) fn python(&self, what: &'static str, part: u64) -> Option<Contestant> {
+    /// Something of Python's, which does `part` times fewer.
+    pub(crate) fn python(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        part: u64,
+    ) -> Option<Contestant> {
         let program = self.python.clone()?;
         let script = folder().join("multiprocessing_bench.py");
-        Some(contestant("Python, `multiprocessing`", move |count| {
+        Some(contestant(name, move |count| {
             run(Command::new(&program).arg(&script).arg(what), count / part)
         }))
     }

@@ -24,7 +24,8 @@ pub(crate) fn all(quick: bool, peers: &Peers) -> Vec<Workload> {
     let at_least = |name, race: fn(u64) -> Result<f64, String>, times| {
         Some(contestant(name, race).at_least(times))
     };
-    let python = |what: &'static str, part: u64| peers.python(what, part);
+    let python =
+        |what: &'static str, part: u64| peers.python("Python, `multiprocessing`", what, part);
     let ipc = |what: &'static str, part: u64| peers.rust("ipc-channel", what, part);
     vec![
         make(

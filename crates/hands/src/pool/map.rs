@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::{Duration, Instant};
 use std::vec;
 
 use super::contract::Pool;
@@ -19,6 +20,8 @@ pub struct Map<'pool, P: ?Sized, F, I: Iterator, R> {
     task: F,
     inputs: std::iter::Fuse<I>,
     chunk: usize,
+    /// The chunk is as large as was asked for.
+    is_chunk_set: bool,
     ahead: Option<usize>,
     pending: Pending<R>,
     current: vec::IntoIter<Outcome<R>>,
@@ -40,12 +43,23 @@ pub struct Progress {
     pub failed: u64,
 }
 
-/// Chunks that have been submitted, each with the number of its inputs.
+/// Chunks that have been submitted.
 enum Pending<R> {
-    Ordered(VecDeque<(Handle<Vec<Outcome<R>>>, usize)>),
+    Ordered(VecDeque<(Handle<Vec<Outcome<R>>>, Sent)>),
     /// By the number of the handle.
-    Unordered(AsCompleted<Vec<Outcome<R>>>, VecDeque<(usize, usize)>),
+    Unordered(AsCompleted<Vec<Outcome<R>>>, VecDeque<(usize, Sent)>),
 }
+
+/// A chunk that has been submitted.
+struct Sent {
+    inputs: usize,
+    at: Instant,
+}
+
+/// Whole chunks that take less are too small, and such that take more are too large.
+const SHORT: Duration = Duration::from_micros(100);
+const LONG: Duration = Duration::from_millis(2);
+const LARGEST: usize = 4096;
 
 impl<'pool, P, F, I, A, R> Map<'pool, P, F, I, R>
 where
@@ -61,6 +75,7 @@ where
             task,
             inputs: inputs.fuse(),
             chunk: 1,
+            is_chunk_set: false,
             ahead: None,
             pending: Pending::Ordered(VecDeque::new()),
             current: Vec::new().into_iter(),
@@ -79,7 +94,8 @@ where
         self
     }
 
-    /// How many inputs a worker is given at once; 1 unless set. More is faster where each takes microseconds.
+    /// How many inputs a worker is given at once. Unless set it is 1 at first, and grows, up to 4096, as long as whole chunks come back
+    /// within a tenth of a millisecond: so it stays 1 where an input takes longer than that.
     ///
     /// # Panics
     ///
@@ -90,6 +106,7 @@ where
             "a chunk of 0 inputs would never end; give each worker at least 1"
         );
         self.chunk = inputs;
+        self.is_chunk_set = true;
         self
     }
 
@@ -106,8 +123,27 @@ where
         self
     }
 
+    /// Fits the next chunks to how long one has taken, its wait for a worker included. One that was not waited for since `came` may have been
+    /// there for long, so that it has taken less is all that it shows.
+    fn fit(&mut self, came: Instant, chunk: &Sent) {
+        if self.is_chunk_set || chunk.inputs < self.chunk {
+            return;
+        }
+        let now = Instant::now();
+        let age = now.saturating_duration_since(chunk.at);
+        if age < SHORT {
+            self.chunk = (2 * self.chunk).min(LARGEST);
+        } else if age > LONG && now.saturating_duration_since(came) > SHORT {
+            self.chunk = (self.chunk / 2).max(1);
+        }
+    }
+
     fn fill(&mut self) {
         let workers = self.pool.workers().max(1);
+        if let (false, Some(ahead)) = (self.is_chunk_set, self.ahead) {
+            // Such that each worker may have two.
+            self.chunk = self.chunk.min(ahead / (2 * workers)).max(1);
+        }
         let ahead = self.ahead.unwrap_or(2 * workers * self.chunk);
         loop {
             let waiting = self.progress.taken - self.progress.given;
@@ -123,10 +159,14 @@ where
             let inputs = arguments.len();
             self.progress.taken += inputs as u64;
             let handle = self.pool.submit_chunk(self.task, arguments);
+            let chunk = Sent {
+                inputs,
+                at: Instant::now(),
+            };
             match &mut self.pending {
-                Pending::Ordered(pending) => pending.push_back((handle, inputs)),
+                Pending::Ordered(pending) => pending.push_back((handle, chunk)),
                 Pending::Unordered(pending, sizes) => {
-                    sizes.push_back((pending.push(handle), inputs));
+                    sizes.push_back((pending.push(handle), chunk));
                 }
             }
         }
@@ -134,17 +174,17 @@ where
 }
 
 impl<R> Pending<R> {
-    fn next(&mut self) -> Option<vec::IntoIter<Outcome<R>>> {
+    fn next(&mut self) -> Option<(vec::IntoIter<Outcome<R>>, Sent)> {
         match self {
             Pending::Ordered(pending) => {
-                let (handle, inputs) = pending.pop_front()?;
-                Some(outcomes(handle.join(), inputs))
+                let (handle, chunk) = pending.pop_front()?;
+                Some((outcomes(handle.join(), chunk.inputs), chunk))
             }
             Pending::Unordered(pending, sizes) => {
                 let (number, outcome) = pending.next()?;
                 let at = sizes.iter().position(|(of, _)| *of == number)?;
-                let (_, inputs) = sizes.remove(at)?;
-                Some(outcomes(outcome, inputs))
+                let (_, chunk) = sizes.remove(at)?;
+                Some((outcomes(outcome, chunk.inputs), chunk))
             }
         }
     }
@@ -171,7 +211,10 @@ where
                 return Some(outcome);
             }
             self.fill();
-            self.current = self.pending.next()?;
+            let came = Instant::now();
+            let (outcomes, chunk) = self.pending.next()?;
+            self.current = outcomes;
+            self.fit(came, &chunk);
         }
     }
 

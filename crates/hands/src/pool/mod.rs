@@ -22,6 +22,7 @@
 //! | split one piece of work in two, again and again | [`join`], [`ThreadPool::both`] |
 //! | go through a slice or a range in parallel | [`ThreadPool::for_each`], [`ThreadPool::reduce`] |
 //! | hand over a task whose outcome nobody wants | [`ThreadPool::execute`] |
+//! | run what may crash, leak, hang or want too much memory | [`ProcessPool`], with the same methods |
 //!
 //! Code that is generic over `impl Pool` runs on any kind of worker. So its functions capture nothing, and what they take
 //! and return can be written down ([`Data`](crate::task::Data)). A `ThreadPool` can do more, with methods of its own.
@@ -56,6 +57,7 @@ mod map;
 #[cfg(all(test, hands_loom))]
 mod model;
 mod parallel;
+mod process;
 mod scope;
 mod sizer;
 pub mod sizing;
@@ -71,6 +73,7 @@ pub use fork::join;
 pub use gauge::Class;
 pub use many::Many;
 pub use map::{Map, Progress};
+pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, WorkerStats};
 pub use scope::Scope;
 pub use split::{Split, split};
 pub use stats::{Sizing, Stats};

@@ -5,14 +5,14 @@ use std::os::unix::process::CommandExt;
 
 use super::codec::{self, Message};
 use super::entry::{MARK, Role, stop};
-use super::order::Order;
+use super::order::{Hello, Order};
 use super::wire;
 
 /// In a process that the zygote has just forked: takes its order along into a new image of the program.
 pub(super) fn start(order: Order, descriptors: Vec<OwnedFd>) -> ! {
     let sent = || {
         let (ours, its) = wire::pair()?;
-        let message = codec::encode(&order).unwrap_or_default();
+        let message = codec::encode(&(Hello::new(), &order)).unwrap_or_default();
         let message = Message {
             descriptors,
             ..message

@@ -130,7 +130,9 @@ impl Builder {
 
     /// CPU time (`RLIMIT_CPU`), in whole seconds, rounded up; then the kernel kills it.
     pub fn cpu_limit(mut self, time: Duration) -> Builder {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let seconds = time
+            .as_secs()
+            .saturating_add(u64::from(time.subsec_nanos() > 0));
         self.order.cpu_limit = Some(seconds);
         self
     }
@@ -160,6 +162,7 @@ impl Builder {
         R: Data,
     {
         let code = entry_of::<F, A, R>(run).ok_or(SpawnError::NotInExecutable)?;
+        check_environment(&self.order.environment)?;
         let argument = codec::encode(&argument).map_err(|failure| match failure {
             Failure::Encode(what) | Failure::Decode(what) => SpawnError::Encode { what },
         })?;
@@ -206,6 +209,21 @@ impl Builder {
         exit::note(Arc::clone(&shared));
         Ok(Process::new(shared))
     }
+}
+
+fn check_environment(changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), SpawnError> {
+    for (name, value) in changes {
+        let is_name = !name.is_empty() && !name.contains(&b'=') && !name.contains(&0);
+        if !is_name || value.as_ref().is_some_and(|value| value.contains(&0)) {
+            let told = format!(
+                "`{}` cannot be a variable: a name is not empty and has no `=`, and neither it nor the value has a NUL",
+                name.escape_ascii()
+            );
+            let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, told);
+            return Err(SpawnError::system("set the process's environment")(error));
+        }
+    }
+    Ok(())
 }
 
 /// `/dev/null`, or the program's own; `/dev/null` also where the program has closed its own.

@@ -4,10 +4,11 @@
 //! encoded, its descriptors are collected beside the bytes, and the value says which of them it means. Both go in one
 //! message; the kernel makes them descriptors of the receiver.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use postcard::ser_flavors::Flavor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -25,29 +26,139 @@ pub(crate) struct Message {
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
-thread_local! {
-    /// The descriptors of the value that is being encoded or decoded on this thread.
-    static CARRIED: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+/// Descriptors that are taken one by one, by values that are read at different times.
+pub(crate) type LaidReady = Vec<Option<OwnedFd>>;
+
+pub(crate) fn laid_ready(descriptors: Vec<OwnedFd>) -> LaidReady {
+    descriptors.into_iter().map(Some).collect()
 }
 
-/// Puts back what was there, also when unwinding.
-struct Restore(Option<Vec<Option<OwnedFd>>>);
+/// What this thread does with values at the moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Nothing,
+    Encoding,
+    Decoding,
+}
 
-impl Drop for Restore {
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Nothing) };
+    /// Whether anything is in [`CARRIED`]. Few values have descriptors, and the others do not touch it.
+    static FILLED: Cell<bool> = const { Cell::new(false) };
+    /// The descriptors of the value that is being encoded or decoded on this thread.
+    static CARRIED: RefCell<LaidReady> = const { RefCell::new(Vec::new()) };
+}
+
+/// From its beginning to its end this thread encodes, or decodes. What was there before is back afterwards, also when unwinding.
+struct Scope {
+    mode: Mode,
+    carried: LaidReady,
+}
+
+impl Scope {
+    #[inline]
+    fn begin(mode: Mode, carried: LaidReady) -> Scope {
+        let mut before = Scope {
+            mode: MODE.replace(mode),
+            carried: Vec::new(),
+        };
+        if FILLED.replace(!carried.is_empty()) {
+            before.carried = CARRIED.replace(carried);
+        } else if !carried.is_empty() {
+            CARRIED.set(carried);
+        }
+        before
+    }
+
+    /// What there is now.
+    #[inline]
+    fn end(self) -> LaidReady {
+        match FILLED.replace(false) {
+            true => CARRIED.take(),
+            false => Vec::new(),
+        }
+    }
+}
+
+impl Drop for Scope {
+    #[inline]
     fn drop(&mut self) {
-        CARRIED.set(self.0.take());
+        if FILLED.replace(false) {
+            drop(CARRIED.take());
+        }
+        if !self.carried.is_empty() {
+            CARRIED.set(std::mem::take(&mut self.carried));
+            FILLED.set(true);
+        }
+        MODE.set(self.mode);
     }
 }
 
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Message, Failure> {
-    let restore = Restore(CARRIED.replace(Some(Vec::new())));
+    let scope = Scope::begin(Mode::Encoding, Vec::new());
     let bytes = postcard::to_allocvec(value).map_err(|error| Failure::Encode(error.to_string()))?;
-    let carried = CARRIED.take().unwrap_or_default();
-    drop(restore);
     Ok(Message {
         bytes,
-        descriptors: carried.into_iter().flatten().collect(),
+        descriptors: scope.end().into_iter().flatten().collect(),
     })
+}
+
+/// Runs `write`, which may [append](append) values, and returns the descriptors that belong to them.
+#[inline]
+pub(crate) fn collecting<T>(write: impl FnOnce() -> T) -> (T, Vec<OwnedFd>) {
+    let scope = Scope::begin(Mode::Encoding, Vec::new());
+    let done = write();
+    if !FILLED.get() {
+        return (done, Vec::new());
+    }
+    (done, scope.end().into_iter().flatten().collect())
+}
+
+/// Writes a value behind what is there already; what is there stays when that fails.
+#[inline]
+pub(crate) fn append<T: Serialize>(value: &T, to: &mut Vec<u8>) -> Result<(), Failure> {
+    let before = to.len();
+    let written = postcard::serialize_with_flavor(value, Appended(to));
+    written.map_err(|error| {
+        to.truncate(before);
+        Failure::Encode(error.to_string())
+    })
+}
+
+struct Appended<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Appended<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        // A call that copies takes longer than a few bytes, and most numbers have no more.
+        if bytes.len() <= 8 {
+            bytes.iter().for_each(|byte| self.0.push(*byte));
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads the first of the values there, and goes on to the next.
+#[inline]
+pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Failure> {
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|error| Failure::Decode(error.to_string()))?;
+    *bytes = rest;
+    Ok(value)
 }
 
 /// Reads a value whose descriptors have been [laid ready](with_descriptors), or that has none.
@@ -55,11 +166,56 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     postcard::from_bytes(bytes).map_err(|error| Failure::Decode(error.to_string()))
 }
 
+/// Bytes that are written down in one piece, for `#[serde(with = "...")]`; serde knows a `Vec<u8>` as many numbers.
+pub(crate) mod raw {
+    use std::fmt;
+
+    use serde::de::Visitor;
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
 /// Runs `read`, which finds these descriptors when it [decodes](decode).
 pub(crate) fn with_descriptors<T>(descriptors: Vec<OwnedFd>, read: impl FnOnce() -> T) -> T {
-    let descriptors = descriptors.into_iter().map(Some).collect();
-    let _restore = Restore(CARRIED.replace(Some(descriptors)));
-    read()
+    lend(&mut laid_ready(descriptors), read)
+}
+
+/// Runs `read`, which finds these descriptors, and leaves those that it does not take.
+#[inline]
+pub(crate) fn lend<T>(descriptors: &mut LaidReady, read: impl FnOnce() -> T) -> T {
+    if descriptors.is_empty() && MODE.get() == Mode::Nothing {
+        // It will find none, as it is.
+        return read();
+    }
+    let scope = Scope::begin(Mode::Decoding, std::mem::take(descriptors));
+    let done = read();
+    *descriptors = scope.end();
+    done
 }
 
 /// A descriptor within a value.
@@ -86,13 +242,15 @@ impl AsFd for Carried {
 impl Serialize for Carried {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error;
+        if MODE.get() != Mode::Encoding {
+            return Err(S::Error::custom(
+                "a descriptor cannot be written down; send the value to a process of this program instead",
+            ));
+        }
+        let copy = self.0.try_clone().map_err(S::Error::custom)?;
+        FILLED.set(true);
         let at = CARRIED.with_borrow_mut(|carried| {
-            let Some(carried) = carried else {
-                return Err(S::Error::custom(
-                    "a descriptor cannot be written down; send the value to a process of this program instead",
-                ));
-            };
-            carried.push(Some(self.0.try_clone().map_err(S::Error::custom)?));
+            carried.push(Some(copy));
             u32::try_from(carried.len() - 1).map_err(S::Error::custom)
         })?;
         at.serialize(serializer)
@@ -105,7 +263,10 @@ impl<'de> Deserialize<'de> for Carried {
         let at = u32::deserialize(deserializer)?;
         let taken = CARRIED.with_borrow_mut(|carried| {
             let at = usize::try_from(at).ok()?;
-            carried.as_mut()?.get_mut(at)?.take()
+            carried
+                .get_mut(at)
+                .filter(|_| MODE.get() == Mode::Decoding)?
+                .take()
         });
         taken.map(Carried).ok_or_else(|| {
             D::Error::custom("a descriptor is missing: this was not sent to this process")

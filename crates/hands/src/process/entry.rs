@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::net::sockopt::socket_type;
+use rustix::net::sockopt::{socket_peercred, socket_type};
 
 use super::{worker, zygote};
 
@@ -56,6 +56,11 @@ pub fn enter() {
             "`{MARK}` is how this program starts copies of itself; it is not for people"
         ));
     };
+    if !is_one_of_us(&socket) {
+        stop(
+            "this program has more rights than whoever has started this copy of it, which it does not work for",
+        );
+    }
     match role {
         Some(role) if is(&role, Role::Zygote) => zygote::run(socket),
         Some(role) if is(&role, Role::Worker) => worker::alone(socket),
@@ -74,6 +79,15 @@ fn our_socket() -> Option<OwnedFd> {
     let null = std::fs::File::open("/dev/null").ok()?;
     rustix::stdio::dup2_stdin(null).ok()?;
     Some(socket)
+}
+
+/// Whether who has made the socket could do anyway what it may ask for: have any code of this program run.
+fn is_one_of_us(socket: &OwnedFd) -> bool {
+    // SAFETY: looks up a number that the kernel gave this program at its start.
+    let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let is_same_user =
+        socket_peercred(socket).is_ok_and(|peer| peer.uid == rustix::process::geteuid());
+    !is_privileged && is_same_user
 }
 
 /// Ends a copy of the program that cannot work.

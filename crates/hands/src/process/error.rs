@@ -31,7 +31,7 @@ pub enum SpawnError {
     },
     /// What answered is not this program.
     OtherProgram,
-    /// What was to be [loaded before](super::preload) could not be.
+    /// What was to be [loaded before](super::preload) could not be, or a thread runs before [`init`](crate::init).
     Preload {
         /// Why.
         what: String,
@@ -46,7 +46,7 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
-    pub(super) fn system(what: &'static str) -> impl Fn(io::Error) -> SpawnError {
+    pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> SpawnError {
         move |error| SpawnError::System { what, error }
     }
 }
@@ -78,7 +78,7 @@ impl fmt::Display for SpawnError {
                 "what was started as a copy of this program is another one; do not change the program's file while it runs",
             ),
             SpawnError::Preload { what } => {
-                write!(f, "what was to be loaded before could not be: {what}")
+                write!(f, "copies of this program cannot be made: {what}")
             }
             SpawnError::System { what, error } => write!(f, "cannot {what}: {error}"),
         }

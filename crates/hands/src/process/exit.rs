@@ -47,15 +47,13 @@ pub(crate) fn finish() {
             .lock()
             .all
             .iter()
-            .position(|process| !process.is_daemon);
-        let Some(at) = awaited else { break };
-        let process = LIVE.lock().all.get(at).cloned();
-        if let Some(process) = process {
-            if process.is_ours() {
-                process.wait(None);
-            }
-            forget(&process);
+            .find(|process| !process.is_daemon)
+            .cloned();
+        let Some(process) = awaited else { break };
+        if process.is_ours() {
+            process.wait(None);
         }
+        forget(&process);
     }
     let daemons = std::mem::take(&mut LIVE.lock().all);
     for daemon in &daemons {

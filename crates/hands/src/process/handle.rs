@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpid};
 
 use super::codec::{self, Failure};
-use super::order::{Answer, Told, panicked};
+use super::order::{Answer, Told};
 use super::reactor::Ready;
 use super::{exit, spawner, wire};
 use crate::task::{Data, Died, Outcome, TaskError};
@@ -61,6 +61,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Heard {
     answer: Option<(Answer, Vec<OwnedFd>)>,
+    /// Why an answer that came could not be received.
+    lost: Option<String>,
     ended: Option<Ended>,
 }
 
@@ -102,6 +104,11 @@ impl Shared {
             let message = match wire::receive(&self.answers, RecvFlags::DONTWAIT) {
                 Ok(Some(message)) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // It still tells when it ends.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    heard.lost = Some(error.to_string());
+                    continue;
+                }
                 // The zygote has been killed, and the process with it.
                 Ok(None) | Err(_) => {
                     heard.ended = Some(Ended {
@@ -208,6 +215,11 @@ impl<R> Process<R> {
         self.shared.heard.lock().ended
     }
 
+    /// Readable when [`is_finished`](Self::is_finished) may have become true.
+    pub(crate) fn news(&self) -> BorrowedFd<'_> {
+        self.shared.answers.as_fd()
+    }
+
     /// Waits until it has ended.
     pub fn wait(&self) {
         self.shared.wait(None);
@@ -268,6 +280,11 @@ impl<R: Data> Process<R> {
     fn outcome(&self) -> Outcome<R> {
         let mut heard = self.shared.heard.lock();
         let Some((answer, descriptors)) = heard.answer.take() else {
+            if let Some(why) = heard.lost.take() {
+                return Err(TaskError::Decode {
+                    what: format!("the result: {why}"),
+                });
+            }
             let status = heard.ended.and_then(|ended| ended.status);
             return Err(TaskError::Died(Box::new(Died::new(self.pid(), status))));
         };
@@ -280,20 +297,7 @@ impl<R: Data> Process<R> {
                     },
                 })
             }
-            Answer::Panicked {
-                message,
-                location,
-                backtrace,
-            } => Err(TaskError::Panicked(Box::new(panicked(
-                message, location, backtrace,
-            )))),
-            Answer::Decode(what) => Err(TaskError::Decode {
-                what: format!("the argument: {what}"),
-            }),
-            Answer::Encode(what) => Err(TaskError::Encode { what }),
-            Answer::SetUp(what) => Err(TaskError::Init {
-                message: what.into(),
-            }),
+            failed => Err(failed.error()),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -14,15 +15,37 @@ use serde::{Deserialize, Serialize};
 use super::codec::{Failure, Message};
 
 /// A function's place in the executable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Code(u64);
 
+/// A static's place in the executable: what it is known by in other processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Datum(u64);
+
+impl Datum {
+    /// `None`: it lies outside of the executable.
+    pub(crate) fn at(address: usize) -> Option<Datum> {
+        let image = image();
+        let inside = image.all.contains(&address);
+        inside.then(|| Datum((address - image.base) as u64))
+    }
+
+    /// Where it is in this process, if that is within the executable.
+    pub(crate) fn address(self) -> Option<usize> {
+        let image = image();
+        let address = image.base.checked_add(usize::try_from(self.0).ok()?)?;
+        image.all.contains(&address).then_some(address)
+    }
+}
+
 /// What such a place holds.
-pub(crate) type Entry = fn(&[u8]) -> Result<Message, Failure>;
+pub(crate) type Entry = fn(&[u8], Vec<OwnedFd>) -> Result<Message, Failure>;
 
 #[derive(Debug, Default)]
 struct Image {
     base: usize,
+    /// From the first of its segments to the last.
+    all: Range<usize>,
     /// Executable segments, as addresses.
     code: Vec<Range<usize>>,
     /// Some of them may not be read.
@@ -43,7 +66,11 @@ pub(crate) fn id() -> &'static [u8] {
 impl Code {
     /// `None`: it lies outside of the executable, in a shared library.
     pub(crate) fn of(entry: Entry) -> Option<Code> {
-        let address = entry as usize;
+        Code::at(entry as usize)
+    }
+
+    /// [`of`](Self::of), for a function of any type.
+    pub(crate) fn at(address: usize) -> Option<Code> {
         let image = image();
         let inside = image.code.iter().any(|range| range.contains(&address));
         inside.then(|| Code((address - image.base) as u64))
@@ -55,13 +82,17 @@ impl Code {
     ///
     /// It was made by [`of`](Self::of) in a process with the same image [`id`].
     pub(crate) unsafe fn entry(self) -> Option<Entry> {
+        let address = self.address()?;
+        // SAFETY: the same code at the same distance from its base, as the caller says; there it was an `Entry`.
+        Some(unsafe { std::mem::transmute::<*const (), Entry>(address) })
+    }
+
+    /// Where it is in this process, if that is within the code of the executable.
+    pub(crate) fn address(self) -> Option<*const ()> {
         let image = image();
         let address = image.base.checked_add(usize::try_from(self.0).ok()?)?;
-        if !image.code.iter().any(|range| range.contains(&address)) {
-            return None;
-        }
-        // SAFETY: the same code at the same distance from its base, as the caller says; there it was an `Entry`.
-        Some(unsafe { std::mem::transmute::<*const (), Entry>(address as *const ()) })
+        let inside = image.code.iter().any(|range| range.contains(&address));
+        inside.then_some(address as *const ())
     }
 }
 
@@ -133,6 +164,14 @@ unsafe extern "C" fn first_object(
     for header in headers {
         let start = base + header.p_vaddr as usize;
         let length = header.p_memsz as usize;
+        if header.p_type == libc::PT_LOAD {
+            let all = &image.all;
+            image.all = if all.is_empty() {
+                start..start + length
+            } else {
+                all.start.min(start)..all.end.max(start + length)
+            };
+        }
         if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
             image.code.push(start..start + length);
             image.is_sealed |= header.p_flags & libc::PF_R == 0;
@@ -151,7 +190,7 @@ unsafe extern "C" fn first_object(
 mod tests {
     use super::*;
 
-    fn one(_: &[u8]) -> Result<Message, Failure> {
+    fn one(_: &[u8], _: Vec<OwnedFd>) -> Result<Message, Failure> {
         Ok(Message {
             bytes: vec![1],
             descriptors: Vec::new(),
@@ -163,7 +202,10 @@ mod tests {
         let code = Code::of(one).expect("in the executable");
         // SAFETY: made above, in this very process.
         let entry = unsafe { code.entry() }.expect("inside");
-        assert_eq!(entry(&[]).map(|message| message.bytes), Ok(vec![1]));
+        assert_eq!(
+            entry(&[], Vec::new()).map(|message| message.bytes),
+            Ok(vec![1])
+        );
     }
 
     #[test]

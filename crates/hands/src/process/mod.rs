@@ -29,6 +29,8 @@
 //!   [`init`](crate::init) waits for those that are no daemons, and ends the daemons.
 //! - **It does not matter what the program does with `SIGCHLD`**, or whether it waits for any child: these are not its children.
 //! - **Nothing is left**: no zombie, no descriptor, no file.
+//! - A function begins once. (If somebody kills the process that all others are forked from in the very instant of a fork, the function
+//!   may have begun there, too, before that copy is killed with it.)
 //! - A process starts with no signal blocked, none handled, and stdin from `/dev/null`. It knows nothing of the memory of
 //!   the program but its argument.
 //!
@@ -51,20 +53,21 @@ mod error;
 pub(crate) mod exit;
 mod fork;
 mod handle;
-mod image;
-mod order;
+pub(crate) mod image;
+pub(crate) mod order;
 mod pipe;
 mod raw;
 mod reactor;
 mod spawner;
-mod wire;
+pub(crate) mod wire;
 mod worker;
 mod zygote;
 
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -111,8 +114,14 @@ fn set_own_name(name: &str) {
 }
 
 /// How many threads this process has.
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+fn threads() -> io::Result<usize> {
+    let tasks = std::fs::read_dir("/proc/self/task").map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("whether this process has other threads cannot be seen: {error}"),
+        )
+    })?;
+    Ok(tasks.count())
 }
 
 /// Waits until there is something to read, or the other end is closed; false if `deadline` passes before.
@@ -126,8 +135,10 @@ fn await_readable(fd: impl AsFd, deadline: Option<Instant>) -> bool {
         match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
             Ok(0) => return false,
             Ok(_) => return true,
-            // A signal, or a want of memory that passes.
-            Err(_) => {}
+            Err(rustix::io::Errno::INTR) => {}
+            // A want of memory that passes; or of a single descriptor, which the limit may forbid.
+            Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return false,
+            Err(_) => std::thread::park_timeout(Duration::from_millis(1)),
         }
     }
 }
@@ -143,7 +154,7 @@ where
     Code::of(call::<F, A, R>)
 }
 
-fn call<F, A, R>(argument: &[u8]) -> Result<Message, Failure>
+fn call<F, A, R>(argument: &[u8], carried: Vec<OwnedFd>) -> Result<Message, Failure>
 where
     F: Task<A, R>,
     A: Data,
@@ -151,7 +162,9 @@ where
 {
     // SAFETY: `entry_of`, which alone names this function, was given one.
     let run = unsafe { again::<F>() };
-    codec::encode(&run(codec::decode(argument)?))
+    // What the function itself writes down must not take these for its own.
+    let argument = codec::with_descriptors(carried, || codec::decode(argument))?;
+    codec::encode(&run(argument))
 }
 
 /// As [`entry_of`], for a function that neither takes nor returns anything.
@@ -162,7 +175,7 @@ fn loader<F: Fn() + Copy + 'static>(_load: F) -> Option<Code> {
             "what is loaded before captures nothing: there is nobody it could be sent to"
         )
     };
-    Code::of(|_| {
+    Code::of(|_, _| {
         // SAFETY: `loader` was given one.
         let load = unsafe { again::<F>() };
         load();
@@ -175,7 +188,7 @@ fn loader<F: Fn() + Copy + 'static>(_load: F) -> Option<Code> {
 /// # Safety
 ///
 /// There has been one of this type.
-unsafe fn again<F: Copy>() -> F {
+pub(crate) unsafe fn again<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
     // SAFETY: it has no bytes, so any aligned pointer leads to one; and it is `Copy`, so there may be another.
     unsafe { NonNull::<F>::dangling().as_ptr().read() }

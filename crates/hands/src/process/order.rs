@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Message};
 use super::image::{self, Code};
-use crate::task::Panicked;
+use crate::task::{Panicked, TaskError};
 use crate::thread::Place;
+use crate::thread::panic::Caught;
 
 /// Raised when the messages change. Both sides are of one build; this tells a mistake of ours from one of the user's.
 const VERSION: u32 = 1;
@@ -64,6 +65,7 @@ pub(super) struct Order {
     pub(super) cpu_limit: Option<u64>,
     pub(super) nice: i32,
     pub(super) code: Option<Code>,
+    #[serde(with = "codec::raw")]
     pub(super) argument: Vec<u8>,
 }
 
@@ -96,9 +98,9 @@ impl Told {
 }
 
 /// How a function ended.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
-    Result(Vec<u8>),
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Result(#[serde(with = "codec::raw")] Vec<u8>),
     Panicked {
         message: String,
         location: Option<(String, u32, u32)>,
@@ -110,6 +112,8 @@ pub(super) enum Answer {
     Encode(String),
     /// It never ran.
     SetUp(String),
+    /// It was dropped.
+    Cancelled,
 }
 
 impl From<Panicked> for Answer {
@@ -123,15 +127,39 @@ impl From<Panicked> for Answer {
     }
 }
 
-/// Back from what [`Answer::Panicked`] says.
-pub(super) fn panicked(
-    message: String,
-    location: Option<(String, u32, u32)>,
-    backtrace: Option<String>,
-) -> Panicked {
-    Panicked {
-        message,
-        location: location.map(|(file, line, column)| Place { file, line, column }),
-        backtrace,
+impl Answer {
+    /// What it comes to, for one that is no result.
+    pub(crate) fn error(self) -> TaskError {
+        match self {
+            Answer::Result(_) => TaskError::Decode {
+                what: "the result: it is out of place".to_owned(),
+            },
+            Answer::Panicked {
+                message,
+                location,
+                backtrace,
+            } => TaskError::Panicked(Box::new(Panicked {
+                message,
+                location: location.map(|(file, line, column)| Place { file, line, column }),
+                backtrace,
+            })),
+            Answer::Decode(what) => TaskError::Decode {
+                what: format!("the argument: {what}"),
+            },
+            Answer::Encode(what) => TaskError::Encode { what },
+            Answer::SetUp(what) => TaskError::Init {
+                message: what.into(),
+            },
+            Answer::Cancelled => TaskError::Cancelled,
+        }
+    }
+}
+
+impl From<Caught> for Answer {
+    fn from(caught: Caught) -> Answer {
+        match TaskError::from(caught) {
+            TaskError::Panicked(panicked) => (*panicked).into(),
+            other => Answer::SetUp(other.to_string()),
+        }
     }
 }

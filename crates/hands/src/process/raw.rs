@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Pid;
 
+use super::fork::Forked as Copied;
 use crate::command::sys::wait;
 
 /// Which of the two the caller of [`fork`] is.
@@ -71,7 +72,7 @@ impl Forked {
 /// # std::io::Result::Ok(())
 /// ```
 pub unsafe fn fork() -> io::Result<Fork> {
-    let others = super::threads() - 1;
+    let others = super::threads()?.saturating_sub(1);
     if others > 0 {
         let s = if others == 1 { "" } else { "s" };
         return Err(io::Error::other(format!(
@@ -79,13 +80,8 @@ pub unsafe fn fork() -> io::Result<Fork> {
         )));
     }
     // SAFETY: no other thread runs, and the caller vouches for the rest.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        return Ok(Fork::Child);
-    }
-    let Some(pid) = Pid::from_raw(pid.max(0)) else {
-        return Err(io::Error::last_os_error());
-    };
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    Ok(Fork::Parent(Forked { pid, pidfd }))
+    Ok(match unsafe { super::fork::fork() }? {
+        Copied::Child { .. } => Fork::Child,
+        Copied::Parent { pid, pidfd } => Fork::Parent(Forked { pid, pidfd }),
+    })
 }

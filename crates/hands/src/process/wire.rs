@@ -5,14 +5,15 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    sendmsg, socketpair,
 };
 
 use super::codec::Message;
@@ -27,7 +28,7 @@ const PLAIN: u8 = 0;
 const IN_A_FILE: u8 = 1;
 
 /// Two ends of a new connection.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let pair = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -43,7 +44,7 @@ pub(super) fn send(socket: impl AsFd, message: &Message) -> io::Result<()> {
 }
 
 /// With `DONTWAIT`, no room is `WouldBlock`.
-pub(super) fn send_with(socket: impl AsFd, message: &Message, flags: SendFlags) -> io::Result<()> {
+pub(crate) fn send_with(socket: impl AsFd, message: &Message, flags: SendFlags) -> io::Result<()> {
     let mut kind = PLAIN;
     let mut bytes = &message.bytes[..];
     let mut descriptors: Vec<BorrowedFd<'_>> = Vec::with_capacity(message.descriptors.len() + 1);
@@ -94,9 +95,12 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 1 + INLINE]);
 }
 
-/// The next message. `None`: the other end is closed, and all has been read. With `DONTWAIT`, no message is `WouldBlock`.
-pub(super) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Message>> {
-    BUFFER.with_borrow_mut(|buffer| receive_into(buffer, socket, flags))
+/// The next message. `None`: the other end is closed, and all has been read. With `DONTWAIT`, no message is `WouldBlock`. One that
+/// has come but cannot be read is `InvalidData`, and the next one is.
+pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Message>> {
+    let received = BUFFER.try_with(|buffer| receive_into(&mut buffer.borrow_mut(), &socket, flags));
+    // A thread that ends may receive still, while what it keeps is dropped.
+    received.unwrap_or_else(|_| receive_into(&mut vec![0; 1 + INLINE], &socket, flags))
 }
 
 fn receive_into(
@@ -128,9 +132,16 @@ fn receive_into(
     let Some((&kind, plain)) = buffer[..got.bytes].split_first() else {
         return Ok(None);
     };
+    if got.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "this process has as many descriptors as it may have, and what was sent brings more; raise the limit (`ulimit -n`)",
+        ));
+    }
     let bytes = match kind {
         PLAIN => plain.to_vec(),
-        IN_A_FILE if !descriptors.is_empty() => all_of(File::from(descriptors.remove(0)))?,
+        IN_A_FILE if !descriptors.is_empty() => all_of(File::from(descriptors.remove(0)))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     Ok(Some(Message { bytes, descriptors }))
@@ -143,7 +154,20 @@ fn all_of(file: File) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = Vec::new();
-    file.take(known.len()).read_to_end(&mut bytes)?;
+    // A file of holes may say that it is of any length: then that is an error, not the end of us.
+    let length = usize::try_from(known.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    while bytes.len() < length {
+        // Into what is reserved, and no further.
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(length);
     Ok(bytes)
 }
 

@@ -1,6 +1,7 @@
 //! A process that works: sets itself up as ordered, runs the function, answers, ends.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -8,12 +9,11 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setpgid,
 };
 
-use super::codec::{self, Failure, Message};
+use super::codec::{Failure, Message};
 use super::entry::stop;
-use super::order::{Answer, Order, Told};
+use super::order::{Answer, Hello, Order, Told};
 use super::zygote::next;
 use super::{exit, wire};
-use crate::task::TaskError;
 use crate::thread::panic::{caught, watch_places, watch_this_thread};
 
 /// Exit codes of processes whose function has not returned. That of a panic is the one Rust's own programs have.
@@ -23,8 +23,11 @@ const NOT_RUN: i32 = 2;
 /// A worker that was started afresh.
 pub(super) fn alone(socket: OwnedFd) -> ! {
     clear_signals();
-    match next::<Order>(&socket) {
-        Ok(Some((order, descriptors))) => {
+    match next::<(Hello, Order)>(&socket) {
+        Ok(Some(((hello, _), _))) if hello != Hello::new() => {
+            stop("this copy of the program was ordered by another one")
+        }
+        Ok(Some(((_, order), descriptors))) => {
             drop(socket);
             run(order, descriptors)
         }
@@ -56,8 +59,15 @@ pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
         Err(why) => (told(Answer::SetUp(why)), NOT_RUN),
         Ok(()) => work(&order, descriptors.collect()),
     };
-    // Nobody may be left to hear it.
-    let _ = wire::send(&answers, &answer);
+    match wire::send(&answers, &answer) {
+        Ok(()) => {}
+        // Nobody is left to hear it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        // More shared things than a message carries, or no memory for a large one: that can be said in a few words.
+        Err(error) => {
+            let _ = wire::send(&answers, &told(Answer::Encode(error.to_string())));
+        }
+    }
     drop(answers);
     // As at the end of `main`: what this process has started is waited for, unless it is a daemon.
     exit::finish();
@@ -88,8 +98,8 @@ fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Res
     for (name, value) in &order.environment {
         let name = OsStr::from_bytes(name);
         match value {
-            // SAFETY: nobody else looks at the environment: this process has one thread, as the one that it was forked from,
-            // or because it has not come past `hands::init()` yet.
+            // SAFETY: nobody else looks at the environment: this process has one thread, as the one that it was forked from
+            // has counted; or it is a program that has not come past `hands::init()` yet, which is to be the first thing in `main`.
             Some(value) => unsafe { std::env::set_var(name, OsStr::from_bytes(value)) },
             // SAFETY: as above.
             None => unsafe { std::env::remove_var(name) },
@@ -120,13 +130,14 @@ fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Res
 fn work(order: &Order, carried: Vec<OwnedFd>) -> (Message, i32) {
     watch_places();
     watch_this_thread();
-    // SAFETY: the zygote's hello had the program's image, or it would not have been given this order.
+    // SAFETY: the image's id has been compared, by the program with the zygote's or by `alone` with the order's; and whoever
+    // sent it has no fewer rights than we have, which `enter` has seen to.
     let entry = order.code.and_then(|code| unsafe { code.entry() });
     let Some(entry) = entry else {
         let why = "the function is not in this program".to_owned();
         return (told(Answer::SetUp(why)), NOT_RUN);
     };
-    match caught(|| codec::with_descriptors(carried, || entry(&order.argument))) {
+    match caught(|| entry(&order.argument, carried)) {
         Ok(Ok(Message { bytes, descriptors })) => {
             let message = told(Answer::Result(bytes));
             (
@@ -139,9 +150,6 @@ fn work(order: &Order, carried: Vec<OwnedFd>) -> (Message, i32) {
         }
         Ok(Err(Failure::Decode(what))) => (told(Answer::Decode(what)), NOT_RUN),
         Ok(Err(Failure::Encode(what))) => (told(Answer::Encode(what)), NOT_RUN),
-        Err(caught) => match TaskError::from(caught) {
-            TaskError::Panicked(panicked) => (told((*panicked).into()), PANICKED),
-            other => (told(Answer::SetUp(other.to_string())), PANICKED),
-        },
+        Err(caught) => (told(caught.into()), PANICKED),
     }
 }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! - **A fork of one thread is a whole copy.** A program with threads cannot be forked: whatever lock another thread had is
-//!   locked for ever in the copy. The zygote refuses to begin when `preload` has left a thread running.
+//!   locked for ever in the copy. The zygote refuses to begin when there is another thread, be it from `preload` or from before
+//!   `main`.
 //! - **The zygote reaps**, and says how each process ended where that one answers. A child of the program itself would be
 //!   subject to what the program does with `SIGCHLD` (ignored, the kernel throws the status away) and to any `wait` for
 //!   any child; and a child that was made silent becomes a loud one by `execve`. So a signal to a process goes by the
@@ -21,15 +22,15 @@
 //!   are killed with their groups. When the zygote itself is killed, the kernel kills them (`PR_SET_PDEATHSIG`).
 
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 
 use rustix::event::epoll;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
 
 use super::codec::{self, Message};
-use super::fork::{Forked, Thread, fork};
+use super::fork::{Forked, fork, undo};
 use super::order::{Hello, Loaded, Made, Order, Request, Told, Welcome};
 use super::{afresh, wire, worker};
 use crate::command::sys::wait;
@@ -50,12 +51,15 @@ pub(super) fn run(socket: OwnedFd) -> ! {
     let Ok(Some((welcome, _))) = next::<Welcome>(&socket) else {
         leave()
     };
-    let told = welcome.preload.and_then(preload);
+    let told = welcome.preload.and_then(preload).or_else(other_threads);
     let is_loaded = told.is_none();
     say(&socket, &Loaded(told));
     if !is_loaded {
         leave();
     }
+    // The program, or what was loaded, may not want to know how children end; we do.
+    // SAFETY: no handler is set, but the default.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     crate::command::raise_descriptor_limit();
     let Ok(mut zygote) = Zygote::new(socket, program) else {
         leave()
@@ -103,20 +107,32 @@ pub(super) fn next<T: serde::de::DeserializeOwned>(
 fn preload(code: super::image::Code) -> Option<String> {
     // SAFETY: the program has compared our hello's image with its own before it sent this.
     let Some(entry) = (unsafe { code.entry() }) else {
-        return Some("it is not in this program".to_owned());
+        return Some("what was to be loaded before is not in this program".to_owned());
     };
-    match caught(|| entry(&[])) {
-        Ok(Ok(_)) => {}
-        Ok(Err(failure)) => return Some(format!("{failure:?}")),
-        Err(caught) => return Some(TaskError::from(caught).to_string()),
-    }
-    let threads = super::threads();
-    (threads > 1).then(|| {
+    let why = match caught(|| entry(&[], Vec::new())) {
+        Ok(Ok(_)) => None,
+        Ok(Err(failure)) => Some(format!("{failure:?}")),
+        Err(caught) => Some(TaskError::from(caught).to_string()),
+    };
+    let why = why.map(|why| format!("what was to be loaded before could not be: {why}"));
+    // Each copy would write it once more.
+    let _ = io::stdout().flush();
+    why
+}
+
+/// What another thread has locked just now would be locked in every copy for ever.
+fn other_threads() -> Option<String> {
+    let others = match super::threads() {
+        Ok(threads) => threads.saturating_sub(1),
+        Err(error) => return Some(error.to_string()),
+    };
+    (others > 0).then(|| {
         format!(
-            "it left {} running, and a process can be copied only while it has one thread",
-            match threads - 1 {
-                1 => "a thread".to_owned(),
-                more => format!("{more} threads"),
+            "{} running in a fresh one, and a process can be copied only while it has no other; let nothing come before \
+             `hands::init()`, and let what is loaded leave no thread",
+            match others {
+                1 => "a thread is".to_owned(),
+                more => format!("{more} threads are"),
             }
         )
     })
@@ -133,7 +149,6 @@ struct Zygote {
     requests: OwnedFd,
     epoll: OwnedFd,
     children: HashMap<i32, Child>,
-    thread: Thread,
     /// Kept open: the kernel forgets what is watched when it is closed.
     _program: OwnedFd,
 }
@@ -155,7 +170,6 @@ impl Zygote {
             requests,
             epoll,
             children: HashMap::new(),
-            thread: Thread::own(),
             _program: program,
         })
     }
@@ -195,8 +209,15 @@ impl Zygote {
     }
 
     fn request(&mut self) -> Option<(Order, Vec<OwnedFd>)> {
-        let Ok(Some((request, descriptors))) = next::<Request>(&self.requests) else {
-            self.end_all()
+        let (request, descriptors) = match next::<Request>(&self.requests) {
+            Ok(Some(request)) => request,
+            // It came, but not with all that belongs to it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let errno = libc::EMFILE;
+                say(&self.requests, &Made::Refused { errno });
+                return None;
+            }
+            Ok(None) | Err(_) => self.end_all(),
         };
         match request {
             Request::Signal { pid, signal, group } => {
@@ -214,7 +235,8 @@ impl Zygote {
     fn make(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Option<(Order, Vec<OwnedFd>)> {
         let leads_group = order.group.is_none();
         let forked = match descriptors.first().map(|answers| answers.try_clone()) {
-            Some(Ok(answers)) => fork(&self.thread).map(|forked| (forked, answers)),
+            // SAFETY: `run` has counted the threads, and we start none.
+            Some(Ok(answers)) => unsafe { fork() }.map(|forked| (forked, answers)),
             Some(Err(error)) => Err(error),
             None => Err(io::ErrorKind::InvalidInput.into()),
         };
@@ -226,26 +248,36 @@ impl Zygote {
                 }
                 return Some((order, descriptors));
             }
-            Ok((Forked::Parent { pid, pidfd }, answers)) => {
-                let token =
-                    epoll::EventData::new_u64(u64::from(pid.as_raw_nonzero().get().unsigned_abs()));
-                let _ = epoll::add(&self.epoll, &pidfd, token, epoll::EventFlags::IN);
-                let child = Child {
-                    pid,
-                    pidfd,
-                    answers,
-                    leads_group,
-                };
-                let pid = pid.as_raw_nonzero().get();
-                self.children.insert(pid, child);
-                Made::Process { pid }
-            }
+            Ok((Forked::Parent { pid, pidfd }, answers)) => self.watch(Child {
+                pid,
+                pidfd,
+                answers,
+                leads_group,
+            }),
             Err(error) => Made::Refused {
                 errno: error.raw_os_error().unwrap_or(libc::EINVAL),
             },
         };
         say(&self.requests, &made);
         None
+    }
+
+    /// One whose end would not be seen is ended at once.
+    fn watch(&mut self, child: Child) -> Made {
+        let pid = child.pid.as_raw_nonzero().get();
+        let token = epoll::EventData::new_u64(u64::from(pid.unsigned_abs()));
+        match epoll::add(&self.epoll, &child.pidfd, token, epoll::EventFlags::IN) {
+            Ok(()) => {
+                self.children.insert(pid, child);
+                Made::Process { pid }
+            }
+            Err(error) => {
+                undo(child.pid);
+                Made::Refused {
+                    errno: error.raw_os_error(),
+                }
+            }
+        }
     }
 
     fn reap(&mut self, pid: u64) {
@@ -271,7 +303,8 @@ impl Zygote {
                 cpu_system: nanoseconds(usage.cpu_system),
                 max_rss: usage.max_rss,
             };
-            let _ = wire::send(child.answers.as_fd(), &told.message());
+            // A process that has filled its place with something else holds up nobody; that it is closed tells the end, too.
+            let _ = wire::send_with(&child.answers, &told.message(), SendFlags::DONTWAIT);
         }
     }
 }

@@ -7,10 +7,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use rustix::fs::{SealFlags, fcntl_add_seals};
-use rustix::mm::ProtFlags;
+use rustix::mm::{MapFlags, ProtFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::memory::{Map, reserve, sealed_length};
+use super::memory::{Map, is_all_there, reserve, sealed_length};
 use crate::process::codec::Carried;
 
 /// What no process can undo: neither size nor content changes.
@@ -63,7 +63,14 @@ impl Bytes {
 
     fn of(fd: Carried) -> io::Result<Bytes> {
         let length = sealed_length(&fd, FROZEN)?;
-        let map = Map::new(&fd, length, ProtFlags::READ)?;
+        if !is_all_there(&fd, length)? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "what was received has holes, for which there may be no memory when they are read",
+            ));
+        }
+        // Private, as kernels before 6.7 map nothing shared that must not be written; the pages are the same.
+        let map = Map::new(&fd, length, ProtFlags::READ, MapFlags::PRIVATE)?;
         Ok(Bytes {
             shared: Some(Arc::new(Shared { fd, map })),
         })

@@ -27,8 +27,8 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 /// Bytes that several processes have at the same time. A clone is the same memory, and so is one that was sent to a process.
 ///
 /// It has no name, and is gone with the last process that has it. It is there in full from the beginning: a system that
-/// has not enough of it refuses [`new`](Self::new), and nobody is killed later by a page that is missing. Its size is fixed
-/// for everybody.
+/// has not enough of it refuses [`new`](Self::new), and nobody is killed later by a page that is missing, unless a process that
+/// has it gives pages back on purpose (`fallocate` can punch holes). Its size is fixed for everybody.
 ///
 /// Others may write while this process reads: what is read is then some mixture of both, and never anything worse.
 ///
@@ -70,9 +70,14 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
-    pub(super) fn new(fd: impl AsFd, length: usize, protection: ProtFlags) -> io::Result<Map> {
+    pub(super) fn new(
+        fd: impl AsFd,
+        length: usize,
+        protection: ProtFlags,
+        kind: MapFlags,
+    ) -> io::Result<Map> {
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
-        let start = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, fd, 0) }?;
+        let start = unsafe { mmap(ptr::null_mut(), length, protection, kind, fd, 0) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Map { start, length })
     }
@@ -123,6 +128,12 @@ pub(super) fn reserve(length: usize) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether all of its pages are there. For what may still be written, that holds for the moment only.
+pub(super) fn is_all_there(fd: impl AsFd, length: usize) -> io::Result<bool> {
+    let blocks = u64::try_from(fstat(&fd)?.st_blocks).unwrap_or(0);
+    Ok(blocks.saturating_mul(512) >= length as u64)
+}
+
 /// Its length, if at least these seals keep it as it is.
 pub(super) fn sealed_length(fd: impl AsFd, seals: SealFlags) -> io::Result<usize> {
     if !fcntl_get_seals(&fd)?.contains(seals) {
@@ -151,7 +162,12 @@ impl Memory {
 
     pub(super) fn of(fd: Carried) -> io::Result<Memory> {
         let length = sealed_length(&fd, FIXED)?;
-        let map = Map::new(&fd, length, ProtFlags::READ | ProtFlags::WRITE)?;
+        let map = Map::new(
+            &fd,
+            length,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED,
+        )?;
         Ok(Memory {
             shared: Arc::new(Shared { fd, map }),
         })
@@ -233,7 +249,9 @@ impl Memory {
         self.check(at, 1);
         // SAFETY: inside the mapping, which lives as long as `self`.
         let byte = unsafe { self.shared.map.start.add(at) };
-        // SAFETY: mapped for reading and writing, and touched by atomic operations only.
+        // SAFETY: mapped for reading and writing, and touched by atomic operations only. Not all of them are of one size (a
+        // copy takes 8 bytes at a time where it can): how such ones see each other when they race, the language leaves open; all
+        // processors that Rust has atomics for give some mixture of the bytes, and none of it is looked at as anything but bytes.
         unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
     }
 
@@ -252,12 +270,12 @@ impl Memory {
     }
 
     /// The 8 bytes at `at`, a multiple of 8.
-    pub(super) fn long(&self, at: usize) -> &AtomicU64 {
+    pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
         &self.longs(at, 1)[0]
     }
 
     /// The word at `at`, a multiple of 4.
-    pub(super) fn word(&self, at: usize) -> &AtomicU32 {
+    pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
         self.check(at, 4);
         assert_eq!(at % 4, 0, "a word lies at a multiple of 4");
         // SAFETY: inside the mapping, which lives as long as `self`.

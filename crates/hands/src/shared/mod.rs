@@ -60,7 +60,7 @@ mod reentrant;
 mod signals;
 mod slice;
 mod value;
-mod wait;
+pub(crate) mod wait;
 
 use std::io;
 

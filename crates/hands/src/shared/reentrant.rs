@@ -131,7 +131,7 @@ impl ReentrantMutex {
         // may still be there, and that of its thread may be one of ours by now.
         let own = identity::own();
         let is_ours = self.word(LOCK).load(Ordering::Relaxed) & !FREE_BIT == own
-            && self.word(PROCESS).load(Ordering::Relaxed) == own
+            && self.word(PROCESS).load(Ordering::Acquire) == own
             && self.word(THREAD).load(Ordering::Relaxed) == own_thread();
         is_ours.then(|| {
             self.word(DEPTH).fetch_add(1, Ordering::Relaxed);
@@ -157,7 +157,8 @@ impl ReentrantMutex {
     fn owned(&self) -> ReentrantGuard<'_> {
         self.word(DEPTH).store(1, Ordering::Relaxed);
         self.word(THREAD).store(own_thread(), Ordering::Relaxed);
-        self.word(PROCESS).store(identity::own(), Ordering::Relaxed);
+        // Whoever sees it sees the thread as well.
+        self.word(PROCESS).store(identity::own(), Ordering::Release);
         self.guard()
     }
 

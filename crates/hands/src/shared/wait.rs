@@ -12,7 +12,7 @@ use rustix::thread::futex;
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Sleeps until woken, or for a while, if the word is `value`. False: `deadline` has passed.
-pub(super) fn wait(word: &AtomicU32, value: u32, deadline: Option<Instant>) -> bool {
+pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Option<Instant>) -> bool {
     let left = match deadline {
         None => SLICE,
         Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
@@ -29,12 +29,17 @@ pub(super) fn wait(word: &AtomicU32, value: u32, deadline: Option<Instant>) -> b
     true
 }
 
+/// Sleeps until woken, if the word is `value`: where whoever wakes is sure to live as long as the caller.
+pub(crate) fn sleep(word: &AtomicU32, value: u32) {
+    let _ = futex::wait(word, futex::Flags::empty(), value, None);
+}
+
 /// Wakes so many of those who sleep there.
-pub(super) fn wake(word: &AtomicU32, count: u32) {
+pub(crate) fn wake(word: &AtomicU32, count: u32) {
     let _ = futex::wake(word, futex::Flags::empty(), count);
 }
 
-pub(super) const ALL: u32 = i32::MAX as u32;
+pub(crate) const ALL: u32 = i32::MAX as u32;
 
 /// When a wait that begins now is to end.
 pub(super) fn deadline(timeout: Duration) -> Option<Instant> {

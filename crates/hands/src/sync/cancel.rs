@@ -48,6 +48,9 @@ pub struct CancelToken {
     node: Arc<Node>,
 }
 
+/// What [`CancelToken::watch`] returns.
+pub(crate) type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Node {
     /// Written under the lock.
     cancelled: AtomicBool,
@@ -237,6 +240,16 @@ impl CancelToken {
     pub fn current() -> Option<CancelToken> {
         overlay_own();
         Some(CancelToken::clone(&*CURRENT.get()?))
+    }
+
+    /// Has `waker` woken when it is cancelled, as long as the watch is kept; its deadline does not count. `None`: it is already.
+    pub(crate) fn watch(self, waker: &Waker) -> Option<Watch> {
+        let mut asked: Watch = Box::pin(async move { self.asked().await });
+        let is_asked = asked
+            .as_mut()
+            .poll(&mut Context::from_waker(waker))
+            .is_ready();
+        (!is_asked).then_some(asked)
     }
 
     /// The same for clones, and for nobody else.

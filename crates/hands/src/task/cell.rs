@@ -64,6 +64,8 @@ pub(crate) trait Claim<R>: Send + Sync {
     /// True: it will never begin.
     fn cancel(&self) -> bool;
     fn on_done(&self, callback: Callback<R>);
+    /// What the calling thread can do for the outcome to come sooner, until there is one, or there is nothing to do for it.
+    fn assist(&self, _deadline: Option<Instant>) {}
 }
 
 pub(crate) struct TaskCell<F, R> {
@@ -122,9 +124,37 @@ impl<F, R> Inner<F, R> {
 
 impl<F, R> TaskCell<F, R>
 where
-    F: FnOnce() -> R + Send + 'static,
+    F: Send + 'static,
     R: Send + 'static,
 {
+    /// A task that is queued, and whose function is run elsewhere: [`resolve`](Self::resolve) brings its outcome.
+    pub(crate) fn remote(class: &'static str, run: F) -> TaskCell<F, R> {
+        TaskCell {
+            finished: AtomicBool::new(false),
+            class,
+            inner: Mutex::new(Inner {
+                stage: Stage::Queued(run),
+                more: None,
+            }),
+        }
+    }
+
+    /// Gives it this outcome, unless it has one.
+    pub(crate) fn resolve(&self, outcome: Outcome<R>) -> bool {
+        let mut inner = self.inner.lock();
+        match mem::replace(&mut inner.stage, Stage::Settling) {
+            Stage::Queued(_) | Stage::Running => {
+                drop(inner);
+                self.settle(outcome);
+                true
+            }
+            other => {
+                inner.stage = other;
+                false
+            }
+        }
+    }
+
     /// A task that is queued, with the context of the moment.
     pub(crate) fn new(class: &'static str, run: F) -> Arc<TaskCell<F, R>> {
         let context = Context::current();
@@ -293,7 +323,7 @@ where
 
 impl<F, R> Claim<R> for TaskCell<F, R>
 where
-    F: FnOnce() -> R + Send + 'static,
+    F: Send + 'static,
     R: Send + 'static,
 {
     fn poll(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Outcome<R>> {
@@ -363,7 +393,7 @@ where
 
 impl<F, R> Owner for TaskCell<F, R>
 where
-    F: FnOnce() -> R + Send + 'static,
+    F: Send + 'static,
     R: Send + 'static,
 {
     fn token(&self, outer: Option<&CancelToken>) -> CancelToken {
@@ -384,7 +414,7 @@ where
 /// What its alarm wakes.
 impl<F, R> Wake for TaskCell<F, R>
 where
-    F: FnOnce() -> R + Send + 'static,
+    F: Send + 'static,
     R: Send + 'static,
 {
     fn wake(self: Arc<Self>) {

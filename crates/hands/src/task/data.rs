@@ -17,6 +17,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 
 /// A portable task: a function, or a closure that captures nothing, so that its code alone says what it does.
 ///
+/// A closure that captures only values without bytes, as a token that stands for "the library has been initialised" may be, counts as
+/// one that captures nothing. It is made anew where it runs, and so is the token: initialise there as well.
+///
 /// It is implemented for all of them, and never by hand. A closure that captures does not compile:
 ///
 /// ```compile_fail
@@ -40,3 +43,35 @@ pub trait Task<A, R>: Fn(A) -> R + Copy + Send + Sync + 'static {
 }
 
 impl<F, A, R> Task<A, R> for F where F: Fn(A) -> R + Copy + Send + Sync + 'static {}
+
+/// A portable coroutine: an `async fn`, or an `async` closure that captures nothing. What holds for a [`Task`] holds for it.
+///
+/// It is implemented for all of them, and never by hand.
+#[cfg(feature = "async")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no portable coroutine",
+    note = "a portable coroutine is an `async fn`, or an `async` closure that captures nothing; pass the data as its argument"
+)]
+pub trait AsyncTask<A, R>: Copy + Send + Sync + 'static {
+    /// Does not compile for what captures.
+    #[doc(hidden)]
+    const CAPTURES_NOTHING: () = assert!(
+        size_of::<Self>() == 0,
+        "a portable coroutine captures nothing: pass the data as its argument"
+    );
+
+    /// Begins it.
+    #[doc(hidden)]
+    fn begin(&self, argument: A) -> impl Future<Output = R> + 'static;
+}
+
+#[cfg(feature = "async")]
+impl<F, A, Fut, R> AsyncTask<A, R> for F
+where
+    F: Fn(A) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = R> + 'static,
+{
+    fn begin(&self, argument: A) -> impl Future<Output = R> + 'static {
+        self(argument)
+    }
+}

@@ -35,6 +35,11 @@ pub enum TaskError {
     PoolClosed,
     /// The process it ran in ended before it did.
     Died(Box<Died>),
+    /// The process it ran in wanted more memory than it may have.
+    MemoryLimit {
+        /// Bytes that it may have.
+        limit: u64,
+    },
     /// Its result could not be sent.
     Encode {
         /// Why.
@@ -59,6 +64,8 @@ pub struct Died {
     pub signal: Option<i32>,
     /// The last of what it wrote to stderr, where that is kept.
     pub stderr_tail: String,
+    /// The kernel seems to have killed it because the machine, or its part of it, had no more memory.
+    pub out_of_memory: bool,
 }
 
 impl Died {
@@ -68,17 +75,48 @@ impl Died {
             code: status.and_then(|status| status.code()),
             signal: status.and_then(|status| status.signal()),
             stderr_tail: String::new(),
+            out_of_memory: false,
         }
     }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGSYS => "SIGSYS",
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Died {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} ", self.pid)?;
         match (self.signal, self.code) {
-            (Some(signal), _) => write!(f, "was killed by signal {signal}")?,
+            (Some(signal), _) => match signal_name(signal) {
+                Some(name) => write!(f, "was killed by signal {signal} ({name})")?,
+                None => write!(f, "was killed by signal {signal}")?,
+            },
             (None, Some(code)) => write!(f, "exited with {code}")?,
             (None, None) => f.write_str("ended")?,
+        }
+        if self.out_of_memory {
+            f.write_str(", as it seems because there was no more memory,")?;
         }
         f.write_str(" before its task had finished")?;
         if !self.stderr_tail.is_empty() {
@@ -129,6 +167,10 @@ impl fmt::Display for TaskError {
                 "the pool takes no more tasks; submit before it is closed or shut down, or make another",
             ),
             TaskError::Died(died) => died.fmt(f),
+            TaskError::MemoryLimit { limit } => write!(
+                f,
+                "the task wanted more than the {limit} bytes of memory that its process may have; let it do with less, or give it more"
+            ),
             TaskError::Encode { what } => write!(
                 f,
                 "the task's result cannot be sent to another process: {what}"

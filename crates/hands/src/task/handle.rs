@@ -69,6 +69,9 @@ impl<R> Handle<R> {
         if self.soon {
             self.look();
         }
+        if !help::is_helper() {
+            self.task.assist(None);
+        }
         match help::block_on(&mut self, None) {
             Ok(outcome) => outcome,
             Err(TimedOut) => unreachable!("there was no deadline"),
@@ -83,6 +86,9 @@ impl<R> Handle<R> {
     /// The handle, when there is no outcome yet.
     pub fn join_timeout(mut self, timeout: Duration) -> Result<Outcome<R>, Handle<R>> {
         let deadline = deadline(timeout);
+        if !help::is_helper() {
+            self.task.assist(deadline);
+        }
         match help::block_on(&mut self, deadline) {
             Ok(outcome) => Ok(outcome),
             Err(TimedOut) => Err(self),

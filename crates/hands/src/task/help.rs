@@ -32,6 +32,13 @@ pub(crate) fn become_helper(helper: Rc<dyn Help>) {
     HELPER.set(Some(helper));
 }
 
+/// Whether this thread has better things to do than to wait.
+pub(crate) fn is_helper() -> bool {
+    HELPER
+        .try_with(|helper| helper.borrow().is_some())
+        .unwrap_or(false)
+}
+
 /// Waits for `future`, as a worker helping its pool.
 pub(crate) fn block_on<F: Future>(
     future: F,

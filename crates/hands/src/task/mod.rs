@@ -8,6 +8,7 @@
 //! [`Handle::cancel`], by a time-out set with [`Options`], and by a pool that is shut down. Nothing is stopped by force.
 
 pub(crate) mod cell;
+mod chain;
 mod data;
 mod error;
 mod handle;
@@ -18,6 +19,9 @@ mod model;
 mod options;
 mod wait;
 
+pub use chain::ErrorChain;
+#[cfg(feature = "async")]
+pub use data::AsyncTask;
 pub use data::{Data, Task};
 pub use error::{Died, Outcome, Panicked, TaskError};
 pub use handle::Handle;

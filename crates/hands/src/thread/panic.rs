@@ -164,8 +164,14 @@ pub(crate) fn watch_this_thread() {
 }
 
 /// Runs a function, and catches its panic.
+#[inline]
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Caught> {
-    panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+    panic::catch_unwind(AssertUnwindSafe(run)).map_err(Caught::new)
+}
+
+impl Caught {
+    #[cold]
+    fn new(payload: Box<dyn Any + Send>) -> Caught {
         let seen = SEEN.try_with(|seen| seen.borrow_mut().as_mut().and_then(Option::take));
         // One that was caught earlier, perhaps, and this one did not pass by the hook.
         let seen = seen
@@ -179,7 +185,7 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Caught> {
             place,
             backtrace,
         }
-    })
+    }
 }
 
 /// Runs a thread's function. A panic goes on when `note` has been told where it happened.

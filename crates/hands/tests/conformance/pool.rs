@@ -189,10 +189,11 @@ pub(crate) fn a_map_takes_no_more_inputs_than_it_may<P: Pool>(make: impl Fn(usiz
         })
     };
     for (map, most) in [
-        (pool.map(square, inputs()), 4),
+        (pool.map(square, inputs()).chunk(1), 4),
         (pool.map(square, inputs()).chunk(10), 40),
         (pool.map(square, inputs()).ahead(3), 3),
-        (pool.map(square, inputs()).unordered(), 4),
+        (pool.map(square, inputs()).ahead(16).unordered(), 16),
+        (pool.map(square, inputs()).unordered().chunk(1), 4),
         (pool.map(square, inputs()).chunk(8).ahead(1), 8),
     ] {
         assert_eq!(

@@ -33,6 +33,7 @@ fn scene() {
         command::SCENES,
         batch::SCENES,
         faults::SCENES,
+        pool::SCENES,
         #[cfg(feature = "diagnose")]
         sync::diagnose::SCENES,
         process::SCENES,

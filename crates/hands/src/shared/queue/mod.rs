@@ -27,7 +27,9 @@ use crate::task::Data;
 ///
 /// Its memory is there from the beginning: so many places, each for an item that takes no more than so many bytes when it is
 /// written down. An item is written down when it is put and read when it is got; one that has something shared in it
-/// cannot be (send that through a [pipe](crate::process::pipe)).
+/// cannot be (send that through a [pipe](crate::process::pipe)). What a process that has gone wrong may have scribbled there is
+/// read as an item or is an error, provided that `T` has a bounded depth: a type that contains a `Box` of itself is read by
+/// recursion, as deep as the bytes say.
 ///
 /// ```
 /// # hands::test_entry!();

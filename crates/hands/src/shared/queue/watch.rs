@@ -97,11 +97,9 @@ impl Drop for Registered {
 fn watch(inner: &Inner, mut seen: u32) {
     let mut idle = 0;
     loop {
-        let now = inner.ring.await_change(seen);
-        if now != seen {
-            inner.watch.wake_all();
-            seen = now;
-        }
+        seen = inner.ring.await_change(seen);
+        // Also when nothing is said to be new: whoever made it so may have been killed before it could say so.
+        inner.watch.wake_all();
         let mut state = inner.watch.state.lock();
         idle = if state.wakers.is_empty() { idle + 1 } else { 0 };
         if idle > LINGER {

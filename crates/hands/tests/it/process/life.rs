@@ -125,6 +125,44 @@ fn a_value_that_cannot_be_read_or_written_is_an_error_not_a_hang() {
 }
 
 #[test]
+fn a_result_that_cannot_be_sent_is_an_error() {
+    let many = |()| {
+        let one = hands::shared::Event::new().unwrap();
+        vec![one; 300]
+    };
+    let Err(TaskError::Encode { what }) = process::spawn(many, ()).unwrap().join() else {
+        panic!("more than one message carries");
+    };
+    assert!(what.contains("300 shared things"), "{what}");
+}
+
+#[test]
+fn a_thing_that_is_shared_is_refused_in_a_worker_where_it_is_elsewhere() {
+    use hands::shared::{Memory, Queue};
+    let put = |(queue, memory): (Queue<Memory>, Memory)| queue.put(memory).is_err();
+    let queue = Queue::bounded(2, 100).unwrap();
+    let memory = Memory::new(8).unwrap();
+    assert!(put((queue.clone(), memory.clone())));
+    assert_eq!(
+        process::spawn(put, (queue, memory)).unwrap().join(),
+        Ok(true)
+    );
+}
+
+#[test]
+fn a_handle_may_be_dropped_with_its_thread() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Option<process::Process<()>>> = const { std::cell::RefCell::new(None) };
+    }
+    let ended = std::thread::spawn(|| {
+        // Received once before it is kept, so that what receiving needs is the first to go.
+        process::spawn(|()| (), ()).unwrap().join().unwrap();
+        KEPT.set(Some(process::spawn(|()| (), ()).unwrap()));
+    });
+    ended.join().unwrap();
+}
+
+#[test]
 fn one_that_hangs_is_given_back_and_can_be_ended() {
     in_time(|| {
         let folder = folder();

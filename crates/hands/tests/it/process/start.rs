@@ -49,6 +49,21 @@ fn a_directory_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn what_cannot_be_a_variable_is_an_error() {
+    for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "\0")] {
+        let refused = Builder::new().env(name, value).spawn(|()| (), ());
+        let told = refused.err().unwrap().to_string();
+        assert!(told.contains("cannot be a variable"), "{told}");
+    }
+}
+
+#[test]
+fn the_longest_time_is_a_limit_too() {
+    let limited = Builder::new().cpu_limit(std::time::Duration::MAX);
+    assert_eq!(limited.spawn(|()| 1, ()).unwrap().join(), Ok(1));
+}
+
+#[test]
 fn it_reads_nothing_unless_it_is_given_something() {
     let read = |()| {
         let mut text = String::new();

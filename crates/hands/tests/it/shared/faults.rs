@@ -271,3 +271,37 @@ fn killed_at_signals() {
         assert_eq!(waiter.unwrap().join(), Ok(9));
     });
 }
+
+#[test]
+fn coroutines_get_what_was_put_by_one_that_was_killed() {
+    in_time(|| {
+        let queue = Queue::<u64>::bounded(100, 10).unwrap();
+        let got = std::thread::spawn({
+            let queue = queue.clone();
+            move || {
+                futures_lite::future::block_on(async {
+                    let mut got = Vec::new();
+                    while let Ok(n) = queue.get_async().await {
+                        got.push(n);
+                    }
+                    got
+                })
+            }
+        });
+        let put = |(queue, step): (Queue<u64>, u64)| {
+            fault::kill_at(step);
+            queue.put(step).unwrap();
+        };
+        at_each_step(
+            |step| process::spawn(put, (queue.clone(), step)).unwrap(),
+            |_| {
+                // Nobody else says that there is something.
+                while !queue.is_empty() {
+                    std::thread::yield_now();
+                }
+            },
+        );
+        queue.shutdown(Shutdown::Drain);
+        assert!(got.join().unwrap().len() >= 2);
+    });
+}

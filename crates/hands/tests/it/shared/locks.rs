@@ -356,3 +356,35 @@ fn a_barrier_that_somebody_gives_up_is_broken_until_it_is_reset() {
         assert_eq!(other.join(), Ok(true));
     });
 }
+
+/// The kernel cuts a name at 15 bytes, which may be in the middle of a character.
+#[test]
+fn an_owner_with_an_odd_name_is_waited_for() {
+    in_time(|| {
+        let (lock, held, go) = (
+            Mutex::new(0_u32).unwrap(),
+            Event::new().unwrap(),
+            Event::new().unwrap(),
+        );
+        let owner = process::Builder::new()
+            .name("aaaaaaaaaaaaaa\u{e9}")
+            .spawn(
+                |(lock, held, go): (Mutex<u32>, Event, Event)| {
+                    let mut guard = lock.lock().unwrap();
+                    held.set();
+                    go.wait();
+                    *guard = 1;
+                },
+                (lock.clone(), held.clone(), go.clone()),
+            )
+            .unwrap();
+        held.wait();
+        assert!(matches!(lock.try_lock(), Err(LockError::TimedOut)));
+        let waited = lock.lock_timeout(std::time::Duration::from_millis(300));
+        assert!(matches!(waited, Err(LockError::TimedOut)), "{waited:?}");
+        drop(waited);
+        go.set();
+        owner.join().unwrap();
+        assert_eq!(*lock.lock().unwrap(), 1);
+    });
+}

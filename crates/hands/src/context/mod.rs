@@ -16,9 +16,13 @@
 //! assert_eq!(USER.get(), None);
 //! ```
 //!
+//! Into another process go the values of those that are [portable](Local::portable).
+//!
 //! A context is never changed, only replaced for as long as some function runs; so passing one on is one reference count,
 //! and nothing at all where no value has been set. With the feature `tracing` it also carries the `tracing` span of the
 //! moment.
+
+mod portable;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -29,6 +33,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::portable::Carry;
+pub(crate) use self::portable::Written;
 use crate::sync::cancel;
 
 /// The values around some piece of work.
@@ -43,6 +49,8 @@ pub struct Context {
 struct Value {
     of: u64,
     value: Arc<dyn Any + Send + Sync>,
+    /// For one that goes to other processes.
+    carry: Option<Carry>,
 }
 
 thread_local! {
@@ -120,6 +128,7 @@ pub struct Local<T> {
     /// 0 until it is first used: two statics of no size may share an address.
     id: AtomicU64,
     value: PhantomData<fn() -> T>,
+    carry: Option<Carry>,
 }
 
 impl<T> Local<T> {
@@ -128,11 +137,16 @@ impl<T> Local<T> {
         Local {
             id: AtomicU64::new(0),
             value: PhantomData,
+            carry: None,
         }
     }
 
     fn id(&self) -> u64 {
         static LAST: AtomicU64 = AtomicU64::new(0);
+        if self.carry.is_some() {
+            // Known in other processes by where it is; a count never gets that far.
+            return std::ptr::from_ref(self).addr() as u64;
+        }
         match self.id.load(Ordering::Relaxed) {
             0 => {
                 let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
@@ -174,8 +188,11 @@ impl<T: Send + Sync + 'static> Local<T> {
         let before = current_values();
         let others = before.iter().flat_map(|values| values.iter());
         let mut values: Vec<Value> = others.filter(|value| value.of != of).cloned().collect();
-        let value = Arc::new(value);
-        values.push(Value { of, value });
+        values.push(Value {
+            of,
+            value: Arc::new(value),
+            carry: self.carry,
+        });
         values.into()
     }
 }

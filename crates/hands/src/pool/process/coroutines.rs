@@ -1,0 +1,285 @@
+//! Coroutines in workers: many tasks in one process at the same time, on one thread.
+//!
+//! A worker of a pool with [`coroutines`](super::Builder::coroutines) takes requests from its ring as others do, and begins each on a
+//! `tokio` runtime of its own instead of running it to its end. So several tasks of it are taken at a time; each is told
+//! when it is no longer wanted, and dropped at its next `await`. The pool wakes such a worker through an `eventfd`, which the
+//! runtime watches beside the user's sockets.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
+
+use super::board::{FOR_WORK, Header, LAST};
+use super::remote::{write_failed, write_result};
+use super::wake::NOBODY;
+use super::worker::{Function, Lost, Worker, context, now};
+use crate::context::Context;
+use crate::process::again;
+use crate::process::codec::{self, Failure, LaidReady};
+use crate::process::image::Code;
+use crate::process::order::Answer;
+use crate::sync::CancelToken;
+use crate::task::{AsyncTask, Data};
+use crate::thread::panic::caught;
+
+/// What is said of a task that has ended.
+pub(super) struct Said {
+    pub(super) bytes: Vec<u8>,
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// What comes of a coroutine, once it has.
+pub(super) type Coroutine = Pin<Box<dyn Future<Output = Said>>>;
+
+/// What is called in the worker to begin one: it takes the argument from what is to be read.
+pub(super) type Begin = fn(&mut &[u8], &mut LaidReady) -> Coroutine;
+
+/// Where the worker finds what it is to call in the place of a coroutine. `None`: not in the executable.
+pub(super) fn begin_code_of<F, A, R>(_task: F) -> Option<Code>
+where
+    F: AsyncTask<A, R>,
+    A: Data,
+    R: Data,
+{
+    const { F::CAPTURES_NOTHING };
+    let begin: Begin = begin::<F, A, R>;
+    Code::at(begin as usize)
+}
+
+/// # Safety
+///
+/// The code was made by [`begin_code_of`] in a process of the same image.
+pub(super) unsafe fn begun(code: Code) -> Option<Begin> {
+    let address = code.address()?;
+    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Begin`.
+    Some(unsafe { std::mem::transmute::<*const (), Begin>(address) })
+}
+
+fn begin<F, A, R>(input: &mut &[u8], carried: &mut LaidReady) -> Coroutine
+where
+    F: AsyncTask<A, R>,
+    A: Data,
+    R: Data,
+{
+    let argument = caught(|| codec::lend(carried, || codec::take::<A>(input)));
+    Box::pin(async move {
+        let argument = match argument {
+            Ok(Ok(argument)) => argument,
+            Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => {
+                return failed(Answer::Decode(what));
+            }
+            Err(caught) => return failed(caught.into()),
+        };
+        // SAFETY: `begin_code_of`, which alone names this function, was given one.
+        let run = unsafe { again::<F>() };
+        let mut coroutine = match caught(|| run.begin(argument)) {
+            Ok(coroutine) => pin!(coroutine),
+            Err(caught) => return failed(caught.into()),
+        };
+        let done = poll_fn(
+            |context| match caught(|| coroutine.as_mut().poll(context)) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+                Err(caught) => Poll::Ready(Err(caught)),
+            },
+        );
+        match done.await {
+            Ok(result) => {
+                let mut bytes = Vec::new();
+                let descriptors = write_result(&result, &mut bytes);
+                Said { bytes, descriptors }
+            }
+            Err(caught) => failed(caught.into()),
+        }
+    })
+}
+
+fn failed(answer: Answer) -> Said {
+    let mut bytes = Vec::new();
+    write_failed(&answer, &mut bytes);
+    Said {
+        bytes,
+        descriptors: Vec::new(),
+    }
+}
+
+/// A runtime for the coroutines of one thread.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+/// How a coroutine ended: its number, when it began, and what it said.
+type Report = (u64, u64, Said);
+
+/// Says how one ended, also when it is dropped before that.
+struct Reporter {
+    number: u64,
+    began: u64,
+    reports: UnboundedSender<Report>,
+    said: Option<Said>,
+}
+
+impl Reporter {
+    fn report(mut self, said: Said) {
+        self.said = Some(said);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let said = self
+            .said
+            .take()
+            .unwrap_or_else(|| failed(Answer::Cancelled));
+        // The receiver lives as long as the worker.
+        let _ = self.reports.send((self.number, self.began, said));
+    }
+}
+
+struct Running {
+    token: CancelToken,
+    abort: AbortHandle,
+}
+
+/// The rest of a worker's life.
+pub(super) fn serve(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
+    let runtime = runtime().map_err(|_| Lost)?;
+    LocalSet::new().block_on(&runtime, live(worker, doorbell))
+}
+
+async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
+    // SAFETY: the descriptor stays the same, and open, for as long as the `OwnedFd`, which the `AsyncFd` keeps.
+    let doorbell = unsafe { AsyncFd::register_with_interest(doorbell, Interest::READABLE) };
+    let doorbell = doorbell.map_err(|_| Lost)?;
+    let (reporter, mut reports) = unbounded_channel::<Report>();
+    let mut running: HashMap<u64, Running> = HashMap::new();
+    let mut seen = 0;
+    let (mut payload, mut output) = (Vec::new(), Vec::new());
+    loop {
+        while let Some(header) = worker.requests.get(&mut payload).map_err(|_| Lost)? {
+            let function = worker.function(usize::from(header.kind))?;
+            let Function::Begin(begin) = function else {
+                // It holds the others up, as anything does that does not await.
+                worker.run(header, &mut payload, &mut output)?;
+                continue;
+            };
+            let mut carried = worker.payload(header, &mut payload)?;
+            let began = now();
+            if worker.board.take(header.number, began) {
+                let reporter = Reporter {
+                    number: header.number,
+                    began,
+                    reports: reporter.clone(),
+                    said: None,
+                };
+                let mut input = &payload[..];
+                match context(header, &mut input, &mut carried) {
+                    Ok(around) => {
+                        let coroutine = begin(&mut input, &mut carried);
+                        running.insert(header.number, start(coroutine, around, reporter));
+                    }
+                    Err(why) => reporter.report(failed(why)),
+                }
+            }
+        }
+        let cancels = worker.board.cancels().load(Ordering::SeqCst);
+        if cancels != seen {
+            seen = cancels;
+            for (number, task) in &running {
+                if worker.board.is_unwanted(*number) {
+                    task.token.cancel();
+                    task.abort.abort();
+                }
+            }
+        }
+        while let Ok((number, began, said)) = reports.try_recv() {
+            running.remove(&number);
+            worker.say(number, began, said);
+        }
+        if worker.is_closing() && running.is_empty() && worker.requests.is_empty() {
+            return Ok(());
+        }
+        // The pool looks at this behind its request; we look at the requests behind this.
+        worker.board.sleeps().store(FOR_WORK, Ordering::SeqCst);
+        let is_called = !worker.requests.is_empty()
+            || worker.is_closing() && running.is_empty()
+            || worker.board.cancels().load(Ordering::SeqCst) != seen;
+        if is_called {
+            yield_now().await;
+        } else {
+            let news = poll_fn(|context| {
+                if let Poll::Ready(report) = reports.poll_recv(context) {
+                    return Poll::Ready(report);
+                }
+                match doorbell.poll_read_ready(context) {
+                    Poll::Ready(Ok(mut guard)) => {
+                        let _ = rustix::io::read(guard.get_inner().as_fd(), &mut [0; 8][..]);
+                        guard.clear_ready();
+                        Poll::Ready(None)
+                    }
+                    Poll::Ready(Err(_)) => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            if let Some((number, began, said)) = news.await {
+                running.remove(&number);
+                worker.say(number, began, said);
+            }
+        }
+        worker.board.sleeps().store(NOBODY, Ordering::SeqCst);
+    }
+}
+
+/// Has it run beside the others.
+fn start(
+    mut coroutine: Coroutine,
+    (around, outer): (Context, Option<CancelToken>),
+    reporter: Reporter,
+) -> Running {
+    let token = outer.map_or_else(CancelToken::new, |outer| outer.child());
+    let own = token.clone();
+    let task = spawn_local(async move {
+        let said =
+            poll_fn(|context| around.run(|| own.enter(|| coroutine.as_mut().poll(context)))).await;
+        // What it keeps is dropped before anybody hears that it has ended.
+        around.run(|| own.enter(|| drop(coroutine)));
+        reporter.report(said);
+    });
+    Running {
+        token,
+        abort: task.abort_handle(),
+    }
+}
+
+impl Worker {
+    fn say(&mut self, number: u64, began: u64, said: Said) {
+        let header = Header {
+            kind: LAST,
+            number,
+            count: 1,
+            time: now().saturating_sub(began),
+            flags: self.weigh(),
+            ..Header::default()
+        };
+        let Said {
+            mut bytes,
+            descriptors,
+        } = said;
+        if descriptors.is_empty() {
+            self.flush(header, &mut bytes);
+        } else {
+            self.send_apart(header, bytes, descriptors);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The pool's side of its workers: what waits, what has been handed over to whom, and what came back.
+//!
+//! All of this is under one lock, which is held while messages are copied in and out of rings, and never while the user's code
+//! runs: no argument is written down, no result read and no callback run under it.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::board::FOR_WORK;
+use super::parcel::Kind;
+use super::peer::{Bell, Sent, Worker};
+use super::remote::Remote;
+use super::service::Deadlines;
+use super::wake::NOBODY;
+use crate::process::image::Code;
+use crate::sync::cancel::Watch;
+use crate::task::{Options, TaskError};
+
+/// Tasks shorter than this are handed over many at a time, so that no worker waits for the next.
+const SHORT: f64 = 50_000.0;
+/// Tasks shorter than this are handed over while one runs.
+const MEDIUM: f64 = 1_000_000.0;
+/// Of so many that are submitted one looks for replies.
+pub(super) const FLOW: u64 = 16;
+/// So many short ones at most.
+const BATCH: usize = 64;
+/// A task that has run for so long is no short one: what was handed over behind it goes to who is idle.
+pub(super) const HELD_UP: Duration = Duration::from_millis(1);
+
+/// A task that waits for a worker, or has one.
+pub(super) struct Job {
+    pub(super) remote: Arc<dyn Remote>,
+    /// Which of the pool's functions.
+    pub(super) function: u16,
+    /// The arguments, one behind the other.
+    pub(super) payload: Vec<u8>,
+    /// How much of that precedes them: the context.
+    pub(super) context: usize,
+    /// Where each of them ends; nothing for a single one.
+    pub(super) ends: Vec<u32>,
+    pub(super) descriptors: Vec<OwnedFd>,
+    /// How many have an outcome.
+    pub(super) done: u64,
+    pub(super) count: u64,
+    pub(super) options: Options,
+    /// Kept, it cancels this with the work that it was submitted by.
+    pub(super) _outer: Option<Watch>,
+    /// How often it may be started again after its worker died.
+    pub(super) retries: u32,
+}
+
+impl Job {
+    /// The context, and the arguments without an outcome.
+    pub(super) fn rest(&self) -> Cow<'_, [u8]> {
+        let from = match usize::try_from(self.done) {
+            Ok(0) | Err(_) => return Cow::Borrowed(&self.payload),
+            Ok(done) => self.ends.get(done - 1).map_or(0, |end| *end as usize),
+        };
+        let rest = &self.payload[from.min(self.payload.len())..];
+        match self.context {
+            0 => Cow::Borrowed(rest),
+            length => Cow::Owned([&self.payload[..length], rest].concat()),
+        }
+    }
+}
+
+/// What came of a task, to be told without the lock.
+pub(super) enum News {
+    /// Outcomes, so many, and whether they were the last.
+    Came {
+        remote: Arc<dyn Remote>,
+        payload: Vec<u8>,
+        descriptors: Vec<OwnedFd>,
+        count: u64,
+        is_last: bool,
+    },
+    /// The next outcome is this, and whether it was the last.
+    Failed {
+        remote: Arc<dyn Remote>,
+        why: TaskError,
+        is_last: bool,
+    },
+    /// It will not run, for this reason.
+    Refused {
+        remote: Arc<dyn Remote>,
+        why: TaskError,
+    },
+    /// It has not begun, and has an outcome.
+    Over,
+    /// It had begun, and has an outcome.
+    Ended,
+}
+
+impl News {
+    /// Whether the task is over with it.
+    pub(super) fn is_end(&self) -> bool {
+        match self {
+            News::Came { is_last, .. } | News::Failed { is_last, .. } => *is_last,
+            News::Refused { .. } | News::Over | News::Ended => true,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Crew {
+    pub(super) queue: VecDeque<Job>,
+    pub(super) slots: Vec<Option<Worker>>,
+    functions: Vec<(Code, Kind)>,
+    numbers: HashMap<Code, u16>,
+    /// How many tasks each worker may be at.
+    pub(super) coroutines: Option<usize>,
+    /// How many calls a worker may have in its life.
+    pub(super) most_tasks: Option<u64>,
+    /// Nanoseconds that a task takes, lately.
+    pub(super) pace: f64,
+    /// How many have ever been submitted, and how many the pool's thread has seen.
+    pub(super) submitted: u64,
+    noted: u64,
+    pub(super) is_closed: bool,
+    /// Ctrl-C was pressed.
+    pub(super) is_interrupted: bool,
+    /// Workers that end are not replaced.
+    pub(super) is_ending: bool,
+    /// Why no worker can be made ready.
+    pub(super) broken: Option<Arc<str>>,
+    pub(super) deadlines: Deadlines,
+    /// The shortest time-out of those that may be unfinished.
+    pub(super) shortest: Option<Duration>,
+    /// The pool's thread looks now and then whether somebody is held up.
+    pub(super) is_watched_for_unevenness: bool,
+}
+
+impl Crew {
+    /// The number of a function. `None`: there are more than can be numbered.
+    pub(super) fn function(&mut self, code: Code, kind: Kind) -> Option<u16> {
+        if let Some(number) = self.numbers.get(&code) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.functions.len()).ok()?;
+        self.functions.push((code, kind));
+        self.numbers.insert(code, number);
+        Some(number)
+    }
+
+    pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.slots.iter().flatten()
+    }
+
+    pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+        self.slots.iter_mut().flatten()
+    }
+
+    /// How many tasks a worker may have.
+    fn allowance(&self) -> usize {
+        if let Some(most) = self.coroutines {
+            return most;
+        }
+        match self.pace {
+            0.0 => 1,
+            pace if pace < SHORT => BATCH,
+            pace if pace < MEDIUM => 2,
+            _ => 1,
+        }
+    }
+
+    /// Tasks are short.
+    pub(super) fn is_brisk(&self) -> bool {
+        self.coroutines.is_none() && self.pace > 0.0 && self.pace < SHORT
+    }
+
+    /// Short tasks come in large numbers: many wait, or have been submitted since this was asked.
+    pub(super) fn is_in_flow(&mut self) -> bool {
+        let news = self.submitted - std::mem::replace(&mut self.noted, self.submitted);
+        self.is_brisk() && (news >= FLOW || self.queue.len() >= BATCH)
+    }
+
+    /// Hands over what waits, as far as there are workers for it. Those to be woken are added to `wake`.
+    pub(super) fn dispatch(&mut self, news: &mut Vec<News>, wake: &mut Vec<Bell>) {
+        let allowance = self.allowance();
+        let most = self.most_tasks;
+        while let Some(job) = self.queue.front() {
+            if !job.remote.is_open() {
+                self.queue.pop_front();
+                news.push(News::Over);
+                continue;
+            }
+            let functions = &self.functions;
+            let free = |worker: &&mut Worker| {
+                let has_life = worker.share(job, most) > 0;
+                let is_well = !worker.is_retiring && !worker.is_damaged;
+                worker.sent.len() < allowance && is_well && has_life
+            };
+            let slots = self.slots.iter_mut().flatten().filter(free);
+            let Some(worker) = slots.min_by_key(|worker| worker.sent.len()) else {
+                return;
+            };
+            let share = worker.share(job, most);
+            match worker.hand_over(job, functions, most) {
+                Ok(true) => {}
+                // It has died, which will be seen to; another may do.
+                Ok(false) if worker.is_retiring => continue,
+                Ok(false) => return,
+                Err(_) => {
+                    worker.is_damaged = true;
+                    worker.kill();
+                    continue;
+                }
+            }
+            if let (Some(job), Some(number)) = (self.queue.pop_front(), worker.numbers.pop_front())
+            {
+                worker.given += share;
+                worker.sent.push_back(Sent {
+                    goal: job.done + share,
+                    number,
+                    at: Instant::now(),
+                    job,
+                    until: None,
+                });
+            }
+            if worker.is_asleep(FOR_WORK) {
+                wake.push(worker.bell());
+            }
+        }
+    }
+
+    /// Takes back what lies behind a task that turned out to be long, if somebody is idle.
+    pub(super) fn even_out(&mut self) {
+        let is_idle = |worker: &Worker| worker.sent.is_empty() && !worker.is_retiring;
+        if !self.queue.is_empty() || !self.workers().any(is_idle) {
+            return;
+        }
+        let mut back = Vec::new();
+        for worker in self.slots.iter_mut().flatten() {
+            let Some(first) = worker.sent.front() else {
+                continue;
+            };
+            if worker
+                .running_for(first)
+                .is_none_or(|spent| spent < HELD_UP)
+            {
+                continue;
+            }
+            while worker.sent.len() > 1
+                && let Some(last) = worker.sent.back()
+                && worker.board.revoke(last.number)
+            {
+                back.extend(worker.take_back(worker.sent.len() - 1));
+            }
+        }
+        for job in back {
+            self.queue.push_front(job);
+        }
+    }
+
+    /// Whether someone waits behind others' tasks while somebody is idle.
+    pub(super) fn is_uneven(&self) -> bool {
+        self.workers().any(|worker| worker.sent.len() > 1)
+            && self.workers().any(|worker| worker.sent.is_empty())
+    }
+
+    /// Takes in what the workers have said.
+    pub(super) fn collect(&mut self, news: &mut Vec<News>) {
+        let mut pace = self.pace;
+        let most = self.most_tasks;
+        let mut back = Vec::new();
+        for worker in self.slots.iter_mut().flatten() {
+            if !worker.is_damaged && worker.collect(news, &mut pace).is_err() {
+                worker.is_damaged = true;
+                worker.kill();
+            }
+            back.append(&mut worker.back);
+            if most.is_some_and(|most| worker.finished >= most) {
+                worker.is_retiring = true;
+            }
+            if worker.is_retiring && worker.sent.is_empty() {
+                worker.close();
+            }
+        }
+        self.pace = pace;
+        for job in back.into_iter().rev() {
+            self.queue.push_front(job);
+        }
+    }
+
+    pub(super) fn has_replies(&self) -> bool {
+        let has = |worker: &Worker| !worker.is_damaged && !worker.replies.is_empty();
+        self.workers().any(has)
+    }
+
+    /// Somebody waits here, on this core, and takes in replies.
+    pub(super) fn attend(&self) {
+        let core = super::core::own();
+        for worker in self.workers() {
+            worker.board.core().store(core, Ordering::Relaxed);
+        }
+        self.watch(NOBODY);
+    }
+
+    /// Who wants to be woken by replies from now on.
+    pub(super) fn watch(&self, who: u32) {
+        for worker in self.workers() {
+            worker.board.watched().store(who, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,513 @@
+//! What a pool of processes is, apart from its handle: who takes in replies, who is woken for them, and how it ends.
+//!
+//! # Who takes in replies
+//!
+//! Whoever joins a task does it (one of them, if there are several), as long as it waits: so a task that is waited for costs two
+//! wake-ups, the worker's and the joiner's, and none where both are awake. When nobody waits the pool's own thread is
+//! woken. Workers are told in their memory who wants to be woken; both kinds look at all rings once more behind having said so, and a
+//! worker looks behind having put its reply: so none is overlooked.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::crew::{Crew, FLOW, Job, News};
+use super::interrupt::Listener;
+use super::parcel::Kind;
+use super::peer::Bell;
+use super::remote::Remote;
+use super::tail::Forwarder;
+use super::wake::{self, NOBODY};
+use super::worker::{JOINER, SERVICE};
+use crate::process::StartMethod;
+use crate::process::codec;
+use crate::process::image::Code;
+use crate::queue::Shutdown;
+use crate::shared::Memory;
+use crate::shared::wait;
+use crate::spin::Spin;
+use crate::task::TaskError;
+use crate::thread::panic::caught;
+
+/// What a pool was asked to be.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) workers: usize,
+    pub(super) name: Arc<str>,
+    pub(super) method: StartMethod,
+    pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    pub(super) initializer: Option<Code>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) memory_limit: Option<u64>,
+    pub(super) cpu_limit: Option<Duration>,
+    pub(super) retries: u32,
+    pub(super) most_tasks: Option<u64>,
+    pub(super) heavy: Option<u64>,
+    pub(super) keeps_stderr: bool,
+    pub(super) coroutines: Option<usize>,
+    pub(super) heeds_interrupts: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) finished: AtomicU64,
+    pub(super) panicked: AtomicU64,
+    pub(super) not_run: AtomicU64,
+    pub(super) died: AtomicU64,
+}
+
+/// When the pool's thread is to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watching {
+    /// There are replies.
+    Now,
+    /// There will be many in a moment: to be woken for each of the first would cost more than it is worth.
+    Soon,
+    /// When it is woken.
+    Woken,
+}
+
+pub(super) struct Inner {
+    pub(super) plan: Plan,
+    pub(super) crew: Mutex<Crew>,
+    /// Held while replies are taken in and told of, so that they are told of in their order.
+    pub(super) lead: Mutex<()>,
+    /// Somebody who joins a task takes in replies.
+    leading: AtomicBool,
+    /// One word, where that one sleeps.
+    pub(super) bell: Memory,
+    /// What wakes the pool's own thread.
+    pub(super) service: OwnedFd,
+    spin: Spin,
+    unfinished: AtomicU64,
+    calm: (Mutex<()>, Condvar),
+    pub(super) counts: Counts,
+    pub(super) forwarder: Option<Arc<Forwarder>>,
+    pub(super) is_over: AtomicBool,
+    pub(super) interrupts: Option<Listener>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        plan: Plan,
+        bell: Memory,
+        service: OwnedFd,
+        forwarder: Option<Arc<Forwarder>>,
+        interrupts: Option<Listener>,
+    ) -> Inner {
+        let mut crew = Crew::default();
+        crew.slots.resize_with(plan.workers, || None);
+        crew.coroutines = plan.coroutines;
+        crew.most_tasks = plan.most_tasks;
+        Inner {
+            plan,
+            crew: Mutex::new(crew),
+            lead: Mutex::default(),
+            leading: AtomicBool::new(false),
+            bell,
+            service,
+            spin: Spin::default(),
+            unfinished: AtomicU64::new(0),
+            calm: (Mutex::default(), Condvar::new()),
+            counts: Counts::default(),
+            forwarder,
+            is_over: AtomicBool::new(false),
+            interrupts,
+        }
+    }
+
+    /// Wakes the pool's own thread.
+    pub(super) fn kick(&self) {
+        let _ = rustix::io::write(&self.service, &1_u64.to_ne_bytes());
+    }
+
+    pub(super) fn submit(&self, (code, kind): (Code, Kind), mut job: Job) {
+        let mut crew = self.crew.lock();
+        let refused = match &crew.broken {
+            Some(why) => Some(TaskError::Init {
+                message: Arc::clone(why),
+            }),
+            None => crew.is_closed.then_some(TaskError::PoolClosed),
+        };
+        if let Some(why) = refused {
+            drop(crew);
+            job.remote.refuse(why);
+            return;
+        }
+        let Some(number) = crew.function(code, kind) else {
+            drop(crew);
+            job.remote.refuse(TaskError::Encode {
+                what: "a pool calls no more than 65,536 different functions".to_owned(),
+            });
+            return;
+        };
+        job.function = number;
+        self.unfinished.fetch_add(1, Ordering::SeqCst);
+        let mut is_limited = false;
+        if let Some(timeout) = job.options.timeout {
+            crew.shortest = Some(crew.shortest.map_or(timeout, |other| other.min(timeout)));
+            is_limited = true;
+        }
+        if let Some(deadline) = job.options.deadline {
+            let after = deadline.saturating_duration_since(Instant::now());
+            crew.deadlines.note(deadline, after, &job.remote);
+            is_limited = true;
+        }
+        crew.queue.push_back(job);
+        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        crew.dispatch(&mut news, &mut wake);
+        // Whoever submits faster than the workers run takes in replies now and then: so nobody else need be woken for them.
+        crew.submitted += 1;
+        let is_turn = crew.submitted.is_multiple_of(FLOW) && crew.is_brisk();
+        let lead = is_turn.then(|| self.lead.try_lock()).flatten();
+        if lead.is_some() {
+            crew.collect(&mut news);
+            crew.dispatch(&mut news, &mut wake);
+        }
+        drop(crew);
+        wake.iter().for_each(Bell::ring);
+        let is_any = lead.is_some() && !news.is_empty();
+        self.tell(news);
+        drop(lead);
+        if is_any {
+            self.told_for_another();
+        }
+        if is_limited {
+            self.kick();
+        }
+    }
+
+    /// Tells tasks what came of them. The caller has no lock but that of who takes in replies.
+    pub(super) fn tell(&self, news: Vec<News>) {
+        let mut over = 0;
+        for news in news {
+            over += u64::from(news.is_end());
+            // A result that nobody wants is dropped here, which is the user's code, and may panic.
+            let _ = caught(|| self.tell_one(news));
+        }
+        if over == 0 {
+            return;
+        }
+        if self.unfinished.fetch_sub(over, Ordering::SeqCst) == over {
+            self.calmed();
+        }
+    }
+
+    fn tell_one(&self, news: News) {
+        let counts = &self.counts;
+        let not_run = || {
+            counts.finished.fetch_add(1, Ordering::Relaxed);
+            counts.not_run.fetch_add(1, Ordering::Relaxed);
+        };
+        let finished = match news {
+            News::Came {
+                remote,
+                payload,
+                descriptors,
+                count,
+                is_last,
+            } => {
+                codec::with_descriptors(descriptors, || remote.outcomes(&payload, count));
+                is_last.then_some(remote)
+            }
+            News::Failed {
+                remote,
+                why,
+                is_last,
+            } => {
+                remote.fail(why);
+                is_last.then_some(remote)
+            }
+            News::Refused { remote, why } => {
+                not_run();
+                remote.refuse(why);
+                None
+            }
+            News::Over => {
+                not_run();
+                None
+            }
+            News::Ended => {
+                counts.finished.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        };
+        if let Some(remote) = finished {
+            // Before anybody who waits for it can look.
+            remote.finish(&|panicked| {
+                counts.finished.fetch_add(1, Ordering::Relaxed);
+                counts.panicked.fetch_add(panicked, Ordering::Relaxed);
+            });
+        }
+    }
+
+    /// Something that is waited for may have come: no task is unfinished, or a worker has ended.
+    pub(super) fn calmed(&self) {
+        drop(self.calm.0.lock());
+        self.calm.1.notify_all();
+    }
+
+    /// Waits until `is_so`, which [`calmed`](Self::calmed) is called for. False: the deadline has passed.
+    fn await_calm(&self, deadline: Option<Instant>, is_so: impl Fn() -> bool) -> bool {
+        let mut held = self.calm.0.lock();
+        while !is_so() {
+            match deadline {
+                None => self.calm.1.wait(&mut held),
+                Some(deadline) => {
+                    if self.calm.1.wait_until(&mut held, deadline).timed_out() {
+                        return is_so();
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn unfinished(&self) -> u64 {
+        self.unfinished.load(Ordering::SeqCst)
+    }
+
+    /// Takes in replies, and hands over what waits. Says whether anything came.
+    pub(super) fn collect(&self) -> bool {
+        let _lead = self.lead.lock();
+        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        {
+            let mut crew = self.crew.lock();
+            crew.collect(&mut news);
+            if !crew.queue.is_empty() {
+                crew.dispatch(&mut news, &mut wake);
+            }
+            if !crew.is_watched_for_unevenness && crew.is_uneven() {
+                crew.is_watched_for_unevenness = true;
+                self.kick();
+            }
+        }
+        wake.iter().for_each(Bell::ring);
+        let is_any = !news.is_empty();
+        self.tell(news);
+        is_any
+    }
+
+    /// The pool's thread is to be woken by replies, unless somebody else takes them in.
+    pub(super) fn watch_as_service(&self) -> Watching {
+        let mut crew = self.crew.lock();
+        // Under the lock, under which whoever leads says that it wants to be woken: what it has said is not taken back.
+        if self.leading.load(Ordering::SeqCst) {
+            return Watching::Woken;
+        }
+        if crew.is_in_flow() {
+            crew.watch(NOBODY);
+            return Watching::Soon;
+        }
+        crew.watch(SERVICE);
+        match crew.has_replies() {
+            true => Watching::Now,
+            false => Watching::Woken,
+        }
+    }
+
+    /// Takes in replies on behalf of all, until `is_finished`; nobody else does at the moment, or it returns at once.
+    pub(super) fn assist(&self, deadline: Option<Instant>, is_finished: impl Fn() -> bool) {
+        if is_finished() || self.leading.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        fence(Ordering::SeqCst);
+        self.crew.lock().attend();
+        loop {
+            let came = self.spin.look(|| {
+                self.collect();
+                is_finished().then_some(())
+            });
+            if came.is_some() || is_finished() {
+                break;
+            }
+            let bell = self.bell.word(0);
+            let seen = bell.load(Ordering::SeqCst);
+            let is_none_there = {
+                let crew = self.crew.lock();
+                crew.watch(JOINER);
+                !crew.has_replies()
+            };
+            if is_none_there && !is_finished() && !wait::wait(bell, seen, deadline) {
+                break;
+            }
+            self.collect();
+        }
+        self.leading.store(false, Ordering::SeqCst);
+        // From here on it is the pool's thread again.
+        if self.watch_as_service() == Watching::Now {
+            self.collect();
+        }
+        if self.watch_as_service() != Watching::Woken {
+            self.kick();
+        }
+    }
+
+    /// Outcomes have been told by one who does not wait for them: the one who does, and takes in replies for that, may have found none, and
+    /// be about to sleep.
+    pub(super) fn told_for_another(&self) {
+        fence(Ordering::SeqCst);
+        if self.leading.load(Ordering::SeqCst) {
+            self.wake_joiner();
+        }
+    }
+
+    /// A task may have got its outcome in another way than by a reply.
+    pub(super) fn wake_joiner(&self) {
+        wake::ring(self.bell.word(0));
+    }
+
+    /// What ends a task when the work that it is part of is no longer wanted.
+    pub(super) fn waker(self: &Arc<Self>, task: &Arc<dyn Remote>) -> Waker {
+        struct Outer {
+            pool: Weak<Inner>,
+            task: Weak<dyn Remote>,
+        }
+        impl Wake for Outer {
+            fn wake(self: Arc<Self>) {
+                if let (Some(pool), Some(task)) = (self.pool.upgrade(), self.task.upgrade()) {
+                    pool.cancel(&*task);
+                }
+            }
+        }
+        Waker::from(Arc::new(Outer {
+            pool: Arc::downgrade(self),
+            task: Arc::downgrade(task),
+        }))
+    }
+
+    /// True: it will never begin.
+    pub(super) fn cancel(&self, task: &dyn Remote) -> bool {
+        self.give_up(task, TaskError::Cancelled)
+    }
+
+    /// As [`cancel`](Self::cancel), for this reason. One that runs has the outcome at once, unless it is merely cancelled: then it has
+    /// some time to come to an end of its own.
+    pub(super) fn give_up(&self, task: &dyn Remote, why: TaskError) -> bool {
+        let place = std::ptr::from_ref(task).cast::<()>();
+        let is_it =
+            |remote: &Arc<dyn Remote>| std::ptr::eq(Arc::as_ptr(remote).cast::<()>(), place);
+        let mut crew = self.crew.lock();
+        let mut revoked = None;
+        let mut is_running = false;
+        for worker in crew.workers_mut() {
+            let at = worker.sent.iter().position(|sent| is_it(&sent.job.remote));
+            let Some(at) = at else { continue };
+            if worker.board.revoke(worker.sent[at].number) {
+                revoked = worker.take_back(at);
+            } else {
+                worker.give_up(at, self.plan.grace);
+                is_running = true;
+            }
+            break;
+        }
+        drop(crew);
+        if let Some(job) = revoked {
+            let was_open = job.remote.refuse(why);
+            self.tell(vec![News::Over]);
+            self.wake_joiner();
+            return was_open;
+        }
+        let is_refused = match (is_running, why) {
+            (true, TaskError::Cancelled) => false,
+            (_, why) => task.refuse(why),
+        };
+        if is_running {
+            self.kick();
+        }
+        self.wake_joiner();
+        is_refused && !is_running
+    }
+
+    pub(super) fn close(&self) {
+        self.crew.lock().is_closed = true;
+    }
+
+    pub(super) fn join(&self) {
+        self.await_calm(None, || self.unfinished() == 0);
+    }
+
+    /// Ends all, and returns when all workers have ended.
+    pub(super) fn shutdown(&self, how: Shutdown) {
+        self.close();
+        if how == Shutdown::Now {
+            self.give_up_all();
+        }
+        self.join();
+        let has_ended = || self.crew.lock().workers().next().is_none();
+        {
+            let mut crew = self.crew.lock();
+            crew.is_ending = true;
+            crew.workers_mut().for_each(super::peer::Worker::close);
+        }
+        let until = Instant::now().checked_add(self.plan.grace);
+        if !self.await_calm(until, has_ended) {
+            let crew = self.crew.lock();
+            crew.workers().for_each(|worker| worker.kill());
+            drop(crew);
+            self.await_calm(None, has_ended);
+        }
+        self.is_over.store(true, Ordering::SeqCst);
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.end();
+        }
+        self.kick();
+    }
+
+    /// Ctrl-C: what has not begun never will, and the second time what has is ended.
+    pub(super) fn interrupt(&self) {
+        let is_first = !std::mem::replace(&mut self.crew.lock().is_interrupted, true);
+        self.close();
+        self.give_up_waiting();
+        if !is_first {
+            let crew = self.crew.lock();
+            let busy = crew.workers().filter(|worker| !worker.sent.is_empty());
+            busy.for_each(super::peer::Worker::kill);
+        }
+    }
+
+    fn give_up_all(&self) {
+        self.give_up_waiting();
+        for worker in self.crew.lock().workers_mut() {
+            for at in 0..worker.begun().count() {
+                worker.give_up(at, self.plan.grace);
+            }
+        }
+        self.kick();
+    }
+
+    fn give_up_waiting(&self) {
+        let mut news = Vec::new();
+        let refused = |job: Job| News::Refused {
+            remote: job.remote,
+            why: TaskError::Cancelled,
+        };
+        {
+            let mut crew = self.crew.lock();
+            news.extend(crew.queue.drain(..).map(refused));
+            for worker in crew.workers_mut() {
+                while let Some(last) = worker.sent.back()
+                    && worker.board.revoke(last.number)
+                {
+                    news.extend(worker.take_back(worker.sent.len() - 1).map(refused));
+                }
+            }
+        }
+        self.tell(news);
+        self.wake_joiner();
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("unfinished", &self.unfinished())
+            .finish_non_exhaustive()
+    }
+}

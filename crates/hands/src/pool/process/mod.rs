@@ -1,0 +1,417 @@
+//! [`ProcessPool`]: a pool whose workers are processes.
+//!
+//! # How it works
+//!
+//! ```text
+//!            ┌─ queue ─┐   requests ─────▶            (one memory for each worker)
+//!  submit ──▶│ ▒▒▒▒▒▒▒ │──▶ claims        worker: take, run, lay ready, reply
+//!            └─────────┘   ◀────── replies
+//!  join ◀── outcome ◀── collect ◀─┘
+//! ```
+//!
+//! - Each worker has a piece of memory in common with the pool, and with nobody else: two rings of messages, one writer and one reader each,
+//!   and a word for each task that says whether it has begun ([`board`]). So whatever a worker does, or whenever it is killed, hurts
+//!   that memory only, which goes with it.
+//! - Arguments are written down by `serde` when a task is submitted, and results when it has run. What is shared
+//!   ([`hands::shared`](crate::shared)) travels beside them, as do long messages, through a socket.
+//! - Short tasks are handed over many at a time, others one by one, so that no task waits behind a long one while a worker has
+//!   nothing to do ([`crew`]).
+//! - Whoever joins takes in replies meanwhile ([`inner`]); when nobody does, the pool's own thread is woken, which also sees to
+//!   time-outs and to workers that die ([`service`]).
+
+mod board;
+mod builder;
+mod capture;
+mod core;
+#[cfg(feature = "async")]
+mod coroutines;
+mod crew;
+mod inner;
+mod interrupt;
+mod parcel;
+mod peer;
+mod remote;
+mod service;
+mod slab;
+mod tail;
+mod tokens;
+mod wake;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+pub use self::builder::Builder;
+pub use self::capture::Captured;
+use self::crew::Job;
+use self::inner::Inner;
+use self::parcel::Kind;
+use self::remote::{Chunk, Remote, Single, code_of};
+use super::contract::Pool;
+use super::stats::{Sizing, Stats};
+use crate::context::Context;
+use crate::process::SpawnError;
+use crate::process::codec::{self, Failure};
+use crate::process::image::Code;
+use crate::queue::Shutdown;
+use crate::sync::CancelToken;
+#[cfg(feature = "async")]
+use crate::task::AsyncTask;
+use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
+use crate::thread::panic::caught;
+
+/// A pool of processes: the same tasks as a [`ThreadPool`](super::ThreadPool), each in a process that may crash, leak or be killed without
+/// hurting anybody else.
+///
+/// ```
+/// # hands::test_entry!();
+/// use hands::pool::{Pool, ProcessPool};
+/// use hands::task::TaskError;
+///
+/// fn halve(n: u64) -> u64 {
+///     if n % 2 == 1 {
+///         std::process::abort(); // takes its worker along, and no other task
+///     }
+///     n / 2
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let _hands = hands::init(); // first: copies of this program learn here that they are to work
+///
+///     let pool = ProcessPool::new()?;
+///     let outcomes: Vec<_> = pool.map(halve, 0..4).collect();
+///     assert_eq!(outcomes[2], Ok(1));
+///     assert!(matches!(&outcomes[3], Err(TaskError::Died(died)) if died.signal == Some(6)));
+///     Ok(())
+/// }
+/// ```
+///
+/// # What is promised
+///
+/// - A worker that dies costs the task that it had begun, whose outcome says how it died and what it wrote last; not those that it had
+///   finished, and not those that it had not begun. It is replaced.
+/// - No task is begun twice, unless [`retries`](Builder::retries) are asked for, and each has one outcome.
+/// - A task that is cancelled or whose time is up is told so, by its [`CancelToken`](crate::sync::CancelToken), and ended with its worker if it does
+///   not listen.
+/// - Workers end with the program, however that ends.
+///
+/// Callbacks of handles run where replies are taken in; they are not to wait for other tasks of the pool.
+///
+/// Dropping the pool waits for all tasks.
+pub struct ProcessPool {
+    inner: Arc<Inner>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A worker, at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStats {
+    /// Its process.
+    pub pid: u32,
+    /// Tasks that it has finished.
+    pub finished: u64,
+    /// Whether it runs one.
+    pub is_busy: bool,
+}
+
+impl ProcessPool {
+    /// A pool with a worker for each [core](crate::cores()).
+    ///
+    /// # Errors
+    ///
+    /// When no worker can be started: see [`SpawnError`].
+    pub fn new() -> Result<ProcessPool, SpawnError> {
+        ProcessPool::builder().build()
+    }
+
+    /// A pool with so many workers.
+    ///
+    /// # Errors
+    ///
+    /// When that is 0, and as [`new`](Self::new).
+    pub fn with_workers(workers: usize) -> Result<ProcessPool, SpawnError> {
+        ProcessPool::builder().workers(workers).build()
+    }
+
+    /// For a pool with limits, an initialiser, or a way to start workers.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Its workers; one that has just died is missing.
+    pub fn worker_stats(&self) -> Vec<WorkerStats> {
+        let crew = self.inner.crew.lock();
+        let each = crew.workers().map(|worker| WorkerStats {
+            pid: worker.process.pid(),
+            finished: worker.finished,
+            is_busy: !worker.sent.is_empty(),
+        });
+        each.collect()
+    }
+
+    /// Has a worker run a coroutine, beside others if the pool was made with [`coroutines`](Builder::coroutines). It runs on a
+    /// `tokio` runtime with time and I/O, always on the same thread, so it need not be `Send`.
+    ///
+    /// When it is cancelled, or its time is up, its [`CancelToken`](crate::sync::CancelToken) is cancelled and it is dropped at its next
+    /// `await`. If it does not come to one within the [grace](Builder::grace), its worker is killed, and those that have begun there with it.
+    ///
+    /// ```
+    /// # hands::test_entry!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let _hands = hands::init();
+    /// use std::time::Duration;
+    /// use hands::pool::{Pool, ProcessPool};
+    ///
+    /// async fn fetch(id: u64) -> String {
+    ///     tokio::time::sleep(Duration::from_millis(10)).await; // or a socket
+    ///     format!("page {id}")
+    /// }
+    ///
+    /// let pool = ProcessPool::builder().workers(2).coroutines(100).build()?;
+    /// let pages: Vec<_> = (0..200).map(|id| pool.submit_async(fetch, id)).collect();
+    /// for (id, page) in pages.into_iter().enumerate() {
+    ///     assert_eq!(page.join()?, format!("page {id}"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "async")]
+    pub fn submit_async<F, A, R>(&self, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R>,
+        A: Data,
+        R: Data,
+    {
+        self.submit_async_with(Options::new(), task, argument)
+    }
+
+    /// As [`submit_async`](Self::submit_async), with limits of its own.
+    #[cfg(feature = "async")]
+    pub fn submit_async_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R>,
+        A: Data,
+        R: Data,
+    {
+        let single = Single::<R>::new::<F>(&self.inner);
+        let handle = Handle::new(Arc::clone(&single) as _);
+        let code = (coroutines::begin_code_of::<F, A, R>(task), Kind::Coroutine);
+        self.send(options, code, std::iter::once(argument), single);
+        handle
+    }
+
+    /// As [`submit`](Pool::submit), and keeps what the task writes to stderr instead of letting it through: its log, its panic's message.
+    /// If its worker dies, the last of it is in the error, as always.
+    ///
+    /// ```
+    /// # hands::test_entry!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let _hands = hands::init();
+    /// use hands::pool::ProcessPool;
+    ///
+    /// let pool = ProcessPool::with_workers(1)?;
+    /// let task = pool.submit_captured(|n: u64| { eprintln!("have {n}"); n + 1 }, 1);
+    /// let captured = task.join()?;
+    /// assert_eq!(captured.stderr(), "have 1\n");
+    /// assert_eq!(captured.into_outcome(), Ok(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn submit_captured<F, A, R>(&self, task: F, argument: A) -> Handle<Captured<R>>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        let single = Single::<Captured<R>>::new::<F>(&self.inner);
+        let handle = Handle::new(Arc::clone(&single) as _);
+        let code = (capture::captured_code_of::<F, A, R>(task), Kind::Call);
+        self.send(Options::new(), code, std::iter::once(argument), single);
+        handle
+    }
+
+    fn options(&self, options: Options) -> Options {
+        Options {
+            timeout: options.timeout.or(self.inner.plan.timeout),
+            ..options
+        }
+    }
+
+    /// Writes the arguments down, and hands them over.
+    fn send<A: Data>(
+        &self,
+        options: Options,
+        (code, kind): (Option<Code>, Kind),
+        arguments: impl ExactSizeIterator<Item = A>,
+        remote: Arc<dyn Remote>,
+    ) {
+        let Some(code) = code else {
+            let what = SpawnError::NotInExecutable.to_string();
+            remote.refuse(TaskError::Encode { what });
+            return;
+        };
+        let count = arguments.len();
+        let around = Context::current();
+        let outer = CancelToken::current();
+        let mut options = self.options(options);
+        let within = outer.as_ref().and_then(CancelToken::deadline);
+        options.deadline = [options.deadline, within].into_iter().flatten().min();
+        if options.deadline.is_some_and(|at| at <= Instant::now()) {
+            let after = Duration::ZERO;
+            remote.refuse(TaskError::TimedOut { after });
+            return;
+        }
+        let mut context = 0;
+        let mut payload = Vec::new();
+        let mut ends = Vec::with_capacity(if count > 1 { count } else { 0 });
+        let written = caught(|| {
+            codec::collecting(|| {
+                let mut written = around.write()?;
+                written.limit(options.deadline);
+                if !written.is_empty() {
+                    codec::append(&written, &mut payload)?;
+                    context = payload.len();
+                }
+                for argument in arguments {
+                    codec::append(&argument, &mut payload)?;
+                    if count > 1 {
+                        let end = u32::try_from(payload.len());
+                        ends.push(end.map_err(|_| {
+                            Failure::Encode("4 GiB of arguments in one piece".to_owned())
+                        })?);
+                    }
+                }
+                Ok::<(), Failure>(())
+            })
+        });
+        let descriptors = match written {
+            Ok((Ok(()), descriptors)) => descriptors,
+            Ok((Err(Failure::Encode(what) | Failure::Decode(what)), _)) => {
+                let what = format!("the argument: {what}");
+                remote.refuse(TaskError::Encode { what });
+                return;
+            }
+            Err(caught) => {
+                remote.refuse(caught.into());
+                return;
+            }
+        };
+        let waker = outer.is_some().then(|| self.inner.waker(&remote));
+        let watched = outer.zip(waker).map(|(token, waker)| token.watch(&waker));
+        let is_unwanted = matches!(watched, Some(None));
+        let job = Job {
+            remote: Arc::clone(&remote),
+            context,
+            _outer: watched.flatten(),
+            function: 0,
+            payload,
+            ends,
+            descriptors,
+            done: 0,
+            count: count as u64,
+            options,
+            retries: self.inner.plan.retries,
+        };
+        self.inner.submit((code, kind), job);
+        if is_unwanted {
+            self.inner.cancel(&*remote);
+        }
+    }
+}
+
+impl Pool for ProcessPool {
+    fn workers(&self) -> usize {
+        self.inner.plan.workers
+    }
+
+    fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let single = Single::<R>::new::<F>(&self.inner);
+        let handle = Handle::new(Arc::clone(&single) as _);
+        let code = (code_of::<F, A, R>(task), Kind::Call);
+        self.send(options, code, std::iter::once(argument), single);
+        handle
+    }
+
+    fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let chunk = Chunk::<R>::new::<F>(&self.inner);
+        let handle = Handle::new(Arc::clone(&chunk) as _);
+        if arguments.is_empty() {
+            chunk.finish(&|_| ());
+            return handle;
+        }
+        let code = (code_of::<F, A, R>(task), Kind::Call);
+        self.send(Options::new(), code, arguments.into_iter(), chunk);
+        handle
+    }
+
+    fn stats(&self) -> Stats {
+        let counts = &self.inner.counts;
+        let crew = self.inner.crew.lock();
+        let handed_over: usize = crew.workers().map(|worker| worker.sent.len()).sum();
+        let busy = crew
+            .workers()
+            .filter(|worker| !worker.sent.is_empty())
+            .count();
+        Stats {
+            workers: crew.workers().count(),
+            busy,
+            queued: crew.queue.len() + handed_over - busy,
+            finished: counts.finished.load(Ordering::Relaxed),
+            panicked: counts.panicked.load(Ordering::Relaxed),
+            not_run: counts.not_run.load(Ordering::Relaxed),
+            sizing: Sizing::Fixed {
+                workers: self.inner.plan.workers,
+            },
+            classes: Vec::new(),
+        }
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+
+    fn join(&self) {
+        self.inner.join();
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        self.inner.shutdown(how);
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // It does not panic but by a mistake of ours, which the panic hook has told.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ProcessPool {
+    fn drop(&mut self) {
+        self.shutdown(Shutdown::Drain);
+    }
+}
+
+impl fmt::Debug for ProcessPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPool")
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

@@ -1,0 +1,372 @@
+//! A worker, as the pool knows it: what it was given, what it says, how it is woken.
+//!
+//! All of this is under the pool's lock.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::board::{
+    BAD_START, BY_SOCKET, Board, Damaged, FOR_ROOM, Header, IN_SLAB, INLINE, LAST, MOST, Ring,
+    WITH_CONTEXT,
+};
+use super::crew::{Job, News};
+use super::parcel::{Kind, Parcel};
+use super::slab::{LARGEST, Lane, Slab};
+use super::tail::Tail;
+use super::wake;
+use super::worker::{TIRED, now};
+use crate::process::Process;
+use crate::process::codec::{self, Message};
+use crate::process::image::Code;
+use crate::process::wire;
+use crate::shared::wait;
+
+/// A task that a worker has.
+pub(super) struct Sent {
+    pub(super) number: u64,
+    pub(super) at: Instant,
+    pub(super) job: Job,
+    /// How many of its calls have an outcome when the worker is done with it.
+    pub(super) goal: u64,
+    /// It is no longer wanted, and the worker ends with it from then on.
+    pub(super) until: Option<Instant>,
+}
+
+/// A process, as the pool knows it.
+pub(super) struct Worker {
+    pub(super) process: Process<()>,
+    pub(super) board: Board,
+    pub(super) requests: Ring,
+    pub(super) replies: Ring,
+    /// Of large requests and large replies, once there was one.
+    pub(super) lanes: Option<(Lane, Lane)>,
+    pub(super) socket: OwnedFd,
+    /// Of one that has coroutines.
+    pub(super) doorbell: Option<Arc<OwnedFd>>,
+    /// In the order in which they were handed over, which is that in which they are begun.
+    pub(super) sent: VecDeque<Sent>,
+    /// Those that tasks can have: of all that are the same modulo [`MOST`], one at a time.
+    pub(super) numbers: VecDeque<u64>,
+    /// How many functions it has been told of.
+    pub(super) learned: usize,
+    /// Calls that it was given, and that it has finished.
+    pub(super) given: u64,
+    pub(super) finished: u64,
+    /// What it was given in part, and is done with.
+    pub(super) back: Vec<Job>,
+    /// It takes no more, and ends when it has finished what it has.
+    pub(super) is_retiring: bool,
+    /// It was told to end.
+    pub(super) is_closing: bool,
+    /// It writes what it cannot, and has been killed.
+    pub(super) is_damaged: bool,
+    /// Why it could not be made ready.
+    pub(super) bad_start: Option<String>,
+    pub(super) tail: Arc<Tail>,
+    /// What a task writes that is captured.
+    pub(super) capture: OwnedFd,
+    /// By us, or at our behest.
+    pub(super) is_killed: Cell<bool>,
+}
+
+impl Worker {
+    /// Writes a task where the worker will find it. False: there is no room.
+    pub(super) fn hand_over(
+        &mut self,
+        job: &Job,
+        functions: &[(Code, Kind)],
+        most: Option<u64>,
+    ) -> Result<bool, Damaged> {
+        while self.learned <= usize::from(job.function) {
+            let Some(&(code, kind)) = functions.get(self.learned) else {
+                return Err(Damaged);
+            };
+            if !self.send(&Parcel::Function(code, kind), &[])? {
+                return Ok(false);
+            }
+            self.learned += 1;
+        }
+        let Some(&number) = self.numbers.front() else {
+            return Ok(false);
+        };
+        let rest = job.rest();
+        let mut header = Header {
+            kind: job.function,
+            number,
+            count: self.share(job, most),
+            ..Header::default()
+        };
+        if job.context > 0 {
+            header.flags = WITH_CONTEXT;
+        }
+        if rest.len() > INLINE && rest.len() <= LARGEST && job.descriptors.is_empty() {
+            let announced = rest.len().to_ne_bytes();
+            if !self.requests.fits(announced.len())? {
+                return Ok(false);
+            }
+            if self.put_in_slab(&rest)? {
+                header.flags |= IN_SLAB;
+                self.board.offer(number);
+                return self.requests.put(header, &announced);
+            }
+        }
+        let is_apart = rest.len() > INLINE || !job.descriptors.is_empty();
+        if !self.requests.fits(if is_apart { 0 } else { rest.len() })? {
+            return Ok(false);
+        }
+        if is_apart {
+            let parcel = Parcel::Payload {
+                number,
+                bytes: rest.into_owned(),
+            };
+            if !self.send(&parcel, &job.descriptors)? {
+                return Ok(false);
+            }
+            header.flags |= BY_SOCKET;
+            self.board.offer(number);
+            return self.requests.put(header, &[]);
+        }
+        self.board.offer(number);
+        self.requests.put(header, &rest)
+    }
+
+    /// False: there is no room, or no slab is to be had.
+    fn put_in_slab(&mut self, bytes: &[u8]) -> Result<bool, Damaged> {
+        if self.lanes.is_none() {
+            let Ok(slab) = Slab::new() else {
+                return Ok(false);
+            };
+            let lanes = slab.lanes()?;
+            if !self.send(&Parcel::Slab(slab), &[])? {
+                return Ok(false);
+            }
+            self.lanes = Some(lanes);
+        }
+        match &mut self.lanes {
+            Some((requests, _)) => requests.put(bytes),
+            None => Ok(false),
+        }
+    }
+
+    /// False: the socket is full for now, or nobody is there any more, and then it is retired.
+    fn send(&mut self, parcel: &Parcel, descriptors: &[OwnedFd]) -> Result<bool, Damaged> {
+        let copies: io::Result<Vec<OwnedFd>> = descriptors.iter().map(OwnedFd::try_clone).collect();
+        let (Ok(message), Ok(descriptors)) = (codec::encode(parcel), copies) else {
+            return Ok(false);
+        };
+        let mut message = message;
+        message.descriptors.extend(descriptors);
+        match wire::send_with(self.socket.as_fd(), &message, SendFlags::DONTWAIT) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(_) => {
+                self.is_retiring = true;
+                Ok(false)
+            }
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        self.is_killed.set(true);
+        self.process.kill();
+    }
+
+    /// How many of a task's calls it may be given, if it may have so many in its life.
+    pub(super) fn share(&self, job: &Job, most: Option<u64>) -> u64 {
+        let left = most.map_or(u64::MAX, |most| most.saturating_sub(self.given));
+        left.min(job.count - job.done)
+    }
+
+    /// One that has been revoked.
+    pub(super) fn take_back(&mut self, at: usize) -> Option<Job> {
+        let sent = self.sent.remove(at)?;
+        self.numbers.push_back(sent.number + MOST);
+        self.given -= sent.goal - sent.job.done;
+        Some(sent.job)
+    }
+
+    /// The task of a reply: with one at a time the first, or the worker makes it up.
+    fn find(&self, number: u64) -> Option<(usize, &Sent)> {
+        let mut begun = self.begun().enumerate();
+        begun.find(|(_, sent)| sent.number == number)
+    }
+
+    /// Those that may have begun.
+    pub(super) fn begun(&self) -> impl Iterator<Item = &Sent> {
+        let most = if self.doorbell.is_some() {
+            usize::MAX
+        } else {
+            1
+        };
+        self.sent.iter().take(most)
+    }
+
+    pub(super) fn bell(&self) -> Bell {
+        match &self.doorbell {
+            None => Bell::Board(self.board.clone()),
+            Some(door) => Bell::Door(Arc::clone(door)),
+        }
+    }
+
+    /// Whether it sleeps for this; then the caller wakes it, and nobody else does.
+    pub(super) fn is_asleep(&self, what_for: u32) -> bool {
+        wake::take_if(self.board.sleeps(), what_for)
+    }
+
+    pub(super) fn collect(&mut self, news: &mut Vec<News>, pace: &mut f64) -> Result<(), Damaged> {
+        let before = news.len();
+        self.take_in(news, pace)?;
+        if news.len() > before && self.is_asleep(FOR_ROOM) {
+            Bell::Board(self.board.clone()).ring();
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, news: &mut Vec<News>, pace: &mut f64) -> Result<(), Damaged> {
+        let mut payload = Vec::new();
+        while let Some(header) = self.replies.get(&mut payload)? {
+            if header.kind == BAD_START {
+                let why = match super::remote::said(&payload) {
+                    Some(error) => error.to_string(),
+                    None => "it said nothing".to_owned(),
+                };
+                self.bad_start = Some(why);
+                continue;
+            }
+            let Some((at, sent)) = self.find(header.number) else {
+                return Err(Damaged);
+            };
+            let left = sent.goal - sent.job.done;
+            let is_last = header.kind == LAST;
+            if header.count > left || is_last != (header.count == left) {
+                return Err(Damaged);
+            }
+            let is_all = header.count == sent.job.count - sent.job.done;
+            let mut bytes = std::mem::take(&mut payload);
+            let mut descriptors = Vec::new();
+            if header.flags & IN_SLAB != 0 {
+                let (_, replies) = self.lanes.as_mut().ok_or(Damaged)?;
+                let announced = Lane::announced(&bytes)?;
+                // The task's own bytes are not needed any more, and likely to be as many.
+                if is_all && let Some(sent) = self.sent.get_mut(at) {
+                    bytes = std::mem::take(&mut sent.job.payload);
+                }
+                replies.get(announced, &mut bytes);
+            } else if header.flags & BY_SOCKET != 0 {
+                (bytes, descriptors) = self.parcel(header.number)?;
+            }
+            let Some(sent) = self.sent.get_mut(at) else {
+                return Err(Damaged);
+            };
+            sent.job.done += header.count;
+            self.finished += header.count;
+            let remote = Arc::clone(&sent.job.remote);
+            let is_whole = sent.job.done == sent.job.count;
+            if is_last {
+                let each = header.time as f64 / header.count.max(1) as f64;
+                // A chunk counts as the one task that it is for a worker.
+                let whole = if sent.job.count > 1 {
+                    header.time as f64
+                } else {
+                    each
+                };
+                *pace = if *pace == 0.0 {
+                    whole
+                } else {
+                    0.9 * *pace + 0.1 * whole
+                };
+                self.is_retiring |= header.flags & TIRED != 0;
+                let sent = self.sent.remove(at);
+                self.numbers.push_back(header.number + MOST);
+                if !is_whole {
+                    self.back.extend(sent.map(|sent| sent.job));
+                }
+            }
+            news.push(News::Came {
+                remote,
+                payload: bytes,
+                descriptors,
+                count: header.count,
+                is_last: is_last && is_whole,
+            });
+        }
+        Ok(())
+    }
+
+    fn parcel(&self, number: u64) -> Result<(Vec<u8>, Vec<OwnedFd>), Damaged> {
+        let message = wire::receive(self.socket.as_fd(), RecvFlags::DONTWAIT);
+        let Ok(Some(Message { bytes, descriptors })) = message else {
+            return Err(Damaged);
+        };
+        match codec::decode(&bytes) {
+            Ok(Parcel::Payload { number: its, bytes }) if its == number => Ok((bytes, descriptors)),
+            _ => Err(Damaged),
+        }
+    }
+
+    /// Has it end when it has nothing more to do.
+    pub(super) fn close(&mut self) {
+        if !self.is_closing {
+            self.is_closing = true;
+            self.is_retiring = true;
+            self.board.closing().store(1, Ordering::SeqCst);
+            self.bell().ring();
+        }
+    }
+
+    /// Tells the task that it is no longer wanted, and ends the worker with it when it does not listen.
+    pub(super) fn give_up(&mut self, at: usize, grace: Duration) {
+        let Some(sent) = self.sent.get_mut(at) else {
+            return;
+        };
+        if sent.until.is_none() {
+            sent.until = Instant::now().checked_add(grace);
+            self.board.unwant(sent.number);
+            wait::wake(self.board.cancels(), wait::ALL);
+            if self.doorbell.is_some() {
+                self.bell().ring();
+            }
+        }
+    }
+
+    /// It is ready, and has not begun what it was given so long ago: it was stopped, or waits for what never comes.
+    pub(super) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
+        let is_ready = self.board.ready_at().load(Ordering::Relaxed) != 0;
+        let is_late = |sent: &Sent| now.saturating_duration_since(sent.at) > after;
+        let waits = |sent: &Sent| is_late(sent) && !self.board.is_taken(sent.number);
+        is_ready && self.sent.front().is_some_and(waits)
+    }
+
+    /// How long one of its tasks has been running. `None`: it has not begun.
+    pub(super) fn running_for(&self, sent: &Sent) -> Option<Duration> {
+        if !self.board.is_taken(sent.number) {
+            return None;
+        }
+        let since = self.board.began_at(sent.number).load(Ordering::Relaxed);
+        Some(Duration::from_nanos(now().saturating_sub(since)))
+    }
+}
+
+/// What wakes a worker.
+pub(super) enum Bell {
+    Board(Board),
+    Door(Arc<OwnedFd>),
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        match self {
+            Bell::Board(board) => wake::ring(board.bell()),
+            Bell::Door(door) => {
+                let _ = rustix::io::write(door, &1_u64.to_ne_bytes());
+            }
+        }
+    }
+}

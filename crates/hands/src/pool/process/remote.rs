@@ -1,0 +1,293 @@
+//! A task whose function runs in another process: what is typed about it, on both sides.
+
+use std::any::type_name;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::inner::Inner;
+use crate::process::again;
+use crate::process::codec::{self, Failure, LaidReady};
+use crate::process::image::Code;
+use crate::process::order::Answer;
+use crate::sync::waiters::Ticket;
+use crate::task::cell::{Callback, Claim, TaskCell};
+use crate::task::{Data, Outcome, Task, TaskError};
+use crate::thread::panic::caught;
+
+/// What precedes an outcome: a result, or an [`Answer`] that is none.
+const RESULT: u8 = 0;
+const FAILED: u8 = 1;
+
+/// What is called in the worker: it takes one argument from what is to be read, and appends one outcome. Returned are the
+/// descriptors that belong to that. (What the function itself writes down must not see the argument's descriptors.)
+pub(super) type Call = fn(&mut &[u8], &mut LaidReady, &mut Vec<u8>) -> Vec<OwnedFd>;
+
+/// Where the worker finds what it is to call in the place of a function. `None`: not in the executable.
+pub(super) fn code_of<F, A, R>(_task: F) -> Option<Code>
+where
+    F: Task<A, R>,
+    A: Data,
+    R: Data,
+{
+    const { F::CAPTURES_NOTHING };
+    let call: Call = call::<F, A, R>;
+    Code::at(call as usize)
+}
+
+/// # Safety
+///
+/// The code was made by [`code_of`] in a process of the same image.
+pub(super) unsafe fn called(code: Code) -> Option<Call> {
+    let address = code.address()?;
+    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Call`.
+    Some(unsafe { std::mem::transmute::<*const (), Call>(address) })
+}
+
+fn call<F, A, R>(input: &mut &[u8], carried: &mut LaidReady, output: &mut Vec<u8>) -> Vec<OwnedFd>
+where
+    F: Task<A, R>,
+    A: Data,
+    R: Data,
+{
+    let before = output.len();
+    let mut is_read = false;
+    let done = caught(|| {
+        let argument = match codec::lend(carried, || codec::take::<A>(input)) {
+            Ok(argument) => argument,
+            Err(Failure::Decode(what) | Failure::Encode(what)) => {
+                return Err(Answer::Decode(what));
+            }
+        };
+        is_read = true;
+        // SAFETY: `code_of`, which alone names this function, was given one.
+        let run = unsafe { again::<F>() };
+        let result = run(argument);
+        Ok(write_result(&result, output))
+    });
+    if !is_read {
+        // Where the next argument begins is not known.
+        *input = &[];
+    }
+    let failed = match done {
+        Ok(Ok(descriptors)) => return descriptors,
+        Ok(Err(answer)) => answer,
+        Err(caught) => caught.into(),
+    };
+    output.truncate(before);
+    write_failed(&failed, output);
+    Vec::new()
+}
+
+/// Appends a result, or why it cannot be written down.
+pub(super) fn write_result<R: Data>(result: &R, output: &mut Vec<u8>) -> Vec<OwnedFd> {
+    let before = output.len();
+    output.push(RESULT);
+    let (written, descriptors) = codec::collecting(|| codec::append(result, output));
+    match written {
+        Ok(()) => descriptors,
+        Err(Failure::Decode(what) | Failure::Encode(what)) => {
+            output.truncate(before);
+            write_failed(&Answer::Encode(what), output);
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn write_failed(failed: &Answer, output: &mut Vec<u8>) {
+    output.push(FAILED);
+    // Strings and numbers can always be written down.
+    let _ = codec::append(failed, output);
+}
+
+/// One outcome of those there.
+fn outcome<R: Data>(bytes: &mut &[u8]) -> Outcome<R> {
+    let unreadable = |what: String| TaskError::Decode {
+        what: format!("the result: {what}"),
+    };
+    let read = match bytes.split_first() {
+        Some((&RESULT, rest)) => {
+            *bytes = rest;
+            caught(|| codec::take::<R>(bytes))
+        }
+        Some((&FAILED, rest)) => {
+            *bytes = rest;
+            let answer = codec::take::<Answer>(bytes);
+            return Err(match answer {
+                Ok(answer) => answer.error(),
+                Err(_) => unreadable("it is no outcome".to_owned()),
+            });
+        }
+        _ => return Err(unreadable("it is missing".to_owned())),
+    };
+    match read {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => {
+            *bytes = &[];
+            Err(unreadable(what))
+        }
+        Err(caught) => {
+            *bytes = &[];
+            Err(caught.into())
+        }
+    }
+}
+
+/// The error that an outcome is, for one without a result.
+pub(super) fn said(mut bytes: &[u8]) -> Option<TaskError> {
+    outcome::<()>(&mut bytes).err()
+}
+
+/// A task, whatever its types are. Its outcomes come in order, one for each argument; then it is finished.
+pub(super) trait Remote: Send + Sync {
+    /// So many outcomes have come.
+    fn outcomes(&self, bytes: &[u8], count: u64);
+    /// The next outcome is this.
+    fn fail(&self, why: TaskError);
+    /// All have come. Before anybody hears of it `count` is told how many have panicked.
+    fn finish(&self, count: &dyn Fn(u64));
+    /// It has this outcome, and will never run, or not to its end. False: it has another.
+    fn refuse(&self, why: TaskError) -> bool;
+    fn is_open(&self) -> bool;
+}
+
+/// One call, with its outcome.
+pub(super) struct Single<R> {
+    cell: TaskCell<(), R>,
+    outcome: Mutex<Option<Outcome<R>>>,
+    pool: Weak<Inner>,
+}
+
+/// Several, with theirs.
+pub(super) struct Chunk<R> {
+    cell: TaskCell<(), Vec<Outcome<R>>>,
+    outcomes: Mutex<Vec<Outcome<R>>>,
+    pool: Weak<Inner>,
+}
+
+impl<R: Data> Single<R> {
+    pub(super) fn new<F>(pool: &Arc<Inner>) -> Arc<Single<R>> {
+        Arc::new(Single {
+            cell: TaskCell::remote(type_name::<F>(), ()),
+            outcome: Mutex::new(None),
+            pool: Arc::downgrade(pool),
+        })
+    }
+}
+
+impl<R: Data> Chunk<R> {
+    pub(super) fn new<F>(pool: &Arc<Inner>) -> Arc<Chunk<R>> {
+        Arc::new(Chunk {
+            cell: TaskCell::remote(type_name::<F>(), ()),
+            outcomes: Mutex::default(),
+            pool: Arc::downgrade(pool),
+        })
+    }
+}
+
+fn is_panic<R>(outcome: &Outcome<R>) -> bool {
+    matches!(outcome, Err(TaskError::Panicked(_)))
+}
+
+impl<R: Data> Remote for Single<R> {
+    fn outcomes(&self, mut bytes: &[u8], count: u64) {
+        if count > 0 {
+            *self.outcome.lock() = Some(outcome(&mut bytes));
+        }
+    }
+
+    fn fail(&self, why: TaskError) {
+        *self.outcome.lock() = Some(Err(why));
+    }
+
+    fn finish(&self, count: &dyn Fn(u64)) {
+        let outcome = self.outcome.lock().take().unwrap_or_else(|| {
+            Err(TaskError::Decode {
+                what: "the result: it is missing".to_owned(),
+            })
+        });
+        count(u64::from(is_panic(&outcome)));
+        self.cell.resolve(outcome);
+    }
+
+    fn refuse(&self, why: TaskError) -> bool {
+        self.cell.resolve(Err(why))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.cell.is_finished()
+    }
+}
+
+impl<R: Data> Remote for Chunk<R> {
+    fn outcomes(&self, mut bytes: &[u8], count: u64) {
+        let mut outcomes = self.outcomes.lock();
+        for _ in 0..count {
+            outcomes.push(outcome(&mut bytes));
+        }
+    }
+
+    fn fail(&self, why: TaskError) {
+        self.outcomes.lock().push(Err(why));
+    }
+
+    fn finish(&self, count: &dyn Fn(u64)) {
+        let outcomes = std::mem::take(&mut *self.outcomes.lock());
+        let panicked = outcomes.iter().filter(|outcome| is_panic(outcome)).count();
+        count(panicked as u64);
+        self.cell.resolve(Ok(outcomes));
+    }
+
+    fn refuse(&self, why: TaskError) -> bool {
+        self.cell.resolve(Err(why))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.cell.is_finished()
+    }
+}
+
+macro_rules! claim {
+    ($task:ident, $outcome:ty) => {
+        impl<R: Data> Claim<$outcome> for $task<R> {
+            fn poll(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Outcome<$outcome>> {
+                self.cell.poll(ticket, waker)
+            }
+
+            fn peek(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<bool> {
+                self.cell.peek(ticket, waker)
+            }
+
+            fn leave(&self, ticket: Ticket) {
+                self.cell.leave(ticket);
+            }
+
+            fn is_finished(&self) -> bool {
+                self.cell.is_finished()
+            }
+
+            fn cancel(&self) -> bool {
+                match self.pool.upgrade() {
+                    Some(pool) => pool.cancel(self),
+                    None => self.refuse(TaskError::Cancelled),
+                }
+            }
+
+            fn on_done(&self, callback: Callback<$outcome>) {
+                self.cell.on_done(callback);
+            }
+
+            fn assist(&self, deadline: Option<Instant>) {
+                if let Some(pool) = self.pool.upgrade() {
+                    pool.assist(deadline, || self.cell.is_finished());
+                }
+            }
+        }
+    };
+}
+
+claim!(Single, R);
+claim!(Chunk, Vec<Outcome<R>>);

@@ -1,0 +1,513 @@
+//! The pool's own thread: replies that nobody waits for, time that is up, and workers that have died.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use super::board::{Board, MOST};
+use super::capture;
+use super::crew::{HELD_UP, News};
+use super::inner::{Inner, Watching};
+use super::parcel::Start;
+use super::peer::{Bell, Sent, Worker};
+use super::remote::Remote;
+use super::tail::{KEPT, Tail, wants_memory};
+use super::worker;
+use crate::process::codec::Carried;
+use crate::process::{Builder, SpawnError, wire};
+use crate::task::{Died, TaskError};
+
+const SERVICE: u64 = u64::MAX;
+const INTERRUPT: u64 = u64::MAX - 1;
+
+/// So many workers may end in a row without having been ready for a task.
+const BAD_STARTS: u32 = 5;
+
+/// A worker that has not begun a task after so long, with none before it, is killed: it has begun nothing, so that costs nothing.
+const STUCK: Duration = Duration::from_secs(2);
+/// So long the workers are busy with short tasks that they have.
+const SOON: Duration = Duration::from_micros(50);
+/// It is looked for that so often.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Moments after which tasks are no longer wanted.
+#[derive(Default)]
+pub(super) struct Deadlines {
+    all: BTreeMap<(Instant, u64), (Duration, Arc<dyn Remote>)>,
+    noted: u64,
+    look_at: usize,
+}
+
+impl Deadlines {
+    pub(super) fn note(&mut self, deadline: Instant, after: Duration, task: &Arc<dyn Remote>) {
+        if self.all.len() >= self.look_at {
+            self.all.retain(|_, (_, task)| task.is_open());
+            self.look_at = 64.max(2 * self.all.len());
+        }
+        self.noted += 1;
+        let entry = (after, Arc::clone(task));
+        self.all.insert((deadline, self.noted), entry);
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.all.keys().next().map(|(at, _)| *at)
+    }
+
+    fn passed(
+        &mut self,
+        now: Instant,
+    ) -> impl Iterator<Item = (Duration, Arc<dyn Remote>)> + use<> {
+        let later = self.all.split_off(&(now, u64::MAX));
+        std::mem::replace(&mut self.all, later).into_values()
+    }
+}
+
+pub(super) struct Service {
+    pool: Arc<Inner>,
+    epoll: OwnedFd,
+    bad_starts: u32,
+    /// A worker could not be started.
+    missing: Option<Instant>,
+    /// How many processes the kernel had killed for want of memory.
+    memory_kills: u64,
+}
+
+/// Of the whole machine, or of what of it we can see.
+fn memory_kills() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let mut lines = text.lines();
+    let count = lines.find_map(|line| line.strip_prefix("oom_kill "));
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+impl Service {
+    /// Starts the workers of a new pool.
+    pub(super) fn new(pool: Arc<Inner>) -> Result<Service, SpawnError> {
+        let system = SpawnError::system("watch workers");
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(io::Error::from);
+        let service = Service {
+            epoll: epoll.map_err(&system)?,
+            pool,
+            bad_starts: 0,
+            missing: None,
+            memory_kills: memory_kills(),
+        };
+        service
+            .watch(&service.pool.service, SERVICE)
+            .map_err(&system)?;
+        if let Some(interrupts) = &service.pool.interrupts {
+            service.watch(interrupts.fd(), INTERRUPT).map_err(&system)?;
+        }
+        for slot in 0..service.pool.plan.workers {
+            service.start(slot)?;
+        }
+        Ok(service)
+    }
+
+    fn watch(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(key);
+        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+    }
+
+    /// Starts a worker.
+    fn start(&self, slot: usize) -> Result<(), SpawnError> {
+        let system = SpawnError::system("make what a worker needs");
+        let plan = &self.pool.plan;
+        let board = Board::new().map_err(&system)?;
+        let (socket, its) = wire::pair().map_err(&system)?;
+        let service = self.pool.service.try_clone().map_err(&system)?;
+        let mut builder = Builder::new()
+            .name(format!("{}-{slot}", plan.name))
+            .daemon(true)
+            .start_method(plan.method);
+        for (name, value) in &plan.environment {
+            builder = builder.env(name, value);
+        }
+        if let Some(limit) = plan.memory_limit {
+            builder = builder.memory_limit(limit);
+        }
+        if let Some(limit) = plan.cpu_limit {
+            builder = builder.cpu_limit(limit);
+        }
+        let tail = match &self.pool.forwarder {
+            None => Arc::new(Tail::default()),
+            Some(forwarder) => {
+                let (tail, stderr) = Tail::new().map_err(&system)?;
+                builder = builder.stderr(stderr);
+                forwarder.add(Arc::clone(&tail));
+                tail
+            }
+        };
+        let doorbell = match plan.coroutines {
+            None => None,
+            Some(_) => {
+                let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+                let door = eventfd(0, flags).map_err(|error| system(error.into()))?;
+                Some(Arc::new(door))
+            }
+        };
+        let its_door = doorbell.as_ref().map(|door| door.try_clone());
+        let capture = capture::file().map_err(&system)?;
+        let its_capture = capture.try_clone().map_err(&system)?;
+        let start = Start {
+            capture: Carried::from(its_capture),
+            doorbell: its_door.transpose().map_err(&system)?.map(Carried::from),
+            board: board.clone(),
+            bell: self.pool.bell.clone(),
+            service: Carried::from(service),
+            socket: Carried::from(its),
+            initializer: plan.initializer,
+            number: slot as u64,
+            heavy: plan.heavy,
+        };
+        let process = builder.spawn(worker::serve, start)?;
+        let worker = Worker {
+            requests: board.requests(),
+            replies: board.replies(),
+            board,
+            lanes: None,
+            socket,
+            doorbell,
+            capture,
+            is_killed: Cell::new(false),
+            sent: Default::default(),
+            numbers: (1..=MOST).collect(),
+            learned: 0,
+            given: 0,
+            finished: 0,
+            back: Vec::new(),
+            is_retiring: false,
+            is_closing: false,
+            is_damaged: false,
+            bad_start: None,
+            tail,
+            process,
+        };
+        self.watch(worker.process.news(), slot as u64)
+            .map_err(&system)?;
+        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        {
+            let mut crew = self.pool.crew.lock();
+            worker
+                .board
+                .watched()
+                .store(worker::SERVICE, Ordering::SeqCst);
+            crew.slots[slot] = Some(worker);
+            if crew.is_ending {
+                crew.workers_mut().for_each(Worker::close);
+            }
+            crew.dispatch(&mut news, &mut wake);
+        }
+        wake.iter().for_each(Bell::ring);
+        self.pool.tell(news);
+        Ok(())
+    }
+
+    /// Until the pool is over.
+    pub(super) fn run(mut self) {
+        let mut ready = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 32];
+        while !self.pool.is_over.load(Ordering::SeqCst) {
+            if self.pool.collect() {
+                self.pool.told_for_another();
+            }
+            let watching = self.pool.watch_as_service();
+            let next = self.expire();
+            self.fill();
+            let next = next.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = match watching {
+                Watching::Now => Some(Duration::ZERO),
+                Watching::Soon => Some(next.map_or(SOON, |next| next.min(SOON))),
+                Watching::Woken => next,
+            };
+            let timeout = timeout.map(|timeout| Timespec {
+                tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: timeout.subsec_nanos().into(),
+            });
+            let count = epoll::wait(&self.epoll, &mut ready, timeout.as_ref()).unwrap_or(0);
+            for event in &ready[..count] {
+                let data = event.data;
+                match data.u64() {
+                    INTERRUPT => self.interrupted(),
+                    SERVICE => {
+                        let _ = rustix::io::read(&self.pool.service, &mut [0; 8][..]);
+                    }
+                    slot => self.look_at(slot as usize),
+                }
+            }
+        }
+    }
+
+    /// Tries again to start workers that could not be started when others had died, for want of descriptors, say.
+    fn fill(&mut self) {
+        let is_due = self.missing.is_some_and(|since| since.elapsed() >= ROUND);
+        if !is_due {
+            return;
+        }
+        self.missing = None;
+        let empty: Vec<usize> = {
+            let crew = self.pool.crew.lock();
+            if crew.is_ending || crew.broken.is_some() {
+                return;
+            }
+            let slots = crew.slots.iter().enumerate();
+            slots
+                .filter(|(_, worker)| worker.is_none())
+                .map(|(slot, _)| slot)
+                .collect()
+        };
+        for slot in empty {
+            if self.start(slot).is_err() {
+                self.missing = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Sees to tasks whose time is up. Returns when to do so again.
+    fn expire(&self) -> Option<Instant> {
+        let pool = &self.pool;
+        let now = Instant::now();
+        let mut next = now.checked_add(ROUND);
+        let mut sooner = |at: Option<Instant>| {
+            next = [next, at].into_iter().flatten().min();
+        };
+        let mut late: Vec<(Duration, Arc<dyn Remote>)> = Vec::new();
+        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        {
+            let mut crew = pool.crew.lock();
+            late.extend(crew.deadlines.passed(now));
+            sooner(crew.deadlines.next());
+            if pool.unfinished() == 0 {
+                crew.shortest = None;
+            }
+            sooner(crew.shortest.and_then(|shortest| now.checked_add(shortest)));
+            for worker in crew.workers() {
+                if worker.is_stuck(now, STUCK) {
+                    worker.kill();
+                    continue;
+                }
+                for sent in worker.begun() {
+                    if let Some(until) = sent.until {
+                        if until <= now {
+                            worker.kill();
+                            break;
+                        }
+                        sooner(Some(until));
+                        continue;
+                    }
+                    let Some(timeout) = sent.job.options.timeout else {
+                        continue;
+                    };
+                    if let Some(spent) = worker.running_for(sent) {
+                        match timeout.checked_sub(spent) {
+                            None => late.push((timeout, Arc::clone(&sent.job.remote))),
+                            Some(left) => sooner(now.checked_add(left)),
+                        }
+                    }
+                }
+            }
+            crew.is_watched_for_unevenness = crew.is_uneven();
+            if crew.is_watched_for_unevenness {
+                crew.even_out();
+                crew.dispatch(&mut news, &mut wake);
+                sooner(now.checked_add(2 * HELD_UP));
+            }
+        }
+        wake.iter().for_each(Bell::ring);
+        pool.tell(news);
+        for (after, task) in late {
+            pool.give_up(&*task, TaskError::TimedOut { after });
+        }
+        next
+    }
+
+    /// The first time what has begun may end, the second time it may not.
+    fn interrupted(&self) {
+        let Some(interrupts) = &self.pool.interrupts else {
+            return;
+        };
+        for _ in 0..interrupts.look() {
+            self.pool.interrupt();
+        }
+    }
+
+    fn look_at(&mut self, slot: usize) {
+        let has_ended = {
+            let crew = self.pool.crew.lock();
+            let worker = crew.slots.get(slot).and_then(Option::as_ref);
+            worker.is_some_and(|worker| worker.process.is_finished())
+        };
+        if has_ended {
+            self.bury(slot);
+        }
+    }
+
+    /// A worker has ended: what it had finished counts, what it had begun has failed, what it had not is others'.
+    fn bury(&mut self, slot: usize) {
+        let pool = Arc::clone(&self.pool);
+        let mut news = Vec::new();
+        let lead = pool.lead.lock();
+        let mut crew = pool.crew.lock();
+        let Some(mut worker) = crew.slots[slot].take() else {
+            return;
+        };
+        // Before it is closed: a copy of this process on its way to another program may still have it.
+        let _ = epoll::delete(&self.epoll, worker.process.news());
+        if !worker.is_damaged {
+            let mut pace = crew.pace;
+            worker.is_damaged = worker.collect(&mut news, &mut pace).is_err();
+        }
+        let (mut last, rest) = worker.tail.last();
+        let captured = capture::last(&worker.capture, KEPT as u64);
+        if !captured.is_empty() {
+            last = String::from_utf8_lossy(&captured).into_owned();
+        }
+        if let Some(forwarder) = &pool.forwarder {
+            forwarder.remove(&worker.tail, rest);
+        }
+        let mut died = Died::new(worker.process.pid(), worker.process.exit_status());
+        died.stderr_tail = last;
+        died.out_of_memory = self.is_out_of_memory(&died, worker.is_killed.get());
+        let is_ready = worker.board.ready_at().load(Ordering::Relaxed) != 0;
+        let mut back = std::mem::take(&mut worker.back);
+        for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
+            let is_taken = worker.is_damaged || worker.board.is_taken(sent.number);
+            let may_have_begun = nth == 0 || worker.doorbell.is_some();
+            if may_have_begun && is_taken {
+                pool.counts.died.fetch_add(1, Ordering::Relaxed);
+                back.extend(self.in_doubt(&mut worker, sent, &died, &mut news));
+            } else {
+                back.push(sent.job);
+            }
+        }
+        for job in back.into_iter().rev() {
+            crew.queue.push_front(job);
+        }
+        self.bad_starts = if is_ready || worker.is_closing {
+            0
+        } else {
+            self.bad_starts + 1
+        };
+        if let Some(why) = worker.bad_start.take() {
+            crew.broken = Some(format!("the initialiser of worker {slot} failed: {why}").into());
+        } else if self.bad_starts >= BAD_STARTS {
+            crew.broken = Some(
+                format!("{BAD_STARTS} workers in a row ended before they were ready; of the last, {died}").into(),
+            );
+        }
+        let is_replaced = !crew.is_ending && crew.broken.is_none();
+        drop(worker);
+        drop(crew);
+        pool.tell(news);
+        drop(lead);
+        if is_replaced && let Err(error) = self.start(slot) {
+            let mut crew = pool.crew.lock();
+            if crew.workers().next().is_none() {
+                crew.broken = Some(error.to_string().into());
+            }
+            self.missing = Some(Instant::now());
+        }
+        self.refuse_if_broken();
+        pool.wake_joiner();
+        pool.calmed();
+    }
+
+    /// The task that a worker was at when it died. Returned if it is to go on elsewhere.
+    fn in_doubt(
+        &self,
+        worker: &mut Worker,
+        sent: Sent,
+        died: &Died,
+        news: &mut Vec<News>,
+    ) -> Option<super::crew::Job> {
+        let mut job = sent.job;
+        if !job.remote.is_open() {
+            news.push(News::Ended);
+            return None;
+        }
+        if !worker.is_damaged {
+            let mut payload = Vec::new();
+            let count = worker.replies.left(&mut payload);
+            if count < job.count - job.done {
+                job.done += count;
+                news.push(News::Came {
+                    remote: Arc::clone(&job.remote),
+                    payload,
+                    descriptors: Vec::new(),
+                    count,
+                    is_last: false,
+                });
+            }
+        }
+        if sent.until.is_some() {
+            news.push(News::Refused {
+                remote: job.remote,
+                why: TaskError::Cancelled,
+            });
+            return None;
+        }
+        if job.retries > 0 {
+            job.retries -= 1;
+            return Some(job);
+        }
+        job.done += 1;
+        let is_last = job.done == job.count;
+        let limit = self.pool.plan.memory_limit;
+        let why = match limit {
+            // Rust's allocator says so when it is refused memory, and aborts.
+            Some(limit)
+                if died.signal == Some(libc::SIGABRT)
+                    && (worker.tail.wants_memory() || wants_memory(&died.stderr_tail)) =>
+            {
+                TaskError::MemoryLimit { limit }
+            }
+            _ => TaskError::Died(Box::new(died.clone())),
+        };
+        news.push(News::Failed {
+            remote: Arc::clone(&job.remote),
+            why,
+            is_last,
+        });
+        (!is_last).then_some(job)
+    }
+
+    /// Whether the kernel seems to have killed it for want of memory: it says only how often it has done so.
+    fn is_out_of_memory(&mut self, died: &Died, is_ours: bool) -> bool {
+        let before = std::mem::replace(&mut self.memory_kills, memory_kills());
+        died.signal == Some(libc::SIGKILL) && !is_ours && self.memory_kills > before
+    }
+
+    fn refuse_if_broken(&self) {
+        let mut news = Vec::new();
+        {
+            let mut crew = self.pool.crew.lock();
+            let Some(why) = crew.broken.clone() else {
+                return;
+            };
+            let refused = |job: super::crew::Job| News::Refused {
+                remote: job.remote,
+                why: TaskError::Init {
+                    message: Arc::clone(&why),
+                },
+            };
+            news.extend(crew.queue.drain(..).map(refused));
+        }
+        self.pool.tell(news);
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Service")
+            .field(&self.epoll.as_raw_fd())
+            .finish()
+    }
+}

@@ -1,0 +1,161 @@
+//! Memory for what is too large for the rings and not too large to be kept ready: one lane each way, made when it is first needed.
+//!
+//! A message in a ring says that so many bytes come next in the lane. Each side keeps its own place, so nothing that the other
+//! writes there leads outside of it.
+
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::board::Damaged;
+use crate::shared::Memory;
+
+/// Bytes of a lane.
+const LANE: usize = 4 << 20;
+/// Bytes of a payload that goes through one; longer ones go through the socket.
+pub(super) const LARGEST: usize = LANE / 2;
+const LINE: usize = 128;
+const DATA: usize = 2 * LINE;
+
+/// Both lanes. A clone is the same memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Slab(Memory);
+
+impl Slab {
+    pub(super) fn new() -> std::io::Result<Slab> {
+        Memory::new(DATA + 2 * LANE).map(Slab)
+    }
+
+    /// The lane of the requests, and that of the replies.
+    pub(super) fn lanes(&self) -> Result<(Lane, Lane), Damaged> {
+        if self.0.len() < DATA + 2 * LANE {
+            return Err(Damaged);
+        }
+        let lane = |which: usize| Lane {
+            memory: self.0.clone(),
+            head_at: which * LINE,
+            data: DATA + which * LANE,
+            at: 0,
+            head: 0,
+        };
+        Ok((lane(0), lane(1)))
+    }
+}
+
+/// So many bytes come next.
+pub(super) struct Announced(usize);
+
+/// One end of a lane; which one is known by what is called.
+pub(super) struct Lane {
+    memory: Memory,
+    head_at: usize,
+    data: usize,
+    /// Where the own end is.
+    at: u64,
+    /// Where the reader was, when it was last looked at.
+    head: u64,
+}
+
+impl Lane {
+    /// Where a place is, and how many bytes there are from there to the end.
+    fn place(&self, at: u64) -> (usize, usize) {
+        // Less than `LANE`.
+        let from = (at % LANE as u64) as usize;
+        (self.data + from, LANE - from)
+    }
+
+    /// False: there is no room.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<bool, Damaged> {
+        let head = self.memory.long(self.head_at).load(Ordering::Acquire);
+        if head.wrapping_sub(self.head) > self.at.wrapping_sub(self.head) {
+            return Err(Damaged);
+        }
+        self.head = head;
+        let length = bytes.len().next_multiple_of(8) as u64;
+        if self.at.wrapping_sub(head) + length > LANE as u64 {
+            return Ok(false);
+        }
+        let (from, left) = self.place(self.at);
+        let (first, second) = bytes.split_at(bytes.len().min(left));
+        self.memory.write(from, first);
+        self.memory.write(self.data, second);
+        self.at += length;
+        Ok(true)
+    }
+
+    /// How many bytes a message announces.
+    pub(super) fn announced(message: &[u8]) -> Result<Announced, Damaged> {
+        let length = message.try_into().map(u64::from_ne_bytes);
+        let length = length.ok().and_then(|length| usize::try_from(length).ok());
+        let length = length.filter(|length| *length <= LARGEST);
+        length.map(Announced).ok_or(Damaged)
+    }
+
+    /// Takes them.
+    pub(super) fn get(&mut self, Announced(length): Announced, into: &mut Vec<u8>) {
+        into.resize(length, 0);
+        let (from, left) = self.place(self.at);
+        let (first, second) = into.split_at_mut(length.min(left));
+        self.memory.read(from, first);
+        self.memory.read(self.data, second);
+        self.at += length.next_multiple_of(8) as u64;
+        let head = self.memory.long(self.head_at);
+        head.store(self.at, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lane() -> (Lane, Lane) {
+        let slab = Slab::new().expect("memory");
+        let (put, _) = slab.lanes().expect("whole");
+        let (get, _) = slab.lanes().expect("whole");
+        (put, get)
+    }
+
+    #[test]
+    fn all_sizes_come_back_round_and_round() {
+        let (mut put, mut get) = lane();
+        let mut got = Vec::new();
+        for n in 0..40_usize {
+            let bytes: Vec<u8> = (0..n * 50_001).map(|byte| (byte + n) as u8).collect();
+            assert_eq!(put.put(&bytes), Ok(true));
+            get.get(Announced(bytes.len()), &mut got);
+            assert!(got == bytes, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_waits() {
+        let (mut put, mut get) = lane();
+        let bytes = vec![1; LARGEST];
+        assert_eq!(put.put(&bytes), Ok(true));
+        assert_eq!(put.put(&bytes), Ok(true));
+        assert_eq!(put.put(&[1]), Ok(false));
+        get.get(Announced(LARGEST), &mut Vec::new());
+        assert_eq!(put.put(&[1]), Ok(true));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_there_is_bytes_or_damage(
+            head in any::<u64>(),
+            announced in proptest::collection::vec(any::<u8>(), 0..12),
+            length in any::<u64>(),
+        ) {
+            let (mut put, mut get) = lane();
+            put.memory.long(put.head_at).store(head, Ordering::SeqCst);
+            let _ = put.put(&[7; 1000]);
+            let mut got = Vec::new();
+            let both = [Lane::announced(&announced), Lane::announced(&length.to_ne_bytes())];
+            for announced in both.into_iter().flatten() {
+                get.get(announced, &mut got);
+            }
+            prop_assert!(got.len() <= LARGEST);
+        }
+    }
+}

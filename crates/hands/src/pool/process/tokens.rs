@@ -1,0 +1,88 @@
+//! The cancel token of the task that a worker runs, and the thread that cancels it when the pool says so.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use super::board::Board;
+use crate::shared::wait;
+use crate::sync::cancel::{CancelToken, Owner};
+
+/// Which task runs, and its token if it has asked for one. A thread that sleeps at the board cancels that; it is started with the
+/// first token.
+pub(super) struct Tokens {
+    pub(super) board: Board,
+    pub(super) current: Mutex<Current>,
+}
+
+#[derive(Default)]
+pub(super) struct Current {
+    number: Option<u64>,
+    token: Option<CancelToken>,
+    is_watched: bool,
+}
+
+pub(super) struct Running {
+    pub(super) number: u64,
+    pub(super) tokens: Arc<Tokens>,
+}
+
+impl Tokens {
+    pub(super) fn begin(&self, number: u64) {
+        self.current.lock().number = Some(number);
+    }
+
+    pub(super) fn end(&self) {
+        let mut current = self.current.lock();
+        current.number = None;
+        let token = current.token.take();
+        drop(current);
+        drop(token);
+    }
+
+    /// Cancels the task's token if the pool has said so.
+    fn check(&self) {
+        let token = {
+            let current = self.current.lock();
+            let is_meant = current
+                .number
+                .is_some_and(|number| self.board.is_unwanted(number));
+            current.token.clone().filter(|_| is_meant)
+        };
+        if let Some(token) = token {
+            token.cancel();
+        }
+    }
+
+    fn watch(&self) {
+        loop {
+            let seen = self.board.cancels().load(Ordering::SeqCst);
+            self.check();
+            wait::sleep(self.board.cancels(), seen);
+        }
+    }
+}
+
+impl Owner for Running {
+    fn token(&self, outer: Option<&CancelToken>) -> CancelToken {
+        let mut current = self.tokens.current.lock();
+        if current.number != Some(self.number) {
+            // It has ended, and somebody else asks.
+            let token = CancelToken::new();
+            token.cancel();
+            return token;
+        }
+        let made = || outer.map_or_else(CancelToken::new, CancelToken::child);
+        let token = current.token.get_or_insert_with(made).clone();
+        if !current.is_watched {
+            let tokens = Arc::clone(&self.tokens);
+            let thread = std::thread::Builder::new().name("hands-cancel".to_owned());
+            let started = thread.stack_size(64 * 1024).spawn(move || tokens.watch());
+            current.is_watched = started.is_ok();
+        }
+        drop(current);
+        self.tokens.check();
+        token
+    }
+}

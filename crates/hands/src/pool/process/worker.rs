@@ -1,0 +1,469 @@
+//! What a worker does, in its own process.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::net::RecvFlags;
+
+use super::board::{
+    BAD_START, BY_SOCKET, Board, FOR_ROOM, FOR_WORK, Header, IN_SLAB, INLINE, LAST, Ring,
+    WITH_CONTEXT,
+};
+use super::core::Mover;
+use super::parcel::{Kind, Parcel, Start};
+use super::remote::{Call, called, write_failed};
+use super::slab::{LARGEST, Lane};
+use super::tokens::{Running, Tokens};
+use super::wake;
+use crate::context::{Context, Written};
+use crate::process::codec::{self, Carried, Failure, LaidReady, Message};
+use crate::process::order::Answer;
+use crate::process::wire;
+use crate::shared::Memory;
+use crate::spin::Spin;
+use crate::sync::cancel::{CancelToken, Owners};
+use crate::thread::panic::caught;
+
+/// Who wants to be woken by a reply, if anybody does: the pool's own thread, or somebody who waits for an outcome.
+pub(super) const SERVICE: u32 = 1;
+pub(super) const JOINER: u32 = 2;
+
+/// How often it is looked how much memory a worker has.
+const WEIGH: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy)]
+pub(super) enum Function {
+    Call(Call),
+    #[cfg(feature = "async")]
+    Begin(super::coroutines::Begin),
+}
+
+pub(super) struct Worker {
+    pub(super) board: Board,
+    bell: Memory,
+    service: Carried,
+    socket: Carried,
+    pub(super) requests: Ring,
+    replies: Ring,
+    /// Of large requests and large replies, once there was one.
+    lanes: Option<(Lane, Lane)>,
+    functions: Vec<Function>,
+    /// For a coroutine where there is one at a time.
+    #[cfg(feature = "async")]
+    runtime: Option<tokio::runtime::Runtime>,
+    /// Tasks end out of turn.
+    has_many: bool,
+    spin: Spin,
+    mover: Mover,
+    owners: Owners,
+    tokens: Arc<Tokens>,
+    heavy: Option<u64>,
+    weighed: Instant,
+}
+
+/// The reason why it cannot go on: the pool is gone, or writes what it cannot.
+pub(super) struct Lost;
+
+/// What surrounds a task, and a token that has its deadline.
+pub(super) fn context(
+    header: Header,
+    input: &mut &[u8],
+    carried: &mut LaidReady,
+) -> Result<(Context, Option<CancelToken>), Answer> {
+    if header.flags & WITH_CONTEXT == 0 {
+        return Ok(Default::default());
+    }
+    let read = caught(|| {
+        codec::lend(carried, || {
+            let written = codec::take::<Written>(input)?;
+            // SAFETY: the pool made it by `Context::write`, in a process of the same image, or we would not have been started.
+            unsafe { written.read() }
+        })
+    });
+    match read {
+        Ok(Ok(context)) => Ok(context),
+        Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => {
+            Err(Answer::Decode(format!("its context: {what}")))
+        }
+        Err(caught) => Err(caught.into()),
+    }
+}
+
+/// A worker's whole life.
+pub(super) fn serve(start: Start) {
+    if !start.board.is_whole() {
+        return;
+    }
+    super::capture::have(start.capture.0);
+    let owners = Owners::default();
+    owners.adopt();
+    let mut worker = Worker {
+        requests: start.board.requests(),
+        replies: start.board.replies(),
+        bell: start.bell,
+        service: start.service,
+        socket: start.socket,
+        lanes: None,
+        functions: Vec::new(),
+        #[cfg(feature = "async")]
+        runtime: None,
+        has_many: start.doorbell.is_some(),
+        spin: Spin::default(),
+        mover: Mover::default(),
+        owners,
+        tokens: Arc::new(Tokens {
+            board: start.board.clone(),
+            current: Default::default(),
+        }),
+        board: start.board,
+        heavy: start.heavy,
+        weighed: Instant::now(),
+    };
+    if let Some(code) = start.initializer {
+        // SAFETY: the pool made it by `code_of`, in a process of the same image, or we would not have been started.
+        let call = unsafe { called(code) };
+        let number = codec::encode(&start.number).map_or_else(|_| Vec::new(), |m| m.bytes);
+        let mut said = Vec::new();
+        if let Some(call) = call {
+            call(&mut &number[..], &mut LaidReady::default(), &mut said);
+        }
+        // A result of `()` is one byte.
+        if said.len() != 1 {
+            let header = Header {
+                kind: BAD_START,
+                count: 1,
+                ..Header::default()
+            };
+            worker.reply(header, &said);
+            return;
+        }
+    }
+    // It is ready.
+    worker.board.ready_at().store(now(), Ordering::Relaxed);
+    #[cfg(feature = "async")]
+    if let Some(doorbell) = start.doorbell {
+        // The pool sees that it has ended, and how far it has come.
+        let _ = super::coroutines::serve(&mut worker, doorbell.0);
+        return;
+    }
+    let mut payload = Vec::new();
+    let mut output = Vec::new();
+    loop {
+        match worker.requests.get(&mut payload) {
+            Ok(Some(header)) => {
+                if worker.run(header, &mut payload, &mut output).is_err() {
+                    return;
+                }
+            }
+            Ok(None) if worker.is_closing() => return,
+            Ok(None) => worker.wait(),
+            Err(_) => return,
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn is_closing(&self) -> bool {
+        self.board.closing().load(Ordering::SeqCst) != 0
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self) {
+        let is_called = || (!self.requests.is_empty() || self.is_closing()).then_some(());
+        if self.spin.look(is_called).is_some() {
+            return;
+        }
+        self.mover.leave(self.board.core().load(Ordering::Relaxed));
+        let is_called = || is_called().is_some();
+        wake::sleep_unless(self.board.sleeps(), FOR_WORK, self.board.bell(), is_called);
+    }
+
+    fn parcel(&self) -> Result<(Parcel, LaidReady), Lost> {
+        let message = wire::receive(self.socket.as_fd(), RecvFlags::empty());
+        let Ok(Some(Message { bytes, descriptors })) = message else {
+            return Err(Lost);
+        };
+        let mut carried = codec::laid_ready(descriptors);
+        let parcel = codec::lend(&mut carried, || codec::decode(&bytes));
+        Ok((parcel.map_err(|_| Lost)?, carried))
+    }
+
+    pub(super) fn function(&mut self, number: usize) -> Result<Function, Lost> {
+        while self.functions.len() <= number {
+            let (Parcel::Function(code, kind), _) = self.parcel()? else {
+                return Err(Lost);
+            };
+            let function = match kind {
+                // SAFETY: the pool made it by `code_of`, in a process of the same image, or we would not have been started. It
+                // came through a socket, which nobody else has.
+                Kind::Call => unsafe { called(code) }.map(Function::Call),
+                #[cfg(feature = "async")]
+                // SAFETY: as above, by `begin_code_of`.
+                Kind::Coroutine => unsafe { super::coroutines::begun(code) }.map(Function::Begin),
+            };
+            self.functions.push(function.ok_or(Lost)?);
+        }
+        Ok(self.functions[number])
+    }
+
+    /// The payload of a request, wherever it is, and the descriptors that belong to it.
+    pub(super) fn payload(
+        &mut self,
+        header: Header,
+        payload: &mut Vec<u8>,
+    ) -> Result<LaidReady, Lost> {
+        if header.flags & IN_SLAB != 0 {
+            if self.lanes.is_none() {
+                let (Parcel::Slab(slab), _) = self.parcel()? else {
+                    return Err(Lost);
+                };
+                self.lanes = Some(slab.lanes().map_err(|_| Lost)?);
+            }
+            let announced = Lane::announced(payload).map_err(|_| Lost)?;
+            let Some((requests, _)) = &mut self.lanes else {
+                return Err(Lost);
+            };
+            requests.get(announced, payload);
+            return Ok(Vec::new());
+        }
+        if header.flags & BY_SOCKET == 0 {
+            return Ok(Vec::new());
+        }
+        let (Parcel::Payload { number, bytes }, carried) = self.parcel()? else {
+            return Err(Lost);
+        };
+        if number != header.number {
+            return Err(Lost);
+        }
+        *payload = bytes;
+        Ok(carried)
+    }
+
+    /// Runs a function for one argument.
+    fn call(
+        &mut self,
+        function: Function,
+        input: &mut &[u8],
+        carried: &mut LaidReady,
+        output: &mut Vec<u8>,
+    ) -> Vec<OwnedFd> {
+        match function {
+            Function::Call(call) => call(input, carried, output),
+            #[cfg(feature = "async")]
+            Function::Begin(begin) => {
+                let coroutine = begin(input, carried);
+                if self.runtime.is_none() {
+                    self.runtime = super::coroutines::runtime().ok();
+                }
+                let Some(runtime) = &self.runtime else {
+                    let why = "the worker has no descriptors left for a runtime".to_owned();
+                    write_failed(&Answer::SetUp(why), output);
+                    return Vec::new();
+                };
+                let said = runtime.block_on(coroutine);
+                output.extend(said.bytes);
+                said.descriptors
+            }
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        header: Header,
+        payload: &mut Vec<u8>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Lost> {
+        let function = self.function(usize::from(header.kind))?;
+        let mut carried = self.payload(header, payload)?;
+        let start = now();
+        if !self.board.take(header.number, start) {
+            return Ok(());
+        }
+        let mut input = &payload[..];
+        let (context, outer) = match context(header, &mut input, &mut carried) {
+            Ok(context) => context,
+            Err(why) => {
+                output.clear();
+                (0..header.count).for_each(|_| write_failed(&why, output));
+                let header = Header {
+                    kind: LAST,
+                    flags: 0,
+                    ..header
+                };
+                self.flush(header, output);
+                return Ok(());
+            }
+        };
+        self.tokens.begin(header.number);
+        let owner = Arc::new(Running {
+            number: header.number,
+            tokens: Arc::clone(&self.tokens),
+        });
+        let owners = self.owners.clone();
+        let run = || {
+            owners.run(Some(owner), || {
+                self.run_all(function, header, (input, &mut carried), output, start);
+            });
+        };
+        context.run(|| match outer {
+            Some(token) => token.enter(run),
+            None => run(),
+        });
+        self.tokens.end();
+        Ok(())
+    }
+
+    /// Calls the function for each argument. What comes of each is laid ready before the next begins: so whatever happens to this
+    /// process then, what has been done is known.
+    fn run_all(
+        &mut self,
+        function: Function,
+        header: Header,
+        (mut input, carried): (&[u8], &mut LaidReady),
+        output: &mut Vec<u8>,
+        start: u64,
+    ) {
+        output.clear();
+        let mut ready = 0;
+        let reply = |count, is_last: bool| Header {
+            kind: if is_last { LAST } else { 0 },
+            number: header.number,
+            count,
+            time: now().saturating_sub(start),
+            ..Header::default()
+        };
+        for n in 1..=header.count {
+            let before = output.len();
+            let descriptors = self.call(function, &mut input, carried, output);
+            let is_last = n == header.count;
+            if !descriptors.is_empty() {
+                // On their own, as they are counted from 0.
+                let own = output.split_off(before);
+                self.flush(reply(ready, false), output);
+                self.send_apart(reply(1, is_last), own, descriptors);
+                ready = 0;
+                output.clear();
+                continue;
+            }
+            ready += 1;
+            if is_last {
+                break;
+            }
+            // Whose it is that lies ready could not be said where others are begun, too.
+            if self.has_many
+                || output.len() > INLINE / 2
+                || !self.replies.stage(before, &output[before..], ready)
+            {
+                self.flush(reply(ready, false), output);
+                ready = 0;
+                output.clear();
+            }
+        }
+        if ready > 0 {
+            let weight = self.weigh();
+            self.flush(
+                Header {
+                    flags: weight,
+                    ..reply(ready, true)
+                },
+                output,
+            );
+        }
+    }
+
+    /// [`TIRED`] for one that has grown too large.
+    pub(super) fn weigh(&mut self) -> u16 {
+        let Some(heavy) = self.heavy else { return 0 };
+        if self.weighed.elapsed() < WEIGH {
+            return 0;
+        }
+        self.weighed = Instant::now();
+        let pages = std::fs::read_to_string("/proc/self/statm").ok();
+        let resident = pages.and_then(|pages| pages.split(' ').nth(1)?.parse::<u64>().ok());
+        let bytes = resident.unwrap_or(0) * rustix::param::page_size() as u64;
+        if bytes > heavy { TIRED } else { 0 }
+    }
+
+    pub(super) fn flush(&mut self, header: Header, payload: &mut Vec<u8>) {
+        if header.count == 0 {
+            return;
+        }
+        if payload.len() > INLINE
+            && payload.len() <= LARGEST
+            && let Some((_, replies)) = &mut self.lanes
+            && matches!(replies.put(payload), Ok(true))
+        {
+            let header = Header {
+                flags: header.flags | IN_SLAB,
+                ..header
+            };
+            self.reply(header, &payload.len().to_ne_bytes());
+        } else if payload.len() > INLINE {
+            let bytes = std::mem::take(payload);
+            self.send_apart(header, bytes, Vec::new());
+        } else {
+            self.reply(header, payload);
+        }
+    }
+
+    pub(super) fn send_apart(&mut self, header: Header, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
+        let parcel = Parcel::Payload {
+            number: header.number,
+            bytes,
+        };
+        let Ok(message) = codec::encode(&parcel) else {
+            return;
+        };
+        let message = Message {
+            descriptors,
+            ..message
+        };
+        // The pool may be gone, and we with it.
+        let _ = wire::send_with(
+            self.socket.as_fd(),
+            &message,
+            rustix::net::SendFlags::empty(),
+        );
+        let header = Header {
+            flags: header.flags | BY_SOCKET,
+            ..header
+        };
+        self.reply(header, &[]);
+    }
+
+    fn await_room(&mut self, payload: usize) {
+        let replies = &mut self.replies;
+        let is_called = || !matches!(replies.fits(payload), Ok(false));
+        wake::sleep_unless(self.board.sleeps(), FOR_ROOM, self.board.bell(), is_called);
+    }
+
+    fn reply(&mut self, header: Header, payload: &[u8]) {
+        loop {
+            match self.replies.put(header, payload) {
+                Ok(true) => break,
+                // The pool has been told of what is there, and will make room.
+                Ok(false) => self.await_room(payload.len()),
+                Err(_) => return,
+            }
+        }
+        match wake::take(self.board.watched()) {
+            None => {}
+            Some(JOINER) => wake::ring(self.bell.word(0)),
+            Some(_) => {
+                let _ = rustix::io::write(self.service.as_fd(), &1_u64.to_ne_bytes());
+            }
+        }
+    }
+}
+
+/// A flag of a reply: the worker wants to be replaced.
+pub(super) const TIRED: u16 = 2;
+
+/// Nanoseconds on the clock that all processes have.
+pub(super) fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
