@@ -32,6 +32,7 @@ pub(crate) enum Target {
     /// The first of the workload is so many times as fast, at least.
     Times(f64),
     /// It takes no more than this, in the table's unit.
+    #[allow(dead_code, reason = "not every benchmark has one")]
     Most(f64),
 }
 
@@ -61,6 +62,10 @@ impl Contestant {
         }
     }
 
+    #[allow(
+        dead_code,
+        reason = "not every benchmark has a figure of its own to keep to"
+    )]
     pub(crate) fn at_most(self, figure: f64) -> Contestant {
         Contestant {
             target: Some(Target::Most(figure)),

@@ -4,6 +4,8 @@ use super::many::Many;
 use super::map::Map;
 use super::stats::Stats;
 use crate::queue::Shutdown;
+#[cfg(feature = "async")]
+use crate::task::AsyncTask;
 use crate::task::{Data, Handle, Options, Outcome, Task};
 
 /// A pool of workers, of whatever kind.
@@ -94,4 +96,48 @@ pub trait Pool {
     /// [`Now`](Shutdown::Now) after those that run, whose tokens are cancelled; the others have the outcome
     /// [`Cancelled`](crate::task::TaskError::Cancelled). On a worker of the pool it does not wait.
     fn shutdown(&self, how: Shutdown);
+}
+
+/// A pool that runs coroutines, too: on its threads, in its processes.
+///
+/// ```
+/// # hands::test_entry!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let _hands = hands::init();
+/// use std::time::Duration;
+/// use hands::pool::{AsyncPool, CoroutinePool, ProcessPool};
+///
+/// async fn twice(n: u64) -> u64 {
+///     tokio::time::sleep(Duration::from_millis(1)).await;
+///     2 * n
+/// }
+///
+/// fn ask(pool: &impl CoroutinePool) -> u64 {
+///     pool.submit_async(twice, 21).join().expect("no panic")
+/// }
+///
+/// assert_eq!(ask(&AsyncPool::new()?), 42);
+/// assert_eq!(ask(&ProcessPool::builder().workers(1).coroutines(100).build()?), 42);
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "async")]
+pub trait CoroutinePool: Pool {
+    /// Hands over a coroutine that has so much time. See [`submit_async`](Self::submit_async).
+    fn submit_async_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R, Running: Send>,
+        A: Data,
+        R: Data;
+
+    /// Hands over a coroutine: an `async fn`, or an `async` closure that captures nothing, and its argument. One that is cancelled, or whose time
+    /// is up, has its [`CancelToken`](crate::sync::CancelToken) cancelled and is dropped where it awaits.
+    fn submit_async<F, A, R>(&self, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R, Running: Send>,
+        A: Data,
+        R: Data,
+    {
+        self.submit_async_with(Options::new(), task, argument)
+    }
 }

@@ -23,6 +23,7 @@
 //! | go through a slice or a range in parallel | [`ThreadPool::for_each`], [`ThreadPool::reduce`] |
 //! | hand over a task whose outcome nobody wants | [`ThreadPool::execute`] |
 //! | run what may crash, leak, hang or want too much memory | [`ProcessPool`], with the same methods |
+//! | have very many wait for sockets or the clock at once | `AsyncPool` (feature `async`); within processes, `ProcessPool::submit_async` |
 //!
 //! Code that is generic over `impl Pool` runs on any kind of worker. So its functions capture nothing, and what they take
 //! and return can be written down ([`Data`](crate::task::Data)). A `ThreadPool` can do more, with methods of its own.
@@ -48,6 +49,8 @@
 mod builder;
 mod calls;
 mod contract;
+#[cfg(feature = "async")]
+mod coroutine;
 mod crew;
 mod fork;
 mod gauge;
@@ -68,7 +71,13 @@ mod thread_pool;
 mod worker;
 
 pub use builder::Builder;
+#[cfg(feature = "async")]
+pub use contract::CoroutinePool;
 pub use contract::Pool;
+#[cfg(feature = "async")]
+pub use coroutine::{
+    AsyncPool, Blocked, BlockingMap, Builder as AsyncPoolBuilder, Coroutines, MapAsync,
+};
 pub use fork::join;
 pub use gauge::Class;
 pub use many::Many;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use super::builder::Builder;
 use super::contract::Pool;
@@ -110,9 +111,10 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let task = TaskCell::new(class, run);
+        let task = Arc::new(TaskCell::new(class, run));
         if options.is_limited() {
-            task.limit(options.timeout, options.deadline);
+            let alarm = Waker::from(Arc::clone(&task));
+            task.limit(options.timeout, options.deadline, alarm);
         }
         let soon = self.crew.looking.load(Ordering::Relaxed);
         let handle = Handle::new(Arc::clone(&task) as _).expected(soon);

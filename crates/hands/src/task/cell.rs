@@ -94,7 +94,8 @@ struct More<R> {
     callbacks: Vec<Callback<R>>,
     context: Context,
     token: Option<CancelToken>,
-    timeout: Option<Duration>,
+    /// So long from when it begins, and what the alarm is to wake then.
+    timeout: Option<(Duration, Waker)>,
     /// Goes off at the deadline, or at the end of the time-out.
     alarm: Option<(Alarm, Duration)>,
 }
@@ -156,7 +157,7 @@ where
     }
 
     /// A task that is queued, with the context of the moment.
-    pub(crate) fn new(class: &'static str, run: F) -> Arc<TaskCell<F, R>> {
+    pub(crate) fn new(class: &'static str, run: F) -> TaskCell<F, R> {
         let context = Context::current();
         let more = (!context.is_empty()).then(|| {
             Box::new(More {
@@ -164,29 +165,60 @@ where
                 ..More::default()
             })
         });
-        Arc::new(TaskCell {
+        TaskCell {
             finished: AtomicBool::new(false),
             class,
             inner: Mutex::new(Inner {
                 stage: Stage::Queued(run),
                 more,
             }),
-        })
-    }
-
-    /// It must end so long after it began, and in any case by the deadline.
-    pub(crate) fn limit(self: &Arc<Self>, timeout: Option<Duration>, deadline: Option<Instant>) {
-        let mut inner = self.inner.lock();
-        let more = inner.more();
-        more.timeout = timeout;
-        if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            more.alarm = Some((self.alarm(deadline), left));
         }
     }
 
-    fn alarm(self: &Arc<Self>, at: Instant) -> Alarm {
-        Alarm::set(at, &Waker::from(Arc::clone(self)))
+    /// It must end so long after it began, and in any case by the deadline; `alarm` is woken then, and is to call
+    /// [`expire`](Self::expire).
+    pub(crate) fn limit(&self, timeout: Option<Duration>, deadline: Option<Instant>, alarm: Waker) {
+        let mut inner = self.inner.lock();
+        let more = inner.more();
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            more.alarm = Some((Alarm::set(deadline, &alarm), left));
+        }
+        more.timeout = timeout.map(|timeout| (timeout, alarm));
+    }
+
+    /// From now on it runs: what is to be run, and in what context. `None`: it has an outcome, or somebody is about to give it one.
+    pub(crate) fn begin(&self) -> Option<(F, Context)> {
+        let mut inner = self.inner.lock();
+        let run = match mem::replace(&mut inner.stage, Stage::Running) {
+            Stage::Queued(run) => run,
+            other => {
+                inner.stage = other;
+                return None;
+            }
+        };
+        let Some(more) = inner.more.as_mut() else {
+            return Some((run, Context::default()));
+        };
+        if let Some((timeout, waker)) = more.timeout.take()
+            && let Some(at) = Instant::now().checked_add(timeout)
+            // A deadline that comes first keeps its alarm.
+            && more
+                .alarm
+                .as_ref()
+                .is_none_or(|(before, _)| at < before.at())
+        {
+            more.alarm = Some((Alarm::set(at, &waker), timeout));
+        }
+        Some((run, more.context.clone()))
+    }
+
+    /// The values around whoever submitted it.
+    #[cfg(feature = "async")]
+    pub(crate) fn context(&self) -> Context {
+        let inner = self.inner.lock();
+        let context = inner.more.as_ref().map(|more| more.context.clone());
+        context.unwrap_or_default()
     }
 
     /// Publishes an outcome. The caller has set the stage to `Settling`.
@@ -233,8 +265,8 @@ where
         }
     }
 
-    /// What the alarm does.
-    fn expire(&self) {
+    /// Its time is up.
+    pub(crate) fn expire(&self) {
         let mut inner = self.inner.lock();
         let Some(after) = inner
             .more
@@ -268,33 +300,8 @@ where
     R: Send + 'static,
 {
     fn run(self: Arc<Self>, owners: &Owners) -> Ran {
-        let (run, context) = {
-            let mut inner = self.inner.lock();
-            let run = match mem::replace(&mut inner.stage, Stage::Running) {
-                Stage::Queued(run) => run,
-                // It has an outcome, or somebody is about to give it one.
-                other => {
-                    inner.stage = other;
-                    return Ran::Not;
-                }
-            };
-            let timeout = inner.more.as_ref().and_then(|more| more.timeout);
-            if let Some(timeout) = timeout
-                && let Some(at) = Instant::now().checked_add(timeout)
-            {
-                let alarm = self.alarm(at);
-                let more = inner.more();
-                // A deadline that comes first keeps its alarm.
-                if more
-                    .alarm
-                    .as_ref()
-                    .is_none_or(|(before, _)| at < before.at())
-                {
-                    more.alarm = Some((alarm, timeout));
-                }
-            }
-            let context = inner.more.as_ref().map(|more| more.context.clone());
-            (run, context.unwrap_or_default())
+        let Some((run, context)) = self.begin() else {
+            return Ran::Not;
         };
         let owner = Arc::clone(&self) as Arc<dyn Owner>;
         let result = context.run(|| owners.run(Some(owner), || caught(run)));

@@ -60,9 +60,13 @@ pub trait AsyncTask<A, R>: Copy + Send + Sync + 'static {
         "a portable coroutine captures nothing: pass the data as its argument"
     );
 
+    /// What it is while it runs.
+    #[doc(hidden)]
+    type Running: Future<Output = R> + 'static;
+
     /// Begins it.
     #[doc(hidden)]
-    fn begin(&self, argument: A) -> impl Future<Output = R> + 'static;
+    fn begin(&self, argument: A) -> Self::Running;
 }
 
 #[cfg(feature = "async")]
@@ -71,7 +75,9 @@ where
     F: Fn(A) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = R> + 'static,
 {
-    fn begin(&self, argument: A) -> impl Future<Output = R> + 'static {
+    type Running = Fut;
+
+    fn begin(&self, argument: A) -> Fut {
         self(argument)
     }
 }

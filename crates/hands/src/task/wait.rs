@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
+#[cfg(feature = "async")]
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -174,6 +176,21 @@ impl<R> Iterator for AsCompleted<R> {
 }
 
 impl<R> ExactSizeIterator for AsCompleted<R> {}
+
+/// For coroutines: outcomes as they come. Dropping a future that waits for the next loses none.
+#[cfg(feature = "async")]
+impl<R> futures_core::Stream for AsCompleted<R> {
+    type Item = (usize, Result<R, TaskError>);
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let watched = &mut self.get_mut().watched;
+        watched.poll_next(context).map(|next| {
+            let (number, _) = next?;
+            // It has an outcome, so this does not wait.
+            Some((number, watched.handles.remove(&number)?.join()))
+        })
+    }
+}
 
 /// Handles, and which of them to look at.
 #[derive(Debug)]

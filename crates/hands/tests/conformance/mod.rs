@@ -7,6 +7,9 @@
 
 #[macro_use]
 pub(crate) mod lock;
+#[cfg(feature = "async")]
+#[macro_use]
+pub(crate) mod coroutine_pool;
 #[macro_use]
 pub(crate) mod pool;
 #[macro_use]

@@ -52,6 +52,8 @@ use self::crew::Job;
 use self::inner::Inner;
 use self::parcel::Kind;
 use self::remote::{Chunk, Remote, Single, code_of};
+#[cfg(feature = "async")]
+use super::contract::CoroutinePool;
 use super::contract::Pool;
 use super::stats::{Sizing, Stats};
 use crate::context::Context;
@@ -399,6 +401,18 @@ impl Pool for ProcessPool {
             // It does not panic but by a mistake of ours, which the panic hook has told.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(feature = "async")]
+impl CoroutinePool for ProcessPool {
+    fn submit_async_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R, Running: Send>,
+        A: Data,
+        R: Data,
+    {
+        ProcessPool::submit_async_with(self, options, task, argument)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod around;
 #[cfg(feature = "async")]
+mod asynchronous;
+#[cfg(feature = "async")]
 mod coroutines;
 mod faults;
 mod fork;
@@ -10,6 +12,8 @@ mod scope;
 mod sizing;
 mod workers;
 
+#[cfg(feature = "async")]
+use hands::pool::AsyncPool;
 use hands::pool::{ProcessPool, ThreadPool};
 
 pub(crate) const SCENES: crate::support::Scenes = around::SCENES;
@@ -30,4 +34,27 @@ pool_conformance!(processes, |workers| ProcessPool::with_workers(workers)
 pool_conformance!(processes_with_coroutines, |workers| {
     let builder = ProcessPool::builder().workers(workers);
     builder.coroutines(1).build().unwrap()
+});
+
+#[cfg(feature = "async")]
+pool_conformance!(functions_of_a_pool_of_coroutines, |workers| {
+    let builder = AsyncPool::builder().in_flight(workers);
+    builder.function_threads(workers, workers).build().unwrap()
+});
+
+#[cfg(feature = "async")]
+coroutine_pool_conformance!(coroutines_on_threads, |in_flight| {
+    AsyncPool::builder().in_flight(in_flight).build().unwrap()
+});
+
+#[cfg(feature = "async")]
+coroutine_pool_conformance!(coroutines_on_one_thread, |in_flight| {
+    let builder = AsyncPool::builder().in_flight(in_flight);
+    builder.threads(1).build().unwrap()
+});
+
+#[cfg(feature = "async")]
+coroutine_pool_conformance!(coroutines_in_a_process, |in_flight| {
+    let builder = ProcessPool::builder().workers(1);
+    builder.coroutines(in_flight).build().unwrap()
 });

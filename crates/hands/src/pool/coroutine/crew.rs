@@ -1,0 +1,416 @@
+//! The coroutines of a pool, and the pollers that poll them.
+//!
+//! ```text
+//!  spawn ─▶ waiting ──admitted, as long as fewer than the limit are in flight──▶ in flight
+//!                                                                               │ wake        ▲ not ready
+//!                                                                               ▼             │
+//!                                                                              line ─▶ poller: poll
+//! ```
+//!
+//! A poller is a task of the `tokio` runtime, one for each of its threads, and takes from one line. Whoever adds to the line wakes a poller
+//! that idles; a poller that adds to an empty line does not, as it will take it itself. If it does not come to that, because what
+//! it polls blocks, whoever watches for that wakes another one.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::task::coop::has_budget_remaining;
+
+use super::seat::Seat;
+use super::task::Polled;
+use crate::sync::cancel::Owners;
+use crate::sync::waiters::{Ticket, Waiters};
+use crate::task::TaskError;
+use crate::thread::panic::watch_this_thread;
+
+/// So many polls, and the runtime may do something else.
+const TURNS: usize = 64;
+
+pub(super) struct Crew {
+    limit: usize,
+    roll: Mutex<Roll>,
+    line: Mutex<Line>,
+    /// How many that were submitted have not ended.
+    unfinished: AtomicUsize,
+    calm: Mutex<Waiters>,
+    pub(super) counts: Counts,
+}
+
+/// Who is there.
+#[derive(Default)]
+struct Roll {
+    waiting: VecDeque<Arc<dyn Polled>>,
+    in_flight: Vec<Option<Arc<dyn Polled>>>,
+    free: Vec<u32>,
+    is_closed: bool,
+    /// Pollers that there are.
+    pollers: usize,
+}
+
+impl Roll {
+    fn in_flight(&self) -> usize {
+        self.in_flight.len() - self.free.len()
+    }
+
+    fn admit(&mut self, coroutine: &Arc<dyn Polled>) -> u32 {
+        let coroutine = Some(Arc::clone(coroutine));
+        if let Some(place) = self.free.pop() {
+            self.in_flight[place as usize] = coroutine;
+            return place;
+        }
+        self.in_flight.push(coroutine);
+        // The limit is less.
+        (self.in_flight.len() - 1) as u32
+    }
+}
+
+/// Those that want to be polled, and who is there to do it.
+#[derive(Default)]
+struct Line {
+    coroutines: VecDeque<Arc<dyn Polled>>,
+    /// By poller: how to wake it, if it idles.
+    idle: Vec<Option<Waker>>,
+    is_over: bool,
+}
+
+impl Line {
+    fn take_idle(&mut self) -> Option<Waker> {
+        self.idle.iter_mut().find_map(Option::take)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
+    finished: AtomicU64,
+    panicked: AtomicU64,
+    not_run: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn ended(&self, has_panicked: bool, has_run: bool) {
+        let add = |counter: &AtomicU64, is_so: bool| {
+            counter.fetch_add(u64::from(is_so), Ordering::Relaxed);
+        };
+        add(&self.panicked, has_panicked);
+        add(&self.not_run, !has_run);
+        add(&self.finished, true);
+    }
+}
+
+/// Figures of the moment.
+pub(super) struct Figures {
+    pub(super) in_flight: usize,
+    pub(super) waiting: usize,
+    pub(super) finished: u64,
+    pub(super) panicked: u64,
+    pub(super) not_run: u64,
+}
+
+thread_local! {
+    /// The pool one of whose coroutines this thread polls.
+    static POLLS_FOR: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Crew {
+    pub(super) fn new(limit: usize, pollers: usize) -> Crew {
+        Crew {
+            limit,
+            roll: Mutex::new(Roll {
+                pollers,
+                ..Roll::default()
+            }),
+            line: Mutex::new(Line {
+                idle: vec![None; pollers],
+                ..Line::default()
+            }),
+            unfinished: AtomicUsize::new(0),
+            calm: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether the caller is one of its coroutines.
+    pub(super) fn is_within(&self) -> bool {
+        POLLS_FOR.get() == std::ptr::from_ref(self).addr()
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let roll = self.roll.lock();
+        Figures {
+            in_flight: roll.in_flight(),
+            waiting: roll.waiting.len(),
+            finished: self.counts.finished.load(Ordering::Relaxed),
+            panicked: self.counts.panicked.load(Ordering::Relaxed),
+            not_run: self.counts.not_run.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn submit(&self, coroutine: Arc<dyn Polled>) {
+        let mut roll = self.roll.lock();
+        if roll.is_closed {
+            drop(roll);
+            return coroutine.refuse(TaskError::PoolClosed);
+        }
+        self.unfinished.fetch_add(1, Ordering::SeqCst);
+        if roll.in_flight() < self.limit {
+            let place = roll.admit(&coroutine);
+            drop(roll);
+            coroutine.admit(place);
+        } else {
+            roll.waiting.push_back(coroutine);
+        }
+    }
+
+    /// One that was in flight is over.
+    pub(super) fn leave(&self, place: u32) {
+        let mut roll = self.roll.lock();
+        let left = roll
+            .in_flight
+            .get_mut(place as usize)
+            .and_then(Option::take);
+        let next = roll.waiting.pop_front();
+        match &next {
+            Some(next) => roll.in_flight[place as usize] = Some(Arc::clone(next)),
+            None => roll.free.push(place),
+        }
+        drop(roll);
+        drop(left);
+        if let Some(next) = next {
+            next.admit(place);
+        }
+        self.ended(1);
+    }
+
+    fn ended(&self, count: usize) {
+        if self.unfinished.fetch_sub(count, Ordering::SeqCst) == count {
+            let woken = self.calm.lock().all();
+            woken.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Has one that was admitted look whether it is still wanted.
+    pub(super) fn rouse(&self, place: u32) {
+        let roll = self.roll.lock();
+        let coroutine = roll.in_flight.get(place as usize).cloned().flatten();
+        drop(roll);
+        if let Some(coroutine) = coroutine {
+            coroutine.rouse();
+        }
+    }
+
+    /// It wants to be polled.
+    pub(super) fn line_up(&self, coroutine: Arc<dyn Polled>) {
+        let mut line = self.line.lock();
+        if line.is_over {
+            return;
+        }
+        let is_ours_alone = line.coroutines.is_empty() && self.is_within();
+        line.coroutines.push_back(coroutine);
+        let idle = if is_ours_alone {
+            None
+        } else {
+            line.take_idle()
+        };
+        drop(line);
+        if let Some(idle) = idle {
+            idle.wake();
+        }
+    }
+
+    /// If somebody waits in the line, and a poller idles, it is woken.
+    pub(super) fn rescue(&self) {
+        let mut line = self.line.lock();
+        let idle = if line.coroutines.is_empty() {
+            None
+        } else {
+            line.take_idle()
+        };
+        drop(line);
+        if let Some(idle) = idle {
+            idle.wake();
+        }
+    }
+
+    /// The next to be polled. `Pending`: there is none, and this poller is woken when there is.
+    fn next(&self, number: usize, context: &Context<'_>) -> Poll<Option<Arc<dyn Polled>>> {
+        let mut line = self.line.lock();
+        line.idle[number] = None;
+        if line.is_over {
+            return Poll::Ready(None);
+        }
+        let Some(next) = line.coroutines.pop_front() else {
+            line.idle[number] = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        let helper = match line.coroutines.is_empty() {
+            true => None,
+            false => line.take_idle(),
+        };
+        drop(line);
+        if let Some(helper) = helper {
+            helper.wake();
+        }
+        Poll::Ready(Some(next))
+    }
+
+    /// Polls what wants to be polled, until the pool is over.
+    pub(super) fn poller(
+        self: &Arc<Self>,
+        number: usize,
+        seat: Arc<Seat>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let leave = Leave(Arc::clone(self));
+        let owners = Owners::default();
+        async move {
+            let crew = &leave.0;
+            poll_fn(|context| {
+                watch_this_thread();
+                owners.adopt();
+                let before = POLLS_FOR.replace(std::ptr::from_ref::<Crew>(crew).addr());
+                let _restore = Restore(before);
+                let mut turns = 0;
+                // What tokio allows this task is for all that it polls.
+                while turns < TURNS && has_budget_remaining() {
+                    match crew.next(number, context) {
+                        Poll::Ready(Some(next)) => next.turn(&seat, &owners),
+                        Poll::Ready(None) => return Poll::Ready(()),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                    turns += 1;
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.roll.lock().is_closed = true;
+    }
+
+    /// What has not begun never will, and what has is told.
+    pub(super) fn give_up_all(&self) {
+        let (waiting, in_flight) = {
+            let mut roll = self.roll.lock();
+            let waiting = std::mem::take(&mut roll.waiting);
+            let in_flight: Vec<_> = roll.in_flight.iter().flatten().cloned().collect();
+            (waiting, in_flight)
+        };
+        self.refuse(waiting);
+        in_flight.into_iter().for_each(Polled::give_up);
+    }
+
+    fn refuse(&self, waiting: VecDeque<Arc<dyn Polled>>) {
+        let count = waiting.len();
+        for coroutine in waiting {
+            self.counts.ended(false, false);
+            coroutine.refuse(TaskError::Cancelled);
+        }
+        if count > 0 {
+            self.ended(count);
+        }
+    }
+
+    /// Ends the pollers. Nothing is unfinished.
+    pub(super) fn end(&self) {
+        let mut line = self.line.lock();
+        line.is_over = true;
+        let idle: Vec<_> = line.idle.iter_mut().filter_map(Option::take).collect();
+        drop(line);
+        idle.into_iter().for_each(Waker::wake);
+    }
+
+    /// The runtime has ended, and with it the last poller: nothing will be polled any more.
+    fn abandon(&self) {
+        self.close();
+        let line = {
+            let mut line = self.line.lock();
+            line.is_over = true;
+            std::mem::take(&mut line.coroutines)
+        };
+        drop(line);
+        let (waiting, in_flight) = {
+            let mut roll = self.roll.lock();
+            let waiting = std::mem::take(&mut roll.waiting);
+            roll.free.clear();
+            (waiting, std::mem::take(&mut roll.in_flight))
+        };
+        self.refuse(waiting);
+        let in_flight: Vec<_> = in_flight.into_iter().flatten().collect();
+        in_flight.iter().for_each(|coroutine| coroutine.abandon());
+        if !in_flight.is_empty() {
+            self.ended(in_flight.len());
+        }
+    }
+
+    /// Ready when nothing is unfinished.
+    pub(super) fn calm(&self) -> Calm<'_> {
+        Calm {
+            crew: self,
+            ticket: None,
+        }
+    }
+}
+
+/// What [`Crew::calm`] returns.
+pub(super) struct Calm<'a> {
+    crew: &'a Crew,
+    ticket: Option<Ticket>,
+}
+
+impl Future for Calm<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let mut calm = this.crew.calm.lock();
+        if this.crew.unfinished.load(Ordering::SeqCst) == 0 {
+            return Poll::Ready(());
+        }
+        calm.enlist(&mut this.ticket, context.waker(), ());
+        Poll::Pending
+    }
+}
+
+impl Drop for Calm<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.crew.calm.lock().leave(ticket);
+        }
+    }
+}
+
+/// A poller is gone, by its own end or with its runtime.
+struct Leave(Arc<Crew>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let left = {
+            let mut roll = self.0.roll.lock();
+            roll.pollers -= 1;
+            roll.pollers
+        };
+        if left == 0 {
+            self.0.abandon();
+        }
+    }
+}
+
+struct Restore(usize);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        POLLS_FOR.set(self.0);
+    }
+}

@@ -1,0 +1,210 @@
+//! Finding coroutines that block: each poller says what it polls, and whoever looks twice and finds it at the same poll knows.
+//!
+//! A poll costs two stores. Nobody looks while nothing is polled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::sync::timer::Alarm;
+use crate::thread::panic::caught;
+
+/// A coroutine that did not await for long: it blocked, or computed, and held up a thread of its runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Blocked {
+    /// What kind of task it is: the type of its function, or of its future.
+    pub task: &'static str,
+    /// For how long it had been at it when it was found, at least.
+    pub for_at_least: Duration,
+}
+
+/// Told of each that is found.
+pub(super) type OnBlocked = Arc<dyn Fn(&Blocked) + Send + Sync>;
+
+/// Where one poller says what it polls.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Odd while it polls.
+    turn: AtomicU64,
+    class: Mutex<&'static str>,
+    watch: Arc<Watch>,
+}
+
+/// Looks at all seats now and then.
+pub(super) struct Watch {
+    threshold: Duration,
+    is_set: AtomicBool,
+    seen: Mutex<Seen>,
+    counts: Mutex<(u64, Option<Blocked>)>,
+    on_blocked: Option<OnBlocked>,
+    /// Somebody else may do what the one that blocks cannot.
+    rescue: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Seen {
+    seats: Vec<Arc<Seat>>,
+    /// At which poll each was, since when, and whether that was told.
+    polls: Vec<(u64, Instant, bool)>,
+    alarm: Option<Alarm>,
+}
+
+impl Seat {
+    /// Polls something.
+    pub(super) fn occupied<T>(
+        self: &Arc<Self>,
+        class: &'static str,
+        poll: impl FnOnce() -> T,
+    ) -> T {
+        *self.class.lock() = class;
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn + 1, Ordering::SeqCst);
+        // Whoever stops looking looks at all turns behind having said so, and this looks behind its turn.
+        if !self.watch.is_set.load(Ordering::SeqCst) {
+            self.watch.begin();
+        }
+        let result = poll();
+        self.turn.store(turn + 2, Ordering::Release);
+        result
+    }
+}
+
+impl Watch {
+    pub(super) fn new(
+        threshold: Duration,
+        on_blocked: Option<OnBlocked>,
+        rescue: Box<dyn Fn() + Send + Sync>,
+    ) -> Arc<Watch> {
+        Arc::new(Watch {
+            threshold,
+            is_set: AtomicBool::new(false),
+            seen: Mutex::default(),
+            counts: Mutex::default(),
+            on_blocked,
+            rescue,
+        })
+    }
+
+    /// A place for another poller.
+    pub(super) fn seat(self: &Arc<Self>) -> Arc<Seat> {
+        let seat = Arc::new(Seat {
+            turn: AtomicU64::new(0),
+            class: Mutex::new(""),
+            watch: Arc::clone(self),
+        });
+        let mut seen = self.seen.lock();
+        seen.seats.push(Arc::clone(&seat));
+        seen.polls.push((0, Instant::now(), false));
+        seat
+    }
+
+    /// No more: what is left is that the seats and this hold each other.
+    pub(super) fn end(&self) {
+        let seen = std::mem::take(&mut *self.seen.lock());
+        drop(seen);
+    }
+
+    /// How many were found, and the last of them.
+    pub(super) fn counts(&self) -> (u64, Option<Blocked>) {
+        self.counts.lock().clone()
+    }
+
+    #[cold]
+    fn begin(self: &Arc<Self>) {
+        if !self.is_set.swap(true, Ordering::SeqCst) {
+            self.set();
+        }
+    }
+
+    fn set(self: &Arc<Self>) {
+        let at = Instant::now() + self.threshold / 2;
+        let alarm = Alarm::set(at, &Waker::from(Arc::clone(self)));
+        let before = self.seen.lock().alarm.replace(alarm);
+        drop(before);
+    }
+
+    /// Whether any of them polls; tells of those that have been at it for long.
+    fn look(&self) -> bool {
+        let mut found = Vec::new();
+        let mut is_any = false;
+        {
+            let now = Instant::now();
+            let mut seen = self.seen.lock();
+            let Seen { seats, polls, .. } = &mut *seen;
+            for (seat, seen) in seats.iter().zip(polls) {
+                let turn = seat.turn.load(Ordering::SeqCst);
+                is_any |= turn % 2 == 1;
+                if turn % 2 == 0 || turn != seen.0 {
+                    *seen = (turn, now, false);
+                    continue;
+                }
+                let since = now.saturating_duration_since(seen.1);
+                if since < self.threshold || seen.2 {
+                    continue;
+                }
+                let task = *seat.class.lock();
+                // It may have ended meanwhile, and the class be that of another.
+                if seat.turn.load(Ordering::SeqCst) == turn {
+                    seen.2 = true;
+                    found.push(Blocked {
+                        task,
+                        for_at_least: since,
+                    });
+                }
+            }
+        }
+        for blocked in found {
+            self.tell(blocked);
+        }
+        is_any
+    }
+
+    fn tell(&self, blocked: Blocked) {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            task = blocked.task,
+            for_at_least = ?blocked.for_at_least,
+            "a coroutine does not await, and holds up a thread"
+        );
+        {
+            let mut counts = self.counts.lock();
+            counts.0 += 1;
+            counts.1 = Some(blocked.clone());
+        }
+        let Some(on_blocked) = self.on_blocked.clone() else {
+            return;
+        };
+        // A thread of its own: it is the user's, and may take its time, and here is where all alarms go off.
+        let told = std::thread::Builder::new().name("hands-blocked".to_owned());
+        let _ = told.spawn(move || {
+            // The hook tells of its panic.
+            let _ = caught(|| on_blocked(&blocked));
+        });
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        let is_any = self.look();
+        (self.rescue)();
+        if is_any {
+            return self.set();
+        }
+        self.is_set.store(false, Ordering::SeqCst);
+        if self.look() {
+            self.begin();
+        }
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("threshold", &self.threshold)
+            .finish_non_exhaustive()
+    }
+}
