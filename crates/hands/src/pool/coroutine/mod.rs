@@ -114,12 +114,14 @@ impl AsyncPool {
     /// ```
     /// use hands::pool::AsyncPool;
     ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
     /// let pool = AsyncPool::on(tokio::runtime::Handle::current())?;
     /// assert_eq!(pool.spawn(async { 7 }).await, Ok(7));
     /// pool.shutdown_async(hands::pool::Shutdown::Drain).await;
-    /// # Ok(())
+    /// # std::io::Result::Ok(())
+    /// # })
     /// # }
     /// ```
     ///
