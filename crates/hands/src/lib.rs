@@ -15,7 +15,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `async` | coroutines, on `tokio`: `ProcessPool::submit_async` |
+//! | `async` | coroutines, on `tokio`: `AsyncPool`, `ProcessPool::submit_async` |
 //! | `diagnose` | `sync::diagnose`: who holds which lock, deadlocks and lock-order inversions with stacks |
 //! | `tracing` | work runs in the `tracing` span in which it was started |
 //!
