@@ -22,7 +22,7 @@ fn explore(body: impl Fn() + Sync + Send + 'static) {
 }
 
 fn task() -> (StdArc<dyn Runnable>, Handle<u32>) {
-    let task = Arc::new(TaskCell::new("seven", || 7_u32));
+    let task = StdArc::new(TaskCell::new("seven", || 7_u32));
     let handle = Handle::new(StdArc::clone(&task) as _);
     (task, handle)
 }
