@@ -1,5 +1,6 @@
 //! The program `hands`: wording and wiring over the library `hands`.
 
+mod fetch;
 mod flags;
 mod generate;
 mod plan;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             Ok(plan) => run::main(plan),
             Err(error) => usage::fail(&error.to_string()),
         },
+        Command::Fetch(flags) => fetch::main(*flags),
         Command::Tune(flags) => tune::main(*flags),
         Command::Completions { shell } => generate::completions(shell.into()),
         Command::Man => generate::man(),

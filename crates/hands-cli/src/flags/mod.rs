@@ -3,6 +3,7 @@
 //! [`Cli`] is what clap parses into. [`crate::plan`] checks what was given against itself and turns it into a `Plan`;
 //! everything after that sees only the plan. The help, the completions and the man page all come from these definitions.
 
+mod fetch;
 mod input;
 mod jobs;
 mod limits;
@@ -13,6 +14,7 @@ mod pipe;
 mod run;
 mod tune;
 
+pub(crate) use fetch::{FetchFlags, Jobs};
 pub(crate) use input::InputFlags;
 pub(crate) use jobs::JobFlags;
 pub(crate) use limits::LimitFlags;
@@ -25,7 +27,7 @@ pub(crate) use tune::TuneFlags;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Run a batch of commands, fast and safe.
+/// Run a batch of commands or downloads, fast and safe.
 #[derive(Debug, Parser)]
 #[command(
     name = "hands",
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     /// Each input takes the place of `{}` in the command, or is added at its end. Inputs are the words after `:::`, the
     /// lines of the files after `::::`, or the lines of stdin. Output comes in one piece for each job.
     Run(Box<RunFlags>),
+    /// Fetch many URLs to files, many at a time
+    ///
+    /// A file has its name when it is whole and not before; what was interrupted is taken up again. Failed tries are repeated, and each URL ends in
+    /// one state: ok, unchanged, skipped or failed.
+    Fetch(Box<FetchFlags>),
+
     /// Find out how many jobs of a command are worth running at once
     ///
     /// Runs a sample of them with 1 at once, with one for each core, and with twice as many while that does more; prints a
@@ -86,6 +94,7 @@ const EXAMPLES: &str = "\
 Examples:
   hands run 'gzip -k {}' ::: *.log     compress every log, one job for each core
   find . -name '*.png' -print0 | hands run -0 optipng
+  hands fetch -i urls.txt --dir out    download what is listed there, many files at once
   hands tune 'gzip -c {}' ::: *.log    how many at once are worth while
   hands run --help                     everything about `run`";
 
@@ -107,11 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_of_run_has_help_whose_first_line_is_short() {
+    fn every_flag_has_help_whose_first_line_is_short() {
         let mut cli = Cli::command();
         cli.build();
-        let run = cli.find_subcommand("run").expect("`run`");
-        for arg in run.get_arguments() {
+        let named = |name| cli.find_subcommand(name).expect("a command");
+        for arg in ["run", "fetch"]
+            .map(named)
+            .iter()
+            .flat_map(|command| command.get_arguments())
+        {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             assert!(!help.is_empty(), "`{}` has no help", arg.get_id());
             let first = help.lines().next().unwrap_or_default();
@@ -120,10 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_of_run_stands_under_a_heading() {
+    fn every_flag_stands_under_a_heading() {
         let cli = Cli::command();
-        let run = cli.find_subcommand("run").expect("`run`");
-        for arg in run.get_arguments() {
+        let named = |name| cli.find_subcommand(name).expect("a command");
+        for arg in ["run", "fetch"]
+            .map(named)
+            .iter()
+            .flat_map(|command| command.get_arguments())
+        {
             let headed = arg.is_positional() || arg.get_help_heading().is_some();
             assert!(headed, "`{}`", arg.get_id());
         }

@@ -9,7 +9,7 @@
 mod dry;
 mod events;
 pub(crate) mod failures;
-mod paint;
+pub(crate) mod paint;
 mod progress;
 mod report;
 mod resume;

@@ -6,13 +6,13 @@ use crate::flags::When;
 
 /// How messages on stderr are coloured, or that they are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Paint {
+pub(crate) struct Paint {
     on: bool,
 }
 
 impl Paint {
     /// Decides by the flag, the environment and what stderr is.
-    pub(super) fn new(when: When) -> Paint {
+    pub(crate) fn new(when: When) -> Paint {
         let on = match when {
             When::Always => true,
             When::Never => false,
@@ -26,7 +26,7 @@ impl Paint {
     }
 
     /// What went wrong: red.
-    pub(super) fn wrong(self, text: &str) -> String {
+    pub(crate) fn wrong(self, text: &str) -> String {
         if self.on {
             format!("\x1b[31m{text}\x1b[0m")
         } else {

@@ -1,0 +1,358 @@
+//! The HTTP client: what it may connect to, how it proves who it is, what it carries along.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::cookie::Jar;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Identity, Proxy, Url};
+
+use crate::flags::FetchFlags;
+
+/// What a server may take to accept a connection, unless told otherwise.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Makes the client that the flags ask for.
+pub(crate) fn new(
+    flags: &FetchFlags,
+    headers: HeaderMap,
+    connections: usize,
+) -> Result<Client, String> {
+    let request = &flags.request;
+    let mut client = Client::builder()
+        .pool_max_idle_per_host(connections)
+        .connect_timeout(flags.transfer.connect_timeout.unwrap_or(CONNECT))
+        .tcp_nodelay(true)
+        .http2_adaptive_window(true)
+        .redirect(match flags.what.head {
+            true => Policy::none(),
+            false => redirects(request.max_redirects, request.no_private),
+        })
+        .gzip(request.compressed)
+        .brotli(request.compressed)
+        .zstd(request.compressed)
+        .referer(false);
+    if !headers.contains_key(USER_AGENT) {
+        client = client.user_agent(concat!("hands/", env!("CARGO_PKG_VERSION")));
+    }
+    client = client.default_headers(headers);
+    if request.http1 {
+        client = client.http1_only();
+    }
+    if request.insecure {
+        client = client.danger_accept_invalid_certs(true);
+    }
+    if request.no_proxy || request.no_private {
+        // Behind a proxy nobody here knows what a name leads to.
+        client = client.no_proxy();
+    }
+    if let Some(proxy) = &request.proxy {
+        let proxy =
+            Proxy::all(proxy).map_err(|error| format!("`--proxy {proxy}`: {}", chain(&error)))?;
+        client = client.proxy(proxy);
+    }
+    if request.no_private {
+        client = client.dns_resolver(Arc::new(Public));
+    }
+    if let Some(path) = &request.cacert {
+        let pem = read(path, "--cacert")?;
+        let certificates = Certificate::from_pem_bundle(&pem);
+        let certificates = certificates.map_err(|error| wrong(path, "--cacert", &chain(&error)))?;
+        if certificates.is_empty() {
+            return Err(wrong(path, "--cacert", "there is no certificate in it"));
+        }
+        for certificate in certificates {
+            client = client.add_root_certificate(certificate);
+        }
+    }
+    if let Some(path) = &request.cert {
+        let mut pem = read(path, "--cert")?;
+        if let Some(path) = &request.key {
+            pem.push(b'\n');
+            pem.extend(read(path, "--key")?);
+        }
+        let identity = Identity::from_pem(&pem);
+        let identity = identity.map_err(|error| wrong(path, "--cert", &chain(&error)))?;
+        client = client.identity(identity);
+    }
+    if request.cookie_jar.is_some() || request.cookies {
+        let jar = Jar::default();
+        if let Some(path) = &request.cookie_jar {
+            let text = String::from_utf8_lossy(&read(path, "--cookie-jar")?).into_owned();
+            fill(&jar, &text).map_err(|line| {
+                let what = format!("line {line} is no cookie; browsers export them with 7 columns");
+                wrong(path, "--cookie-jar", &what)
+            })?;
+        }
+        client = client.cookie_provider(Arc::new(jar));
+    }
+    client.build().map_err(|error| chain(&error))
+}
+
+fn read(path: &Path, flag: &str) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| wrong(path, flag, &error.to_string()))
+}
+
+fn wrong(path: &Path, flag: &str, what: &str) -> String {
+    format!("`{flag} {}`: {what}", path.display())
+}
+
+/// Cookies as browsers and curl export them: seven columns, tabs between.
+fn fill(jar: &Jar, text: &str) -> Result<(), usize> {
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.strip_prefix("#HttpOnly_").unwrap_or(line);
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [domain, subdomains, path, secure, _expires, name, value] = columns[..] else {
+            return Err(number);
+        };
+        let host = domain.trim_start_matches('.');
+        let scheme = if secure == "TRUE" { "https" } else { "http" };
+        let url = Url::parse(&format!("{scheme}://{host}{path}")).map_err(|_| number)?;
+        let mut cookie = format!("{name}={value}; Path={path}");
+        if subdomains == "TRUE" {
+            cookie.push_str(&format!("; Domain={host}"));
+        }
+        if secure == "TRUE" {
+            cookie.push_str("; Secure");
+        }
+        jar.add_cookie_str(&cookie, &url);
+    }
+    Ok(())
+}
+
+/// Follows so many, and with `no_private` to no address that is not public.
+fn redirects(most: usize, no_private: bool) -> Policy {
+    Policy::custom(move |attempt| {
+        if attempt.previous().len() > most {
+            return attempt.error(format!("more than {most} redirects"));
+        }
+        let refused = no_private.then(|| refused_literal(attempt.url())).flatten();
+        match refused {
+            Some(why) => attempt.error(why),
+            None => attempt.follow(),
+        }
+    })
+}
+
+/// Why an address in a URL is not to be asked. Names are looked at when they are resolved.
+pub(crate) fn refused_literal(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address: IpAddr = host.parse().ok()?;
+    (!is_public(address)).then(|| refused(host, address))
+}
+
+fn refused(host: &str, address: IpAddr) -> String {
+    format!("`{host}` is at {address}, which is not public, and --no-private refuses that")
+}
+
+/// Resolves names, and refuses those that lead to this machine or its network. Who connects gets the address that was looked at.
+struct Public;
+
+impl Resolve for Public {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            // One that is private among public ones is a trick, too.
+            if let Some(address) = found.iter().find(|address| !is_public(address.ip())) {
+                return Err(io::Error::other(refused(name.as_str(), address.ip())).into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether it is reached over the internet, by the registries of RFC 6890.
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let is_special = address.is_unspecified()
+        || address.is_loopback()
+        || address.is_private()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_multicast()
+        || address.is_documentation()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
+        || (a == 198 && (18..20).contains(&b));
+    !is_special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    let segments = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match segments {
+        // NAT64 and 6to4 lead to an address of the old kind.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x2002, high, low, ..] => embedded(high, low),
+        // Documentation, Teredo and other special purposes.
+        [0x2001, 0xdb8, ..] => false,
+        [0x2001, second, ..] if second < 0x200 => false,
+        // What is handed out.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// An error with all that caused it, each once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// Names and passwords by host, as `~/.netrc` has them.
+#[derive(Debug, Default)]
+pub(crate) struct Netrc {
+    hosts: Vec<(Option<String>, String, String)>,
+}
+
+impl Netrc {
+    pub(crate) fn read(path: &Path) -> Result<Netrc, String> {
+        let text = read(path, "--netrc")?;
+        Ok(Netrc::parse(&String::from_utf8_lossy(&text)))
+    }
+
+    fn parse(text: &str) -> Netrc {
+        let mut netrc = Netrc::default();
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        let mut words = lines.flat_map(str::split_whitespace);
+        while let Some(word) = words.next() {
+            let last = netrc.hosts.last_mut();
+            match (word, last) {
+                ("machine", _) => {
+                    let host = words.next().unwrap_or_default().to_owned();
+                    netrc.hosts.push((Some(host), String::new(), String::new()));
+                }
+                ("default", _) => netrc.hosts.push((None, String::new(), String::new())),
+                ("login", Some(last)) => last.1 = words.next().unwrap_or_default().to_owned(),
+                ("password", Some(last)) => last.2 = words.next().unwrap_or_default().to_owned(),
+                _ => {}
+            }
+        }
+        netrc
+    }
+
+    /// Name and password for a host.
+    pub(crate) fn of(&self, host: &str) -> Option<(&str, &str)> {
+        let is_it = |known: &Option<String>| {
+            known
+                .as_deref()
+                .is_none_or(|known| known.eq_ignore_ascii_case(host))
+        };
+        let found = self.hosts.iter().find(|(known, ..)| is_it(known));
+        found.map(|(_, login, password)| (login.as_str(), password.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_public_or_not() {
+        for public in [
+            "8.8.8.8",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "64:ff9b::808:808",
+        ] {
+            assert!(is_public(public.parse().expect("an address")), "{public}");
+        }
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "ff02::1",
+        ] {
+            assert!(
+                !is_public(private.parse().expect("an address")),
+                "{private}"
+            );
+        }
+        for url in [
+            "http://127.1/",
+            "http://0x7f000001/",
+            "http://[::1]/",
+            "http://2130706433/",
+        ] {
+            let url = Url::parse(url).expect("a URL");
+            assert!(refused_literal(&url).is_some(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_netrc_has_hosts_and_a_default() {
+        let netrc = Netrc::parse(
+            "# c\nmachine a.example login x password y\nmachine b\n login z\n password w\ndefault login anonymous password me\n",
+        );
+        assert_eq!(netrc.of("A.example"), Some(("x", "y")));
+        assert_eq!(netrc.of("b"), Some(("z", "w")));
+        assert_eq!(netrc.of("c"), Some(("anonymous", "me")));
+        assert_eq!(Netrc::default().of("c"), None);
+    }
+
+    #[test]
+    fn cookies_of_browsers_are_read() {
+        let jar = Jar::default();
+        let text = "# Netscape HTTP Cookie File\n\n.example.org\tTRUE\t/\tFALSE\t0\ta\t1\n#HttpOnly_example.org\tFALSE\t/x\tTRUE\t0\tb\t2\n";
+        assert_eq!(fill(&jar, text), Ok(()));
+        assert_eq!(fill(&jar, "nonsense\n"), Err(1));
+        let cookies = |url: &str| {
+            let url = Url::parse(url).expect("a URL");
+            reqwest::cookie::CookieStore::cookies(&jar, &url)
+                .map(|value| value.to_str().unwrap_or_default().to_owned())
+        };
+        assert_eq!(cookies("http://www.example.org/").as_deref(), Some("a=1"));
+        assert_eq!(cookies("http://example.com/"), None);
+    }
+}

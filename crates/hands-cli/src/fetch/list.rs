@@ -1,0 +1,239 @@
+//! What is to be fetched: URLs from the command line, from lists, from Metalink files.
+//!
+//! A list has a URL a line, with further sources of the same file behind tabs. Lines that begin with white space are options of the URL above
+//! them; empty lines, and those that begin with `#`, are nothing.
+//!
+//! ```text
+//! https://example.org/a.iso	https://mirror.example/a.iso
+//!   out=images/a.iso
+//!   checksum=sha256:0123…
+//!   header=Accept: application/octet-stream
+//! ```
+//!
+//! A line that makes no sense is a failure of its own, and costs no other.
+
+use std::io::BufRead;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::checksum::Checksum;
+
+/// One file that is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    /// As it was written.
+    pub(crate) text: String,
+    /// Where it is to be had, or why that makes no sense.
+    pub(crate) wanted: Result<Wanted, String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// At least one; the best first.
+    pub(crate) sources: Vec<Url>,
+    /// Below the folder for downloads.
+    pub(crate) out: Option<String>,
+    pub(crate) checksum: Option<Checksum>,
+    pub(crate) headers: HeaderMap,
+    /// Bytes, where a Metalink says so.
+    pub(crate) size: Option<u64>,
+}
+
+impl Wanted {
+    pub(crate) fn new(sources: Vec<Url>) -> Wanted {
+        Wanted {
+            sources,
+            out: None,
+            checksum: None,
+            headers: HeaderMap::new(),
+            size: None,
+        }
+    }
+}
+
+/// `http` and `https`; a name without a scheme is `https`, as people type it.
+pub(crate) fn url(text: &str) -> Result<Url, String> {
+    let is_bare = !text.contains("://") && !text.starts_with(['/', '.']);
+    let whole = if is_bare {
+        format!("https://{text}")
+    } else {
+        text.to_owned()
+    };
+    let url = Url::parse(&whole).map_err(|error| format!("no URL: {error}"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        scheme => Err(format!(
+            "`{scheme}` URLs are not fetched; http and https are"
+        )),
+    }
+}
+
+/// One from the command line, or from a line.
+pub(crate) fn item(text: &str) -> Item {
+    let sources: Result<Vec<Url>, String> = text
+        .split('\t')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(url)
+        .collect();
+    Item {
+        text: text
+            .split('\t')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+        wanted: sources.map(Wanted::new),
+    }
+}
+
+/// `Name: value`.
+pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || format!("`{text}` is no header; write it as `Name: value`");
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = name.trim().parse().map_err(|_| wrong())?;
+    let value = value.trim().parse().map_err(|_| wrong())?;
+    Ok((name, value))
+}
+
+fn set(wanted: &mut Wanted, option: &str) -> Result<(), String> {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    match name.trim() {
+        "out" => {
+            super::name::within(value)?;
+            wanted.out = Some(value.to_owned());
+        }
+        "checksum" => wanted.checksum = Some(value.trim().parse()?),
+        "header" => {
+            let (name, value) = header(value)?;
+            wanted.headers.append(name, value);
+        }
+        "mirror" => wanted.sources.push(url(value.trim())?),
+        other => {
+            return Err(format!(
+                "`{other}` is no option of a URL; `out=`, `checksum=`, `header=` and `mirror=` are"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The items of a list, read as they are asked for.
+pub(crate) struct List<R> {
+    lines: R,
+    /// Whose options may still come.
+    pending: Option<Item>,
+    is_over: bool,
+}
+
+/// A longer line is no URL, and would fill the memory.
+const LONGEST: u64 = 1 << 20;
+
+impl<R: BufRead> List<R> {
+    pub(crate) fn new(lines: R) -> List<R> {
+        List {
+            lines,
+            pending: None,
+            is_over: false,
+        }
+    }
+
+    /// The next line; `None` at the end.
+    fn line(&mut self) -> std::io::Result<Option<String>> {
+        let mut line = Vec::new();
+        let read = std::io::Read::take(&mut self.lines, LONGEST).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        if read as u64 == LONGEST && !line.ends_with(b"\n") {
+            return Err(std::io::Error::other("a line of more than 1 MiB is no URL"));
+        }
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    }
+}
+
+impl<R: BufRead> Iterator for List<R> {
+    type Item = std::io::Result<Item>;
+
+    fn next(&mut self) -> Option<std::io::Result<Item>> {
+        while !self.is_over {
+            let line = match self.line() {
+                Ok(Some(line)) => line,
+                Ok(None) => {
+                    self.is_over = true;
+                    break;
+                }
+                Err(error) => {
+                    self.is_over = true;
+                    return Some(Err(error));
+                }
+            };
+            let text = line.trim();
+            if text.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            if line.starts_with([' ', '\t']) {
+                let first = self.pending.get_or_insert_with(|| Item {
+                    text: text.to_owned(),
+                    wanted: Err("an option without a URL above it".to_owned()),
+                });
+                if let Ok(wanted) = &mut first.wanted
+                    && let Err(why) = set(wanted, text)
+                {
+                    first.wanted = Err(why);
+                }
+                continue;
+            }
+            if let Some(before) = self.pending.replace(item(text)) {
+                return Some(Ok(before));
+            }
+        }
+        self.pending.take().map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(text: &str) -> Vec<Item> {
+        let items: Result<Vec<_>, _> = List::new(text.as_bytes()).collect();
+        items.expect("memory can be read")
+    }
+
+    #[test]
+    fn a_list_has_urls_options_and_comments() {
+        let text = "# comment\n\nhttp://a/x\thttp://b/x\n  out=d/y\n\theader=A: b\n mirror=http://c/x\nexample.org\r\nftp://a/b\nhttp://z/\n  colour=red\n";
+        let items = items(text);
+        assert_eq!(items.len(), 4);
+        let first = items[0].wanted.as_ref().expect("sense");
+        assert_eq!(first.sources.len(), 3);
+        assert_eq!(first.out.as_deref(), Some("d/y"));
+        assert_eq!(
+            first.headers.get("a").map(HeaderValue::as_bytes),
+            Some(&b"b"[..])
+        );
+        let second = items[1].wanted.as_ref().expect("sense");
+        assert_eq!(second.sources[0].as_str(), "https://example.org/");
+        assert!(
+            items[2]
+                .wanted
+                .as_ref()
+                .is_err_and(|why| why.contains("ftp"))
+        );
+        assert!(
+            items[3]
+                .wanted
+                .as_ref()
+                .is_err_and(|why| why.contains("colour"))
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_costs_no_other() {
+        let items = items("  out=x\nhttp://\nhttp://a/b\n  out=../c\n  header=none\nhttp://a/d\n");
+        let is_ok: Vec<bool> = items.iter().map(|item| item.wanted.is_ok()).collect();
+        assert_eq!(is_ok, [false, false, false, true]);
+    }
+}

@@ -1,0 +1,332 @@
+//! `hands fetch`: many URLs at once, each to a file, and each in exactly one state at the end.
+//!
+//! ```text
+//! list, metalink ─▶ source: named, in order ─▶ fetchers on an AsyncPool: transfer ─▶ told ─▶ report: progress, events, summary, exit code
+//!                                               │ permits: pace
+//!                                               └ part ─▶ disk
+//! ```
+//!
+//! Names are given in the order of the list, before anything is asked, so that the next run gives the same ones, and finds what this one has left.
+
+mod checksum;
+mod client;
+mod disk;
+mod head;
+mod list;
+mod metalink;
+mod name;
+mod pace;
+mod part;
+mod progress;
+mod report;
+mod segments;
+mod source;
+mod transfer;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hands::pool::AsyncPool;
+use hands::sync::{CancelToken, Mutex};
+use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Client, RequestBuilder, Url};
+
+use self::checksum::{Checksum, Sums};
+use self::client::Netrc;
+use self::disk::Disk;
+use self::name::Names;
+use self::pace::{Connections, Rate};
+use self::progress::{Board, Running};
+use self::report::{Mailbox, Report};
+use self::source::{Items, Source, Work};
+use self::transfer::State;
+use crate::flags::{FetchFlags, Jobs};
+use crate::usage;
+
+/// Connections in all, and to one host, unless told otherwise.
+const CONNECTIONS: usize = 64;
+const PER_HOST: usize = 16;
+/// Connections that `-j auto` begins with.
+const AT_FIRST: usize = 8;
+/// For each connection so many coroutines take from the list: so that those that wait for a busy host keep nobody from another.
+const FETCHERS: usize = 4;
+
+/// Fetches all, and gives the code to exit with.
+pub(crate) fn main(flags: FetchFlags) -> ExitCode {
+    match run(flags) {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => usage::fail(&message),
+    }
+}
+
+/// What is told of a URL while it is fetched.
+#[derive(Debug)]
+enum Told {
+    Start {
+        number: u64,
+        url: String,
+    },
+    Retry {
+        number: u64,
+        url: String,
+        why: String,
+        wait: Duration,
+    },
+    End {
+        number: u64,
+        url: String,
+        path: Option<PathBuf>,
+        state: State,
+        time: Duration,
+    },
+    /// Status line and headers.
+    Head {
+        number: u64,
+        url: String,
+        head: Result<Vec<u8>, String>,
+    },
+    /// So many URLs there were in all.
+    Total(u64),
+    /// The list cannot be read any further.
+    Broken(String),
+}
+
+/// What all transfers share.
+struct Fetcher {
+    flags: FetchFlags,
+    client: Client,
+    pool: AsyncPool,
+    connections: Connections,
+    rate: Option<Rate>,
+    board: Board,
+    names: Mutex<Names>,
+    sums: Sums,
+    netrc: Netrc,
+    user: Option<(String, String)>,
+    disk: Disk,
+    stop: CancelToken,
+    told: Mailbox,
+}
+
+impl Fetcher {
+    fn tell(&self, told: Told) {
+        self.told.put(told);
+    }
+
+    fn authorized(&self, request: RequestBuilder, url: &Url) -> RequestBuilder {
+        if !url.username().is_empty() {
+            return request;
+        }
+        if let Some((name, password)) = &self.user {
+            return request.basic_auth(name, Some(password));
+        }
+        match self.netrc.of(url.host_str().unwrap_or_default()) {
+            Some((name, password)) => request.basic_auth(name, Some(password)),
+            None => request,
+        }
+    }
+
+    async fn keep_rate(&self, running: &Running, bytes: u64) {
+        if let Some(rate) = &self.rate {
+            rate.spend(bytes).await;
+        }
+        if let Some(rate) = &running.rate {
+            rate.spend(bytes).await;
+        }
+    }
+
+    /// What a file of this name should be, by the lists of checksums.
+    fn checksum_of(&self, path: &Path) -> Option<Checksum> {
+        if self.sums.is_empty() {
+            return None;
+        }
+        let dir = self.flags.files.dir.as_deref().unwrap_or(Path::new(""));
+        let below = path.strip_prefix(dir).unwrap_or(path);
+        self.sums.of(&below.to_string_lossy()).cloned()
+    }
+
+    /// How long to wait after so many tries: twice as long each time, and not all at the same moment.
+    fn back_off(&self, tries: u32) -> Duration {
+        let base = self
+            .flags
+            .transfer
+            .retry_delay
+            .unwrap_or(Duration::from_millis(500));
+        let doubled = base
+            .saturating_mul(1 << (tries - 1).min(16))
+            .min(Duration::from_secs(60));
+        // A hash of nothing with new keys is as random as this needs to be.
+        let random = RandomState::new().hash_one(tries) as f64 / u64::MAX as f64;
+        doubled.mul_f64(0.5 + random)
+    }
+}
+
+fn run(flags: FetchFlags) -> Result<u8, String> {
+    let source = Source::new(&flags)?;
+    let headers = headers(&flags)?;
+    let (size, most) = match flags.transfer.jobs {
+        Some(Jobs::Count(jobs)) => (jobs.get(), jobs.get()),
+        _ => (AT_FIRST, CONNECTIONS),
+    };
+    let most = flags
+        .transfer
+        .max_connections
+        .map_or(most, |limit| most.min(limit.get()));
+    let size = size.min(most);
+    let per_host = match (flags.transfer.per_host, flags.transfer.jobs) {
+        (Some(limit), _) => limit.get(),
+        (None, Some(Jobs::Count(jobs))) => jobs.get(),
+        (None, _) => PER_HOST,
+    };
+    let client = client::new(&flags, headers, per_host)?;
+    let mut sums = Sums::default();
+    for path in &flags.files.checksums {
+        let text = source::text(path, "--checksums")?;
+        sums.add(&text).map_err(|line| {
+            format!(
+                "`--checksums {}`: line {line} is no checksum and name, as `sha256sum` writes them",
+                path.display()
+            )
+        })?;
+    }
+    let netrc = netrc(&flags)?;
+    let user = flags.request.user.as_ref().map(|user| {
+        let (name, password) = user.split_once(':').unwrap_or((user, ""));
+        (name.to_owned(), password.to_owned())
+    });
+    if let Some(dir) = &flags.files.dir {
+        std::fs::create_dir_all(dir)
+            .map_err(|error| format!("`--dir {}` cannot be made: {error}", dir.display()))?;
+    }
+    hands::command::raise_descriptor_limit();
+    let mut builder = AsyncPool::builder()
+        .name("fetch")
+        .in_flight(FETCHERS * most + 1);
+    if flags.what.head {
+        builder = builder.threads(1);
+    }
+    let pool = builder
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    let disk = Disk::new().map_err(|error| format!("cannot start a thread: {error}"))?;
+    let fetchers = FETCHERS * most;
+    let report = Report::new(&flags)?;
+    let fetcher = Arc::new(Fetcher {
+        connections: Connections::new(size, most, per_host),
+        rate: flags.transfer.limit_rate.map(Rate::new),
+        board: Board::new(flags.transfer.limit_rate_each),
+        client,
+        pool,
+        names: Mutex::default(),
+        sums,
+        netrc,
+        user,
+        disk,
+        stop: CancelToken::new(),
+        told: Mailbox::new(fetchers),
+        flags,
+    });
+    if most > size {
+        let sized = Arc::clone(&fetcher);
+        let is_over = fetcher.stop.clone();
+        drop(fetcher.pool.spawn(async move {
+            tokio::select! {
+                () = sized.connections.size_by_throughput() => {}
+                _ = is_over.cancelled() => {}
+            }
+        }));
+    }
+    let items = Arc::new(Items::new(source, &fetcher)?);
+    for _ in 0..fetchers {
+        drop(
+            fetcher
+                .pool
+                .spawn(take_and_fetch(Arc::clone(&fetcher), Arc::clone(&items))),
+        );
+    }
+    let code = report.run(&fetcher);
+    fetcher.stop.cancel();
+    Ok(code)
+}
+
+/// Fetches one URL after the other, as long as there are any.
+async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>) {
+    let _leave = fetcher.told.sender();
+    while let Some(work) = items.next().await {
+        match work {
+            Ok(work) => one(&fetcher, work).await,
+            Err(why) => return fetcher.tell(Told::Broken(why)),
+        }
+    }
+}
+
+async fn one(fetcher: &Fetcher, work: Work) {
+    let since = std::time::Instant::now();
+    let Work { number, text, job } = work;
+    let end = |path, state| Told::End {
+        number,
+        url: text.clone(),
+        path,
+        state,
+        time: since.elapsed(),
+    };
+    let job = match job {
+        Ok(job) => job,
+        Err(state) => return fetcher.tell(end(None, state)),
+    };
+    if fetcher.stop.is_cancelled() {
+        return fetcher.tell(end(None, State::Skipped("stopped before".to_owned())));
+    }
+    fetcher.tell(Told::Start {
+        number,
+        url: text.clone(),
+    });
+    if fetcher.flags.what.head {
+        let head = head::of(fetcher, &job).await;
+        let url = text.clone();
+        return fetcher.tell(Told::Head { number, url, head });
+    }
+    let (state, path) = tokio::select! {
+        fetched = AssertUnwindSafe(fetcher.fetch(job)).catch_unwind() => fetched.unwrap_or_else(|_| {
+            (State::Failed("it panicked, which is a mistake in this program".to_owned()), None)
+        }),
+        _ = fetcher.stop.cancelled() => {
+            fetcher.board.end(number);
+            (State::Skipped("stopped; what has come is kept".to_owned()), None)
+        }
+    };
+    fetcher.tell(end(path, state));
+}
+
+fn headers(flags: &FetchFlags) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    if let Some(name) = &flags.request.user_agent {
+        let name = HeaderValue::from_str(name);
+        headers.insert(
+            USER_AGENT,
+            name.map_err(|_| "`--user-agent` has a character that no header may have".to_owned())?,
+        );
+    }
+    for header in &flags.request.header {
+        let (name, value) = list::header(header)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn netrc(flags: &FetchFlags) -> Result<Netrc, String> {
+    match &flags.request.netrc {
+        None => Ok(Netrc::default()),
+        Some(Some(path)) => Netrc::read(path),
+        Some(None) => {
+            let home = std::env::var_os("HOME").unwrap_or_default();
+            Netrc::read(&Path::new(&home).join(".netrc"))
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! How fast, and how many at once: rates that are kept to, connections that are given away, and how many of them are worth it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hands::sync::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Bytes a second that are not exceeded for longer than a moment.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    bytes_a_second: f64,
+    /// When all that was let through would have been, at that rate.
+    until: Mutex<Option<Instant>>,
+}
+
+/// So much may come at once after a pause.
+const BURST: Duration = Duration::from_millis(100);
+
+impl Rate {
+    pub(crate) fn new(bytes_a_second: u64) -> Rate {
+        Rate {
+            bytes_a_second: bytes_a_second.max(1) as f64,
+            until: Mutex::new(None),
+        }
+    }
+
+    /// Waits until these bytes, which have come, are no more than the rate allows.
+    pub(crate) async fn spend(&self, bytes: u64) {
+        let now = Instant::now();
+        let until = {
+            let mut until = self.until.lock();
+            let from = until.map_or(now, |until| {
+                until.max(now.checked_sub(BURST).unwrap_or(now))
+            });
+            let next = from + Duration::from_secs_f64(bytes as f64 / self.bytes_a_second);
+            *until = Some(next);
+            next
+        };
+        if until > now {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+/// Connections: so many in all, and so many to each host.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    all: Arc<Semaphore>,
+    /// How many permits there are of that.
+    size: AtomicUsize,
+    most: usize,
+    per_host: usize,
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Bytes and files so far: what more connections should give more of.
+    work: AtomicU64,
+}
+
+/// The permission to have one.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _host: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
+}
+
+/// A file counts as so many bytes: what asking for one costs.
+const FILE: u64 = 16 * 1024;
+
+impl Connections {
+    pub(crate) fn new(size: usize, most: usize, per_host: usize) -> Connections {
+        Connections {
+            all: Arc::new(Semaphore::new(size)),
+            size: AtomicUsize::new(size),
+            most,
+            per_host,
+            hosts: Mutex::default(),
+            work: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) async fn permit(&self, host: &str) -> Permit {
+        let of_host = {
+            let mut hosts = self.hosts.lock();
+            match hosts.get(host) {
+                Some(host) => Arc::clone(host),
+                None => {
+                    let new = Arc::new(Semaphore::new(self.per_host));
+                    hosts.insert(host.to_owned(), Arc::clone(&new));
+                    new
+                }
+            }
+        };
+        // That of the host first: who waits for a busy host keeps nobody from another.
+        let (Ok(host), Ok(all)) = (
+            of_host.acquire_owned().await,
+            Arc::clone(&self.all).acquire_owned().await,
+        ) else {
+            unreachable!("nobody closes them");
+        };
+        Permit {
+            _host: host,
+            _all: all,
+        }
+    }
+
+    pub(crate) fn did(&self, bytes: u64) {
+        self.work.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn did_file(&self) {
+        self.did(FILE);
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    fn resize(&self, size: usize) {
+        let before = self.size.load(Ordering::Relaxed);
+        let now = if size > before {
+            self.all.add_permits(size - before);
+            size
+        } else {
+            // Those that are in use are not taken away.
+            before - self.all.forget_permits(before - size)
+        };
+        self.size.store(now, Ordering::Relaxed);
+    }
+
+    /// Finds out how many are worth it, by what they do: for ever.
+    pub(crate) async fn size_by_throughput(&self) {
+        let mut climb = Climb::new(self.size(), self.most);
+        let mut before = self.work.load(Ordering::Relaxed);
+        let mut at = Instant::now();
+        loop {
+            tokio::time::sleep(climb.period()).await;
+            let (work, now) = (self.work.load(Ordering::Relaxed), Instant::now());
+            let rate = (work - before) as f64 / (now - at).as_secs_f64();
+            (before, at) = (work, now);
+            // With permits to spare nobody would use more.
+            let is_full = self.all.available_permits() == 0;
+            self.resize(climb.next(rate, is_full));
+        }
+    }
+}
+
+/// Twice as many, as long as that gives a tenth more; then it stays, and tries again now and then.
+#[derive(Debug)]
+struct Climb {
+    size: usize,
+    most: usize,
+    /// The size before the last step, and what it gave.
+    before: Option<(usize, f64)>,
+    /// Periods until it tries again.
+    rest: u32,
+}
+
+impl Climb {
+    const REST: u32 = 40;
+
+    fn new(size: usize, most: usize) -> Climb {
+        Climb {
+            size,
+            most,
+            before: None,
+            rest: 0,
+        }
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+
+    fn next(&mut self, rate: f64, is_full: bool) -> usize {
+        if let Some((size, gave)) = self.before.take()
+            && rate < 1.1 * gave
+        {
+            self.size = size;
+            self.rest = Climb::REST;
+        } else if self.rest > 0 {
+            self.rest -= 1;
+        } else if is_full && rate > 0.0 && self.size < self.most {
+            self.before = Some((self.size, rate));
+            self.size = (2 * self.size).min(self.most);
+        }
+        self.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What so many connections give, where it is no more from `enough` on.
+    fn settled(enough: usize) -> usize {
+        let mut climb = Climb::new(8, 64);
+        let mut size = 8;
+        for _ in 0..30 {
+            size = climb.next(size.min(enough) as f64, true);
+        }
+        size
+    }
+
+    #[test]
+    fn it_grows_while_that_gives_more() {
+        assert_eq!(settled(4), 8);
+        assert_eq!(settled(20), 32);
+        assert_eq!(settled(1000), 64);
+    }
+
+    #[test]
+    fn it_does_not_grow_for_nobody() {
+        let mut climb = Climb::new(8, 64);
+        assert!((0..10).all(|_| climb.next(100.0, false) == 8));
+    }
+
+    #[test]
+    fn a_rate_is_kept_to() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            let rate = Rate::new(1000);
+            let from = Instant::now();
+            for _ in 0..20 {
+                rate.spend(500).await;
+            }
+            let took = from.elapsed();
+            assert!((9.8..=10.1).contains(&took.as_secs_f64()), "{took:?}");
+        });
+    }
+}

@@ -1,0 +1,370 @@
+//! What is on its way, and how that is shown on stderr.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hands::sync::Mutex;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::pace::Rate;
+use crate::flags;
+
+/// A file on its way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    name: String,
+    since: Instant,
+    received: AtomicU64,
+    /// Of these, what came in an earlier run.
+    resumed: AtomicU64,
+    /// 0: nobody knows.
+    expected: AtomicU64,
+    pub(super) rate: Option<Rate>,
+    /// Bytes of all files.
+    total: Arc<AtomicU64>,
+}
+
+impl Running {
+    pub(super) fn received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn resumed(&self, bytes: u64) {
+        self.received.store(bytes, Ordering::Relaxed);
+        self.resumed.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_again(&self) {
+        self.resumed(0);
+    }
+
+    pub(super) fn expect(&self, bytes: u64) {
+        self.expected.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// All files on their way.
+#[derive(Debug)]
+pub(crate) struct Board {
+    running: Mutex<BTreeMap<u64, Arc<Running>>>,
+    total: Arc<AtomicU64>,
+    rate_each: Option<u64>,
+}
+
+impl Board {
+    pub(super) fn new(rate_each: Option<u64>) -> Board {
+        Board {
+            running: Mutex::default(),
+            total: Arc::default(),
+            rate_each,
+        }
+    }
+
+    pub(super) fn begin(&self, number: u64, name: &str) -> Arc<Running> {
+        let running = Arc::new(Running {
+            name: name.to_owned(),
+            since: Instant::now(),
+            received: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            rate: self.rate_each.map(Rate::new),
+            total: Arc::clone(&self.total),
+        });
+        self.running.lock().insert(number, Arc::clone(&running));
+        running
+    }
+
+    pub(super) fn end(&self, number: u64) {
+        self.running.lock().remove(&number);
+    }
+
+    /// Bytes that have come.
+    pub(super) fn bytes(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+}
+
+/// How many files have come to what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) ok: u64,
+    pub(super) unchanged: u64,
+    pub(super) skipped: u64,
+    pub(super) failed: u64,
+    /// All that there are to be, once that is known.
+    pub(super) total: Option<u64>,
+}
+
+impl Counts {
+    pub(super) fn done(&self) -> u64 {
+        self.ok + self.unchanged + self.skipped + self.failed
+    }
+}
+
+/// A run that is over sooner draws nothing.
+const QUIET: Duration = Duration::from_millis(500);
+/// Between two plain lines.
+const PLAIN: Duration = Duration::from_secs(30);
+/// Between two drawings.
+pub(super) const REDRAW: Duration = Duration::from_millis(125);
+/// Files that are shown.
+const SHOWN: usize = 8;
+/// Characters of a name.
+const LETTERS: usize = 60;
+
+#[derive(Debug)]
+enum How {
+    None,
+    Plain { next: Duration },
+    Bar(Option<ProgressBar>),
+}
+
+/// What is shown.
+#[derive(Debug)]
+pub(super) struct Display {
+    how: How,
+    since: Instant,
+    drawn: Instant,
+    /// The rate of late, and what it is from.
+    rate: f64,
+    seen: (Instant, u64),
+}
+
+impl Display {
+    pub(super) fn new(asked: flags::Progress) -> Display {
+        let can_draw = || {
+            io::stderr().is_terminal()
+                && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+        };
+        let how = match asked {
+            flags::Progress::None => How::None,
+            flags::Progress::Bar | flags::Progress::Auto if can_draw() => How::Bar(None),
+            _ => How::Plain { next: PLAIN },
+        };
+        let now = Instant::now();
+        Display {
+            how,
+            since: now,
+            drawn: now,
+            rate: 0.0,
+            seen: (now, 0),
+        }
+    }
+
+    /// Shows where things stand, if it is time to.
+    pub(super) fn show(&mut self, counts: Counts, board: &Board) {
+        let now = Instant::now();
+        if matches!(self.how, How::None) || now - self.drawn < REDRAW {
+            return;
+        }
+        self.drawn = now;
+        let (then, before) = self.seen;
+        let bytes = board.bytes();
+        let time = (now - then).as_secs_f64();
+        let rate = (bytes - before) as f64 / time;
+        self.seen = (now, bytes);
+        // Of the last few seconds.
+        let weight = (time / 3.0).min(1.0);
+        self.rate = if before == 0 {
+            rate
+        } else {
+            self.rate + weight * (rate - self.rate)
+        };
+        let elapsed = now - self.since;
+        match &mut self.how {
+            How::None => {}
+            How::Plain { next } => {
+                if elapsed >= *next {
+                    *next = elapsed + PLAIN;
+                    // Nobody may be left to read it.
+                    let _ = writeln!(io::stderr(), "hands: {}", line(counts, board, self.rate));
+                }
+            }
+            How::Bar(bar) => {
+                if elapsed >= QUIET {
+                    let bar = bar.get_or_insert_with(new_bar);
+                    bar.set_message(drawing(counts, board, self.rate));
+                    bar.tick();
+                }
+            }
+        }
+    }
+
+    /// Calls `write` with the bar out of the way.
+    pub(super) fn aside(&self, write: impl FnOnce()) {
+        match &self.how {
+            How::Bar(Some(bar)) => bar.suspend(write),
+            _ => write(),
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        if let How::Bar(Some(bar)) = &self.how {
+            bar.finish_and_clear();
+        }
+        self.how = How::None;
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn drawing(counts: Counts, board: &Board, rate: f64) -> String {
+    let running: Vec<Arc<Running>> = board.running.lock().values().cloned().collect();
+    let mut text = String::new();
+    if let Some(total) = counts.total.filter(|&total| total > 0) {
+        // Files on their way count by what has come of them.
+        let parts = running.iter().map(|running| share(running).unwrap_or(0.0));
+        let done = (counts.done() as f64 + parts.sum::<f64>()) / total as f64;
+        let filled = ((20.0 * done) as usize).min(20);
+        let _ = write!(text, "[{}{}] ", "#".repeat(filled), "-".repeat(20 - filled));
+    }
+    text.push_str(&line(counts, board, rate));
+    for running in running.iter().take(SHOWN) {
+        let received = running.received.load(Ordering::Relaxed);
+        let share =
+            share(running).map_or("    ".to_owned(), |share| format!("{:3.0}%", 100.0 * share));
+        let fresh = received.saturating_sub(running.resumed.load(Ordering::Relaxed));
+        let time = running.since.elapsed().as_secs_f64().max(0.001);
+        let _ = write!(
+            text,
+            "\n  {share} {:>9} {:>11}  {}",
+            bytes(received as f64),
+            format!("{}/s", bytes(fresh as f64 / time)),
+            short(&running.name)
+        );
+    }
+    if running.len() > SHOWN {
+        let _ = write!(text, "\n       and {} more", running.len() - SHOWN);
+    }
+    text
+}
+
+fn share(running: &Running) -> Option<f64> {
+    let expected = running.expected.load(Ordering::Relaxed);
+    let received = running.received.load(Ordering::Relaxed);
+    (expected > 0).then(|| (received as f64 / expected as f64).min(1.0))
+}
+
+/// `12 of 100 files, 1 failed, 34.5 MiB, 12.3 MiB/s, 8s left`.
+fn line(counts: Counts, board: &Board, rate: f64) -> String {
+    let mut text = match counts.total {
+        Some(total) => format!("{} of {total} files", counts.done()),
+        None => format!("{} files", counts.done()),
+    };
+    if counts.failed > 0 {
+        let _ = write!(text, ", {} failed", counts.failed);
+    }
+    let _ = write!(text, ", {}, {}/s", bytes(board.bytes() as f64), bytes(rate));
+    if let Some(left) = left(counts, board, rate) {
+        let _ = write!(text, ", {} left", time(left));
+    }
+    text
+}
+
+/// How long it will take: what the running ones lack, and as much for each other file as one has had so far.
+fn left(counts: Counts, board: &Board, rate: f64) -> Option<Duration> {
+    let total = counts.total?;
+    let running = board.running.lock();
+    let lacking: u64 = running
+        .values()
+        .map(|running| {
+            let expected = running.expected.load(Ordering::Relaxed);
+            expected.saturating_sub(running.received.load(Ordering::Relaxed))
+        })
+        .sum();
+    let waiting = total.saturating_sub(counts.done() + running.len() as u64);
+    if waiting > 0 && counts.ok == 0 {
+        return None;
+    }
+    let each = board.bytes() as f64 / counts.ok.max(1) as f64;
+    let bytes = lacking as f64 + waiting as f64 * each;
+    (rate > 1.0 && bytes > 0.0)
+        .then(|| Duration::try_from_secs_f64(bytes / rate).unwrap_or(Duration::MAX))
+}
+
+/// `512 B`, `1.5 MiB`.
+pub(super) fn bytes(bytes: f64) -> String {
+    let mut bytes = bytes;
+    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+        if bytes < 1000.0 || unit == "TiB" {
+            return match unit {
+                "B" => format!("{bytes:.0} B"),
+                _ => format!("{bytes:.1} {unit}"),
+            };
+        }
+        bytes /= 1024.0;
+    }
+    unreachable!("the last unit is for all")
+}
+
+/// `7s`, `3m07s`, `2h05m`.
+pub(super) fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// The end of a URL, which is what tells it from others, with nothing in it that a terminal would obey.
+fn short(name: &str) -> String {
+    let clean = name.chars().map(|c| if c.is_control() { '?' } else { c });
+    let letters: Vec<char> = clean.collect();
+    match letters.len().checked_sub(LETTERS) {
+        None | Some(0) => letters.into_iter().collect(),
+        Some(more) => std::iter::once('…')
+            .chain(letters.into_iter().skip(more))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        for (number, text) in [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (1024.0, "1.0 KiB"),
+            (1.5e9, "1.4 GiB"),
+            (1e20, "90949470.2 TiB"),
+        ] {
+            assert_eq!(bytes(number), text);
+        }
+    }
+
+    #[test]
+    fn what_is_running_is_shown() {
+        let board = Board::new(None);
+        let running = board.begin(1, "http://a/x\x1b[2J");
+        running.expect(1000);
+        running.received(500);
+        let counts = Counts {
+            ok: 1,
+            total: Some(2),
+            ..Counts::default()
+        };
+        let text = drawing(counts, &board, 100.0);
+        assert!(
+            text.starts_with("[###############-----] 1 of 2 files, 500 B, 100 B/s, 5s left\n"),
+            "{text}"
+        );
+        assert!(text.contains(" 50%") && text.contains("x?[2J"), "{text}");
+        board.end(1);
+        assert_eq!(line(counts, &board, 0.0), "1 of 2 files, 500 B, 0 B/s");
+    }
+}

@@ -1,0 +1,203 @@
+//! One file over several connections.
+//!
+//! Each takes the next segment that nobody has, and asks for that range alone, with what says that it is still the same file. The first goes on with
+//! the answer that said how long the file is. When one fails all are given up, and the next try goes on where each was.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::try_join_all;
+use hands::sync::Mutex;
+use reqwest::header::{IF_RANGE, RANGE};
+use reqwest::{Response, StatusCode, Url};
+
+use super::part::{Part, Segment};
+use super::transfer::{Came, Sink, Transfer, Trouble, content_range, refused};
+
+/// Smaller segments are not worth a request.
+const LEAST: u64 = 1 << 20;
+
+/// So many segments of about the same length; none when one is enough.
+pub(super) fn split(length: u64, connections: usize) -> Vec<Segment> {
+    let count = (length / LEAST).min(connections as u64);
+    if count < 2 {
+        return Vec::new();
+    }
+    let place = |number: u64| {
+        // Of numbers that may be large.
+        (u128::from(length) * u128::from(number) / u128::from(count)) as u64
+    };
+    (0..count)
+        .map(|number| Segment {
+            at: place(number),
+            end: place(number + 1),
+        })
+        .collect()
+}
+
+/// What all connections share.
+struct Shared {
+    part: Mutex<Box<Part>>,
+    /// Segments that nobody has taken.
+    left: Mutex<VecDeque<usize>>,
+    length: u64,
+    validator: Option<String>,
+}
+
+impl Transfer<'_> {
+    /// Fetches all segments that are not there; the first may go on with an answer about the whole.
+    pub(super) async fn segments(
+        &mut self,
+        source: &Url,
+        first: Option<Response>,
+    ) -> Result<Came, Trouble> {
+        let Some(Sink::Part(part)) = self.sink.take() else {
+            return Err(Trouble::Final("segments are for files".to_owned()));
+        };
+        let missing = part.segments.iter().enumerate();
+        let left: VecDeque<usize> = missing
+            .filter(|(_, segment)| segment.at < segment.end)
+            .map(|(number, _)| number)
+            .collect();
+        let length = part.identity().length.unwrap_or(0);
+        self.running.expect(length);
+        let connections = left
+            .len()
+            .min(self.fetcher.flags.transfer.segments.get())
+            .max(1);
+        let shared = Shared {
+            validator: part.identity().validator().map(str::to_owned),
+            part: Mutex::new(part),
+            left: Mutex::new(left),
+            length,
+        };
+        let mut sources = vec![source.clone()];
+        if self.job.wanted.checksum.is_some() {
+            // Only a checksum tells whether another server's file is the same.
+            let others = self
+                .job
+                .wanted
+                .sources
+                .iter()
+                .filter(|other| *other != source);
+            sources.extend(others.cloned());
+        }
+        let this = &*self;
+        let mut first = first;
+        let fetched = (0..connections).map(|number| {
+            let from = &sources[number % sources.len()];
+            let is_own = from == source;
+            let first = first.take();
+            let shared = &shared;
+            async move {
+                let host = from.host_str().unwrap_or_default();
+                let _permit = match number {
+                    // It has that of the whole transfer.
+                    0 => None,
+                    _ => Some(this.fetcher.connections.permit(host).await),
+                };
+                let mut first = first;
+                loop {
+                    let next = shared.left.lock().pop_front();
+                    let Some(segment) = next else {
+                        return Ok::<(), Trouble>(());
+                    };
+                    let response = first.take();
+                    this.segment(from, is_own, shared, segment, response)
+                        .await?;
+                }
+            }
+        });
+        let fetched = try_join_all(fetched).await;
+        self.sink = Some(Sink::Part(shared.part.into_inner()));
+        match fetched {
+            Ok(_) => Ok(Came::Whole),
+            Err(trouble) => {
+                if self.no_ranges.load(Ordering::Relaxed) {
+                    self.no_segments = true;
+                    self.begin_again()?;
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn segment(
+        &self,
+        source: &Url,
+        is_own: bool,
+        shared: &Shared,
+        number: usize,
+        first: Option<Response>,
+    ) -> Result<(), Trouble> {
+        let Segment { at, end } = shared.part.lock().segments[number];
+        let mut response = match first {
+            Some(response) => response,
+            None => {
+                let mut request = self.request(source);
+                request = request.header(RANGE, format!("bytes={at}-{}", end - 1));
+                if let (true, Some(validator)) = (is_own, &shared.validator) {
+                    request = request.header(IF_RANGE, validator);
+                }
+                let sent = self.within_idle(request.send(), "the server does not answer");
+                let response = sent.await?;
+                let range = content_range(response.headers());
+                match response.status() {
+                    StatusCode::PARTIAL_CONTENT if range == Some((at, Some(shared.length))) => {}
+                    StatusCode::PARTIAL_CONTENT
+                    | StatusCode::OK
+                    | StatusCode::RANGE_NOT_SATISFIABLE => {
+                        // Another file by now, or a server that has promised too much: in one piece it will come.
+                        self.no_ranges.store(true, Ordering::Relaxed);
+                        let why = "the server does not send the part it was asked for";
+                        return Err(Trouble::Again(why.to_owned(), None));
+                    }
+                    status => return Err(refused(status, response.headers())),
+                }
+                response
+            }
+        };
+        loop {
+            let chunk = self.within_idle(response.chunk(), "nothing comes any more");
+            let Some(bytes) = chunk.await? else {
+                return Err(Trouble::Again("it was cut short".to_owned(), None));
+            };
+            let (before, after) = {
+                let mut part = shared.part.lock();
+                let before = part.segments[number].at;
+                part.append_to(number, &bytes)?;
+                (before, part.segments[number].at)
+            };
+            self.note(after - before).await;
+            if after == end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_have_all_of_it_and_nothing_twice() {
+        for (length, connections, count) in [
+            (0, 4, 0),
+            (LEAST, 4, 0),
+            (2 * LEAST, 4, 2),
+            (10 * LEAST + 3, 4, 4),
+            (u64::MAX, 7, 7),
+        ] {
+            let segments = split(length, connections);
+            assert_eq!(segments.len(), count);
+            let mut at = 0;
+            for segment in &segments {
+                assert_eq!(segment.at, at);
+                assert!(segment.end > at);
+                at = segment.end;
+            }
+            assert!(segments.is_empty() || at == length);
+        }
+    }
+}

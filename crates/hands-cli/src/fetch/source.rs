@@ -1,0 +1,245 @@
+//! All that was asked for, one after the other, with the name that each file is to have.
+
+use std::collections::HashSet;
+use std::fs::{self, File, FileType};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hands::sync::Mutex;
+use tokio::sync::mpsc::{Receiver, channel};
+
+use super::list::{self, Item, List, Wanted};
+use super::transfer::{Job, State, Target};
+use super::{Fetcher, Told, metalink, name};
+use crate::flags::FetchFlags;
+
+/// One URL, or what has become of it already.
+pub(super) struct Work {
+    /// From 1.
+    pub(super) number: u64,
+    /// As it was written.
+    pub(super) text: String,
+    pub(super) job: Result<Job, State>,
+}
+
+type Listed = Box<dyn Iterator<Item = Result<Item, String>> + Send>;
+type Works = Box<dyn Iterator<Item = Result<Work, String>> + Send>;
+
+/// Where URLs come from.
+pub(super) struct Source {
+    items: Listed,
+    /// One of them may keep whoever reads it waiting: a pipe, a terminal.
+    may_wait: bool,
+}
+
+/// All the work, for whoever takes the next.
+pub(super) enum Items {
+    /// To be had at once.
+    Here(Mutex<Works>),
+    /// Read by a thread that may wait.
+    Read(tokio::sync::Mutex<Receiver<Result<Work, String>>>),
+}
+
+/// Items that are read ahead.
+const AHEAD: usize = 256;
+
+impl Items {
+    pub(super) fn new(source: Source, fetcher: &Arc<Fetcher>) -> Result<Items, String> {
+        let may_wait = source.may_wait;
+        let works = source.work(fetcher);
+        if !may_wait {
+            return Ok(Items::Here(Mutex::new(works)));
+        }
+        let (put, get) = channel(AHEAD);
+        let reader = std::thread::Builder::new().name("hands-list".to_owned());
+        let reader = reader.spawn(move || {
+            for work in works {
+                if put.blocking_send(work).is_err() {
+                    break;
+                }
+            }
+        });
+        drop(reader.map_err(|error| format!("cannot start a thread: {error}"))?);
+        Ok(Items::Read(tokio::sync::Mutex::new(get)))
+    }
+
+    /// The next, if there is one left.
+    pub(super) async fn next(&self) -> Option<Result<Work, String>> {
+        match self {
+            Items::Here(works) => works.lock().next(),
+            Items::Read(get) => get.lock().await.recv().await,
+        }
+    }
+}
+
+/// A longer text is neither a Metalink nor a list of checksums.
+const LONGEST: u64 = 64 << 20;
+
+/// The text of a file that a flag names.
+pub(super) fn text(path: &Path, flag: &str) -> Result<String, String> {
+    let wrong = |what: &dyn std::fmt::Display| format!("`{flag} {}`: {what}", path.display());
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| wrong(&error))?;
+    file.take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|error| wrong(&error))?;
+    if text.len() as u64 == LONGEST {
+        return Err(wrong(&"it is longer than 64 MiB"));
+    }
+    Ok(text)
+}
+
+impl Source {
+    /// Opens all, so that what is not there is told before anything is fetched.
+    pub(super) fn new(flags: &FetchFlags) -> Result<Source, String> {
+        let what = &flags.what;
+        if what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty() {
+            return Err("there is no URL\n  hint: name URLs, or a file of them with -i\n  hint: `hands fetch --help` shows examples".to_owned());
+        }
+        let is_one = what.urls.len() == 1 && what.input_file.is_empty() && what.metalink.is_empty();
+        for (is_given, flag) in [
+            (flags.files.output.is_some(), "--output"),
+            (flags.files.checksum.is_some(), "--checksum"),
+        ] {
+            if is_given && !is_one {
+                return Err(format!(
+                    "`{flag}` is for one URL; in a list, `out=` and `checksum=` below each are"
+                ));
+            }
+        }
+        let checksum = flags
+            .files
+            .checksum
+            .as_ref()
+            .map(|sum| sum.parse())
+            .transpose();
+        let checksum = checksum.map_err(|error: String| format!("`--checksum`: {error}"))?;
+        let given = what.urls.clone().into_iter().map(move |text| {
+            let mut item = list::item(&text);
+            if let Ok(wanted) = &mut item.wanted {
+                wanted.checksum = checksum.clone();
+            }
+            Ok(item)
+        });
+        let mut items: Listed = Box::new(given);
+        let mut may_wait = false;
+        for path in &what.metalink {
+            let found = metalink::items(&text(path, "--metalink")?);
+            let found =
+                found.map_err(|error| format!("`--metalink {}`: {error}", path.display()))?;
+            items = Box::new(items.chain(found.into_iter().map(Ok)));
+        }
+        for path in &what.input_file {
+            let shown = path.display().to_string();
+            let lines: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+                may_wait = true;
+                Box::new(io::stdin())
+            } else {
+                let file =
+                    File::open(path).map_err(|error| format!("`--input-file {shown}`: {error}"))?;
+                let kind = file.metadata().map(|metadata| metadata.file_type());
+                if kind.as_ref().is_ok_and(FileType::is_dir) {
+                    return Err(format!("`--input-file {shown}` is a folder"));
+                }
+                may_wait |= !kind.is_ok_and(|kind| kind.is_file());
+                Box::new(file)
+            };
+            let list = List::new(BufReader::new(lines));
+            let list = list.map(move |item| {
+                item.map_err(|error| format!("`{shown}` cannot be read: {error}"))
+            });
+            items = Box::new(items.chain(list));
+        }
+        Ok(Source { items, may_wait })
+    }
+
+    /// What there is to do, as it is asked for; at the end of it how much it was is told.
+    fn work(self, fetcher: &Arc<Fetcher>) -> Works {
+        let fetcher = Arc::clone(fetcher);
+        let mut known = HashSet::new();
+        let mut number = 0;
+        let mut items = self.items;
+        Box::new(std::iter::from_fn(move || {
+            let Some(item) = items.next() else {
+                fetcher.tell(Told::Total(number));
+                return None;
+            };
+            let Item { text, wanted } = match item {
+                Ok(item) => item,
+                Err(why) => return Some(Err(why)),
+            };
+            number += 1;
+            let target = wanted.map_err(State::Failed).and_then(|wanted| {
+                let target = if fetcher.flags.what.head {
+                    Target::Stdout
+                } else {
+                    target(&fetcher, &wanted, &mut known)?
+                };
+                Ok((wanted, target))
+            });
+            let job = target.map(|(wanted, target)| Job {
+                number,
+                wanted,
+                target,
+            });
+            Some(Ok(Work { number, text, job }))
+        }))
+    }
+}
+
+fn target(fetcher: &Fetcher, wanted: &Wanted, known: &mut HashSet<u64>) -> Result<Target, State> {
+    let files = &fetcher.flags.files;
+    let url = &wanted.sources[0];
+    let dir = files.dir.as_deref().unwrap_or(Path::new(""));
+    if let Some(output) = &files.output {
+        if output.as_os_str() == "-" {
+            return Ok(Target::Stdout);
+        }
+        return Ok(Target::File(dir.join(output)));
+    }
+    if let Some(out) = &wanted.out {
+        let path = dir.join(name::within(out).map_err(State::Failed)?);
+        if let Some(folder) = path.parent() {
+            stays_within(dir, folder).map_err(State::Failed)?;
+        }
+        if !fetcher.names.lock().take(&path) {
+            let why = format!("another URL of this run is `{}` already", path.display());
+            return Err(State::Failed(why));
+        }
+        return Ok(Target::File(path));
+    }
+    // A hash is enough: that two of a million are the same happens once in many million runs.
+    let mut hash = DefaultHasher::new();
+    url.as_str().hash(&mut hash);
+    if !known.insert(hash.finish()) {
+        return Err(State::Skipped("it was listed before".to_owned()));
+    }
+    match name::of_url(url) {
+        Some(name) if !files.content_disposition => {
+            let path = fetcher.names.lock().claim(dir.join(name));
+            Ok(Target::File(path))
+        }
+        name => Ok(Target::Named {
+            folder: dir.to_owned(),
+            otherwise: name.unwrap_or_else(|| "index.html".to_owned()),
+        }),
+    }
+}
+
+/// No link on the way may lead out of the folder.
+fn stays_within(dir: &Path, folder: &Path) -> Result<(), String> {
+    let below = folder.strip_prefix(dir).unwrap_or(folder);
+    let mut path = PathBuf::from(dir);
+    for component in below.components() {
+        path.push(component);
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Err(format!(
+                "`{}` is a link, and may lead out of the folder for downloads",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}
