@@ -4,7 +4,7 @@
 //! them; empty lines, and those that begin with `#`, are nothing.
 //!
 //! ```text
-//! https://example.org/a.iso	https://mirror.example/a.iso
+//! https://example.org/a.iso<TAB>https://mirror.example/a.iso
 //!   out=images/a.iso
 //!   checksum=sha256:0123…
 //!   header=Accept: application/octet-stream

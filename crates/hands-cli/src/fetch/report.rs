@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::progress::{Counts, Display, REDRAW, bytes, time};
 use super::transfer::State;
-use super::{Fetcher, Told};
+use super::{Fetcher, Told, transfer};
 use crate::flags::{self, FetchFlags};
 use crate::run::paint::Paint;
 use crate::run::{INTERRUPTED, NOBODY_READS};
@@ -281,6 +281,10 @@ impl Report {
             seconds: time.as_secs_f64(),
         });
         if let State::Failed(why) = state {
+            if why == transfer::NOBODY_READS {
+                self.closed = Some(io::ErrorKind::BrokenPipe.into());
+                return;
+            }
             let url = clean(url);
             self.message(&self.paint.wrong(&format!("hands: {url}: {}", clean(why))));
             if self.is_fail_fast && self.stopping_since.is_none() {

@@ -64,6 +64,9 @@ pub(crate) enum Target {
     Stdout,
 }
 
+/// Why one that goes to stdout has failed when it is nobody's fault.
+pub(super) const NOBODY_READS: &str = "nobody reads stdout any more";
+
 /// Why a try came to nothing.
 #[derive(Debug)]
 pub(super) enum Trouble {
@@ -80,7 +83,7 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Trouble {
         Trouble::Final(match error.kind() {
             io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
-            io::ErrorKind::BrokenPipe => "nobody reads stdout any more".to_owned(),
+            io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),
             _ => format!("it cannot be written: {error}"),
         })
     }

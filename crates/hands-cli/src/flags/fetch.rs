@@ -119,11 +119,14 @@ pub(crate) struct TransferFlags {
     #[arg(long, value_name = "N", default_value = "5")]
     pub(crate) retries: u32,
 
-    /// Wait about this long before the second try, then twice as long each time, up to a minute [default: 0.5]
+    /// Wait about this long before the second try [default: 0.5]
+    ///
+    /// Before each further try the wait is twice as long, up to a minute, and a little more or less by chance. A server that says
+    /// how long is obeyed.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) retry_delay: Option<Duration>,
 
-    /// A server that asks to wait longer than this is not waited for [default: 5m]
+    /// Give up on a server that asks to wait longer than this [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) retry_after_max: Option<Duration>,
 
@@ -186,7 +189,9 @@ pub(crate) struct RequestFlags {
     #[arg(long)]
     pub(crate) compressed: bool,
 
-    /// Refuse files larger than this, compressed ones by what they come to [default for those: 4G]
+    /// Refuse files larger than this; with --compressed 4G unless set
+    ///
+    /// Compressed files count by what they come to.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_size: Option<u64>,
 
@@ -214,7 +219,7 @@ pub(crate) struct RequestFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
 
-    /// Show servers this certificate (PEM), with its key in the same file or in that of --key
+    /// Show servers this certificate (PEM), with its key, unless --key has that
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
 

@@ -105,7 +105,7 @@ fn closed_descriptors_are_nobodys_panic() {
 
 /// Runs `script` where `small` is a file system of `size` that nobody else sees.
 #[track_caller]
-fn on_a_small_disk(stage: &Stage, size: &str, script: &str) -> Ended {
+pub(crate) fn on_a_small_disk(stage: &Stage, size: &str, script: &str) -> Ended {
     fs::create_dir_all(stage.path("small")).expect("a folder");
     // Where a user may not have a namespace of their own, root still may have one for mounts.
     let allowed = |words: &[&str]| {

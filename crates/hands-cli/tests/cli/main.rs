@@ -4,6 +4,7 @@ mod auto;
 mod documented;
 mod dry_run;
 mod faults;
+mod fetch;
 mod generate;
 mod halt;
 mod help;
