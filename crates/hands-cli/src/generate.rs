@@ -58,6 +58,7 @@ fn page() -> io::Result<Vec<u8>> {
 }
 
 const OTHERS: &str = "\
+hands fetch [OPTIONS] URL...      fetch many URLs to files; see `hands fetch --help`
 hands tune [OPTIONS] COMMAND...   find out how many jobs at once are worth while
 hands completions bash|zsh|fish   print a completion script for a shell
 hands man                         print this page";

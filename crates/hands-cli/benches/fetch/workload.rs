@@ -1,0 +1,158 @@
+//! What is fetched, and by whom.
+
+use std::path::PathBuf;
+
+use super::contest::{Contestant, Workload, contestant};
+use super::nginx::Nginx;
+use super::program::{Batch, Took, is_installed};
+
+pub(crate) const NAMES: [&str; 5] = ["small", "small-disk", "middle", "big", "memory"];
+
+/// How many files of which length.
+pub(crate) struct Sizes {
+    small: (u64, u64),
+    middle: (u64, u64),
+    big: u64,
+}
+
+impl Sizes {
+    pub(crate) fn new(is_quick: bool) -> Sizes {
+        if is_quick {
+            return Sizes {
+                small: (100, 4096),
+                middle: (3, 1 << 20),
+                big: 8 << 20,
+            };
+        }
+        Sizes {
+            small: (5000, 4096),
+            middle: (200, 1 << 20),
+            big: 2 << 30,
+        }
+    }
+
+    pub(crate) fn files(&self) -> [(&'static str, u64, u64); 3] {
+        [
+            ("small", self.small.0, self.small.1),
+            ("middle", self.middle.0, self.middle.1),
+            ("big", 1, self.big),
+        ]
+    }
+}
+
+fn batch(server: &Nginx, out: PathBuf, (name, count, length): (&str, u64, u64)) -> Batch {
+    let names: Vec<String> = (0..count).map(|number| format!("{name}{number}")).collect();
+    Batch {
+        urls: names.iter().map(|name| server.url(name)).collect(),
+        names,
+        out,
+        lists: server.lists().to_owned(),
+        bytes: count * length,
+    }
+}
+
+type Run = fn(&Batch) -> Result<Took, String>;
+
+const HANDS: (&str, Run) = ("hands", |batch| batch.hands(&[]));
+const PEERS: [(&str, &str, Run); 7] = [
+    ("curl", "curl, 8 at once", |batch| batch.curl(8)),
+    ("curl", "curl, 16 at once", |batch| batch.curl(16)),
+    ("curl", "curl, 50 at once", |batch| batch.curl(50)),
+    ("wget2", "wget2, 4 at once", |batch| batch.wget2(4)),
+    ("wget2", "wget2, 8 at once", |batch| batch.wget2(8)),
+    ("wget2", "wget2, 32 at once", |batch| batch.wget2(32)),
+    ("aria2c", "aria2, 16 at once", |batch| batch.aria2(16)),
+];
+/// For one file.
+const SINGLE: [(&str, &str, Run); 3] = [
+    ("curl", "curl", |batch| batch.curl(1)),
+    ("wget2", "wget2", |batch| batch.wget2(1)),
+    ("aria2c", "aria2, up to 16 connections", |batch| {
+        batch.aria2(1)
+    }),
+];
+
+fn time(library: &'static str, batch: &Batch, run: Run) -> Contestant {
+    let batch = batch.clone();
+    contestant(library, move |_| {
+        let took = run(&batch)?;
+        Ok(took.nanoseconds / batch.names.len() as f64)
+    })
+}
+
+fn all_of(batch: &Batch, peers: &[(&str, &'static str, Run)], least: f64) -> Vec<Contestant> {
+    let (library, run) = HANDS;
+    let mut contestants = vec![time(library, batch, run)];
+    for &(program, library, run) in peers {
+        if is_installed(program) {
+            contestants.push(time(library, batch, run).at_least(least));
+        } else {
+            eprintln!("not measured: {program} is not installed");
+        }
+    }
+    contestants
+}
+
+pub(crate) fn all(sizes: &Sizes, server: &Nginx) -> [Workload; 5] {
+    let [small, middle, big] = sizes.files();
+    let memory = server.memory();
+    // Beside the programs that are built, which is no file system in memory as a rule.
+    let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fetch");
+    let in_memory = batch(server, memory.clone(), small);
+    let on_disk = batch(server, disk, small);
+    let middle = batch(server, memory.clone(), middle);
+    let big = batch(server, memory, big);
+    let mut single = all_of(&big, &SINGLE, 1.0);
+    single.push(time("hands, --segments 4", &big, |batch| {
+        batch.hands(&["--segments", "4"])
+    }));
+    let mut small_in_memory = all_of(&in_memory, &PEERS, 1.5);
+    if is_installed("wrk") {
+        let batch = in_memory.clone();
+        small_in_memory.push(contestant("wrk, thrown away", move |_| batch.wrk()));
+    }
+    let peak = |library: &'static str, batch: &Batch| {
+        let batch = batch.clone();
+        let measured = contestant(library, move |_| Ok(batch.hands(&[])?.bytes));
+        measured.at_most(40.0)
+    };
+    let of = |name, title, contestants| Workload {
+        name,
+        title,
+        // Each goes through all that there is, also to warm up.
+        size: 1,
+        scale: 1e-3,
+        unit: "µs a file",
+        contestants,
+    };
+    [
+        of(
+            "small",
+            "5,000 files of 4 KiB, into memory",
+            small_in_memory,
+        ),
+        of(
+            "small-disk",
+            "5,000 files of 4 KiB, onto the disk",
+            all_of(&on_disk, &PEERS, 1.0),
+        ),
+        of(
+            "middle",
+            "200 files of 1 MiB, into memory",
+            all_of(&middle, &PEERS, 1.3),
+        ),
+        of("big", "one file of 2 GiB, into memory", single),
+        Workload {
+            name: "memory",
+            title: "the most memory that `hands fetch` has",
+            size: 1,
+            scale: 1.0 / f64::from(1 << 20),
+            unit: "MiB",
+            contestants: vec![
+                peak("5,000 small files", &in_memory),
+                peak("200 of 1 MiB", &middle),
+                peak("one of 2 GiB", &big),
+            ],
+        },
+    ]
+}
