@@ -53,7 +53,21 @@ fn batch(server: &Nginx, out: PathBuf, (name, count, length): (&str, u64, u64)) 
 
 type Run = fn(&Batch) -> Result<Took, String>;
 
-const HANDS: (&str, Run) = ("hands", |batch| batch.hands(&[]));
+/// Ours, at its best number of connections, as the peers are; and as it comes.
+const SMALL: [(&str, Run); 2] = [
+    ("hands, 16 at once", |batch| batch.hands(&["-j", "16"])),
+    ("hands, as it comes", |batch| batch.hands(&[])),
+];
+const MIDDLE: [(&str, Run); 2] = [
+    ("hands, 4 at once", |batch| batch.hands(&["-j", "4"])),
+    ("hands, as it comes", |batch| batch.hands(&[])),
+];
+const BIG: [(&str, Run); 2] = [
+    ("hands, 4 segments", |batch| {
+        batch.hands(&["--segments", "4"])
+    }),
+    ("hands, as it comes", |batch| batch.hands(&[])),
+];
 const PEERS: [(&str, &str, Run); 7] = [
     ("curl", "curl, 8 at once", |batch| batch.curl(8)),
     ("curl", "curl, 16 at once", |batch| batch.curl(16)),
@@ -80,9 +94,14 @@ fn time(library: &'static str, batch: &Batch, run: Run) -> Contestant {
     })
 }
 
-fn all_of(batch: &Batch, peers: &[(&str, &'static str, Run)], least: f64) -> Vec<Contestant> {
-    let (library, run) = HANDS;
-    let mut contestants = vec![time(library, batch, run)];
+fn all_of(
+    batch: &Batch,
+    ours: [(&'static str, Run); 2],
+    peers: &[(&str, &'static str, Run)],
+    least: f64,
+) -> Vec<Contestant> {
+    let ours = ours.map(|(library, run)| time(library, batch, run));
+    let mut contestants = Vec::from(ours);
     for &(program, library, run) in peers {
         if is_installed(program) {
             contestants.push(time(library, batch, run).at_least(least));
@@ -102,11 +121,7 @@ pub(crate) fn all(sizes: &Sizes, server: &Nginx) -> [Workload; 5] {
     let on_disk = batch(server, disk, small);
     let middle = batch(server, memory.clone(), middle);
     let big = batch(server, memory, big);
-    let mut single = all_of(&big, &SINGLE, 1.0);
-    single.push(time("hands, --segments 4", &big, |batch| {
-        batch.hands(&["--segments", "4"])
-    }));
-    let mut small_in_memory = all_of(&in_memory, &PEERS, 1.5);
+    let mut small_in_memory = all_of(&in_memory, SMALL, &PEERS, 1.5);
     if is_installed("wrk") {
         let batch = in_memory.clone();
         small_in_memory.push(contestant("wrk, thrown away", move |_| batch.wrk()));
@@ -134,14 +149,18 @@ pub(crate) fn all(sizes: &Sizes, server: &Nginx) -> [Workload; 5] {
         of(
             "small-disk",
             "5,000 files of 4 KiB, onto the disk",
-            all_of(&on_disk, &PEERS, 1.0),
+            all_of(&on_disk, SMALL, &PEERS, 1.0),
         ),
         of(
             "middle",
             "200 files of 1 MiB, into memory",
-            all_of(&middle, &PEERS, 1.3),
+            all_of(&middle, MIDDLE, &PEERS, 1.3),
         ),
-        of("big", "one file of 2 GiB, into memory", single),
+        of(
+            "big",
+            "one file of 2 GiB, into memory",
+            all_of(&big, BIG, &SINGLE, 1.0),
+        ),
         Workload {
             name: "memory",
             title: "the most memory that `hands fetch` has",

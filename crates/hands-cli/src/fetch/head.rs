@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode, Version};
 
 use super::Fetcher;
 use super::client::{chain, refused_literal};
-use super::transfer::Job;
+use super::state::Job;
 
 /// Asks for them, as HTTP/1.1 writes them. Redirects are not followed: they are what one wants to see.
 pub(super) async fn of(fetcher: &Fetcher, job: &Job) -> Result<Vec<u8>, String> {

@@ -8,9 +8,11 @@
 //!
 //! Names are given in the order of the list, before anything is asked, so that the next run gives the same ones, and finds what this one has left.
 
+mod answer;
 mod checksum;
 mod client;
 mod disk;
+mod finish;
 mod head;
 mod list;
 mod metalink;
@@ -21,6 +23,7 @@ mod progress;
 mod report;
 mod segments;
 mod source;
+mod state;
 mod transfer;
 
 use std::collections::hash_map::RandomState;
@@ -45,7 +48,7 @@ use self::pace::{Connections, Rate};
 use self::progress::{Board, Running};
 use self::report::{Mailbox, Report};
 use self::source::{Items, Source, Work};
-use self::transfer::State;
+use self::state::State;
 use crate::flags::{FetchFlags, Jobs};
 use crate::usage;
 

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hands::sync::Mutex;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::pace::Rate;
 use crate::flags;
+use crate::run::progress::{can_draw, new_bar, time};
 
 /// A file on its way.
 #[derive(Debug)]
@@ -137,10 +138,6 @@ pub(super) struct Display {
 
 impl Display {
     pub(super) fn new(asked: flags::Progress) -> Display {
-        let can_draw = || {
-            io::stderr().is_terminal()
-                && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
-        };
         let how = match asked {
             flags::Progress::None => How::None,
             flags::Progress::Bar | flags::Progress::Auto if can_draw() => How::Bar(None),
@@ -209,14 +206,6 @@ impl Display {
         }
         self.how = How::None;
     }
-}
-
-fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn drawing(counts: Counts, board: &Board, rate: f64) -> String {
@@ -306,16 +295,6 @@ pub(super) fn bytes(bytes: f64) -> String {
         bytes /= 1024.0;
     }
     unreachable!("the last unit is for all")
-}
-
-/// `7s`, `3m07s`, `2h05m`.
-pub(super) fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 /// The end of a URL, which is what tells it from others, with nothing in it that a terminal would obey.

@@ -10,11 +10,12 @@ use hands::sync::{Condvar, Mutex};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::progress::{Counts, Display, REDRAW, bytes, time};
-use super::transfer::State;
-use super::{Fetcher, Told, transfer};
+use super::progress::{Counts, Display, REDRAW, bytes};
+use super::state::State;
+use super::{Fetcher, Told, state};
 use crate::flags::{self, FetchFlags};
 use crate::run::paint::Paint;
+use crate::run::progress::time;
 use crate::run::{INTERRUPTED, NOBODY_READS};
 use crate::usage::USAGE;
 
@@ -281,7 +282,7 @@ impl Report {
             seconds: time.as_secs_f64(),
         });
         if let State::Failed(why) = state {
-            if why == transfer::NOBODY_READS {
+            if why == state::NOBODY_READS {
                 self.closed = Some(io::ErrorKind::BrokenPipe.into());
                 return;
             }

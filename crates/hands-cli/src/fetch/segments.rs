@@ -11,8 +11,10 @@ use hands::sync::Mutex;
 use reqwest::header::{IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode, Url};
 
+use super::answer::{content_range, refused};
 use super::part::{Part, Segment};
-use super::transfer::{Came, Sink, Transfer, Trouble, content_range, refused};
+use super::state::{Came, Trouble};
+use super::transfer::{Sink, Transfer};
 
 /// Smaller segments are not worth a request.
 const LEAST: u64 = 1 << 20;

@@ -11,7 +11,7 @@ use hands::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::list::{self, Item, List, Wanted};
-use super::transfer::{Job, State, Target};
+use super::state::{Job, State, Target};
 use super::{Fetcher, Told, metalink, name};
 use crate::flags::FetchFlags;
 

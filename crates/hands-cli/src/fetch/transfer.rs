@@ -9,91 +9,23 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, HeaderMap, IF_RANGE, RANGE,
 };
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
-use tokio::time::Instant;
 
-use super::client::{chain, refused_literal};
-use super::list::Wanted;
+use super::answer::{Speed, conditions, content_range, identity, refused, seconds, trouble};
+use super::client::refused_literal;
 use super::name;
 use super::part::{Identity, Part};
 use super::progress::Running;
+use super::state::{Came, Job, State, Target, Trouble};
 use super::{Fetcher, Told};
-
-/// What became of a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It is there.
-    Ok {
-        /// Bytes of the file.
-        bytes: u64,
-        /// Those of them that came in this run.
-        received: u64,
-    },
-    /// What was there is what the server has.
-    Unchanged,
-    /// It was not asked for.
-    Skipped(String),
-    Failed(String),
-}
-
-/// A file, and where it goes.
-pub(crate) struct Job {
-    pub(crate) number: u64,
-    pub(crate) wanted: Wanted,
-    pub(crate) target: Target,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
-    /// A path that nobody else of this run has.
-    File(PathBuf),
-    /// A folder: the server is to say the name, or else this is it.
-    Named {
-        folder: PathBuf,
-        otherwise: String,
-    },
-    Stdout,
-}
-
-/// Why one that goes to stdout has failed when it is nobody's fault.
-pub(super) const NOBODY_READS: &str = "nobody reads stdout any more";
-
-/// Why a try came to nothing.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// Another may do better: after so long, if the server has said so.
-    Again(String, Option<Duration>),
-    /// Another source may do better, and this one will not.
-    Source(String),
-    /// Nothing will.
-    Final(String),
-}
-
-impl From<io::Error> for Trouble {
-    /// What goes wrong with a file is no affair of the server.
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Final(match error.kind() {
-            io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
-            io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),
-            _ => format!("it cannot be written: {error}"),
-        })
-    }
-}
-
-/// How a try ended well.
-pub(super) enum Came {
-    Whole,
-    Unchanged,
-}
 
 /// Where bytes go while they come.
 pub(super) enum Sink {
@@ -112,7 +44,7 @@ pub(super) struct Transfer<'a> {
     /// Bytes that came in this run.
     received: AtomicU64,
     /// What the server says of the file, for its time.
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     pub(super) no_segments: bool,
     /// The server has not sent a range that it was asked for.
     pub(super) no_ranges: AtomicBool,
@@ -220,7 +152,7 @@ impl Transfer<'_> {
         }
     }
 
-    fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
@@ -539,203 +471,4 @@ impl Transfer<'_> {
             )),
         }
     }
-
-    /// Checks it, and gives it its name.
-    async fn finish(&mut self) -> State {
-        let part = match self.sink.take() {
-            Some(Sink::Part(part)) => part,
-            _ => {
-                let received = self.received();
-                return State::Ok {
-                    bytes: received,
-                    received,
-                };
-            }
-        };
-        let named = async {
-            let whole = part.finish()?;
-            let expected = self.job.wanted.size.filter(|&size| size != whole.length);
-            if let Some(size) = expected {
-                let bad = whole.set_aside()?;
-                return Ok(Err(format!(
-                    "it has {} bytes and not {size}; it is kept as `{}`",
-                    whole.length,
-                    bad.display()
-                )));
-            }
-            let checksum = self.job.wanted.checksum.clone();
-            let checksum = checksum.or_else(|| self.fetcher.checksum_of(&whole.name));
-            if let Some(checksum) = checksum {
-                let path = whole.part.clone();
-                let wanted = checksum.clone();
-                let checked = self
-                    .fetcher
-                    .pool
-                    .spawn_blocking(move || checksum.check(&path));
-                match checked.await {
-                    Ok(Ok(Ok(()))) => {}
-                    Ok(Ok(Err(found))) => {
-                        let bad = whole.set_aside()?;
-                        return Ok(Err(format!(
-                            "its checksum is {found} and not {wanted}; it is kept as `{}`",
-                            bad.display()
-                        )));
-                    }
-                    Ok(Err(error)) => return Err(error),
-                    Err(error) => return Err(io::Error::other(error)),
-                }
-            }
-            if self.fetcher.flags.files.timestamping {
-                date(&whole.file, &self.headers);
-            }
-            let bytes = whole.length;
-            self.fetcher.disk.name(whole).await?;
-            Ok(Ok(bytes))
-        };
-        match named.await {
-            Ok(Ok(bytes)) => {
-                self.fetcher.connections.did_file();
-                State::Ok {
-                    bytes,
-                    received: self.received(),
-                }
-            }
-            Ok(Err(why)) => State::Failed(why),
-            Err(error) => match Trouble::from(error) {
-                Trouble::Again(why, _) | Trouble::Source(why) | Trouble::Final(why) => {
-                    State::Failed(why)
-                }
-            },
-        }
-    }
-}
-
-/// Too slow is as good as gone.
-struct Speed {
-    least: Option<u64>,
-    since: Instant,
-    came: u64,
-}
-
-impl Speed {
-    const OVER: Duration = Duration::from_secs(10);
-
-    fn new(least: Option<u64>) -> Speed {
-        Speed {
-            least,
-            since: Instant::now(),
-            came: 0,
-        }
-    }
-
-    fn check(&mut self, bytes: u64) -> Result<(), Trouble> {
-        let Some(least) = self.least else {
-            return Ok(());
-        };
-        self.came += bytes;
-        let time = self.since.elapsed();
-        if time < Speed::OVER {
-            return Ok(());
-        }
-        if (self.came as f64) < least as f64 * time.as_secs_f64() {
-            return Err(Trouble::Again(
-                format!("it was slower than {least} bytes a second"),
-                None,
-            ));
-        }
-        *self = Speed::new(Some(least));
-        Ok(())
-    }
-}
-
-/// Whether another try is worth it.
-pub(super) fn trouble(error: reqwest::Error) -> Trouble {
-    let is_for_ever = error.is_builder() || error.is_redirect();
-    let why = chain(&error.without_url());
-    if is_for_ever || why.contains("--no-private") {
-        return Trouble::Source(why);
-    }
-    Trouble::Again(why, None)
-}
-
-/// What to make of a status that brings no file.
-pub(super) fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
-    let why = format!("the server says {status}");
-    let is_passing = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
-    if is_passing {
-        return Trouble::Again(why, retry_after(headers));
-    }
-    Trouble::Source(why)
-}
-
-/// How long the server wants to be left alone.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
-}
-
-fn identity(headers: &HeaderMap) -> Identity {
-    Identity {
-        etag: text(headers, ETAG),
-        last_modified: text(headers, LAST_MODIFIED),
-        length: text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
-    }
-}
-
-/// The first byte of an answer, and the length of the whole.
-pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
-    let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
-}
-
-/// Where the ETag of a file is kept.
-const ETAG_KEPT: &str = "user.hands.etag";
-
-/// What to ask by, whether a file that is there is still the same.
-fn conditions(path: &Path) -> Vec<(HeaderName, String)> {
-    let Ok(metadata) = fs::metadata(path) else {
-        return Vec::new();
-    };
-    let mut conditions = Vec::new();
-    let mut etag = [0; 1024];
-    if let Ok(length) = rustix::fs::getxattr(path, ETAG_KEPT, &mut etag[..])
-        && let Ok(etag) = std::str::from_utf8(&etag[..length])
-    {
-        conditions.push((IF_NONE_MATCH, etag.to_owned()));
-    }
-    if let Ok(modified) = metadata.modified() {
-        conditions.push((IF_MODIFIED_SINCE, httpdate::fmt_http_date(modified)));
-    }
-    conditions
-}
-
-/// Gives a file the time and the ETag that the server says; where that cannot be done it is fetched again the next time.
-fn date(file: &fs::File, headers: &HeaderMap) {
-    let modified =
-        text(headers, LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok());
-    if let Some(modified) = modified {
-        let _ = file.set_modified(modified);
-    }
-    if let Some(etag) = text(headers, ETAG) {
-        let _ = rustix::fs::fsetxattr(
-            file,
-            ETAG_KEPT,
-            etag.as_bytes(),
-            rustix::fs::XattrFlags::empty(),
-        );
-    }
-}
-
-pub(super) fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
 }

@@ -10,7 +10,7 @@ mod dry;
 mod events;
 pub(crate) mod failures;
 pub(crate) mod paint;
-mod progress;
+pub(crate) mod progress;
 mod report;
 mod resume;
 pub(crate) mod signals;

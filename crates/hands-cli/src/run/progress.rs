@@ -21,6 +21,11 @@ const REDRAW: Duration = Duration::from_millis(125);
 /// Characters of a command that are shown.
 const SHOWN: usize = 60;
 
+/// Whether stderr is a terminal that can move its cursor.
+pub(crate) fn can_draw() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
 /// What is shown while the batch runs.
 #[derive(Debug)]
 pub(super) enum Display {
@@ -38,13 +43,9 @@ pub(super) enum Display {
 impl Display {
     /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can move its cursor.
     pub(super) fn new(progress: flags::Progress) -> Display {
-        let drawable = || {
-            io::stderr().is_terminal()
-                && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
-        };
         match progress {
             flags::Progress::None => Display::None,
-            flags::Progress::Bar | flags::Progress::Auto if drawable() => {
+            flags::Progress::Bar | flags::Progress::Auto if can_draw() => {
                 Display::Bar { bar: None }
             }
             asked => Display::Plain {
@@ -106,7 +107,7 @@ fn is_due(next: &mut Duration, last: bool, progress: &Progress<'_>) -> bool {
     due
 }
 
-fn new_bar() -> ProgressBar {
+pub(crate) fn new_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
         bar.set_style(style);
@@ -173,7 +174,7 @@ fn counts(progress: &Progress<'_>) -> String {
 }
 
 /// `7s`, `3m07s`, `2h05m`.
-fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),

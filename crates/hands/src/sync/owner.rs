@@ -49,6 +49,22 @@ impl Owners {
         OWN.set(Some(self.clone()));
     }
 
+    /// As [`adopt`](Self::adopt), for as long as `run` takes: the thread belongs to somebody else.
+    #[cfg(feature = "async")]
+    pub(crate) fn adopted<R>(&self, run: impl FnOnce() -> R) -> R {
+        /// Gives the thread back, also when unwinding.
+        struct Return(Option<Owners>);
+
+        impl Drop for Return {
+            fn drop(&mut self) {
+                let _ = OWN.try_with(|own| own.replace(self.0.take()));
+            }
+        }
+
+        let _return = Return(OWN.replace(Some(self.clone())));
+        run()
+    }
+
     /// Runs the function of a task on this thread, which must have [adopted](Self::adopt) these.
     pub(crate) fn run<R>(&self, owner: Option<Arc<dyn Owner>>, run: impl FnOnce() -> R) -> R {
         let outer = CURRENT.get().map(|token| CancelToken::clone(&token));

@@ -273,26 +273,34 @@ impl Crew {
         let owners = Owners::default();
         async move {
             let crew = &leave.0;
-            poll_fn(|context| {
-                watch_this_thread();
-                owners.adopt();
-                let before = POLLS_FOR.replace(std::ptr::from_ref::<Crew>(crew).addr());
-                let _restore = Restore(before);
-                let mut turns = 0;
-                // What tokio allows this task is for all that it polls.
-                while turns < TURNS && has_budget_remaining() {
-                    match crew.next(number, context) {
-                        Poll::Ready(Some(next)) => next.turn(&seat, &owners),
-                        Poll::Ready(None) => return Poll::Ready(()),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                    turns += 1;
-                }
-                context.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
+            poll_fn(|context| owners.adopted(|| crew.poll_some(number, context, &seat, &owners)))
+                .await;
         }
+    }
+
+    /// Polls what is in the line, until there is nothing or the runtime should do something else.
+    fn poll_some(
+        &self,
+        number: usize,
+        context: &Context<'_>,
+        seat: &Arc<Seat>,
+        owners: &Owners,
+    ) -> Poll<()> {
+        watch_this_thread();
+        let before = POLLS_FOR.replace(std::ptr::from_ref(self).addr());
+        let _restore = Restore(before);
+        let mut turns = 0;
+        // What tokio allows this task is for all that it polls.
+        while turns < TURNS && has_budget_remaining() {
+            match self.next(number, context) {
+                Poll::Ready(Some(next)) => next.turn(seat, owners),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+            turns += 1;
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     pub(super) fn close(&self) {

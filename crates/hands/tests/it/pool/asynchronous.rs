@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, yield_now};
 use hands::pool::{AsyncPool, Blocked, Pool, Shutdown};
-use hands::sync::Event;
+use hands::sync::{CancelToken, Event};
 use hands::task::TaskError;
 
 use crate::support::in_time;
@@ -271,6 +271,41 @@ fn on_a_runtime_of_the_caller_s_that_has_one_thread() {
         assert_eq!(function.await, Ok(2));
         pool.shutdown_async(Shutdown::Drain).await;
         assert_eq!(pool.spawn(moment()).await, Err(TaskError::PoolClosed));
+    });
+}
+
+#[test]
+fn tasks_of_the_runtime_s_that_are_none_of_the_pool_s_have_no_token_of_its() {
+    in_time(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
+        let pool = AsyncPool::on(runtime.handle().clone()).unwrap();
+        let ours: Vec<_> = (0..4)
+            .map(|_| {
+                pool.spawn(async {
+                    for _ in 0..200 {
+                        assert!(CancelToken::current().is_some());
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        let others: Vec<_> = (0..4)
+            .map(|_| {
+                runtime.spawn(async {
+                    for _ in 0..200 {
+                        assert!(CancelToken::current().is_none());
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        assert!(ours.into_iter().all(|ours| ours.join().is_ok()));
+        runtime.block_on(async {
+            for other in others {
+                other.await.unwrap();
+            }
+        });
     });
 }
 

@@ -1,0 +1,146 @@
+//! What a server's answer says: whether another try is worth it and when, what file it is about, how fast it comes.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, RETRY_AFTER,
+};
+use tokio::time::Instant;
+
+use super::client::chain;
+use super::part::Identity;
+use super::state::Trouble;
+
+/// Too slow is as good as gone.
+pub(super) struct Speed {
+    least: Option<u64>,
+    since: Instant,
+    came: u64,
+}
+
+impl Speed {
+    const OVER: Duration = Duration::from_secs(10);
+
+    pub(super) fn new(least: Option<u64>) -> Speed {
+        Speed {
+            least,
+            since: Instant::now(),
+            came: 0,
+        }
+    }
+
+    pub(super) fn check(&mut self, bytes: u64) -> Result<(), Trouble> {
+        let Some(least) = self.least else {
+            return Ok(());
+        };
+        self.came += bytes;
+        let time = self.since.elapsed();
+        if time < Speed::OVER {
+            return Ok(());
+        }
+        if (self.came as f64) < least as f64 * time.as_secs_f64() {
+            return Err(Trouble::Again(
+                format!("it was slower than {least} bytes a second"),
+                None,
+            ));
+        }
+        *self = Speed::new(Some(least));
+        Ok(())
+    }
+}
+
+/// Whether another try is worth it.
+pub(super) fn trouble(error: reqwest::Error) -> Trouble {
+    let is_for_ever = error.is_builder() || error.is_redirect();
+    let why = chain(&error.without_url());
+    if is_for_ever || why.contains("--no-private") {
+        return Trouble::Source(why);
+    }
+    Trouble::Again(why, None)
+}
+
+/// What to make of a status that brings no file.
+pub(super) fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
+    let why = format!("the server says {status}");
+    let is_passing = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
+    if is_passing {
+        return Trouble::Again(why, retry_after(headers));
+    }
+    Trouble::Source(why)
+}
+
+/// How long the server wants to be left alone.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+pub(super) fn identity(headers: &HeaderMap) -> Identity {
+    Identity {
+        etag: text(headers, ETAG),
+        last_modified: text(headers, LAST_MODIFIED),
+        length: text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+    }
+}
+
+/// The first byte of an answer, and the length of the whole.
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = range.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+/// Where the ETag of a file is kept.
+const ETAG_KEPT: &str = "user.hands.etag";
+
+/// What to ask by, whether a file that is there is still the same.
+pub(super) fn conditions(path: &Path) -> Vec<(HeaderName, String)> {
+    let Ok(metadata) = fs::metadata(path) else {
+        return Vec::new();
+    };
+    let mut conditions = Vec::new();
+    let mut etag = [0; 1024];
+    if let Ok(length) = rustix::fs::getxattr(path, ETAG_KEPT, &mut etag[..])
+        && let Ok(etag) = std::str::from_utf8(&etag[..length])
+    {
+        conditions.push((IF_NONE_MATCH, etag.to_owned()));
+    }
+    if let Ok(modified) = metadata.modified() {
+        conditions.push((IF_MODIFIED_SINCE, httpdate::fmt_http_date(modified)));
+    }
+    conditions
+}
+
+/// Gives a file the time and the ETag that the server says; where that cannot be done it is fetched again the next time.
+pub(super) fn date(file: &fs::File, headers: &HeaderMap) {
+    let modified =
+        text(headers, LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok());
+    if let Some(modified) = modified {
+        let _ = file.set_modified(modified);
+    }
+    if let Some(etag) = text(headers, ETAG) {
+        let _ = rustix::fs::fsetxattr(
+            file,
+            ETAG_KEPT,
+            etag.as_bytes(),
+            rustix::fs::XattrFlags::empty(),
+        );
+    }
+}
+
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}

@@ -1,0 +1,74 @@
+//! What is to be done for a URL, what becomes of it, and why a try comes to nothing.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::list::Wanted;
+
+/// What became of a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is there.
+    Ok {
+        /// Bytes of the file.
+        bytes: u64,
+        /// Those of them that came in this run.
+        received: u64,
+    },
+    /// What was there is what the server has.
+    Unchanged,
+    /// It was not asked for.
+    Skipped(String),
+    Failed(String),
+}
+
+/// A file, and where it goes.
+pub(crate) struct Job {
+    pub(crate) number: u64,
+    pub(crate) wanted: Wanted,
+    pub(crate) target: Target,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A path that nobody else of this run has.
+    File(PathBuf),
+    /// A folder: the server is to say the name, or else this is it.
+    Named {
+        folder: PathBuf,
+        otherwise: String,
+    },
+    Stdout,
+}
+
+/// Why one that goes to stdout has failed when it is nobody's fault.
+pub(super) const NOBODY_READS: &str = "nobody reads stdout any more";
+
+/// Why a try came to nothing.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Another may do better: after so long, if the server has said so.
+    Again(String, Option<Duration>),
+    /// Another source may do better, and this one will not.
+    Source(String),
+    /// Nothing will.
+    Final(String),
+}
+
+impl From<io::Error> for Trouble {
+    /// What goes wrong with a file is no affair of the server.
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Final(match error.kind() {
+            io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
+            io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),
+            _ => format!("it cannot be written: {error}"),
+        })
+    }
+}
+
+/// How a try ended well.
+pub(super) enum Came {
+    Whole,
+    Unchanged,
+}
