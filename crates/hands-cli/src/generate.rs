@@ -41,6 +41,7 @@ fn page() -> io::Result<Vec<u8>> {
     let mut cli = Cli::command();
     cli.build();
     let run = cli.find_subcommand("run").cloned().unwrap_or_default();
+    let cli_again = cli.clone();
     let whole = Man::new(cli).manual("User Commands");
     let run = Man::new(run);
     let mut page = Vec::new();
@@ -53,12 +54,25 @@ fn page() -> io::Result<Vec<u8>> {
         section(&mut page, heading, text)?;
     }
     section(&mut page, "Other commands", OTHERS)?;
+    page.extend(options_of("fetch", &cli_again)?);
     whole.render_version_section(&mut page)?;
     Ok(in_ascii(&page))
 }
 
+/// The options of another command, under a heading of their own.
+fn options_of(name: &str, cli: &clap::Command) -> io::Result<Vec<u8>> {
+    let command = cli.find_subcommand(name).cloned().unwrap_or_default();
+    let mut options = Vec::new();
+    Man::new(command).render_options_section(&mut options)?;
+    let text = String::from_utf8_lossy(&options).into_owned();
+    let name = name.to_uppercase();
+    Ok(text
+        .replacen(".SH OPTIONS", &format!(".SH OPTIONS OF {name}"), 1)
+        .into_bytes())
+}
+
 const OTHERS: &str = "\
-hands fetch [OPTIONS] URL...      fetch many URLs to files; see `hands fetch --help`
+hands fetch [OPTIONS] URL...      fetch many URLs to files; its options are below
 hands tune [OPTIONS] COMMAND...   find out how many jobs at once are worth while
 hands completions bash|zsh|fish   print a completion script for a shell
 hands man                         print this page";
@@ -91,9 +105,10 @@ mod tests {
         let page = text();
         let mut cli = Cli::command();
         cli.build();
-        let run = cli.find_subcommand("run").expect("`run`");
-        let names = run.get_arguments().filter_map(|arg| arg.get_long());
-        for name in names {
+        let named = |name| cli.find_subcommand(name).expect("a command");
+        let commands = ["run", "fetch"].map(named);
+        let all = commands.iter().flat_map(|command| command.get_arguments());
+        for name in all.filter_map(clap::Arg::get_long) {
             let written = format!(r"\-\-{}", name.replace('-', r"\-"));
             assert!(page.contains(&written), "{name}");
         }

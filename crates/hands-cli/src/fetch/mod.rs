@@ -304,6 +304,10 @@ async fn one(fetcher: &Fetcher, work: Work) {
             (State::Skipped("stopped; what has come is kept".to_owned()), None)
         }
     };
+    if fetcher.flags.transfer.fail_fast && matches!(state, State::Failed(_)) {
+        // Here and not where it is said: by then others would have begun.
+        fetcher.stop.cancel();
+    }
     fetcher.tell(end(path, state));
 }
 

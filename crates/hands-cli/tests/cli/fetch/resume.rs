@@ -269,7 +269,7 @@ fn interrupted_it_says_so_and_keeps_what_has_come() {
     let server = Server::new(move |asked, out| out.file(asked, &body, "\"1\""));
     for signal in [Signal::INT, Signal::TERM] {
         let stage = Stage::new();
-        let playing = slowly(&stage, &server, &["--limit-rate", "1M"]);
+        let playing = slowly(&stage, &server, &["--limit-rate", "100k"]);
         await_part(&stage, 50_000);
         playing.signal(signal);
         playing

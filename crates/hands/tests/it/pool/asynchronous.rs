@@ -217,7 +217,11 @@ fn one_that_blocks_is_found_and_named() {
         assert!(blocked.task.ends_with("rude"), "{blocked:?}");
         assert!(blocked.for_at_least >= Duration::from_millis(10));
         let figures = pool.coroutines();
-        assert_eq!((figures.blocked, figures.last_blocked), (1, Some(blocked)));
+        assert!(figures.blocked >= 1);
+        assert_eq!(
+            figures.last_blocked.map(|last| last.task),
+            Some(blocked.task)
+        );
         go.set();
         assert_eq!(handle.join(), Ok(()));
     });
