@@ -17,6 +17,8 @@ pub(crate) mod latch;
 #[cfg(all(test, hands_loom))]
 mod model;
 mod options;
+#[cfg(any(feature = "async", all(test, hands_loom)))]
+pub(crate) mod turn;
 mod wait;
 
 pub use chain::ErrorChain;

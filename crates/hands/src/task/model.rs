@@ -12,7 +12,9 @@ use loom::thread;
 
 use super::cell::{Ran, Runnable, TaskCell};
 use super::latch::Latch;
+use super::turn::Turn;
 use super::{Handle, TaskError};
+use crate::primitive::Mutex;
 use crate::sync::cancel::Owners;
 
 fn explore(body: impl Fn() + Sync + Send + 'static) {
@@ -110,5 +112,51 @@ fn a_latch_wakes_who_waits_for_the_last() {
         latch.wait();
         assert!(latch.is_done());
         other.join().unwrap();
+    });
+}
+
+/// Two wake a coroutine, each for something of its own, while it is polled: one of its polls sees both.
+#[test]
+fn no_wake_of_a_coroutine_is_lost() {
+    explore(|| {
+        let turn = StdArc::new(Turn::new());
+        let line = StdArc::new(Mutex::new(0));
+        let done = StdArc::new([(); 2].map(|()| loom::sync::atomic::AtomicBool::new(false)));
+        let wake = |turn: &Turn, line: &Mutex<u32>| {
+            if turn.wake() {
+                *line.lock() += 1;
+            }
+        };
+        wake(&turn, &line);
+        let wakers = [0, 1].map(|which| {
+            let (turn, line, done) = (turn.clone(), line.clone(), done.clone());
+            thread::spawn(move || {
+                done[which].store(true, Ordering::Relaxed);
+                wake(&turn, &line);
+            })
+        });
+        let poll = || {
+            if std::mem::replace(&mut *line.lock(), 0) == 0 {
+                return None;
+            }
+            turn.begin();
+            let seen = [0, 1].map(|which| done[which].load(Ordering::Relaxed));
+            if turn.rest() {
+                let mut line = line.lock();
+                *line += 1;
+                assert_eq!(*line, 1, "it is in the line once");
+            }
+            Some(seen)
+        };
+        let mut last = poll();
+        last = poll().or(last);
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+        while let Some(seen) = poll() {
+            last = Some(seen);
+        }
+        assert_eq!(last, Some([true, true]));
+        assert!(turn.end() && !turn.end() && !turn.wake());
     });
 }

@@ -1,21 +1,10 @@
 //! One coroutine: in one piece of memory its future, who may poll it, and what its handle shares.
 //!
-//! # Protocol
-//!
-//! ```text
-//!            wake: line up            turn                    not ready
-//!   Idle ─────────────────▶ Lined ─────────▶ Running ────────────────────▶ Idle
-//!                             ▲                 │ wake                     ▲ │ ready, or no longer wanted
-//!                             │                 ▼                          │ ▼
-//!                             └───────────── Woken ◀───── not ready ───────┘ Over
-//! ```
-//!
-//! Whoever makes it *lined* puts it in the line of those that are to be polled, and nobody else does: so it is there once, and polled by one
-//! thread at a time. A wake while it runs has it polled once more.
+//! Whose turn it is with it says [`Turn`].
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -27,16 +16,11 @@ use crate::sync::CancelToken;
 use crate::sync::cancel::{Owner, Owners};
 use crate::sync::waiters::Ticket;
 use crate::task::cell::{Callback, Claim, TaskCell};
+use crate::task::turn::Turn;
 use crate::task::{Options, Outcome, TaskError};
 use crate::thread::panic::caught;
 
 const NOWHERE: u32 = u32::MAX;
-
-const IDLE: u8 = 0;
-const LINED: u8 = 1;
-const RUNNING: u8 = 2;
-const WOKEN: u8 = 3;
-const OVER: u8 = 4;
 
 /// A coroutine, to the pool.
 pub(super) trait Polled: Send + Sync {
@@ -61,7 +45,7 @@ pub(super) struct Coroutine<Fut: Future> {
     /// Among those that were admitted; [`NOWHERE`] before that.
     place: AtomicU32,
     has_begun: AtomicBool,
-    state: AtomicU8,
+    turn: Turn,
     is_unwanted: AtomicBool,
     /// `None` when it is over. Locked by whoever polls or drops it.
     future: Mutex<Option<Fut>>,
@@ -84,7 +68,7 @@ where
             crew: Arc::clone(crew),
             place: AtomicU32::new(NOWHERE),
             has_begun: AtomicBool::new(false),
-            state: AtomicU8::new(IDLE),
+            turn: Turn::new(),
             is_unwanted: AtomicBool::new(false),
             future: Mutex::new(Some(future)),
         });
@@ -97,21 +81,8 @@ where
     }
 
     fn line_up(self: &Arc<Self>) {
-        loop {
-            let state = self.state.load(Ordering::Acquire);
-            let next = match state {
-                IDLE => LINED,
-                RUNNING => WOKEN,
-                _ => return,
-            };
-            let (had, not) = (Ordering::AcqRel, Ordering::Acquire);
-            let swapped = self.state.compare_exchange_weak(state, next, had, not);
-            if swapped.is_ok() {
-                if next == LINED {
-                    self.crew.line_up(Arc::clone(self) as _);
-                }
-                return;
-            }
+        if self.turn.wake() {
+            self.crew.line_up(Arc::clone(self) as _);
         }
     }
 
@@ -152,7 +123,7 @@ where
     }
 
     fn end(&self, outcome: Outcome<Fut::Output>, has_run: bool) {
-        self.state.store(OVER, Ordering::Release);
+        self.turn.end();
         let is_panic = matches!(outcome, Err(TaskError::Panicked(_)));
         self.crew.counts.ended(is_panic, has_run);
         self.cell.resolve(outcome);
@@ -166,7 +137,7 @@ where
     Fut::Output: Send + 'static,
 {
     fn turn(self: Arc<Self>, seat: &Arc<Seat>, owners: &Owners) {
-        self.state.store(RUNNING, Ordering::Release);
+        self.turn.begin();
         if !self.has_begun.swap(true, Ordering::Relaxed) && self.cell.begin().is_none() {
             // It has an outcome, from while it waited.
             self.strip();
@@ -176,10 +147,7 @@ where
         match polled {
             Poll::Ready(outcome) => self.end(outcome, true),
             Poll::Pending => {
-                let (had, not) = (Ordering::AcqRel, Ordering::Acquire);
-                let idle = self.state.compare_exchange(RUNNING, IDLE, had, not);
-                if idle.is_err() {
-                    self.state.store(LINED, Ordering::Release);
+                if self.turn.rest() {
                     let crew = Arc::clone(&self.crew);
                     crew.line_up(self);
                 }
@@ -209,7 +177,7 @@ where
 
     fn abandon(&self) {
         self.strip();
-        if self.state.swap(OVER, Ordering::AcqRel) != OVER {
+        if self.turn.end() {
             self.crew.counts.ended(false, false);
             self.cell.resolve(Err(TaskError::Cancelled));
         }
