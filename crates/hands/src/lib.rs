@@ -32,6 +32,7 @@ mod cores;
 #[cfg(feature = "faults")]
 #[doc(hidden)]
 pub mod fault;
+mod foreign;
 mod idle;
 mod init;
 pub mod pool;

@@ -42,6 +42,7 @@ impl Builder {
                 name: "worker".into(),
                 stack_size: None,
                 initializer: None,
+                max_waiting: 10_000,
                 limits: None,
             },
         }
@@ -78,7 +79,16 @@ impl Builder {
         self
     }
 
-    /// Bytes of each worker's stack; 2 MiB unless set. A task that waits has others on top of it.
+    /// The most tasks that may wait for others of their pool at a time; 10,000 unless set. Each keeps a thread from when the task that it waits for has
+    /// been begun by another worker. At the bound the pool goes on with fewer workers; the last of them is refused its wait, which ends with
+    /// [`TooManyWaiting`](crate::task::TaskError::TooManyWaiting).
+    pub fn max_waiting(mut self, tasks: usize) -> Builder {
+        self.plan.max_waiting = tasks;
+        self
+    }
+
+    /// Bytes of each worker's stack; 2 MiB unless set. A task that waits may have the one that it waits for on top of it, as long as half of the stack
+    /// is left, or 1 MiB.
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.plan.stack_size = Some(bytes);
         self

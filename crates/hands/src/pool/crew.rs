@@ -4,18 +4,24 @@
 //!
 //! - `wanted` is the size somebody has set; `alive` counts the workers there are, from before one is started to when it has
 //!   decided to end. A worker ends when it finds `alive > wanted` and takes itself off `alive` in one step, so never too
-//!   many end. It looks between two jobs; a sleeping one is woken by a job that does nothing.
+//!   many end. It looks between two jobs; a sleeping one is woken by a job that does nothing. It stays for a while as a *spare*.
+//! - A worker whose task waits for another one *steps aside*: it takes itself off `alive` until it goes on. Then a spare, or a new thread,
+//!   takes its place. A worker that goes on puts itself on `alive` again at once, since its task may hold a lock; the next worker that is
+//!   between two jobs becomes a spare.
 //! - Growing counts up first and starts the thread then; a start that fails counts down again. So `alive <= wanted` as far as
 //!   growing goes, however many grow it at once.
-//! - Once the queue has been shut down nobody is started, and each worker ends when the queue tells it to.
+//! - Once the queue has been shut down nobody is started, except in the place of one that steps aside while there is something to do; and each
+//!   worker ends when the queue tells it to.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::job::Job;
 use super::sizer::Meter;
@@ -26,9 +32,10 @@ use crate::primitive::Padded;
 use crate::queue::{Queue, Shutdown};
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
-use crate::task::help;
+use crate::task::blocking::{AtBound, PoolId, become_host};
+use crate::task::cell::Runnable;
 use crate::thread;
-use crate::thread::panic::{caught, message, watch_places, watch_this_thread};
+use crate::thread::panic::{caught, watch_places, watch_this_thread};
 
 /// Run by each worker before its first task, with the worker's number.
 pub(super) type Initializer = Arc<dyn Fn(usize) + Send + Sync>;
@@ -39,11 +46,21 @@ pub(super) struct Plan {
     pub(super) name: Arc<str>,
     pub(super) stack_size: Option<usize>,
     pub(super) initializer: Option<Initializer>,
+    /// The most tasks that may wait for others, each with a thread of its own.
+    pub(super) max_waiting: usize,
     /// `Some`: the pool sizes itself within these.
     pub(super) limits: Option<Limits>,
 }
 
+/// As many may wait for others while the pool keeps as many at work as were asked for; with more of them it goes on with fewer.
+const KEEPS_SIZE: usize = 1024;
+/// A spare ends when nobody has wanted it for this long.
+const SPARE_FOR: Duration = Duration::from_secs(5);
+/// The most spares.
+const SPARES: usize = 32;
+
 pub(super) struct Crew {
+    pub(super) id: PoolId,
     pub(super) jobs: Queue<Job>,
     /// Halves of work that was split, one stack for each worker.
     pub(super) stacks: Stacks,
@@ -53,7 +70,13 @@ pub(super) struct Crew {
     /// A worker looks for work without sleeping; one is enough.
     pub(super) looking: Padded<AtomicBool>,
     started: AtomicUsize,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Workers that have stepped aside.
+    waiting: AtomicUsize,
+    spares: Mutex<Spares>,
+    called: Condvar,
+    threads: Mutex<Threads>,
+    joined: Condvar,
+    living: Arc<Living>,
     /// Those of all workers that there have been and whose thread has not ended.
     pub(super) running: Mutex<Vec<Owners>>,
     pub(super) counts: Counts,
@@ -62,10 +85,57 @@ pub(super) struct Crew {
     broken: OnceLock<Arc<str>>,
 }
 
+/// Workers that are not needed just now.
+#[derive(Default)]
+struct Spares {
+    idle: usize,
+    /// Some of them are: each with what it is to do first.
+    calls: Vec<First>,
+    /// They are to end.
+    is_over: bool,
+}
+
+/// What a worker does before it takes from the queue.
+pub(super) type First = Option<Arc<dyn Runnable>>;
+
+/// The threads of all workers that have not been joined.
+#[derive(Default)]
+struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    /// Are being joined by somebody.
+    joining: usize,
+}
+
+/// How many of a pool's threads there are, from before each is started until its thread-local values are gone.
+#[derive(Default)]
+struct Living {
+    threads: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// One of them.
+struct Life(Arc<Living>);
+
+impl Life {
+    fn new(living: &Arc<Living>) -> Life {
+        *living.threads.lock() += 1;
+        Life(Arc::clone(living))
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        *self.0.threads.lock() -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
 /// For [`Stats`](super::Stats).
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) looks: AtomicU64,
+    /// Looks in the queue.
+    pub(super) looks_put: AtomicUsize,
     pub(super) panicked: AtomicU64,
     pub(super) not_run: AtomicU64,
     pub(super) busy: AtomicUsize,
@@ -75,6 +145,7 @@ impl Crew {
     pub(super) fn new(plan: Plan) -> Crew {
         watch_places();
         Crew {
+            id: PoolId::next(),
             jobs: Queue::unbounded(),
             stacks: Stacks::default(),
             meter: plan.limits.map(|limits| Arc::new(Meter::new(limits))),
@@ -83,7 +154,12 @@ impl Crew {
             alive: AtomicUsize::new(0),
             looking: Padded::default(),
             started: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            spares: Mutex::default(),
+            called: Condvar::new(),
             threads: Mutex::default(),
+            joined: Condvar::new(),
+            living: Arc::default(),
             running: Mutex::default(),
             counts: Counts::default(),
             broken: OnceLock::new(),
@@ -138,18 +214,25 @@ impl Crew {
 
     /// Makes a sleeping worker look around.
     fn nudge(&self) {
-        self.counts.looks.fetch_add(1, Ordering::Relaxed);
+        let counts = &self.counts;
+        // As many as there are workers wake all of them.
+        if counts.looks_put.fetch_add(1, Ordering::SeqCst) > self.alive() {
+            counts.looks_put.fetch_sub(1, Ordering::SeqCst);
+            return;
+        }
+        counts.looks.fetch_add(1, Ordering::Relaxed);
         if self.jobs.put(Job::look()).is_err() {
             // All have been woken by the shutdown.
-            self.counts.looks.fetch_sub(1, Ordering::Relaxed);
+            counts.looks.fetch_sub(1, Ordering::Relaxed);
+            counts.looks_put.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
     /// Sets the number of workers.
     pub(super) fn resize(self: &Arc<Crew>, wanted: usize) -> io::Result<()> {
         self.wanted.store(wanted, Ordering::SeqCst);
-        while self.count_up() {
-            if let Err(error) = self.start() {
+        while self.count_up(false) {
+            if let Err(error) = self.start(None) {
                 self.count_down();
                 return Err(error);
             }
@@ -160,11 +243,80 @@ impl Crew {
         Ok(())
     }
 
-    fn count_up(&self) -> bool {
-        let grow =
-            |alive| (alive < self.wanted() && !self.jobs.is_shut_down()).then_some(alive + 1);
+    /// Counts one more, if one more is wanted. `has_work`: also in a pool that has been shut down.
+    fn count_up(&self, has_work: bool) -> bool {
+        if !has_work && self.jobs.is_shut_down() && self.jobs.is_empty() {
+            return false;
+        }
+        let grow = |alive| (alive < self.wanted()).then_some(alive + 1);
         let (set, got) = (Ordering::SeqCst, Ordering::SeqCst);
         self.alive.fetch_update(set, got, grow).is_ok()
+    }
+
+    /// The calling worker's task waits for another one: takes the worker off the list, and puts a further one on it.
+    pub(super) fn step_aside(self: &Arc<Crew>, first: First) -> Result<(), AtBound> {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let others = self.alive.fetch_sub(1, Ordering::SeqCst) - 1;
+        let keeps_size = self.plan.max_waiting.min(KEEPS_SIZE);
+        let is_needed = first.is_some() || others == 0;
+        if !is_needed && waiting >= keeps_size && self.alive() > 0 {
+            return Ok(());
+        }
+        if waiting < self.plan.max_waiting {
+            if !self.count_up(first.is_some()) {
+                // As many are at work as are wanted, or all that there is to do has been begun.
+                return Ok(());
+            }
+            match self.start(first) {
+                Ok(()) => return Ok(()),
+                Err(_) => self.count_down(),
+            }
+        }
+        if self.alive() > 0 {
+            return Ok(());
+        }
+        self.step_back();
+        Err(AtBound { waiting })
+    }
+
+    /// The calling worker goes on.
+    pub(super) fn step_back(&self) {
+        self.alive.fetch_add(1, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// For a worker that is off the list: waits until it is wanted again. `None`: it is to end.
+    pub(super) fn spare(&self) -> Option<First> {
+        let mut spares = self.spares.lock();
+        if spares.idle >= SPARES {
+            return None;
+        }
+        spares.idle += 1;
+        let until = Instant::now() + SPARE_FOR;
+        loop {
+            if let Some(first) = spares.calls.pop() {
+                spares.idle -= 1;
+                return Some(first);
+            }
+            let timed_out = spares.is_over || Instant::now() >= until;
+            if timed_out {
+                spares.idle -= 1;
+                return None;
+            }
+            self.called.wait_until(&mut spares, until);
+        }
+    }
+
+    /// Calls a spare, if there is one. Gives `first` back if not.
+    fn call_spare(&self, first: First) -> Result<(), First> {
+        let mut spares = self.spares.lock();
+        if spares.idle <= spares.calls.len() {
+            return Err(first);
+        }
+        spares.calls.push(first);
+        drop(spares);
+        self.called.notify_one();
+        Ok(())
     }
 
     /// For a worker that ends of itself, or never began.
@@ -182,7 +334,11 @@ impl Crew {
         self.alive.fetch_update(set, got, shrink).is_ok()
     }
 
-    fn start(self: &Arc<Crew>) -> io::Result<()> {
+    /// Makes a worker of a spare or of a new thread. It has been counted.
+    fn start(self: &Arc<Crew>, first: First) -> io::Result<()> {
+        let Err(first) = self.call_spare(first) else {
+            return Ok(());
+        };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", self.plan.name);
         let mut builder = std::thread::Builder::new().name(name.clone());
@@ -192,18 +348,25 @@ impl Crew {
         let crew = Arc::clone(self);
         // What a task starts is a daemon if what is started here is one.
         let daemon = thread::current().is_daemon();
+        let life = Life::new(&self.living);
         let handle = builder.spawn(move || {
-            thread::introduce(name.into(), daemon);
-            crew.serve(number);
+            thread::introduce(name.into(), daemon, life);
+            crew.serve(number, first);
         })?;
-        let mut threads = self.threads.lock();
-        threads.retain(|thread| !thread.is_finished());
-        threads.push(handle);
+        let handles = &mut self.threads.lock().handles;
+        handles.retain(|thread| !thread.is_finished());
+        handles.push(handle);
         Ok(())
     }
 
+    /// Whether the calling thread is one of its workers.
+    pub(super) fn is_own_thread(&self) -> bool {
+        SERVES.try_with(Cell::get).ok() == Some(self.id)
+    }
+
     /// A worker's life.
-    fn serve(self: Arc<Crew>, number: usize) {
+    fn serve(self: Arc<Crew>, number: usize, first: First) {
+        SERVES.set(self.id);
         watch_this_thread();
         let owners = Owners::default();
         owners.adopt();
@@ -216,11 +379,12 @@ impl Crew {
         match initialised {
             Ok(()) => {
                 let worker = Rc::new(Worker::new(Arc::clone(&self), owners.clone()));
-                help::become_helper(Rc::clone(&worker) as Rc<dyn help::Help>);
-                worker.work();
+                become_host(Some(Rc::clone(&worker) as _));
+                worker.work(first);
+                become_host(None);
             }
             Err(caught) => {
-                self.give_up(message(&*caught.payload));
+                self.give_up(caught.message());
                 self.count_down();
             }
         }
@@ -237,19 +401,51 @@ impl Crew {
         }
     }
 
-    /// Waits until all workers have ended. On a worker it does not wait: the worker would be waiting for itself.
-    pub(super) fn join_threads(&self) {
+    /// Waits until all workers have ended, or until the deadline: then it returns false. On a worker it does not wait: the worker would be waiting
+    /// for itself.
+    pub(super) fn join_threads(&self, deadline: Option<Instant>) -> bool {
         if let Some(meter) = &self.meter {
             meter.end();
         }
-        let own = std::thread::current().id();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        if threads.iter().any(|thread| thread.thread().id() == own) {
-            return;
+        self.spares.lock().is_over = true;
+        self.called.notify_all();
+        if self.is_own_thread() {
+            return true;
         }
-        for thread in threads {
-            // A worker contains the panics of its tasks; what is left is the end of the process.
-            let _ = thread.join();
+        if let Some(deadline) = deadline {
+            let mut living = self.living.threads.lock();
+            while *living > 0 {
+                if self
+                    .living
+                    .ended
+                    .wait_until(&mut living, deadline)
+                    .timed_out()
+                    && *living > 0
+                {
+                    return false;
+                }
+            }
+        }
+        let mut threads = self.threads.lock();
+        loop {
+            if let Some(thread) = threads.handles.pop() {
+                threads.joining += 1;
+                drop(threads);
+                // A worker contains the panics of its tasks; what is left is the end of the process.
+                let _ = thread.join();
+                threads = self.threads.lock();
+                threads.joining -= 1;
+                self.joined.notify_all();
+            } else if threads.joining > 0 {
+                self.joined.wait(&mut threads);
+            } else {
+                return true;
+            }
         }
     }
+}
+
+thread_local! {
+    /// The pool whose worker this thread is.
+    static SERVES: Cell<PoolId> = const { Cell::new(PoolId::NONE) };
 }

@@ -3,7 +3,9 @@
 //! # Protocol
 //!
 //! - The worker puts *b* on its stack of halves, wakes a thief if one sleeps, and runs *a*. If *b* is still on the stack it
-//!   takes it back and runs it too; else a thief has it, and the worker helps until the thief is done.
+//!   takes it back and runs it too; else a thief has it. Until that is done the worker takes back parts of *b*: halves that the thief has put on
+//!   its own stack since it began *b* (leapfrogging: D. B. Wagner and B. G. Calder, *Leapfrogging: A Portable Technique for Implementing
+//!   Efficient Futures*, PPoPP 1993). So it runs nothing but what it waits for. When there are none, it steps aside.
 //! - *b* and the place for its result lie on the worker's call stack. The worker leaves that frame, also by a panic of
 //!   *a*, only when it has taken *b* back or seen `done`.
 //! - The thief's last touch of the frame is to set `done`. What it wakes the worker with it has copied before.
@@ -11,14 +13,19 @@
 use std::cell::UnsafeCell;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::thread::Thread;
 
+use parking_lot::Mutex;
+
+use super::stack::Stack;
 use super::worker::Worker;
 use crate::context::Context;
-use crate::task::help::Help;
+use crate::foreign::{NoUnwind, dispose};
+use crate::task::blocking;
 use crate::thread::panic::{Caught, caught};
+use crate::thread::room;
 
 /// Runs both functions, the second on another worker if one has nothing to do, and returns both results. On a thread that is
 /// no worker of a pool it runs one after the other; [`ThreadPool::both`](super::ThreadPool::both) is for those.
@@ -69,10 +76,11 @@ where
         result: UnsafeCell::new(None),
         context: Context::current(),
         done: AtomicBool::new(false),
+        thief: Mutex::new(None),
         owner: &worker.thread,
     };
+    let guard = NoUnwind::new("a half of a `join` may still be run, and borrows from this frame");
     crew.stacks.push(&worker.stack, piece.half());
-    // From here to the end of the match nothing may unwind.
     let a = caught(|| {
         crew.call_thief();
         a()
@@ -85,25 +93,25 @@ where
             b.map(caught)
         }
         None => {
-            let mut poll = |_: &mut std::task::Context<'_>| match piece.done.load(Ordering::Acquire)
-            {
-                true => Poll::Ready(()),
-                // The thief wakes this thread, whatever it sleeps in.
-                false => Poll::Pending,
-            };
-            while !piece.done.load(Ordering::Acquire) {
-                let _ = caught(|| worker.help_until(&mut poll, None));
-            }
+            piece.await_thief(worker);
             piece.result.into_inner()
         }
     };
+    guard.end();
     let Some(b) = b else {
         unreachable!("a half that was pushed is run once");
     };
     match (a, b) {
         (Ok(a), Ok(b)) => (a, b),
-        (Err(first), _) => resume_unwind(first.payload),
-        (_, Err(second)) => resume_unwind(second.payload),
+        // What the other has returned is dropped before, as its destructor may panic.
+        (Err(first), second) => {
+            dispose(second);
+            resume_unwind(first.into_payload())
+        }
+        (first, Err(second)) => {
+            dispose(first);
+            resume_unwind(second.into_payload())
+        }
     }
 }
 
@@ -113,13 +121,23 @@ struct Piece<'w, B, R> {
     result: UnsafeCell<Option<Result<R, Caught>>>,
     context: Context,
     done: AtomicBool,
+    /// Who runs it, and how many halves lay on that worker's stack before.
+    thief: Mutex<Option<(Arc<Stack>, usize)>>,
     owner: &'w Thread,
+}
+
+/// How often a worker looks before it steps aside.
+const LOOKS: u32 = 200;
+
+fn pause_until(is_done: impl Fn() -> bool) -> bool {
+    std::hint::spin_loop();
+    is_done()
 }
 
 /// Somebody's right, and duty, to run a [`Piece`]: there is one of it, and it is used up.
 pub(super) struct Half {
     piece: NonNull<()>,
-    run: unsafe fn(NonNull<()>),
+    run: unsafe fn(NonNull<()>, &Worker),
 }
 
 // SAFETY: it stands for a `Piece` whose function and result are `Send` (`Piece::half` asks for that), and whoever has it is
@@ -139,12 +157,38 @@ where
         }
     }
 
+    /// Runs parts of it until it is done, and waits when there are none.
+    fn await_thief(&self, worker: &Worker) {
+        let is_done = || self.done.load(Ordering::Acquire);
+        while !is_done() {
+            if self.help(worker) || (0..LOOKS).any(|_| pause_until(is_done)) {
+                continue;
+            }
+            blocking::aside(|| {
+                while !is_done() {
+                    std::thread::park();
+                }
+            });
+        }
+    }
+
+    /// Runs a part of it that nobody has begun, if there is one.
+    fn help(&self, worker: &Worker) -> bool {
+        if !room::has_room() {
+            return false;
+        }
+        let thief = self.thief.lock().clone();
+        let half = thief.and_then(|(stack, base)| worker.crew.stacks.steal_above(&stack, base));
+        half.map(|half| half.run(worker)).is_some()
+    }
+
     /// # Safety
     ///
     /// `piece` points to a `Piece<B, R>` that is alive, and the caller is the only one to run it.
-    unsafe fn run(piece: NonNull<()>) {
+    unsafe fn run(piece: NonNull<()>, thief: &Worker) {
         // SAFETY: the caller vouches for it, until `done` is set below.
         let piece = unsafe { piece.cast::<Piece<'_, B, R>>().as_ref() };
+        *piece.thief.lock() = Some((Arc::clone(&thief.stack), thief.stack.height()));
         // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand, which was given up for
         // this call.
         let run = unsafe { &mut *piece.run.get() }.take();
@@ -161,9 +205,9 @@ where
 
 impl Half {
     /// Runs the piece, as a thief.
-    pub(super) fn run(self) {
+    pub(super) fn run(self, thief: &Worker) {
         // SAFETY: the pointer is to the piece that `half` was called on, of the types that `run` is for. It is alive: its
         // owner stays in the frame until it has this `Half` back or has seen `done`, and neither can be, as it is here.
-        unsafe { (self.run)(self.piece) };
+        unsafe { (self.run)(self.piece, thief) };
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::foreign::dispose;
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
 use crate::task::cell::{Ran, Runnable};
@@ -44,17 +45,11 @@ impl Job {
     }
 
     /// Does it, on a worker. `None`: there was nothing to do.
-    pub(super) fn work(mut self, owners: &Owners, helping: bool) -> Option<Ran> {
+    pub(super) fn work(mut self, owners: &Owners) -> Option<Ran> {
         match self.0.take()? {
             Kind::Task(task) => Some(task.run(owners)),
             Kind::Run(run, context) => {
-                let run = || context.run(|| caught(run));
-                // What a waiting task beneath has for a token is not this one's.
-                let result = if helping {
-                    owners.run(None, run)
-                } else {
-                    run()
-                };
+                let result = context.run(|| caught(run));
                 Some(if result.is_ok() {
                     Ran::Well
                 } else {
@@ -78,7 +73,7 @@ impl Kind {
         match self {
             Kind::Task(task) => task.refuse(why),
             Kind::Run(run, _) => {
-                let _ = caught(|| drop(run));
+                dispose(run);
             }
             Kind::Look => {}
         }

@@ -83,7 +83,7 @@ pub use gauge::Class;
 pub use many::Many;
 pub use map::{Map, Progress};
 pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, WorkerStats};
-pub use scope::Scope;
+pub use scope::{Scope, ScopedHandle};
 pub use split::{Split, split};
 pub use stats::{Sizing, Stats};
 pub use thread_pool::ThreadPool;

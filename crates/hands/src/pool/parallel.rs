@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use super::crew::Crew;
 use super::scope::scope_in;
 use super::split::Split;
-use super::worker::Worker;
 use std::sync::Arc;
 
 /// Calls `each` for parts of the whole, on all workers, until nothing is left.
@@ -42,10 +41,10 @@ where
     scope_in(crew, |scope| {
         // Borrowed, so that each task is one word.
         let go = &go;
-        let own = Worker::current().is_some_and(|worker| Arc::ptr_eq(&worker.crew, crew));
+        let own = crew.is_own_thread();
         // One that waits here works as well; one from elsewhere would take a worker's core.
         for _ in usize::from(own)..workers {
-            scope.spawn(go);
+            scope.execute(go);
         }
         if own {
             go();

@@ -77,7 +77,7 @@ impl Meter {
         let of = Arc::downgrade(crew);
         let own = Arc::clone(meter);
         let builder = std::thread::Builder::new().name("hands-sizer".to_owned());
-        let thread = builder.stack_size(128 * 1024).spawn(move || own.run(&of))?;
+        let thread = builder.spawn(move || own.run(&of))?;
         *meter.thread.lock() = Some(thread);
         Ok(())
     }

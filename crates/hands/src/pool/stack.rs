@@ -21,6 +21,12 @@ use crate::primitive::Padded;
 #[derive(Default)]
 pub(super) struct Stack(Padded<Mutex<VecDeque<Half>>>);
 
+impl Stack {
+    pub(super) fn height(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
 /// Those of all workers.
 #[derive(Default)]
 pub(super) struct Stacks {
@@ -79,6 +85,16 @@ impl Stacks {
             }
             Some(half)
         })
+    }
+
+    /// Takes the oldest half of that stack which lies above the `base` oldest. If those have been stolen meanwhile, it may miss some.
+    pub(super) fn steal_above(&self, stack: &Stack, base: usize) -> Option<Half> {
+        let mut halves = stack.0.lock();
+        let half = halves.remove(base)?;
+        if halves.is_empty() {
+            self.calls.withdraw();
+        }
+        Some(half)
     }
 
     pub(super) fn seem_empty(&self) -> bool {

@@ -16,9 +16,10 @@ use super::parallel::in_parts;
 use super::scope::{Scope, scope_in};
 use super::split::Split;
 use super::stats::{Sizing, Stats};
-use super::worker::Worker;
 use crate::queue::Shutdown;
-use crate::task::cell::TaskCell;
+use crate::sync::cancel::Owners;
+use crate::task::blocking;
+use crate::task::cell::{Runnable, TaskCell};
 use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use crate::thread::panic::caught;
 
@@ -114,12 +115,16 @@ impl ThreadPool {
         let task = Arc::new(TaskCell::new(class, run));
         if options.is_limited() {
             let alarm = Waker::from(Arc::clone(&task));
-            task.limit(options.timeout, options.deadline, alarm);
+            if let Err(error) = task.limit(options.timeout, options.deadline, alarm) {
+                let why = format!("a thread that keeps the task's time: {error}").into();
+                task.refuse(TaskError::Refused { why });
+                return Handle::new(task);
+            }
         }
         let soon = self.crew.looking.load(Ordering::Relaxed);
-        let handle = Handle::new(Arc::clone(&task) as _).expected(soon);
+        let handle = Handle::new(Arc::clone(&task) as _);
         self.crew.put(Job::task(task));
-        handle
+        handle.expected(soon).of(self.crew.id)
     }
 
     /// Hands over a closure whose outcome nobody wants: cheaper than [`spawn`](Self::spawn). A panic is counted in
@@ -181,7 +186,7 @@ impl ThreadPool {
             return run();
         }
         let mut result = None;
-        self.scope(|scope| scope.spawn(|| result = Some(run())));
+        self.scope(|scope| scope.execute(|| result = Some(run())));
         match result {
             Some(result) => result,
             None => unreachable!("a scope whose task has no result panics"),
@@ -281,8 +286,9 @@ impl ThreadPool {
         self.crew.resize(workers)
     }
 
-    fn is_own_worker(&self) -> bool {
-        Worker::current().is_some_and(|worker| Arc::ptr_eq(&worker.crew, &self.crew))
+    /// Whether the caller is one of its workers.
+    pub(super) fn is_own_worker(&self) -> bool {
+        self.crew.is_own_thread()
     }
 }
 
@@ -341,16 +347,16 @@ impl Pool for ThreadPool {
             !self.is_own_worker(),
             "a task that waits for all tasks of its pool would wait for itself; join the handles of those it submitted"
         );
-        self.crew.jobs.join();
+        blocking::aside(|| self.crew.jobs.join());
     }
 
     fn shutdown(&self, how: Shutdown) {
         self.crew.jobs.shutdown(how);
         if how == Shutdown::Now {
             let running = self.crew.running.lock().clone();
-            running.iter().for_each(|tasks| tasks.cancel());
+            running.iter().for_each(Owners::cancel);
         }
-        self.crew.join_threads();
+        blocking::aside(|| self.crew.join_threads(None));
     }
 }
 

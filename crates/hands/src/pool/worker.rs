@@ -1,24 +1,22 @@
-//! What a worker does, all its life and while it waits for a handle.
+//! What a worker does, all its life.
 
-use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::pin;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::thread::Thread;
-use std::time::Instant;
 
-use super::crew::Crew;
+use super::crew::{Crew, First};
 use super::gauge::Gauge;
 use super::job::Job;
 use super::stack::Stack;
 use crate::queue::GetError;
 use crate::sync::cancel::Owners;
-use crate::sync::park::{self, Stretch, TimedOut};
-use crate::task::cell::Ran;
-use crate::task::help::Help;
+use crate::sync::park::{self, Stretch};
+use crate::task::blocking::{Aside, AtBound, Host, PoolId};
+use crate::task::cell::{Ran, Runnable};
+use crate::thread::panic::caught;
+use crate::thread::room;
 
 /// How often a worker that has nothing to do looks before it sleeps: about what being woken would cost.
 const LOOKS: u32 = 400;
@@ -31,8 +29,6 @@ pub(super) struct Worker {
     owners: Owners,
     /// In a pool that sizes itself.
     gauge: Option<Arc<Gauge>>,
-    /// How many tasks wait on this thread for others.
-    waiting: Cell<usize>,
 }
 
 thread_local! {
@@ -47,7 +43,6 @@ impl Worker {
             gauge: crew.meter.as_ref().map(|meter| meter.add()),
             crew,
             owners,
-            waiting: Cell::new(0),
         }
     }
 
@@ -56,24 +51,23 @@ impl Worker {
         OWN.try_with(|own| own.borrow().clone()).ok().flatten()
     }
 
-    /// Runs jobs until the queue has been shut down and is empty, or until this worker has been dismissed.
-    pub(super) fn work(self: Rc<Self>) {
+    /// Runs jobs until the queue has been shut down and is empty, or until this worker has been dismissed and is not wanted as a spare.
+    pub(super) fn work(self: Rc<Self>, first: First) {
         OWN.set(Some(Rc::clone(&self)));
         if let Some(gauge) = &self.gauge {
             park::note_waits(Some(Arc::clone(&gauge.own_wait)));
         }
-        while !self.crew.dismiss() {
-            match self.find() {
-                Some(job) => self.run(job),
-                None => match self.wait() {
-                    Ok(Some(job)) => self.run(job),
-                    Ok(None) => {}
-                    Err(_) => {
-                        self.crew.count_down();
-                        break;
-                    }
-                },
+        let mut first = Some(first);
+        while let Some(task) = first.take() {
+            if let Some(task) = task {
+                self.begin_with(task);
             }
+            if self.run_jobs().is_err() {
+                self.crew.count_down();
+                break;
+            }
+            let _idle = self.idle();
+            first = self.crew.spare();
         }
         self.crew.stacks.remove(&self.stack);
         if let (Some(meter), Some(gauge)) = (&self.crew.meter, &self.gauge) {
@@ -83,6 +77,34 @@ impl Worker {
         OWN.set(None);
     }
 
+    /// Runs jobs until this worker is dismissed. An error: the queue has been shut down and is empty.
+    fn run_jobs(&self) -> Result<(), GetError> {
+        while !self.crew.dismiss() {
+            match self.find() {
+                Some(job) => self.run(job),
+                None => {
+                    if let Some(job) = self.wait()? {
+                        self.run(job);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a task that is not taken from the queue.
+    fn begin_with(&self, task: Arc<dyn Runnable>) {
+        let busy = &self.crew.counts.busy;
+        busy.fetch_add(1, Ordering::Relaxed);
+        self.run_here(task);
+        busy.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> Option<Idle<'_>> {
+        let gauge = self.gauge.as_ref()?;
+        Some(Idle::new(gauge, &self.crew))
+    }
+
     fn find(&self) -> Option<Job> {
         self.crew.jobs.try_get().ok()
     }
@@ -90,14 +112,16 @@ impl Worker {
     pub(super) fn run(&self, job: Job) {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
-        let helping = self.waiting.get() > 0;
-        let work = |job: Job| job.work(&self.owners, helping);
-        let ran = match (&self.crew.meter, &self.gauge) {
-            (Some(meter), Some(gauge)) => gauge.measured(&meter.classes, job.class(), || work(job)),
-            _ => work(job),
-        };
-        match ran {
-            Some(Ran::Well) => {}
+        // Around the job's end, too: its result may be dropped here, and is foreign.
+        let ran = caught(|| match (&self.crew.meter, &self.gauge) {
+            (Some(meter), Some(gauge)) => {
+                let class = job.class();
+                gauge.measured(&meter.classes, class, || job.work(&self.owners))
+            }
+            _ => job.work(&self.owners),
+        });
+        match ran.unwrap_or(Some(Ran::Panicked)) {
+            Some(Ran::Well | Ran::Elsewhere) => {}
             Some(Ran::Panicked) => {
                 counts.panicked.fetch_add(1, Ordering::Relaxed);
             }
@@ -105,6 +129,7 @@ impl Worker {
                 counts.not_run.fetch_add(1, Ordering::Relaxed);
             }
             None => {
+                counts.looks_put.fetch_sub(1, Ordering::SeqCst);
                 self.crew.stacks.calls.answer();
                 self.steal();
             }
@@ -122,7 +147,7 @@ impl Worker {
         if !self.crew.stacks.seem_empty() {
             self.crew.call_thief();
         }
-        half.run();
+        half.run(self);
         true
     }
 
@@ -131,10 +156,7 @@ impl Worker {
         if self.steal() {
             return Ok(None);
         }
-        let _idle = self
-            .gauge
-            .as_ref()
-            .map(|gauge| Idle::new(gauge, &self.crew));
+        let _idle = self.idle();
         if self.look() {
             return Ok(None);
         }
@@ -161,52 +183,32 @@ impl Worker {
     }
 }
 
-impl Help for Worker {
-    fn help_until(
-        &self,
-        poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
-        deadline: Option<Instant>,
-    ) -> bool {
-        self.waiting.set(self.waiting.get() + 1);
-        let _waits = Waits(&self.waiting);
-        loop {
-            let mut job = None;
-            let mut more = pin!(self.crew.jobs.get_async());
-            let mut shut_down = false;
-            let waiting = std::future::poll_fn(|context| {
-                if poll(context).is_ready() {
-                    return Poll::Ready(true);
-                }
-                if shut_down {
-                    return Poll::Pending;
-                }
-                match more.as_mut().poll(context) {
-                    Poll::Ready(Ok(got)) => job = Some(got),
-                    Poll::Ready(Err(_)) if self.crew.stacks.seem_empty() => {
-                        shut_down = true;
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Err(_)) => {}
-                    Poll::Pending if self.crew.stacks.seem_empty() => return Poll::Pending,
-                    Poll::Pending => {}
-                }
-                Poll::Ready(false)
-            });
-            let done = {
-                let _doze = self.crew.stacks.calls.doze();
-                park::block_on(waiting, deadline)
-            };
-            match done {
-                Ok(true) => return true,
-                Err(TimedOut) => return false,
-                Ok(false) => match job {
-                    Some(job) => self.run(job),
-                    None => {
-                        self.steal();
-                    }
-                },
-            }
+impl Host for Worker {
+    fn pool(&self) -> PoolId {
+        self.crew.id
+    }
+
+    fn has_room(&self) -> bool {
+        room::has_room()
+    }
+
+    fn run_here(&self, task: Arc<dyn Runnable>) {
+        // The last that holds the task may be this: its result is dropped inside the catch.
+        let ran = caught(|| task.run(&self.owners));
+        if !matches!(ran, Ok(Ran::Well | Ran::Not | Ran::Elsewhere)) {
+            self.crew.counts.panicked.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn step_aside(&self, first: Option<Arc<dyn Runnable>>) -> Result<Arc<dyn Aside>, AtBound> {
+        self.crew.step_aside(first)?;
+        Ok(Arc::clone(&self.crew) as _)
+    }
+}
+
+impl Aside for Crew {
+    fn step_back(&self) {
+        Crew::step_back(self);
     }
 }
 
@@ -235,14 +237,5 @@ impl Drop for Idle<'_> {
         if let Some(meter) = &self.crew.meter {
             meter.wake();
         }
-    }
-}
-
-/// One task less waits, also when unwinding.
-struct Waits<'a>(&'a Cell<usize>);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

@@ -142,6 +142,7 @@ impl Answer {
                 message,
                 location: location.map(|(file, line, column)| Place { file, line, column }),
                 backtrace,
+                payload: Default::default(),
             })),
             Answer::Decode(what) => TaskError::Decode {
                 what: format!("the argument: {what}"),

@@ -50,9 +50,9 @@ pub trait Core<T> {
     /// Items put so far.
     #[doc(hidden)]
     fn put_so_far(&self) -> u64;
-    /// Returns how many items were discarded.
+    /// Returns the items that were discarded.
     #[doc(hidden)]
-    fn shut_down(&self, how: Shutdown) -> u64;
+    fn shut_down(&self, how: Shutdown) -> Vec<T>;
     #[doc(hidden)]
     fn is_shut_down(&self) -> bool;
 }

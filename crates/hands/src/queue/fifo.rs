@@ -30,12 +30,13 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::core::{Core, Refusal, Shutdown};
 use super::error::GetError;
+use crate::foreign::{dispose, wake, wake_each};
 use crate::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, Padded};
-use crate::sync::waiters::{Ticket, Waiters};
+use crate::sync::waiters::{Ticket, Waiters, in_line};
 
 /// Room made at once; a queue of a million places need not hold them before they are used.
 const FIRST_ROOM: usize = 1024;
@@ -160,7 +161,7 @@ impl<T> Core<T> for FifoCore<T> {
         let woken = tail.getters.first();
         drop(tail);
         if let Some(waker) = woken {
-            waker.wake();
+            wake(waker);
         }
         Ok(())
     }
@@ -178,56 +179,62 @@ impl<T> Core<T> for FifoCore<T> {
         let woken = head.putters.first();
         drop(head);
         if let Some(waker) = woken {
-            waker.wake();
+            wake(waker);
         }
         result
     }
 
     fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let mut head = self.head();
-        let tail = self.tail();
-        let must_wait = !tail.shut_down && self.is_full(&head, &tail);
-        if must_wait {
-            head.putters.enlist(ticket, waker, ());
-        }
-        must_wait
+        let polled = in_line(waker, |caller| {
+            let mut head = self.head();
+            let tail = self.tail();
+            if tail.shut_down || !self.is_full(&head, &tail) {
+                return Some(Poll::Ready(()));
+            }
+            head.putters.enlist(ticket, caller, ())
+        });
+        polled.is_pending()
     }
 
     fn await_item(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let head = self.head();
-        let mut tail = self.tail();
-        let must_wait = !tail.shut_down && head.buffer.is_empty() && tail.buffer.is_empty();
-        if must_wait {
-            tail.getters.enlist(ticket, waker, ());
-        }
-        must_wait
+        let polled = in_line(waker, |caller| {
+            let head = self.head();
+            let mut tail = self.tail();
+            if tail.shut_down || !head.buffer.is_empty() || !tail.buffer.is_empty() {
+                return Some(Poll::Ready(()));
+            }
+            tail.getters.enlist(ticket, caller, ())
+        });
+        polled.is_pending()
     }
 
     fn leave_space(&self, ticket: Ticket) {
         let mut head = self.head();
-        if head.putters.leave(ticket) {
-            return;
+        if let Some(left) = head.putters.leave(ticket) {
+            drop(head);
+            return dispose(left);
         }
         let woken = {
             let tail = self.tail();
             (!self.is_full(&head, &tail)).then(|| head.putters.first())
         };
         drop(head);
-        woken.flatten().into_iter().for_each(Waker::wake);
+        wake_each(woken.flatten());
     }
 
     fn leave_item(&self, ticket: Ticket) {
         let head = self.head();
         let mut tail = self.tail();
-        if tail.getters.leave(ticket) {
-            return;
+        if let Some(left) = tail.getters.leave(ticket) {
+            drop((tail, head));
+            return dispose(left);
         }
         let is_empty = head.buffer.is_empty() && tail.buffer.is_empty();
         let woken = if is_empty { None } else { tail.getters.first() };
         drop(tail);
         drop(head);
         if let Some(waker) = woken {
-            waker.wake();
+            wake(waker);
         }
     }
 
@@ -242,7 +249,7 @@ impl<T> Core<T> for FifoCore<T> {
         self.tail.put.load(Ordering::Acquire)
     }
 
-    fn shut_down(&self, how: Shutdown) -> u64 {
+    fn shut_down(&self, how: Shutdown) -> Vec<T> {
         let mut head = self.head();
         let mut tail = self.tail();
         tail.shut_down = true;
@@ -255,8 +262,8 @@ impl<T> Core<T> for FifoCore<T> {
         let woken = [head.putters.all(), tail.getters.all()];
         drop(tail);
         drop(head);
-        woken.into_iter().flatten().for_each(Waker::wake);
-        discarded.iter().map(|items| items.len() as u64).sum()
+        wake_each(woken.into_iter().flatten());
+        discarded.into_iter().flatten().collect()
     }
 
     fn is_shut_down(&self) -> bool {

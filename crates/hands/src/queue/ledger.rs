@@ -9,11 +9,12 @@
 //! `finished <= put` always: an item is counted as put before anybody can get it. So when a reader finds `finished`
 //! (read first) equal to `put` (read later), they were equal at the moment of the first read.
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::error::TaskDoneError;
+use crate::foreign::{dispose, wake_each};
 use crate::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::waiters::{Ticket, Waiters};
+use crate::sync::waiters::{Ticket, Waiters, in_line};
 
 const JOINING: u64 = 1;
 const ONE: u64 = 2;
@@ -83,16 +84,20 @@ impl Ledger {
             self.leave(ticket);
             return true;
         }
-        let mut joiners = self.joiners.lock();
-        joiners.enlist(ticket, waker, ());
-        // From here on every finish sees the bit; whatever came before is seen here.
-        let finished = self.finished.fetch_or(JOINING, Ordering::AcqRel) / ONE;
-        if finished != put() {
-            return false;
+        let polled = in_line(waker, |caller| {
+            let mut joiners = self.joiners.lock();
+            let _pending: Poll<()> = joiners.enlist(ticket, caller, ())?;
+            // From here on every finish sees the bit; whatever came before is seen here.
+            let finished = self.finished.fetch_or(JOINING, Ordering::AcqRel) / ONE;
+            Some(match finished == put() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+        });
+        if polled.is_ready() {
+            self.leave(ticket);
         }
-        drop(joiners);
-        self.leave(ticket);
-        true
+        polled.is_ready()
     }
 
     pub(crate) fn leave(&self, ticket: &mut Option<Ticket>) {
@@ -100,10 +105,12 @@ impl Ledger {
             return;
         };
         let mut joiners = self.joiners.lock();
-        joiners.leave(ticket);
+        let left = joiners.leave(ticket);
         if joiners.is_empty() {
             self.finished.fetch_and(!JOINING, Ordering::Relaxed);
         }
+        drop(joiners);
+        dispose(left);
     }
 
     /// Wakes the joiners if all is done.
@@ -116,6 +123,6 @@ impl Ledger {
         let woken = joiners.all();
         self.finished.fetch_and(!JOINING, Ordering::Relaxed);
         drop(joiners);
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
     }
 }

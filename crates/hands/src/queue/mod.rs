@@ -68,6 +68,7 @@ use self::patience::Patience;
 use self::pile::{Heap, PileCore};
 pub use self::prioritized::Prioritized;
 pub use self::work_queue::WorkQueue;
+use crate::foreign::dispose_each;
 use crate::primitive::Padded;
 use crate::sync::park::{TimedOut, block_on, deadline, wait};
 
@@ -350,7 +351,9 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// [`join`](Self::join) still waits for what has been got and is not done. What is discarded counts as done.
     pub fn shutdown(&self, how: Shutdown) {
         let discarded = self.core.shut_down(how);
-        self.ledger.discard(discarded, || self.core.put_so_far());
+        let count = discarded.len() as u64;
+        dispose_each(discarded);
+        self.ledger.discard(count, || self.core.put_so_far());
     }
 
     /// Whether the queue has been shut down.

@@ -2,12 +2,13 @@
 
 use std::collections::BinaryHeap;
 use std::mem;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::core::{Core, Refusal, Shutdown};
 use super::error::GetError;
+use crate::foreign::{dispose, wake, wake_each};
 use crate::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::waiters::{Ticket, Waiters};
+use crate::sync::waiters::{Ticket, Waiters, in_line};
 
 /// The collection, with the order in it.
 pub trait Store<T>: Default {
@@ -17,6 +18,9 @@ pub trait Store<T>: Default {
     fn pop(&mut self) -> Option<T>;
     #[doc(hidden)]
     fn len(&self) -> usize;
+    /// What is in it, in no certain order.
+    #[doc(hidden)]
+    fn into_items(self) -> Vec<T>;
 }
 
 /// Last in, first out.
@@ -31,6 +35,10 @@ impl<T> Store<T> for Vec<T> {
 
     fn len(&self) -> usize {
         self.len()
+    }
+
+    fn into_items(self) -> Vec<T> {
+        self
     }
 }
 
@@ -92,6 +100,10 @@ impl<T: Ord> Store<T> for Heap<T> {
     fn len(&self) -> usize {
         self.heap.len()
     }
+
+    fn into_items(self) -> Vec<T> {
+        self.heap.into_iter().map(|entry| entry.item).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -142,7 +154,7 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
         let woken = pile.getters.first();
         drop(pile);
         if let Some(waker) = woken {
-            waker.wake();
+            wake(waker);
         }
         Ok(())
     }
@@ -159,51 +171,59 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
         let woken = pile.putters.first();
         drop(pile);
         if let Some(waker) = woken {
-            waker.wake();
+            wake(waker);
         }
         Ok(item)
     }
 
     fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let mut pile = self.pile.lock();
-        let must_wait = !pile.shut_down && pile.items.len() >= self.capacity;
-        if must_wait {
-            pile.putters.enlist(ticket, waker, ());
-        }
-        must_wait
+        let polled = in_line(waker, |caller| {
+            let mut pile = self.pile.lock();
+            if pile.shut_down || pile.items.len() < self.capacity {
+                return Some(Poll::Ready(()));
+            }
+            pile.putters.enlist(ticket, caller, ())
+        });
+        polled.is_pending()
     }
 
     fn await_item(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let mut pile = self.pile.lock();
-        let must_wait = !pile.shut_down && pile.items.len() == 0;
-        if must_wait {
-            pile.getters.enlist(ticket, waker, ());
-        }
-        must_wait
+        let polled = in_line(waker, |caller| {
+            let mut pile = self.pile.lock();
+            if pile.shut_down || pile.items.len() > 0 {
+                return Some(Poll::Ready(()));
+            }
+            pile.getters.enlist(ticket, caller, ())
+        });
+        polled.is_pending()
     }
 
     fn leave_space(&self, ticket: Ticket) {
         let mut pile = self.pile.lock();
-        if pile.putters.leave(ticket) || pile.items.len() >= self.capacity {
-            return;
-        }
-        let woken = pile.putters.first();
+        let left = pile.putters.leave(ticket);
+        let passes_on = left.is_none() && pile.items.len() < self.capacity;
+        let woken = if passes_on {
+            pile.putters.first()
+        } else {
+            None
+        };
         drop(pile);
-        if let Some(waker) = woken {
-            waker.wake();
-        }
+        dispose(left);
+        wake_each(woken);
     }
 
     fn leave_item(&self, ticket: Ticket) {
         let mut pile = self.pile.lock();
-        if pile.getters.leave(ticket) || pile.items.len() == 0 {
-            return;
-        }
-        let woken = pile.getters.first();
+        let left = pile.getters.leave(ticket);
+        let passes_on = left.is_none() && pile.items.len() > 0;
+        let woken = if passes_on {
+            pile.getters.first()
+        } else {
+            None
+        };
         drop(pile);
-        if let Some(waker) = woken {
-            waker.wake();
-        }
+        dispose(left);
+        wake_each(woken);
     }
 
     fn len(&self) -> usize {
@@ -214,7 +234,7 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
         self.put.load(Ordering::Acquire)
     }
 
-    fn shut_down(&self, how: Shutdown) -> u64 {
+    fn shut_down(&self, how: Shutdown) -> Vec<T> {
         let mut pile = self.pile.lock();
         pile.shut_down = true;
         let mut discarded = S::default();
@@ -223,8 +243,8 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
         }
         let woken = [pile.putters.all(), pile.getters.all()];
         drop(pile);
-        woken.into_iter().flatten().for_each(Waker::wake);
-        discarded.len() as u64
+        wake_each(woken.into_iter().flatten());
+        discarded.into_items()
     }
 
     fn is_shut_down(&self) -> bool {

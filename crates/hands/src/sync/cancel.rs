@@ -22,8 +22,9 @@ use parking_lot::Mutex;
 pub(crate) use super::owner::{Owner, Owners, overlay_own};
 use super::park::{block_on, deadline};
 use super::timer::Alarm;
-use super::waiters::{Ticket, Waiters};
+use super::waiters::{Ticket, Waiters, in_line};
 use crate::context::Local;
+use crate::foreign::{dispose, wake_each};
 
 /// That of the work at hand.
 pub(super) static CURRENT: Local<CancelToken> = Local::new();
@@ -160,7 +161,7 @@ impl CancelToken {
             );
             woken.append(&mut family.waiters.all());
         }
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
     }
 
     /// Whether the work is no longer wanted: cancelled, or past its deadline.
@@ -206,9 +207,8 @@ impl CancelToken {
     /// [`wait`](Self::wait) for a coroutine: `select!` between this and the work. Dropping the future changes nothing for
     /// others.
     ///
-    /// # Panics
-    ///
-    /// When awaited on a token with a deadline, if the thread that keeps the time cannot be started.
+    /// Where the system refuses the thread that keeps the time of a token with a deadline, the future asks to be polled again at once, until
+    /// it is given one.
     pub fn cancelled(&self) -> WaitCancelled<'_> {
         WaitCancelled {
             asked: self.asked(),
@@ -296,19 +296,21 @@ impl Future for Asked<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut family = this.node.family.lock();
-        if this.node.cancelled.load(Ordering::Acquire) {
-            return Poll::Ready(());
-        }
-        family.waiters.enlist(&mut this.ticket, context.waker(), ());
-        Poll::Pending
+        in_line(context.waker(), |caller| {
+            let mut family = this.node.family.lock();
+            if this.node.cancelled.load(Ordering::Acquire) {
+                return Some(Poll::Ready(()));
+            }
+            family.waiters.enlist(&mut this.ticket, caller, ())
+        })
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.node.family.lock().waiters.leave(ticket);
+            let left = self.node.family.lock().waiters.leave(ticket);
+            dispose(left);
         }
     }
 }
@@ -333,7 +335,11 @@ impl Future for WaitCancelled<'_> {
         };
         match &this.alarm {
             Some(alarm) => alarm.rouse(context.waker()),
-            None => this.alarm = Some(Alarm::set(deadline, context.waker())),
+            None => match Alarm::set(deadline, context.waker().clone()) {
+                Ok(alarm) => this.alarm = Some(alarm),
+                // The system gives no thread to keep the time: looking again and again does it, too.
+                Err(_) => context.waker().wake_by_ref(),
+            },
         }
         // Asked last: an alarm that has just rung is not missed.
         if deadline <= Instant::now() {

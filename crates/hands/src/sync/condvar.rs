@@ -7,12 +7,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::lock::MutexGuard;
 use super::park::{self, deadline};
-use super::waiters::{Ticket, Waiters};
+use super::waiters::{Ticket, Waiters, in_line};
+use crate::foreign::{dispose, wake_each};
 use crate::primitive::Mutex;
 
 /// Lets threads wait for a change of the data behind a [`Mutex`](super::Mutex). Waiting takes the lock's guard: waiting
@@ -98,7 +99,7 @@ impl Condvar {
     pub fn notify_one(&self) -> bool {
         let woken = self.waiters.lock().first();
         let was_one = woken.is_some();
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
         was_one
     }
 
@@ -106,7 +107,7 @@ impl Condvar {
     pub fn notify_all(&self) -> usize {
         let woken = self.waiters.lock().all();
         let number = woken.len();
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
         number
     }
 
@@ -125,7 +126,11 @@ impl Condvar {
             let in_time = park::block_on(&mut notice, deadline).is_ok();
             let ticket = notice.ticket.take();
             // A notice that came just after the time was up is one all the same: it must not be lost.
-            in_time || ticket.is_some_and(|ticket| !self.waiters.lock().leave(ticket))
+            let has_left = |ticket| {
+                let left = self.waiters.lock().leave(ticket);
+                left.map(dispose).is_some()
+            };
+            in_time || ticket.is_some_and(|ticket| !has_left(ticket))
         })
     }
 }
@@ -141,20 +146,22 @@ impl Future for Notice<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut waiters = this.condvar.waiters.lock();
-        if this.ticket.is_some_and(|ticket| !waiters.contains(ticket)) {
-            this.ticket = None;
-            return Poll::Ready(());
-        }
-        waiters.enlist(&mut this.ticket, context.waker(), ());
-        Poll::Pending
+        in_line(context.waker(), |caller| {
+            let mut waiters = this.condvar.waiters.lock();
+            if this.ticket.is_some_and(|ticket| !waiters.contains(ticket)) {
+                this.ticket = None;
+                return Some(Poll::Ready(()));
+            }
+            waiters.enlist(&mut this.ticket, caller, ())
+        })
     }
 }
 
 impl Drop for Notice<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.condvar.waiters.lock().leave(ticket);
+            let left = self.condvar.waiters.lock().leave(ticket);
+            dispose(left);
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::park::{block_on, deadline, wait};
-use super::waiters::{Ticket, Waiters};
+use super::waiters::{Ticket, Waiters, in_line};
+use crate::foreign::{dispose, wake_each};
 use crate::primitive::Mutex;
 
 /// Something that has happened, or not yet; threads and coroutines wait until it has.
@@ -41,7 +42,7 @@ impl Event {
         self.set.store(true, Ordering::Release);
         let woken = waiters.all();
         drop(waiters);
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
     }
 
     /// It is to happen again: whoever waits from now on waits for the next [`set`](Self::set).
@@ -89,25 +90,27 @@ impl Future for Wait<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut waiters = this.event.waiters.lock();
-        let happened = match this.ticket {
-            // Taken out of the line: by a `set`, whatever came after it.
-            Some(ticket) => !waiters.contains(ticket),
-            None => this.event.is_set(),
-        };
-        if happened {
-            this.ticket = None;
-            return Poll::Ready(());
-        }
-        waiters.enlist(&mut this.ticket, context.waker(), ());
-        Poll::Pending
+        in_line(context.waker(), |caller| {
+            let mut waiters = this.event.waiters.lock();
+            let happened = match this.ticket {
+                // Taken out of the line: by a `set`, whatever came after it.
+                Some(ticket) => !waiters.contains(ticket),
+                None => this.event.is_set(),
+            };
+            if happened {
+                this.ticket = None;
+                return Some(Poll::Ready(()));
+            }
+            waiters.enlist(&mut this.ticket, caller, ())
+        })
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.event.waiters.lock().leave(ticket);
+            let left = self.event.waiters.lock().leave(ticket);
+            dispose(left);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::cancel::{CURRENT, CancelToken};
+use crate::foreign::dispose;
 
 /// What has a token of its own: a task.
 pub(crate) trait Owner: Send + Sync {
@@ -82,9 +83,11 @@ impl Owners {
     pub(crate) fn cancel(&self) {
         let running = self.0.lock().clone();
         for owned in running {
-            if let Some(owner) = owned.owner {
+            if let Some(owner) = &owned.owner {
                 owner.token(owned.outer.as_ref()).cancel();
             }
+            // Perhaps the last that held the task.
+            dispose(owned);
         }
     }
 }

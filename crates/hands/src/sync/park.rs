@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -40,13 +40,13 @@ thread_local! {
 }
 
 #[cfg(not(hands_loom))]
-fn own_waker() -> Waker {
+pub(crate) fn own_waker() -> Waker {
     // Not there any more while the thread's own values are being dropped, and they may well use a queue.
     WAKER.try_with(Waker::clone).unwrap_or_else(|_| waker())
 }
 
 #[cfg(hands_loom)]
-fn own_waker() -> Waker {
+pub(crate) fn own_waker() -> Waker {
     waker()
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn note_waits(stretch: Option<Arc<Stretch>>) -> Option<Arc<Stretch>> 
 }
 
 /// Ends the stretch also when unwinding.
-struct Noted(Option<Arc<Stretch>>);
+pub(crate) struct Noted(Option<Arc<Stretch>>);
 
 impl Drop for Noted {
     fn drop(&mut self) {
@@ -126,7 +126,7 @@ impl Drop for Noted {
     }
 }
 
-fn noted() -> Noted {
+pub(crate) fn noted() -> Noted {
     let stretch = WAITED
         .try_with(|waited| waited.borrow().clone())
         .ok()
@@ -161,6 +161,23 @@ pub(crate) fn block_on<F: Future>(
             left => primitive::park_timeout(left),
         }
     }
+}
+
+/// Polls a few times, `pause` turns of an idle loop apart.
+pub(crate) fn look<F: Future>(
+    mut future: Pin<&mut F>,
+    looks: usize,
+    pause: usize,
+) -> Option<F::Output> {
+    let waker = own_waker();
+    let mut context = Context::from_waker(&waker);
+    for _ in 0..looks {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        (0..pause).for_each(|_| primitive::spin_loop());
+    }
+    None
 }
 
 /// Polls once, so that the future enlists; whoever wakes it wakes this thread. True: it was ready at once.

@@ -14,7 +14,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::park::{block_on, deadline, wait};
-use super::waiters::{Ticket, Waiters};
+use super::waiters::{Ticket, Waiters, in_line};
+use crate::foreign::{dispose, wake_each};
 use crate::primitive::Mutex;
 
 /// Bounds how many may do something at once: threads, coroutines, or both together.
@@ -160,7 +161,7 @@ impl Semaphore {
         state.permits += permits;
         let woken = state.hand_over();
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
         Ok(())
     }
 
@@ -169,17 +170,22 @@ impl Semaphore {
         self.state.lock().permits
     }
 
-    /// What a guard gives back. With somebody else's `release` in between that may be more than the bound: the rest is lost.
+    /// Adds permits that somebody had. With somebody else's `release` in between that may be more than the bound: the rest is lost.
+    fn add(&self, state: &mut State, permits: usize) {
+        let most = self.bound.unwrap_or(usize::MAX);
+        state.permits = state.permits.saturating_add(permits).min(most);
+    }
+
+    /// What a guard gives back.
     fn give_back(&self, permits: usize) {
         if permits == 0 {
             return;
         }
         let mut state = self.state.lock();
-        let most = self.bound.unwrap_or(usize::MAX);
-        state.permits = state.permits.saturating_add(permits).min(most);
+        self.add(&mut state, permits);
         let woken = state.hand_over();
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        wake_each(woken);
     }
 }
 
@@ -216,23 +222,19 @@ impl<'a> Future for Acquire<'a> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit<'a>> {
         let this = self.get_mut();
-        let mut state = this.semaphore.state.lock();
-        match this.ticket {
-            // Handed over.
-            Some(ticket) if !state.waiters.contains(ticket) => {}
-            None if state.waiters.is_empty() && state.permits >= this.permits => {
-                state.permits -= this.permits;
+        let (semaphore, permits) = (this.semaphore, this.permits);
+        in_line(context.waker(), |caller| {
+            let mut state = semaphore.state.lock();
+            match this.ticket {
+                // Handed over.
+                Some(ticket) if !state.waiters.contains(ticket) => {}
+                None if state.waiters.is_empty() && state.permits >= permits => {
+                    state.permits -= permits;
+                }
+                _ => return state.waiters.enlist(&mut this.ticket, caller, permits),
             }
-            _ => {
-                let waker = context.waker();
-                state.waiters.enlist(&mut this.ticket, waker, this.permits);
-                return Poll::Pending;
-            }
-        }
-        this.ticket = None;
-        Poll::Ready(Permit {
-            semaphore: this.semaphore,
-            permits: this.permits,
+            this.ticket = None;
+            Some(Poll::Ready(Permit { semaphore, permits }))
         })
     }
 }
@@ -243,13 +245,16 @@ impl Drop for Acquire<'_> {
             return;
         };
         let mut state = self.semaphore.state.lock();
-        if !state.waiters.leave(ticket) {
-            state.permits += self.permits;
+        let left = state.waiters.leave(ticket);
+        if left.is_none() {
+            // They had been handed over.
+            self.semaphore.add(&mut state, self.permits);
         }
         // Those behind may have waited for this one only.
         let woken = state.hand_over();
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        dispose(left);
+        wake_each(woken);
     }
 }
 

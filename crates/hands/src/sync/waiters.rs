@@ -1,4 +1,4 @@
-//! A line of waiters, threads and coroutines alike, behind some lock of its owner.
+//! A line of waiters, threads and coroutines alike, guarded by a lock of its owner.
 //!
 //! # Protocol
 //!
@@ -10,9 +10,12 @@
 //! - A waiter that leaves (it was served, gave up, or its future was dropped) takes its ticket out. If the ticket is no
 //!   longer there it has been woken for something it might not take: it passes that on to the next. This is what makes
 //!   dropping a future safe.
+//! - A waker is foreign code. It is cloned before the lock is taken ([`in_line`]), and woken or dropped after it is released.
 
 use std::collections::VecDeque;
-use std::task::Waker;
+use std::task::{Poll, Waker};
+
+use crate::foreign::dispose;
 
 /// A place in the line. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,35 +37,104 @@ pub(crate) struct Waiters<W = ()> {
 
 impl<W> Default for Waiters<W> {
     fn default() -> Waiters<W> {
+        Waiters::new()
+    }
+}
+
+/// The waker of someone who may have to enlist, and a clone of it once that is needed.
+#[derive(Debug)]
+pub(crate) struct Caller<'a> {
+    waker: &'a Waker,
+    /// Made while no lock is held. After enlisting: the waker that was replaced, if one was.
+    clone: Option<Waker>,
+}
+
+impl<'a> Caller<'a> {
+    pub(crate) fn new(waker: &'a Waker) -> Caller<'a> {
+        Caller { waker, clone: None }
+    }
+
+    /// Clones the waker, which is foreign code: to be called without a lock.
+    pub(crate) fn prepare(&mut self) {
+        if self.clone.is_none() {
+            self.clone = Some(self.waker.clone());
+        }
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if let Some(clone) = self.clone.take() {
+            dispose(clone);
+        }
+    }
+}
+
+/// Calls `look`, which takes the lock and returns what it has found, or what [`Waiters::enlist`] returns. That is `None` when the waker must
+/// be cloned first: then it is, without the lock, and `look` is called again.
+#[inline]
+pub(crate) fn in_line<T>(
+    waker: &Waker,
+    mut look: impl FnMut(&mut Caller<'_>) -> Option<Poll<T>>,
+) -> Poll<T> {
+    let mut caller = Caller::new(waker);
+    loop {
+        if let Some(polled) = look(&mut caller) {
+            return polled;
+        }
+        caller.prepare();
+    }
+}
+
+impl<W> Waiters<W> {
+    pub(crate) const fn new() -> Waiters<W> {
         Waiters {
             line: VecDeque::new(),
             next: 0,
         }
     }
-}
 
-impl<W> Waiters<W> {
     pub(crate) fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
 
-    /// Enlists, or notes the waker of somebody who is in the line already.
-    pub(crate) fn enlist(&mut self, ticket: &mut Option<Ticket>, waker: &Waker, wants: W) {
+    /// Enlists, or notes the waker of a caller that is in the line already. `None`: nothing was done, as the waker is to be
+    /// [cloned](Caller::prepare) first.
+    #[must_use]
+    pub(crate) fn enlist<T>(
+        &mut self,
+        ticket: &mut Option<Ticket>,
+        caller: &mut Caller<'_>,
+        wants: W,
+    ) -> Option<Poll<T>> {
+        let place = ticket.map(|ticket| self.place(ticket));
+        if let Some(Ok(at)) = place {
+            let known = &mut self.line[at].waker;
+            if !known.will_wake(caller.waker) {
+                let clone = caller.clone.take()?;
+                // The one that was there is dropped with the caller.
+                caller.clone = Some(std::mem::replace(known, clone));
+            }
+            return Some(Poll::Pending);
+        }
+        let waker = caller.clone.take()?;
         let ticket = *ticket.get_or_insert_with(|| {
             self.next += 1;
             Ticket(self.next)
         });
-        match self.place(ticket) {
-            Ok(at) => self.line[at].waker.clone_from(waker),
-            Err(at) => self.line.insert(
-                at,
-                Waiter {
-                    ticket,
-                    waker: waker.clone(),
-                    wants,
-                },
-            ),
-        }
+        let at = match place {
+            Some(Err(at)) => at,
+            _ => self.line.len(),
+        };
+        self.line.insert(
+            at,
+            Waiter {
+                ticket,
+                waker,
+                wants,
+            },
+        );
+        Some(Poll::Pending)
     }
 
     pub(crate) fn contains(&self, ticket: Ticket) -> bool {
@@ -75,6 +147,7 @@ impl<W> Waiters<W> {
     }
 
     /// Takes the first out, to be woken.
+    #[inline]
     pub(crate) fn first(&mut self) -> Option<Waker> {
         // Nearly always empty, and asked for with each item that passes through a queue.
         if self.line.is_empty() {
@@ -88,12 +161,11 @@ impl<W> Waiters<W> {
         self.line.drain(..).map(|waiter| waiter.waker).collect()
     }
 
-    /// Takes somebody out who waits no longer. False: that one has been woken before.
-    pub(crate) fn leave(&mut self, ticket: Ticket) -> bool {
-        match self.place(ticket) {
-            Ok(at) => self.line.remove(at).is_some(),
-            Err(_) => false,
-        }
+    /// Takes a waiter out that waits no longer; its waker is to be [disposed](dispose) of after the unlock. `None`: it has been woken before.
+    #[must_use]
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+        let at = self.place(ticket).ok()?;
+        self.line.remove(at).map(|waiter| waiter.waker)
     }
 
     fn place(&self, ticket: Ticket) -> Result<usize, usize> {

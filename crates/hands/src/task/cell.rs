@@ -17,6 +17,7 @@
 //!   running. A result that nobody takes is dropped with the cell.
 //! - Whoever waits enlists under the lock, having seen that there is no outcome yet: no wake-up is lost.
 
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
@@ -24,10 +25,11 @@ use std::time::{Duration, Instant};
 
 use super::error::{Outcome, TaskError};
 use crate::context::Context;
+use crate::foreign::{dispose, wake_each};
 use crate::primitive::{AtomicBool, Mutex, Ordering};
 use crate::sync::cancel::{CancelToken, Owner, Owners};
 use crate::sync::timer::Alarm;
-use crate::sync::waiters::{Ticket, Waiters};
+use crate::sync::waiters::{Caller, Ticket, Waiters, in_line};
 use crate::thread::panic::caught;
 
 /// Told of an outcome before anybody else.
@@ -49,8 +51,10 @@ pub(crate) enum Ran {
     /// Its function returned.
     Well,
     Panicked,
-    /// It had an outcome already.
+    /// It had an outcome already: it was cancelled, or its time was up.
     Not,
+    /// Somebody who waits for it runs it, or has run it, and counts it.
+    Elsewhere,
 }
 
 /// The handle's side of a task.
@@ -64,6 +68,12 @@ pub(crate) trait Claim<R>: Send + Sync {
     /// True: it will never begin.
     fn cancel(&self) -> bool;
     fn on_done(&self, callback: Callback<R>);
+    /// The task itself, if it is one that a worker of its pool may run while it waits for it.
+    fn runnable(self: Arc<Self>) -> Option<Arc<dyn Runnable>> {
+        None
+    }
+    /// Panics where waiting for it by blocking could not end.
+    fn refuse_to_block(&self) {}
     /// What the calling thread can do for the outcome to come sooner, until there is one, or there is nothing to do for it.
     fn assist(&self, _deadline: Option<Instant>) {}
 }
@@ -77,6 +87,8 @@ pub(crate) struct TaskCell<F, R> {
 
 struct Inner<F, R> {
     stage: Stage<F, R>,
+    /// It has been begun, whatever became of it.
+    has_begun: bool,
     /// What few tasks need.
     more: Option<Box<More<R>>>,
 }
@@ -94,9 +106,9 @@ struct More<R> {
     callbacks: Vec<Callback<R>>,
     context: Context,
     token: Option<CancelToken>,
-    /// So long from when it begins, and what the alarm is to wake then.
+    /// Its time from when it begins, and what the alarm is to wake at the end of it.
     timeout: Option<(Duration, Waker)>,
-    /// Goes off at the deadline, or at the end of the time-out.
+    /// Goes off at the deadline, or at the end of the time-out; with the time that the task had.
     alarm: Option<(Alarm, Duration)>,
 }
 
@@ -118,8 +130,12 @@ impl<F, R> Inner<F, R> {
         self.more.get_or_insert_default()
     }
 
-    fn enlist(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
-        self.more().waiters.enlist(ticket, waker, ());
+    fn enlist<T>(
+        &mut self,
+        ticket: &mut Option<Ticket>,
+        caller: &mut Caller<'_>,
+    ) -> Option<Poll<T>> {
+        self.more().waiters.enlist(ticket, caller, ())
     }
 }
 
@@ -135,6 +151,7 @@ where
             class,
             inner: Mutex::new(Inner {
                 stage: Stage::Queued(run),
+                has_begun: false,
                 more: None,
             }),
         }
@@ -144,13 +161,16 @@ where
     pub(crate) fn resolve(&self, outcome: Outcome<R>) -> bool {
         let mut inner = self.inner.lock();
         match mem::replace(&mut inner.stage, Stage::Settling) {
-            Stage::Queued(_) | Stage::Running => {
+            before @ (Stage::Queued(_) | Stage::Running) => {
                 drop(inner);
+                dispose(before);
                 self.settle(outcome);
                 true
             }
             other => {
                 inner.stage = other;
+                drop(inner);
+                dispose(outcome);
                 false
             }
         }
@@ -170,47 +190,74 @@ where
             class,
             inner: Mutex::new(Inner {
                 stage: Stage::Queued(run),
+                has_begun: false,
                 more,
             }),
         }
     }
 
-    /// It must end so long after it began, and in any case by the deadline; `alarm` is woken then, and is to call
-    /// [`expire`](Self::expire).
-    pub(crate) fn limit(&self, timeout: Option<Duration>, deadline: Option<Instant>, alarm: Waker) {
+    /// It must end within `timeout` after it began, and in any case by the deadline; `alarm` is woken then, and is to call
+    /// [`expire`](Self::expire). For a task that nobody else has yet.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the threads that keep the time.
+    pub(crate) fn limit(
+        &self,
+        timeout: Option<Duration>,
+        deadline: Option<Instant>,
+        alarm: Waker,
+    ) -> io::Result<()> {
+        Alarm::prepare()?;
+        let set = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Alarm::set(deadline, alarm.clone()).map(|alarm| (alarm, left))
+        });
+        let set = set.transpose()?;
         let mut inner = self.inner.lock();
         let more = inner.more();
-        if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            more.alarm = Some((Alarm::set(deadline, &alarm), left));
-        }
+        more.alarm = set;
         more.timeout = timeout.map(|timeout| (timeout, alarm));
+        Ok(())
     }
 
-    /// From now on it runs: what is to be run, and in what context. `None`: it has an outcome, or somebody is about to give it one.
-    pub(crate) fn begin(&self) -> Option<(F, Context)> {
+    /// From now on it runs: what is to be run, and in what context. A task whose deadline has passed does not begin: then `discard`, which drops
+    /// what it consists of elsewhere, is called before its outcome is published.
+    ///
+    /// `Err`: it does not begin. It has an outcome, or is about to be given one, or it has been begun before.
+    pub(crate) fn begin(&self, discard: impl FnOnce()) -> Result<(F, Context), Ran> {
         let mut inner = self.inner.lock();
         let run = match mem::replace(&mut inner.stage, Stage::Running) {
             Stage::Queued(run) => run,
             other => {
                 inner.stage = other;
-                return None;
+                let ran = if inner.has_begun {
+                    Ran::Elsewhere
+                } else {
+                    Ran::Not
+                };
+                return Err(ran);
             }
         };
         let Some(more) = inner.more.as_mut() else {
-            return Some((run, Context::default()));
+            inner.has_begun = true;
+            return Ok((run, Context::default()));
         };
-        if let Some((timeout, waker)) = more.timeout.take()
-            && let Some(at) = Instant::now().checked_add(timeout)
-            // A deadline that comes first keeps its alarm.
-            && more
-                .alarm
-                .as_ref()
-                .is_none_or(|(before, _)| at < before.at())
-        {
-            more.alarm = Some((Alarm::set(at, &waker), timeout));
+        if more.timeout.is_some() || more.alarm.is_some() {
+            let now = Instant::now();
+            if let Some(after) = more.late(now) {
+                inner.stage = Stage::Settling;
+                drop(inner);
+                dispose(run);
+                discard();
+                self.settle(Err(TaskError::TimedOut { after }));
+                return Err(Ran::Not);
+            }
+            more.start_timeout(now);
         }
-        Some((run, more.context.clone()))
+        let context = more.context.clone();
+        inner.has_begun = true;
+        Ok((run, context))
     }
 
     /// The values around whoever submitted it.
@@ -236,7 +283,8 @@ where
                 drop(inner);
                 // The alarm and the context may be the last of their kind: dropped without the lock.
                 if let Some(mut more) = more {
-                    more.waiters.all().into_iter().for_each(Waker::wake);
+                    wake_each(more.waiters.all());
+                    dispose(more);
                 }
                 return;
             };
@@ -248,13 +296,14 @@ where
         }
     }
 
-    /// Gives a task that has not begun this outcome instead.
-    fn forestall(&self, why: TaskError) -> bool {
+    /// Gives a task that has not begun this outcome instead. `discard` drops what it consists of elsewhere, before anybody hears of it.
+    pub(crate) fn forestall(&self, why: TaskError, discard: impl FnOnce()) -> bool {
         let mut inner = self.inner.lock();
         match mem::replace(&mut inner.stage, Stage::Settling) {
             Stage::Queued(run) => {
                 drop(inner);
-                let _ = caught(|| drop(run));
+                dispose(run);
+                discard();
                 self.settle(Err(why));
                 true
             }
@@ -265,32 +314,73 @@ where
         }
     }
 
-    /// Its time is up.
+    /// The time that it was given.
+    #[cfg(feature = "async")]
+    pub(crate) fn time_given(&self) -> Duration {
+        let inner = self.inner.lock();
+        let alarm = inner.more.as_ref().and_then(|more| more.alarm.as_ref());
+        alarm.map_or(Duration::ZERO, |(_, after)| *after)
+    }
+
+    /// Its time is up. A function that runs is not waited for: it has its outcome now.
     pub(crate) fn expire(&self) {
+        self.end_time(true, || ());
+    }
+
+    /// Its time is up. One that has not begun has that for an outcome, once `discard` has dropped what it consists of elsewhere; the token of
+    /// one that runs is cancelled, and its outcome is up to its worker.
+    #[cfg(feature = "async")]
+    pub(crate) fn expire_unless_running(&self, discard: impl FnOnce()) {
+        self.end_time(false, discard);
+    }
+
+    fn end_time(&self, also_running: bool, discard: impl FnOnce()) {
         let mut inner = self.inner.lock();
-        let Some(after) = inner
-            .more
-            .as_ref()
-            .and_then(|more| Some(more.alarm.as_ref()?.1))
-        else {
+        let alarm = inner.more.as_ref().and_then(|more| more.alarm.as_ref());
+        let Some(&(_, after)) = alarm else {
             return;
         };
-        match mem::replace(&mut inner.stage, Stage::Settling) {
-            Stage::Queued(run) => {
+        let why = TaskError::TimedOut { after };
+        match &inner.stage {
+            Stage::Queued(_) => {
                 drop(inner);
-                let _ = caught(|| drop(run));
+                self.forestall(why, discard);
             }
             Stage::Running => {
+                if also_running {
+                    // Before it hears of it, or its own result could come first.
+                    inner.stage = Stage::Settling;
+                }
                 let token = inner.more().token.get_or_insert_default().clone();
                 drop(inner);
                 token.cancel();
+                if also_running {
+                    self.settle(Err(why));
+                }
             }
-            other => {
-                inner.stage = other;
-                return;
-            }
+            Stage::Settling | Stage::Finished(_) | Stage::Taken => {}
         }
-        self.settle(Err(TaskError::TimedOut { after }));
+    }
+}
+
+impl<R> More<R> {
+    /// The time that it had, if its deadline has passed.
+    fn late(&self, now: Instant) -> Option<Duration> {
+        let (alarm, after) = self.alarm.as_ref()?;
+        (alarm.at() <= now).then_some(*after)
+    }
+
+    /// Its time-out counts from now on.
+    fn start_timeout(&mut self, now: Instant) {
+        if let Some((timeout, waker)) = self.timeout.take()
+            && let Some(at) = now.checked_add(timeout)
+            // A deadline that comes first keeps its alarm.
+            && self.alarm.as_ref().is_none_or(|(before, _)| at < before.at())
+            // Prepared by `limit`, so it does not fail.
+            && let Ok(alarm) = Alarm::set(at, waker)
+        {
+            self.alarm = Some((alarm, timeout));
+        }
     }
 }
 
@@ -300,8 +390,9 @@ where
     R: Send + 'static,
 {
     fn run(self: Arc<Self>, owners: &Owners) -> Ran {
-        let Some((run, context)) = self.begin() else {
-            return Ran::Not;
+        let (run, context) = match self.begin(|| ()) {
+            Ok(begun) => begun,
+            Err(ran) => return ran,
         };
         let owner = Arc::clone(&self) as Arc<dyn Owner>;
         let result = context.run(|| owners.run(Some(owner), || caught(run)));
@@ -315,6 +406,9 @@ where
             inner.stage = Stage::Settling;
             drop(inner);
             self.settle(result.map_err(TaskError::from));
+        } else {
+            drop(inner);
+            dispose(result);
         }
         ran
     }
@@ -324,53 +418,56 @@ where
     }
 
     fn refuse(&self, why: TaskError) {
-        self.forestall(why);
+        self.forestall(why, || ());
     }
 }
 
-impl<F, R> Claim<R> for TaskCell<F, R>
+/// What [`Claim`] asks for.
+impl<F, R> TaskCell<F, R>
 where
     F: Send + 'static,
     R: Send + 'static,
 {
-    fn poll(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Outcome<R>> {
-        let mut inner = self.inner.lock();
-        match mem::replace(&mut inner.stage, Stage::Taken) {
-            Stage::Finished(outcome) => Poll::Ready(outcome),
-            Stage::Taken => panic!("the handle of a task was polled after it gave the outcome"),
-            other => {
-                inner.stage = other;
-                inner.enlist(ticket, waker);
-                Poll::Pending
+    pub(crate) fn poll(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Outcome<R>> {
+        in_line(waker, |caller| {
+            let mut inner = self.inner.lock();
+            match mem::replace(&mut inner.stage, Stage::Taken) {
+                Stage::Finished(outcome) => Some(Poll::Ready(outcome)),
+                Stage::Taken => panic!("the handle of a task was polled after it gave the outcome"),
+                other => {
+                    inner.stage = other;
+                    inner.enlist(ticket, caller)
+                }
             }
-        }
+        })
     }
 
-    fn peek(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<bool> {
-        let mut inner = self.inner.lock();
-        match &inner.stage {
-            Stage::Finished(outcome) => Poll::Ready(outcome.is_err()),
-            Stage::Taken => Poll::Ready(false),
-            Stage::Queued(_) | Stage::Running | Stage::Settling => {
-                inner.enlist(ticket, waker);
-                Poll::Pending
+    pub(crate) fn peek(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<bool> {
+        in_line(waker, |caller| {
+            let mut inner = self.inner.lock();
+            match &inner.stage {
+                Stage::Finished(outcome) => Some(Poll::Ready(outcome.is_err())),
+                Stage::Taken => Some(Poll::Ready(false)),
+                Stage::Queued(_) | Stage::Running | Stage::Settling => inner.enlist(ticket, caller),
             }
-        }
+        })
     }
 
-    fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, ticket: Ticket) {
         // All who wait are woken together, so there is nobody to pass a wake-up on to.
-        if let Some(more) = &mut self.inner.lock().more {
-            more.waiters.leave(ticket);
-        }
+        let mut inner = self.inner.lock();
+        let left = inner.more.as_mut().map(|more| more.waiters.leave(ticket));
+        drop(inner);
+        dispose(left);
     }
 
-    fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
     }
 
-    fn cancel(&self) -> bool {
-        if self.forestall(TaskError::Cancelled) {
+    /// `discard` drops what a task that has not begun consists of elsewhere.
+    pub(crate) fn cancel(&self, discard: impl FnOnce()) -> bool {
+        if self.forestall(TaskError::Cancelled, discard) {
             return true;
         }
         let mut inner = self.inner.lock();
@@ -382,7 +479,7 @@ where
         false
     }
 
-    fn on_done(&self, callback: Callback<R>) {
+    pub(crate) fn on_done(&self, callback: Callback<R>) {
         let mut inner = self.inner.lock();
         match mem::replace(&mut inner.stage, Stage::Settling) {
             Stage::Finished(outcome) => {
@@ -395,6 +492,42 @@ where
                 inner.more().callbacks.push(callback);
             }
         }
+    }
+}
+
+impl<F, R> Claim<R> for TaskCell<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    fn poll(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Outcome<R>> {
+        TaskCell::poll(self, ticket, waker)
+    }
+
+    fn peek(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<bool> {
+        TaskCell::peek(self, ticket, waker)
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        TaskCell::leave(self, ticket);
+    }
+
+    fn is_finished(&self) -> bool {
+        TaskCell::is_finished(self)
+    }
+
+    fn cancel(&self) -> bool {
+        TaskCell::cancel(self, || ())
+    }
+
+    fn on_done(&self, callback: Callback<R>) {
+        TaskCell::on_done(self, callback);
+    }
+
+    fn runnable(self: Arc<Self>) -> Option<Arc<dyn Runnable>> {
+        // Looked at without claiming it: whoever runs it finds out.
+        let is_queued = matches!(self.inner.lock().stage, Stage::Queued(_));
+        is_queued.then_some(self as _)
     }
 }
 

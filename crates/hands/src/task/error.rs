@@ -1,5 +1,6 @@
 //! Why a task has no result.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
@@ -7,8 +8,10 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::thread::Place;
-use crate::thread::panic::{Caught, message};
+use crate::thread::panic::Caught;
 
 /// What became of a task: its result, or why there is none.
 pub type Outcome<R> = Result<R, TaskError>;
@@ -39,6 +42,17 @@ pub enum TaskError {
     MemoryLimit {
         /// Bytes that it may have.
         limit: u64,
+    },
+    /// A worker was to wait for it, and could not: so many tasks of its pool wait already that no further worker can take its place. The task itself
+    /// stays in the queue.
+    TooManyWaiting {
+        /// Tasks of the pool that wait.
+        waiting: usize,
+    },
+    /// The system refused what the task needs.
+    Refused {
+        /// What, and why.
+        why: Arc<str>,
     },
     /// Its result could not be sent.
     Encode {
@@ -136,14 +150,62 @@ pub struct Panicked {
     pub location: Option<Place>,
     /// How it came there, if `RUST_BACKTRACE` asks for it.
     pub backtrace: Option<String>,
+    pub(crate) payload: Payload,
+}
+
+/// What was thrown, shared by all clones of an outcome.
+#[derive(Clone, Default)]
+pub(crate) struct Payload(Arc<Mutex<Option<Caught>>>);
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Payload")
+    }
+}
+
+/// What was thrown says nothing that the message does not.
+impl PartialEq for Payload {
+    fn eq(&self, _: &Payload) -> bool {
+        true
+    }
+}
+
+impl Eq for Payload {}
+
+impl Panicked {
+    /// What was thrown, once: for the first who asks, and if it happened in this process.
+    ///
+    /// ```
+    /// use hands::pool::ThreadPool;
+    /// use hands::task::TaskError;
+    ///
+    /// let pool = ThreadPool::new()?;
+    /// let outcome = pool.spawn(|| std::panic::panic_any(42)).join();
+    /// let Err(TaskError::Panicked(panicked)) = outcome else { panic!("it panicked") };
+    /// let payload = panicked.take_payload().expect("it is there");
+    /// assert_eq!(payload.downcast_ref(), Some(&42));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
+        let caught = self.payload.0.lock().take();
+        caught.map(Caught::into_payload)
+    }
+
+    /// Goes on panicking, in this thread: with what was thrown, if it is there, or with its message.
+    pub fn resume(&self) -> ! {
+        let message = || Box::new(self.message.clone()) as Box<dyn Any + Send>;
+        std::panic::resume_unwind(self.take_payload().unwrap_or_else(message))
+    }
 }
 
 impl From<Caught> for TaskError {
     fn from(caught: Caught) -> TaskError {
+        let mut caught = caught;
         TaskError::Panicked(Box::new(Panicked {
-            message: message(&*caught.payload).to_owned(),
-            location: caught.place,
-            backtrace: caught.backtrace,
+            message: caught.message().to_owned(),
+            location: caught.place.take(),
+            backtrace: caught.backtrace.take(),
+            payload: Payload(Arc::new(Mutex::new(Some(caught)))),
         }))
     }
 }
@@ -170,6 +232,14 @@ impl fmt::Display for TaskError {
             TaskError::MemoryLimit { limit } => write!(
                 f,
                 "the task wanted more than the {limit} bytes of memory that its process may have; let it do with less, or give it more"
+            ),
+            TaskError::TooManyWaiting { waiting } => write!(
+                f,
+                "{waiting} tasks of the pool wait for others, and no further worker can be had, so this wait would not end; let fewer tasks wait, or raise `max_waiting`"
+            ),
+            TaskError::Refused { why } => write!(
+                f,
+                "the task was not started, as the system refused what it needs: {why}"
             ),
             TaskError::Encode { what } => write!(
                 f,

@@ -4,14 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::cell::Claim;
+use super::blocking::{self, GaveUp, PoolId};
+use super::cell::{Claim, Runnable};
 use super::error::{Outcome, TaskError};
-use super::help;
 use crate::primitive;
-use crate::sync::park::{TimedOut, deadline};
+use crate::sync::park::deadline;
 use crate::sync::waiters::Ticket;
 
 /// How often [`Handle::join`] looks before it parks: some microseconds, about what waking a thread would cost.
@@ -40,15 +40,22 @@ const LOOKS: u32 = 200;
 pub struct Handle<R> {
     task: Arc<dyn Claim<R>>,
     ticket: Option<Ticket>,
+    /// That of the pool of threads whose workers may run the task while they wait for it.
+    pool: PoolId,
     /// A worker was awake and without work when the task was submitted.
     soon: bool,
 }
+
+// A panic can leave neither a handle nor what it shares with a worker half changed.
+impl<R> std::panic::UnwindSafe for Handle<R> {}
+impl<R> std::panic::RefUnwindSafe for Handle<R> {}
 
 impl<R> Handle<R> {
     pub(crate) fn new(task: Arc<dyn Claim<R>>) -> Handle<R> {
         Handle {
             task,
             ticket: None,
+            pool: PoolId::default(),
             soon: false,
         }
     }
@@ -59,39 +66,99 @@ impl<R> Handle<R> {
         self
     }
 
-    /// Waits for the outcome. On a worker of a pool it runs other tasks of that pool meanwhile, so waiting for a task of
-    /// one's own pool is no deadlock, even with one worker. Hold no lock meanwhile that such a task could want.
+    /// Workers of this pool may run the task while they wait for it.
+    pub(crate) fn of(mut self, pool: PoolId) -> Handle<R> {
+        self.pool = pool;
+        self
+    }
+
+    /// Waits for the outcome.
+    ///
+    /// A worker may wait for a task of its own pool, even the only worker there is: if the task has not begun, the worker runs it, that one and
+    /// no other; if it has, the worker blocks, and the pool has one more meanwhile. The number of tasks that wait so is
+    /// [bounded](crate::pool::Builder::max_waiting).
     ///
     /// # Errors
     ///
     /// Why there is no result: [`TaskError`].
+    ///
+    /// # Panics
+    ///
+    /// In a coroutine of an `AsyncPool` or `ProcessPool`, whose thread it would block: there, write `handle.await`. The same in the `block_on` of a
+    /// current-thread runtime that is to run the task.
     pub fn join(mut self) -> Outcome<R> {
         if self.soon {
             self.look();
         }
-        if !help::is_helper() {
-            self.task.assist(None);
-        }
-        match help::block_on(&mut self, None) {
+        self.refuse_to_block();
+        let first = self.run_here();
+        let task = Arc::clone(&self.task);
+        match blocking::block_on(&mut self, None, first, || task.assist(None)) {
             Ok(outcome) => outcome,
-            Err(TimedOut) => unreachable!("there was no deadline"),
+            Err(GaveUp::AtBound(bound)) => Err(TaskError::TooManyWaiting {
+                waiting: bound.waiting,
+            }),
+            Err(GaveUp::TimedOut) => unreachable!("there was no deadline"),
         }
     }
 
-    /// Waits for the outcome no longer than `timeout`; then it gives the handle back. A worker that runs another task
-    /// meanwhile finishes that first.
+    /// Waits for the outcome no longer than `timeout`; then it gives the handle back. A worker blocks meanwhile, and its pool has one more.
     ///
     /// # Errors
     ///
     /// The handle, when there is no outcome yet.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
     pub fn join_timeout(mut self, timeout: Duration) -> Result<Outcome<R>, Handle<R>> {
         let deadline = deadline(timeout);
-        if !help::is_helper() {
-            self.task.assist(deadline);
-        }
-        match help::block_on(&mut self, deadline) {
+        self.refuse_to_block();
+        let task = Arc::clone(&self.task);
+        match blocking::block_on(&mut self, deadline, None, || task.assist(deadline)) {
             Ok(outcome) => Ok(outcome),
-            Err(TimedOut) => Err(self),
+            Err(GaveUp::AtBound(bound)) => Ok(Err(TaskError::TooManyWaiting {
+                waiting: bound.waiting,
+            })),
+            Err(GaveUp::TimedOut) => Err(self),
+        }
+    }
+
+    /// On a worker of the task's pool: runs the task, if it has not begun. Returns it instead, if the stack has no room for it.
+    pub(super) fn run_here(&self) -> Option<Arc<dyn Runnable>> {
+        if self.is_finished() {
+            return None;
+        }
+        let host = blocking::host().filter(|host| host.pool() == self.pool)?;
+        let task = Arc::clone(&self.task).runnable()?;
+        if !host.has_room() {
+            return Some(task);
+        }
+        host.run_here(task);
+        None
+    }
+
+    /// # Panics
+    ///
+    /// Where waiting would keep the task from ever ending, or hold up other coroutines.
+    pub(super) fn refuse_to_block(&self) {
+        if self.is_finished() {
+            return;
+        }
+        assert!(
+            !blocking::is_in_coroutine(),
+            "a coroutine that waits for a handle by blocking holds up all others of its thread; write `handle.await` instead"
+        );
+        self.task.refuse_to_block();
+    }
+
+    /// The outcome, which is there.
+    pub(super) fn take(mut self) -> Outcome<R> {
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut self).poll(&mut context) {
+            Poll::Ready(outcome) => outcome,
+            // Taken back by a callback that has just been set: it comes at once.
+            Poll::Pending => crate::sync::park::wait(self),
         }
     }
 

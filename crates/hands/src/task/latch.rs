@@ -1,11 +1,13 @@
 //! Waiting until a number of things have been done.
 
 use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
-use super::help;
+use super::blocking::{self, GaveUp};
+use crate::foreign::wake_each;
 use crate::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::waiters::Waiters;
+use crate::sync::park;
+use crate::sync::waiters::{Waiters, in_line};
 
 /// Counts down to the moment when all is done. Who counts up holds one count itself, so it never rises from zero.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl Latch {
         // Release: who sees zero sees all that was done. Acquire: the last one passes on what the others did.
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let woken = self.waiters.lock().all();
-            woken.into_iter().for_each(Waker::wake);
+            wake_each(woken);
         }
     }
 
@@ -38,18 +40,20 @@ impl Latch {
         self.left.load(Ordering::Acquire) == 0
     }
 
-    /// Waits for zero; a worker helps meanwhile.
+    /// Waits for zero; a worker steps aside meanwhile, if it can.
     pub(crate) fn wait(&self) {
         let mut ticket = None;
-        let waiting = poll_fn(|context| {
-            let mut waiters = self.waiters.lock();
-            if self.is_done() {
-                return Poll::Ready(());
-            }
-            waiters.enlist(&mut ticket, context.waker(), ());
-            Poll::Pending
+        let mut waiting = poll_fn(|context| {
+            in_line(context.waker(), |caller| {
+                let mut waiters = self.waiters.lock();
+                if self.is_done() {
+                    return Some(Poll::Ready(()));
+                }
+                waiters.enlist(&mut ticket, caller, ())
+            })
         });
-        // Without a deadline it ends with zero.
-        let _ = help::block_on(waiting, None);
+        if let Err(GaveUp::AtBound(_)) = blocking::block_on(&mut waiting, None, None, || ()) {
+            park::wait(waiting);
+        }
     }
 }

@@ -7,12 +7,12 @@
 //! A task finds its own [`CancelToken`](crate::sync::CancelToken) with `CancelToken::current()`; it is cancelled by
 //! [`Handle::cancel`], by a time-out set with [`Options`], and by a pool that is shut down. Nothing is stopped by force.
 
+pub(crate) mod blocking;
 pub(crate) mod cell;
 mod chain;
 mod data;
 mod error;
 mod handle;
-pub(crate) mod help;
 pub(crate) mod latch;
 #[cfg(all(test, hands_loom))]
 mod model;

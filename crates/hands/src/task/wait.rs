@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use super::blocking::{self, AtBound, GaveUp};
+use super::cell::Runnable;
 use super::error::{Outcome, TaskError};
 use super::handle::Handle;
-use super::help;
+use crate::foreign::{dispose, wake};
 use crate::primitive::Mutex;
 use crate::sync::park::deadline;
 
@@ -62,6 +64,11 @@ pub fn wait_timeout<R>(
     wait_until(handles, when, deadline(timeout))
 }
 
+/// There is no outcome to say it in.
+fn too_many(AtBound { waiting }: AtBound) -> ! {
+    panic!("{}", TaskError::TooManyWaiting { waiting })
+}
+
 fn wait_until<R>(
     handles: impl IntoIterator<Item = Handle<R>>,
     when: When,
@@ -74,18 +81,24 @@ fn wait_until<R>(
         When::FirstError => failed || watched.left == 0,
         When::All => watched.left == 0,
     };
-    let waiting = poll_fn(|context| {
-        while !enough(&watched, failed) {
-            match watched.poll_next(context) {
-                Poll::Ready(Some((_, error))) => failed |= error,
-                Poll::Ready(None) => break,
-                Poll::Pending => return Poll::Pending,
-            }
+    // Those that must all end may as well be run here. Where one is enough, another might end sooner.
+    let mut first = match when == When::All && deadline.is_none() {
+        true => watched.run_here(),
+        false => None,
+    };
+    if !enough(&watched, failed) {
+        watched.refuse_to_block();
+    }
+    while !enough(&watched, failed) {
+        let next = poll_fn(|context| watched.poll_next(context));
+        match blocking::block_on(next, deadline, first.take(), || ()) {
+            Ok(Some((_, error))) => failed |= error,
+            Ok(None) => break,
+            // At the deadline it is as it is.
+            Err(GaveUp::TimedOut) => break,
+            Err(GaveUp::AtBound(bound)) => too_many(bound),
         }
-        Poll::Ready(())
-    });
-    // At the deadline it is as it is.
-    let _ = help::block_on(waiting, deadline);
+    }
     let (mut done, mut pending) = (Vec::new(), Vec::new());
     for mut handle in watched.handles.into_values() {
         handle.leave();
@@ -155,11 +168,15 @@ impl<R> AsCompleted<R> {
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<(usize, Outcome<R>)> {
         let watched = &mut self.watched;
-        let found = help::block_on(poll_fn(|context| watched.poll_next(context)), deadline);
-        let (number, _) = found.ok().flatten()?;
+        watched.refuse_to_block();
+        let next = poll_fn(|context| watched.poll_next(context));
+        let (number, _) = match blocking::block_on(next, deadline, None, || ()) {
+            Ok(next) => next?,
+            Err(GaveUp::TimedOut) => return None,
+            Err(GaveUp::AtBound(bound)) => too_many(bound),
+        };
         let handle = watched.handles.remove(&number)?;
-        // It has an outcome, so this does not wait.
-        Some((number, handle.join()))
+        Some((number, handle.take()))
     }
 }
 
@@ -186,8 +203,7 @@ impl<R> futures_core::Stream for AsCompleted<R> {
         let watched = &mut self.get_mut().watched;
         watched.poll_next(context).map(|next| {
             let (number, _) = next?;
-            // It has an outcome, so this does not wait.
-            Some((number, watched.handles.remove(&number)?.join()))
+            Some((number, watched.handles.remove(&number)?.take()))
         })
     }
 }
@@ -221,7 +237,7 @@ impl Wake for Rope {
         let waker = rung.1.take();
         drop(rung);
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
     }
 }
@@ -258,19 +274,43 @@ impl<R> Watched<R> {
         number
     }
 
+    /// On a worker: runs those that have not begun, as far as there is room. Returns one for which there is none.
+    fn run_here(&self) -> Option<Arc<dyn Runnable>> {
+        self.handles.values().find_map(Handle::run_here)
+    }
+
+    fn refuse_to_block(&self) {
+        let open = self.handles.values().find(|handle| !handle.is_finished());
+        if let (Some(open), true) = (open, self.bell.rung.lock().0.is_empty()) {
+            open.refuse_to_block();
+        }
+    }
+
     /// The next handle that has an outcome, and whether that is an error; each comes once. `None`: all have.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(usize, bool)>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let number = {
+        let mut clone = None;
+        let number = loop {
             let mut rung = self.bell.rung.lock();
-            let Some(number) = rung.0.pop_front() else {
-                rung.1 = Some(context.waker().clone());
+            if let Some(number) = rung.0.pop_front() {
+                break number;
+            }
+            let known = rung.1.as_ref();
+            if known.is_some_and(|known| known.will_wake(context.waker())) {
                 return Poll::Pending;
-            };
-            number
+            }
+            if clone.is_some() {
+                let before = std::mem::replace(&mut rung.1, clone);
+                drop(rung);
+                dispose(before);
+                return Poll::Pending;
+            }
+            drop(rung);
+            clone = Some(context.waker().clone());
         };
+        dispose(clone);
         self.left -= 1;
         let handle = self.handles.get_mut(&number);
         let error = handle.is_some_and(|handle| {

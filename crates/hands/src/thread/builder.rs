@@ -172,13 +172,13 @@ impl Builder {
         };
         let context = Context::current();
         let own_name = Arc::clone(&name);
+        let noted = Arc::clone(&shared);
         let body = move || {
-            let ending = ending;
-            info::introduce(own_name, daemon);
+            info::introduce(own_name, daemon, ending);
             panic::watched(
                 || context.run(run),
                 |place| {
-                    let _ = ending.shared.place.set(place);
+                    let _ = noted.place.set(place);
                 },
             )
         };
@@ -201,7 +201,7 @@ struct Start<B> {
     body: B,
 }
 
-/// Dropped at the end of the thread, whatever ends it.
+/// Dropped at the end of the thread, whatever ends it, after its thread-local values.
 struct Ending {
     shared: Arc<Shared>,
     entry: Option<Entry>,

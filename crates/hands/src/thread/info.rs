@@ -1,5 +1,6 @@
 //! Who a thread is.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,8 +32,15 @@ impl Current {
 }
 
 thread_local! {
-    /// Name and daemon flag of a thread that was started here.
-    static OWN: RefCell<Option<(Arc<str>, bool)>> = const { RefCell::new(None) };
+    /// Of a thread that was started here.
+    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+}
+
+struct Own {
+    name: Arc<str>,
+    daemon: bool,
+    /// Dropped when the thread ends.
+    _ending: Box<dyn Any>,
 }
 
 /// The calling thread. One that was not started by [`spawn`](super::spawn) and its kin is no daemon.
@@ -43,7 +51,11 @@ thread_local! {
 /// ```
 pub fn current() -> Current {
     let thread = thread::current();
-    let own = OWN.try_with(|own| own.borrow().clone()).ok().flatten();
+    let known = |own: &RefCell<Option<Own>>| {
+        let own = own.borrow();
+        own.as_ref().map(|own| (Arc::clone(&own.name), own.daemon))
+    };
+    let own = OWN.try_with(known).ok().flatten();
     let (name, daemon) = own.unwrap_or_else(|| (thread.name().unwrap_or("unnamed").into(), false));
     Current {
         name,
@@ -52,14 +64,20 @@ pub fn current() -> Current {
     }
 }
 
-/// Notes on the new thread who it is.
-pub(crate) fn introduce(name: Arc<str>, daemon: bool) {
-    OWN.with(|own| own.replace(Some((name, daemon))));
+/// Notes on the new thread who it is. To be the first that the thread does: thread-local values are dropped in the reverse of the order in
+/// which they were first used, so `ending` is dropped after all that the thread's function has left behind.
+pub(crate) fn introduce(name: Arc<str>, daemon: bool, ending: impl Any) {
+    let own = Own {
+        name,
+        daemon,
+        _ending: Box::new(ending),
+    };
+    OWN.set(Some(own));
 }
 
 /// Whether the calling thread was started here and is no daemon.
 pub(super) fn is_registered() -> bool {
-    let daemon = OWN.try_with(|own| own.borrow().as_ref().map(|(_, daemon)| *daemon));
+    let daemon = OWN.try_with(|own| own.borrow().as_ref().map(|own| own.daemon));
     daemon.ok().flatten() == Some(false)
 }
 

@@ -32,6 +32,7 @@ mod handle;
 mod info;
 pub(crate) mod panic;
 pub(crate) mod registry;
+pub(crate) mod room;
 mod scope;
 
 pub use builder::{Builder, Run, run, spawn};

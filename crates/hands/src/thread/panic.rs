@@ -7,6 +7,10 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
+use parking_lot::Mutex;
+
+use crate::foreign::dispose_payload;
+
 /// Where in the source something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -28,7 +32,9 @@ impl fmt::Display for Place {
 pub struct Panic {
     thread: Arc<str>,
     place: Option<Place>,
-    payload: Box<dyn Any + Send>,
+    message: String,
+    /// The lock makes an error of it that may be shared between threads; there is nothing to wait for.
+    payload: Mutex<Box<dyn Any + Send>>,
 }
 
 impl Panic {
@@ -40,13 +46,14 @@ impl Panic {
         Panic {
             thread,
             place,
-            payload,
+            message: message(&*payload).to_owned(),
+            payload: Mutex::new(payload),
         }
     }
 
     /// What it said; for a payload that is no text, that it is none.
     pub fn message(&self) -> &str {
-        message(&*self.payload)
+        &self.message
     }
 
     /// Where it happened. `None` for one that was thrown with `resume_unwind`, or while the program had another panic hook
@@ -62,12 +69,12 @@ impl Panic {
 
     /// What was thrown.
     pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload
+        self.payload.into_inner()
     }
 
     /// Goes on panicking with it, in this thread.
     pub fn resume(self) -> ! {
-        panic::resume_unwind(self.payload)
+        panic::resume_unwind(self.into_payload())
     }
 }
 
@@ -147,9 +154,9 @@ pub(crate) fn watch_places() {
     });
 }
 
-/// A panic that was caught, with what the hook saw of it.
+/// A panic that was caught, with what the hook saw of it. Its payload is foreign, and is dropped inside a catch.
 pub(crate) struct Caught {
-    pub(crate) payload: Box<dyn Any + Send>,
+    payload: Option<Box<dyn Any + Send>>,
     /// `None` for one that did not pass by the hook.
     pub(crate) place: Option<Place>,
     /// Only where `RUST_BACKTRACE` asks for it.
@@ -169,7 +176,23 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Caught> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(Caught::new)
 }
 
+impl Drop for Caught {
+    fn drop(&mut self) {
+        if let Some(payload) = self.payload.take() {
+            dispose_payload(payload);
+        }
+    }
+}
+
 impl Caught {
+    pub(crate) fn into_payload(mut self) -> Box<dyn Any + Send> {
+        self.payload.take().unwrap_or_else(|| Box::new(()))
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.payload.as_deref().map_or("", message)
+    }
+
     #[cold]
     fn new(payload: Box<dyn Any + Send>) -> Caught {
         let seen = SEEN.try_with(|seen| seen.borrow_mut().as_mut().and_then(Option::take));
@@ -181,7 +204,7 @@ impl Caught {
         let (place, backtrace) =
             seen.map_or((None, None), |seen| (Some(seen.place), seen.backtrace));
         Caught {
-            payload,
+            payload: Some(payload),
             place,
             backtrace,
         }
@@ -193,11 +216,11 @@ pub(super) fn watched<T>(run: impl FnOnce() -> T, note: impl FnOnce(Place)) -> T
     watch_this_thread();
     match caught(run) {
         Ok(value) => value,
-        Err(caught) => {
-            if let Some(place) = caught.place {
+        Err(mut caught) => {
+            if let Some(place) = caught.place.take() {
                 note(place);
             }
-            panic::resume_unwind(caught.payload)
+            panic::resume_unwind(caught.into_payload())
         }
     }
 }

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::runtime::{self, Handle as Runtime};
+use tokio::runtime::{self, Handle as RuntimeHandle, Runtime};
 
 use super::AsyncPool;
 use super::crew::Crew;
 use super::seat::{Blocked, OnBlocked, Watch};
 use crate::pool::ThreadPool;
-use crate::thread::panic::watch_places;
+use crate::sync::timer::Alarm;
+use crate::thread::panic::{caught, watch_places};
 
 /// How a pool of coroutines is to be made.
 ///
@@ -29,7 +30,7 @@ use crate::thread::panic::watch_places;
 pub struct Builder {
     in_flight: usize,
     threads: Option<usize>,
-    runtime: Option<Runtime>,
+    runtime: Option<RuntimeHandle>,
     name: String,
     functions: (usize, Option<usize>),
     blocked_after: Duration,
@@ -67,7 +68,7 @@ impl Builder {
     }
 
     /// Runs on this `tokio` runtime, not on one of its own. It must have time or I/O enabled if the coroutines use them.
-    pub fn runtime(mut self, runtime: Runtime) -> Builder {
+    pub fn runtime(mut self, runtime: RuntimeHandle) -> Builder {
         self.runtime = Some(runtime);
         self
     }
@@ -129,22 +130,23 @@ impl Builder {
             return Err(invalid(format!("the pool's name `{name}` has a NUL in it")));
         }
         watch_places();
-        let (runtime, own) = match self.runtime {
-            Some(runtime) => (runtime, None),
+        Alarm::prepare()?;
+        let (runtime, own, pollers) = match self.runtime {
+            Some(runtime) => {
+                let pollers = runtime.metrics().num_workers().max(1);
+                (runtime, None, pollers)
+            }
             None => {
-                let mut builder = runtime::Builder::new_multi_thread();
-                builder.thread_name(&self.name).enable_all();
-                builder.worker_threads(self.threads.unwrap_or(cores));
-                let own = builder.build()?;
-                (own.handle().clone(), Some(own))
+                let threads = self.threads.unwrap_or(cores);
+                let own = own_runtime(&self.name, threads)?;
+                (own.handle().clone(), Some(own), threads)
             }
         };
-        let pollers = runtime.metrics().num_workers().max(1);
-        let crew = Arc::new(Crew::new(self.in_flight, pollers));
+        let crew = Arc::new(Crew::new(self.in_flight, pollers, runtime.clone()));
         let rescued = Arc::downgrade(&crew);
-        let rescue = move || {
+        let rescue = move |watch: &Arc<Watch>, blocked| {
             if let Some(crew) = rescued.upgrade() {
-                crew.rescue();
+                crew.rescue(watch, blocked);
             }
         };
         let watch = Watch::new(self.blocked_after, self.on_blocked, Box::new(rescue));
@@ -166,6 +168,20 @@ impl Builder {
             functions_at_first: cores.clamp(self.functions.0, most_functions),
         })
     }
+}
+
+/// A runtime with one thread more than there are pollers: when all of them are blocked, it still hears of sockets and the clock.
+fn own_runtime(name: &str, threads: usize) -> io::Result<Runtime> {
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder.thread_name(name).enable_all();
+    builder.worker_threads(threads.saturating_add(1));
+    // It panics where the system refuses the first thread.
+    caught(|| builder.build()).unwrap_or_else(|caught| {
+        Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            caught.message().to_owned(),
+        ))
+    })
 }
 
 impl fmt::Debug for Builder {

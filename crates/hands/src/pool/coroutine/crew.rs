@@ -9,7 +9,8 @@
 //!
 //! A poller is a task of the `tokio` runtime, one for each of its threads, and takes from one line. Whoever adds to the line wakes a poller
 //! that idles; a poller that adds to an empty line does not, as it will take it itself. If it does not come to that, because what
-//! it polls blocks, whoever watches for that wakes another one.
+//! it polls blocks, whoever watches for that wakes another one; and if all of them are blocked, it starts a *substitute*: a thread of its own that
+//! polls what is in the line until one of them goes on.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -20,14 +21,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::task::coop::has_budget_remaining;
 
-use super::seat::Seat;
+use super::seat::{Seat, Watch};
 use super::task::Polled;
+use crate::foreign::{dispose, wake, wake_each};
 use crate::sync::cancel::Owners;
-use crate::sync::waiters::{Ticket, Waiters};
+use crate::sync::waiters::{Ticket, Waiters, in_line};
 use crate::task::TaskError;
-use crate::thread::panic::watch_this_thread;
+use crate::thread::panic::{caught, watch_this_thread};
 
 /// So many polls, and the runtime may do something else.
 const TURNS: usize = 64;
@@ -38,6 +41,9 @@ pub(super) struct Crew {
     line: Mutex<Line>,
     /// How many that were submitted have not ended.
     unfinished: AtomicUsize,
+    runtime: Runtime,
+    /// Pollers that are blocked, and so substitutes that may be.
+    blocked: AtomicUsize,
     calm: Mutex<Waiters>,
     pub(super) counts: Counts,
 }
@@ -49,13 +55,31 @@ struct Roll {
     in_flight: Vec<Option<Arc<dyn Polled>>>,
     free: Vec<u32>,
     is_closed: bool,
-    /// Pollers that there are.
+    /// Of those in flight: how many await others of this pool, and have lent their places.
+    lent: usize,
+    /// Pollers that there are, without substitutes.
     pollers: usize,
+    substitutes: usize,
 }
 
 impl Roll {
     fn in_flight(&self) -> usize {
         self.in_flight.len() - self.free.len()
+    }
+
+    /// How many of them count against the limit.
+    fn at_work(&self) -> usize {
+        self.in_flight().saturating_sub(self.lent)
+    }
+
+    /// Admits the first of those that wait, if it may be in flight.
+    fn admit_next(&mut self, limit: usize) -> Option<(Arc<dyn Polled>, u32)> {
+        if self.at_work() >= limit {
+            return None;
+        }
+        let next = self.waiting.pop_front()?;
+        let place = self.admit(&next);
+        Some((next, place))
     }
 
     fn admit(&mut self, coroutine: &Arc<dyn Polled>) -> u32 {
@@ -76,6 +100,8 @@ struct Line {
     coroutines: VecDeque<Arc<dyn Polled>>,
     /// By poller: how to wake it, if it idles.
     idle: Vec<Option<Waker>>,
+    /// Numbers of substitutes that have ended.
+    unused: Vec<usize>,
     is_over: bool,
 }
 
@@ -118,9 +144,11 @@ thread_local! {
 }
 
 impl Crew {
-    pub(super) fn new(limit: usize, pollers: usize) -> Crew {
+    pub(super) fn new(limit: usize, pollers: usize, runtime: Runtime) -> Crew {
         Crew {
             limit,
+            runtime,
+            blocked: AtomicUsize::new(0),
             roll: Mutex::new(Roll {
                 pollers,
                 ..Roll::default()
@@ -162,7 +190,7 @@ impl Crew {
             return coroutine.refuse(TaskError::PoolClosed);
         }
         self.unfinished.fetch_add(1, Ordering::SeqCst);
-        if roll.in_flight() < self.limit {
+        if roll.at_work() < self.limit {
             let place = roll.admit(&coroutine);
             drop(roll);
             coroutine.admit(place);
@@ -178,23 +206,36 @@ impl Crew {
             .in_flight
             .get_mut(place as usize)
             .and_then(Option::take);
-        let next = roll.waiting.pop_front();
-        match &next {
-            Some(next) => roll.in_flight[place as usize] = Some(Arc::clone(next)),
-            None => roll.free.push(place),
-        }
+        roll.free.push(place);
+        let next = roll.admit_next(self.limit);
         drop(roll);
-        drop(left);
-        if let Some(next) = next {
+        dispose(left);
+        if let Some((next, place)) = next {
             next.admit(place);
         }
         self.ended(1);
     }
 
+    /// One that is in flight awaits another one of this pool: others may have its place until it goes on.
+    pub(super) fn lend(&self) {
+        let mut roll = self.roll.lock();
+        roll.lent += 1;
+        while let Some((next, place)) = roll.admit_next(self.limit) {
+            drop(roll);
+            next.admit(place);
+            roll = self.roll.lock();
+        }
+    }
+
+    /// It goes on; until others end there may be more in flight than the limit.
+    pub(super) fn take_back(&self) {
+        self.roll.lock().lent -= 1;
+    }
+
     fn ended(&self, count: usize) {
         if self.unfinished.fetch_sub(count, Ordering::SeqCst) == count {
             let woken = self.calm.lock().all();
-            woken.into_iter().for_each(Waker::wake);
+            wake_each(woken);
         }
     }
 
@@ -223,42 +264,117 @@ impl Crew {
         };
         drop(line);
         if let Some(idle) = idle {
-            idle.wake();
+            wake(idle);
         }
     }
 
-    /// If somebody waits in the line, and a poller idles, it is woken.
-    pub(super) fn rescue(&self) {
+    /// So many pollers are blocked. If something waits in the line, a poller that idles is woken; if none does, a substitute is started.
+    pub(super) fn rescue(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
+        self.blocked.store(blocked, Ordering::SeqCst);
         let mut line = self.line.lock();
-        let idle = if line.coroutines.is_empty() {
-            None
-        } else {
-            line.take_idle()
-        };
+        let waits = !line.coroutines.is_empty() && !line.is_over;
+        let idle = if waits { line.take_idle() } else { None };
         drop(line);
-        if let Some(idle) = idle {
-            idle.wake();
+        match idle {
+            Some(idle) => wake(idle),
+            None if waits => self.start_substitute(watch, blocked),
+            None => {}
         }
+        if self.roll.lock().substitutes > blocked {
+            // One that idles finds that it is not needed any more.
+            let mut line = self.line.lock();
+            let idle: Vec<_> = line.idle.iter_mut().filter_map(Option::take).collect();
+            drop(line);
+            wake_each(idle);
+        }
+    }
+
+    fn start_substitute(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
+        {
+            let mut roll = self.roll.lock();
+            if roll.substitutes >= blocked {
+                return;
+            }
+            roll.substitutes += 1;
+        }
+        let number = {
+            let mut line = self.line.lock();
+            line.unused.pop().unwrap_or_else(|| {
+                line.idle.push(None);
+                line.idle.len() - 1
+            })
+        };
+        let seat = watch.seat();
+        let ends = Substitute {
+            crew: Arc::clone(self),
+            seat: Arc::clone(&seat),
+            number,
+        };
+        let thread = std::thread::Builder::new().name("hands-substitute".to_owned());
+        // Refused, it is tried again at the next look.
+        let _ = thread.spawn(move || {
+            let crew = Arc::clone(&ends.crew);
+            let owners = Owners::default();
+            let polls = poll_fn(|context| {
+                if crew.is_needless() {
+                    return Poll::Ready(());
+                }
+                owners.adopted(|| crew.poll_some(number, context, &seat, &owners))
+            });
+            // A runtime that has ended meanwhile may panic.
+            drop(caught(|| crew.runtime.block_on(polls)));
+            drop(ends);
+        });
+    }
+
+    /// Whether there are more substitutes than blocked pollers.
+    fn is_needless(&self) -> bool {
+        self.roll.lock().substitutes > self.blocked.load(Ordering::SeqCst)
+    }
+
+    /// Whether the calling thread drives the runtime on which the coroutines run, and nobody else does.
+    pub(super) fn would_hang(&self) -> bool {
+        let own = Runtime::try_current();
+        let is_own = own.is_ok_and(|own| own.id() == self.runtime.id());
+        if !is_own || self.runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+            return false;
+        }
+        // Panics on the thread that drives it, and is nothing on those that may block.
+        caught(|| tokio::task::block_in_place(|| ())).is_err()
     }
 
     /// The next to be polled. `Pending`: there is none, and this poller is woken when there is.
     fn next(&self, number: usize, context: &Context<'_>) -> Poll<Option<Arc<dyn Polled>>> {
-        let mut line = self.line.lock();
-        line.idle[number] = None;
-        if line.is_over {
-            return Poll::Ready(None);
-        }
-        let Some(next) = line.coroutines.pop_front() else {
-            line.idle[number] = Some(context.waker().clone());
-            return Poll::Pending;
+        let (mut waker, drop_later);
+        waker = None;
+        let (next, mut line) = loop {
+            let mut line = self.line.lock();
+            let before = std::mem::replace(&mut line.idle[number], waker.take());
+            if line.is_over {
+                return Poll::Ready(None);
+            }
+            if let Some(next) = line.coroutines.pop_front() {
+                waker = line.idle[number].take();
+                drop_later = before;
+                break (next, line);
+            }
+            let enlisted = line.idle[number].is_some();
+            drop(line);
+            dispose(before);
+            if enlisted {
+                return Poll::Pending;
+            }
+            waker = Some(context.waker().clone());
         };
         let helper = match line.coroutines.is_empty() {
             true => None,
             false => line.take_idle(),
         };
         drop(line);
+        dispose(waker);
+        dispose(drop_later);
         if let Some(helper) = helper {
-            helper.wake();
+            wake(helper);
         }
         Poll::Ready(Some(next))
     }
@@ -293,7 +409,8 @@ impl Crew {
         // What tokio allows this task is for all that it polls.
         while turns < TURNS && has_budget_remaining() {
             match self.next(number, context) {
-                Poll::Ready(Some(next)) => next.turn(seat, owners),
+                // The last that holds it may be this: what it leaves behind is dropped inside the catch.
+                Poll::Ready(Some(next)) => drop(caught(|| next.turn(seat, owners))),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
@@ -336,7 +453,7 @@ impl Crew {
         line.is_over = true;
         let idle: Vec<_> = line.idle.iter_mut().filter_map(Option::take).collect();
         drop(line);
-        idle.into_iter().for_each(Waker::wake);
+        wake_each(idle);
     }
 
     /// The runtime has ended, and with it the last poller: nothing will be polled any more.
@@ -356,9 +473,12 @@ impl Crew {
         };
         self.refuse(waiting);
         let in_flight: Vec<_> = in_flight.into_iter().flatten().collect();
-        in_flight.iter().for_each(|coroutine| coroutine.abandon());
-        if !in_flight.is_empty() {
-            self.ended(in_flight.len());
+        let count = in_flight.len();
+        for coroutine in in_flight {
+            drop(caught(|| coroutine.abandon()));
+        }
+        if count > 0 {
+            self.ended(count);
         }
     }
 
@@ -382,20 +502,50 @@ impl Future for Calm<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut calm = this.crew.calm.lock();
-        if this.crew.unfinished.load(Ordering::SeqCst) == 0 {
-            return Poll::Ready(());
-        }
-        calm.enlist(&mut this.ticket, context.waker(), ());
-        Poll::Pending
+        in_line(context.waker(), |caller| {
+            let mut calm = this.crew.calm.lock();
+            if this.crew.unfinished.load(Ordering::SeqCst) == 0 {
+                return Some(Poll::Ready(()));
+            }
+            calm.enlist(&mut this.ticket, caller, ())
+        })
     }
 }
 
 impl Drop for Calm<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.crew.calm.lock().leave(ticket);
+            let left = self.crew.calm.lock().leave(ticket);
+            dispose(left);
         }
+    }
+}
+
+/// A substitute is gone.
+struct Substitute {
+    crew: Arc<Crew>,
+    seat: Arc<Seat>,
+    number: usize,
+}
+
+impl Drop for Substitute {
+    fn drop(&mut self) {
+        self.seat.leave();
+        self.crew.roll.lock().substitutes -= 1;
+        let mut line = self.crew.line.lock();
+        let idle = line.idle[self.number].take();
+        line.unused.push(self.number);
+        drop(line);
+        dispose(idle);
+        // It may have been woken for something that it has not taken.
+        let mut line = self.crew.line.lock();
+        let other = if line.coroutines.is_empty() {
+            None
+        } else {
+            line.take_idle()
+        };
+        drop(line);
+        wake_each(other);
     }
 }
 

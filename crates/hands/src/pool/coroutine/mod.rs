@@ -39,6 +39,7 @@ use super::stats::{Sizing, Stats};
 use super::thread_pool::ThreadPool;
 use crate::queue::Shutdown;
 use crate::sync::park;
+use crate::task::blocking;
 use crate::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 
 /// A pool of coroutines.
@@ -181,9 +182,14 @@ impl AsyncPool {
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
     {
-        let coroutine = Coroutine::new(class, options, future, &self.crew);
+        let (coroutine, limited) = Coroutine::new(class, options, future, &self.crew);
         let handle = Handle::new(Arc::clone(&coroutine) as _);
-        self.crew.submit(coroutine);
+        if let Err(error) = limited {
+            let why = format!("a thread that keeps the task's time: {error}").into();
+            task::Polled::refuse(&*coroutine, TaskError::Refused { why });
+        } else {
+            self.crew.submit(coroutine);
+        }
         handle
     }
 
@@ -224,9 +230,9 @@ impl AsyncPool {
     /// A handle that says why there are no threads.
     fn refused<R: Send + 'static>(&self, why: &Arc<str>) -> Handle<R> {
         let never = std::future::pending::<R>();
-        let coroutine = Coroutine::new(type_name::<R>(), Options::new(), never, &self.crew);
-        let message = Arc::clone(why);
-        task::Polled::refuse(&*coroutine, TaskError::Init { message });
+        let (coroutine, _) = Coroutine::new(type_name::<R>(), Options::new(), never, &self.crew);
+        let why = format!("threads for functions: {why}").into();
+        task::Polled::refuse(&*coroutine, TaskError::Refused { why });
         Handle::new(coroutine)
     }
 
@@ -257,11 +263,20 @@ impl AsyncPool {
         if how == Shutdown::Now {
             self.crew.give_up_all();
         }
-        if self.crew.is_within() {
+        if self.is_within() {
             return;
         }
         self.crew.calm().await;
         self.end();
+    }
+
+    /// Whether the caller is one of its coroutines or functions.
+    fn is_within(&self) -> bool {
+        let functions = self
+            .functions
+            .get()
+            .and_then(|functions| functions.as_ref().ok());
+        self.crew.is_within() || functions.is_some_and(ThreadPool::is_own_worker)
     }
 
     /// Nothing is unfinished: the pollers end.
@@ -353,14 +368,14 @@ impl Pool for AsyncPool {
 
     fn join(&self) {
         assert!(
-            !self.crew.is_within(),
+            !self.is_within(),
             "a coroutine that joins its own pool would wait for itself; await what it needs, one by one"
         );
         if let Some(Ok(functions)) = self.functions.get() {
             functions.join();
         }
         // Without a deadline it ends when all are finished.
-        let _ = park::block_on(self.crew.calm(), None);
+        blocking::aside(|| park::wait(self.crew.calm()));
     }
 
     fn shutdown(&self, how: Shutdown) {
@@ -371,29 +386,44 @@ impl Pool for AsyncPool {
         if let Some(Ok(functions)) = self.functions.get() {
             functions.shutdown(how);
         }
-        if self.crew.is_within() {
+        if self.is_within() {
             return;
         }
-        let _ = park::block_on(self.crew.calm(), None);
+        blocking::aside(|| park::wait(self.crew.calm()));
         self.end();
     }
 }
 
 impl Drop for AsyncPool {
     fn drop(&mut self) {
-        if RuntimeHandle::try_current().is_err() {
+        if RuntimeHandle::try_current().is_err() && !self.is_within() {
             return self.shutdown(Shutdown::Drain);
         }
         self.close();
-        let rest = Rest {
+        let rest = Arc::new(Mutex::new(Some(Rest {
             crew: Arc::clone(&self.crew),
             watch: Arc::clone(&self.watch),
             own: self.own.get_mut().take(),
             functions: self.functions.take(),
-        };
-        // Refused, the thread drops what it was given: nobody waits, and what is unfinished ends with the runtime.
+        })));
         let waits = std::thread::Builder::new().name("hands-drain".to_owned());
-        let _ = waits.spawn(move || rest.drain());
+        let handed = Arc::clone(&rest);
+        let started = waits.spawn(move || {
+            let rest = handed.lock().take();
+            if let Some(rest) = rest {
+                rest.drain();
+            }
+        });
+        if started.is_err() {
+            // Without a thread a task of the runtime waits, which may not block. The functions' threads end by themselves.
+            let rest = rest.lock().take();
+            self.runtime.spawn(async move {
+                if let Some(mut rest) = rest {
+                    let _ = std::mem::ManuallyDrop::new(rest.functions.take());
+                    rest.crew.calm().await;
+                }
+            });
+        }
     }
 }
 
@@ -407,7 +437,7 @@ struct Rest {
 
 impl Rest {
     fn drain(mut self) {
-        let _ = park::block_on(self.crew.calm(), None);
+        park::wait(self.crew.calm());
         drop(self.functions.take());
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct Seat {
     watch: Arc<Watch>,
 }
 
+/// What is to be done when some block.
+pub(super) type Rescue = Box<dyn Fn(&Arc<Watch>, usize) + Send + Sync>;
+
 /// Looks at all seats now and then.
 pub(super) struct Watch {
     threshold: Duration,
@@ -41,8 +44,8 @@ pub(super) struct Watch {
     seen: Mutex<Seen>,
     counts: Mutex<(u64, Option<Blocked>)>,
     on_blocked: Option<OnBlocked>,
-    /// Somebody else may do what the one that blocks cannot.
-    rescue: Box<dyn Fn() + Send + Sync>,
+    /// Somebody else may do what those that block cannot; told how many do.
+    rescue: Rescue,
 }
 
 #[derive(Default)]
@@ -67,9 +70,28 @@ impl Seat {
         if !self.watch.is_set.load(Ordering::SeqCst) {
             self.watch.begin();
         }
-        let result = poll();
-        self.turn.store(turn + 2, Ordering::Release);
-        result
+        let _vacate = Vacate(self, turn + 2);
+        poll()
+    }
+
+    /// Nobody will poll here any more.
+    pub(super) fn leave(self: &Arc<Self>) {
+        let mut seen = self.watch.seen.lock();
+        if let Some(at) = seen.seats.iter().position(|seat| Arc::ptr_eq(seat, self)) {
+            let seat = seen.seats.swap_remove(at);
+            seen.polls.swap_remove(at);
+            drop(seen);
+            drop(seat);
+        }
+    }
+}
+
+/// The poll is over, also when unwinding.
+struct Vacate<'a>(&'a Seat, u64);
+
+impl Drop for Vacate<'_> {
+    fn drop(&mut self) {
+        self.0.turn.store(self.1, Ordering::Release);
     }
 }
 
@@ -77,7 +99,7 @@ impl Watch {
     pub(super) fn new(
         threshold: Duration,
         on_blocked: Option<OnBlocked>,
-        rescue: Box<dyn Fn() + Send + Sync>,
+        rescue: Rescue,
     ) -> Arc<Watch> {
         Arc::new(Watch {
             threshold,
@@ -121,16 +143,20 @@ impl Watch {
     }
 
     fn set(self: &Arc<Self>) {
-        let at = Instant::now() + self.threshold / 2;
-        let alarm = Alarm::set(at, &Waker::from(Arc::clone(self)));
+        let at = Instant::now() + self.threshold / 4;
+        // Prepared when the pool was made, so it does not fail.
+        let Ok(alarm) = Alarm::set(at, Waker::from(Arc::clone(self))) else {
+            return;
+        };
         let before = self.seen.lock().alarm.replace(alarm);
         drop(before);
     }
 
-    /// Whether any of them polls; tells of those that have been at it for long.
-    fn look(&self) -> bool {
+    /// Whether any of them polls, and how many seem to be blocked; tells of those that have been at it for long.
+    fn look(&self) -> (bool, usize) {
         let mut found = Vec::new();
         let mut is_any = false;
+        let mut blocked = 0;
         {
             let now = Instant::now();
             let mut seen = self.seen.lock();
@@ -143,6 +169,8 @@ impl Watch {
                     continue;
                 }
                 let since = now.saturating_duration_since(seen.1);
+                // The others are to go on before it is reported.
+                blocked += usize::from(since >= self.threshold / 2);
                 if since < self.threshold || seen.2 {
                     continue;
                 }
@@ -160,7 +188,7 @@ impl Watch {
         for blocked in found {
             self.tell(blocked);
         }
-        is_any
+        (is_any, blocked)
     }
 
     fn tell(&self, blocked: Blocked) {
@@ -178,24 +206,24 @@ impl Watch {
         let Some(on_blocked) = self.on_blocked.clone() else {
             return;
         };
-        // A thread of its own: it is the user's, and may take its time, and here is where all alarms go off.
+        // A thread of its own: it is the user's, and may take its time, and the next look is made here.
         let told = std::thread::Builder::new().name("hands-blocked".to_owned());
         let _ = told.spawn(move || {
             // The hook tells of its panic.
-            let _ = caught(|| on_blocked(&blocked));
+            drop(caught(|| on_blocked(&blocked)));
         });
     }
 }
 
 impl Wake for Watch {
     fn wake(self: Arc<Self>) {
-        let is_any = self.look();
-        (self.rescue)();
+        let (is_any, blocked) = self.look();
+        (self.rescue)(&self, blocked);
         if is_any {
             return self.set();
         }
         self.is_set.store(false, Ordering::SeqCst);
-        if self.look() {
+        if self.look().0 {
             self.begin();
         }
     }

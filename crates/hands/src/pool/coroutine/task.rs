@@ -2,9 +2,11 @@
 //!
 //! Whose turn it is with it says [`Turn`].
 
+use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -15,6 +17,7 @@ use super::seat::Seat;
 use crate::sync::CancelToken;
 use crate::sync::cancel::{Owner, Owners};
 use crate::sync::waiters::Ticket;
+use crate::task::blocking::in_coroutine;
 use crate::task::cell::{Callback, Claim, TaskCell};
 use crate::task::turn::Turn;
 use crate::task::{Options, Outcome, TaskError};
@@ -46,9 +49,21 @@ pub(super) struct Coroutine<Fut: Future> {
     place: AtomicU32,
     has_begun: AtomicBool,
     turn: Turn,
-    is_unwanted: AtomicBool,
-    /// `None` when it is over. Locked by whoever polls or drops it.
+    /// [`WANTED`], or why it is not.
+    wanted: AtomicU8,
+    /// It awaits a task of its own pool, and another one has its place meanwhile.
+    has_lent: AtomicBool,
+    /// `None` when it is over. Locked by the one thread that polls or drops it, and never waited for.
     future: Mutex<Option<Fut>>,
+}
+
+const WANTED: u8 = 0;
+const CANCELLED: u8 = 1;
+const LATE: u8 = 2;
+
+thread_local! {
+    /// The coroutine that this thread polls has found a task of its own pool unfinished.
+    static AWAITS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
 impl<Fut> Coroutine<Fut>
@@ -61,7 +76,7 @@ where
         options: Options,
         future: Fut,
         crew: &Arc<Crew>,
-    ) -> Arc<Coroutine<Fut>> {
+    ) -> (Arc<Coroutine<Fut>>, io::Result<()>) {
         let coroutine = Arc::new(Coroutine {
             cell: TaskCell::new(class, ()),
             class,
@@ -69,15 +84,23 @@ where
             place: AtomicU32::new(NOWHERE),
             has_begun: AtomicBool::new(false),
             turn: Turn::new(),
-            is_unwanted: AtomicBool::new(false),
+            wanted: AtomicU8::new(WANTED),
+            has_lent: AtomicBool::new(false),
             future: Mutex::new(Some(future)),
         });
+        let mut limited = Ok(());
         if options.is_limited() {
             let expiry = Waker::from(Arc::new(Expiry(Arc::downgrade(&coroutine))));
             let cell = &coroutine.cell;
-            cell.limit(options.timeout, options.deadline, expiry);
+            limited = cell.limit(options.timeout, options.deadline, expiry);
         }
-        coroutine
+        (coroutine, limited)
+    }
+
+    /// It is not wanted any more; the first reason counts.
+    fn renounce(&self, why: u8) {
+        let (set, got) = (Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.wanted.compare_exchange(WANTED, why, set, got);
     }
 
     fn line_up(self: &Arc<Self>) {
@@ -86,19 +109,34 @@ where
         }
     }
 
-    /// Drops the future. Not to be called by whoever polls it.
+    /// Drops the future, unless it is being polled or dropped just now, perhaps by a caller of the caller.
     fn strip(&self) {
-        let mut future = self.future.lock();
-        let _ = caught(|| *future = None);
+        if let Some(mut future) = self.future.try_lock() {
+            drop_in_place(&mut future);
+        }
+    }
+
+    /// Why it is not to be polled any more.
+    fn unwanted(&self) -> Option<TaskError> {
+        match self.wanted.load(Ordering::Acquire) {
+            WANTED => None,
+            LATE => Some(TaskError::TimedOut {
+                after: self.cell.time_given(),
+            }),
+            _ => Some(TaskError::Cancelled),
+        }
     }
 
     fn poll_once(self: &Arc<Self>, owners: &Owners) -> Poll<Outcome<Fut::Output>> {
         let owner = Arc::clone(self) as Arc<dyn Owner>;
         let waker = Waker::from(Arc::clone(self));
-        let is_unwanted = self.is_unwanted.load(Ordering::Acquire);
+        // Only whoever has its turn locks it for long; others try.
         let mut future = self.future.lock();
         let poll = |future: &mut Option<Fut>| {
-            let Some(polled) = future.as_mut().filter(|_| !is_unwanted) else {
+            if let Some(why) = self.unwanted() {
+                return Poll::Ready(Err(why));
+            }
+            let Some(polled) = future else {
                 return Poll::Ready(Err(TaskError::Cancelled));
             };
             // SAFETY: it stays where it is until it is dropped there: it lies in an `Arc`, this field is private, and all that is ever
@@ -113,13 +151,44 @@ where
         let poll_and_drop = || {
             let polled = poll(&mut future);
             if polled.is_ready() {
-                // What it keeps is dropped before anybody hears that it has ended. The hook reports it if that panics.
-                let _ = caught(|| *future = None);
+                // What it keeps is dropped before anybody hears that it has ended.
+                drop_in_place(&mut future);
             }
             polled
         };
         let context = self.cell.context();
         context.run(|| owners.run(Some(owner), poll_and_drop))
+    }
+
+    fn take_turn(self: &Arc<Self>, owners: &Owners) {
+        if !self.has_begun.swap(true, Ordering::Relaxed)
+            && self.cell.begin(|| self.strip()).is_err()
+        {
+            // It has an outcome, from while it waited.
+            self.strip();
+            return self.end(Err(TaskError::Cancelled), false);
+        }
+        AWAITS_OWN.set(false);
+        match self.poll_once(owners) {
+            Poll::Ready(outcome) => self.end(outcome, true),
+            Poll::Pending => {
+                // Before it rests: from then on another thread may have its turn.
+                if AWAITS_OWN.take() {
+                    self.has_lent.store(true, Ordering::Relaxed);
+                    self.crew.lend();
+                }
+                if self.turn.rest() {
+                    self.crew.line_up(Arc::clone(self) as _);
+                }
+            }
+        }
+    }
+
+    /// A coroutine of the same pool has found this one unfinished.
+    fn note_awaited(&self) {
+        if self.crew.is_within() {
+            AWAITS_OWN.set(true);
+        }
     }
 
     fn end(&self, outcome: Outcome<Fut::Output>, has_run: bool) {
@@ -138,21 +207,11 @@ where
 {
     fn turn(self: Arc<Self>, seat: &Arc<Seat>, owners: &Owners) {
         self.turn.begin();
-        if !self.has_begun.swap(true, Ordering::Relaxed) && self.cell.begin().is_none() {
-            // It has an outcome, from while it waited.
-            self.strip();
-            return self.end(Err(TaskError::Cancelled), false);
+        if self.has_lent.swap(false, Ordering::Relaxed) {
+            self.crew.take_back();
         }
-        let polled = seat.occupied(self.class, || self.poll_once(owners));
-        match polled {
-            Poll::Ready(outcome) => self.end(outcome, true),
-            Poll::Pending => {
-                if self.turn.rest() {
-                    let crew = Arc::clone(&self.crew);
-                    crew.line_up(self);
-                }
-            }
-        }
+        // Callbacks that run at its end may block as well as its polls.
+        seat.occupied(self.class, || in_coroutine(|| self.take_turn(owners)));
     }
 
     fn admit(self: Arc<Self>, place: u32) {
@@ -166,8 +225,8 @@ where
     }
 
     fn give_up(self: Arc<Self>) {
-        self.cell.cancel();
-        self.is_unwanted.store(true, Ordering::Release);
+        self.cell.cancel(|| self.strip());
+        self.renounce(CANCELLED);
         self.line_up();
     }
 
@@ -214,11 +273,19 @@ where
     Fut::Output: Send + 'static,
 {
     fn poll(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Outcome<Fut::Output>> {
-        self.cell.poll(ticket, waker)
+        let polled = self.cell.poll(ticket, waker);
+        if polled.is_pending() {
+            self.note_awaited();
+        }
+        polled
     }
 
     fn peek(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<bool> {
-        self.cell.peek(ticket, waker)
+        let polled = self.cell.peek(ticket, waker);
+        if polled.is_pending() {
+            self.note_awaited();
+        }
+        polled
     }
 
     fn leave(&self, ticket: Ticket) {
@@ -230,12 +297,11 @@ where
     }
 
     fn cancel(&self) -> bool {
-        if self.cell.cancel() {
-            self.strip();
+        if self.cell.cancel(|| self.strip()) {
             return true;
         }
         if !self.is_finished() {
-            self.is_unwanted.store(true, Ordering::Release);
+            self.renounce(CANCELLED);
             self.crew.rouse(self.place.load(Ordering::Acquire));
         }
         false
@@ -243,6 +309,13 @@ where
 
     fn on_done(&self, callback: Callback<Fut::Output>) {
         self.cell.on_done(callback);
+    }
+
+    fn refuse_to_block(&self) {
+        assert!(
+            !self.crew.would_hang(),
+            "this thread drives the runtime that is to run the coroutine, so it would wait for itself; write `handle.await` instead of `handle.join()`"
+        );
     }
 }
 
@@ -255,15 +328,23 @@ where
     Fut::Output: Send + 'static,
 {
     fn wake(self: Arc<Self>) {
-        if let Some(coroutine) = self.0.upgrade() {
-            coroutine.cell.expire();
-            coroutine.is_unwanted.store(true, Ordering::Release);
-            // One that is not admitted yet ends when it is.
-            if coroutine.place.load(Ordering::Acquire) != NOWHERE {
-                coroutine.line_up();
-            } else if let Some(mut future) = coroutine.future.try_lock() {
-                let _ = caught(|| *future = None);
-            }
+        let Some(coroutine) = self.0.upgrade() else {
+            return;
+        };
+        // One that has begun has its outcome when its future has been dropped, by the thread that has its turn.
+        coroutine.renounce(LATE);
+        coroutine.cell.expire_unless_running(|| coroutine.strip());
+        // One that is not admitted yet ends when it is.
+        if coroutine.place.load(Ordering::Acquire) != NOWHERE {
+            coroutine.line_up();
         }
+    }
+}
+
+/// Drops a future where it is; its destructor may panic.
+fn drop_in_place<Fut>(future: &mut Option<Fut>) {
+    // A panic leaves `None` there, too.
+    if let Err(caught) = caught(|| *future = None) {
+        drop(caught);
     }
 }

@@ -28,6 +28,7 @@ use crate::process::codec::{self, Failure, LaidReady};
 use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::sync::CancelToken;
+use crate::task::blocking::in_coroutine;
 use crate::task::{AsyncTask, Data};
 use crate::thread::panic::caught;
 
@@ -85,13 +86,14 @@ where
             Ok(coroutine) => pin!(coroutine),
             Err(caught) => return failed(caught.into()),
         };
-        let done = poll_fn(
-            |context| match caught(|| coroutine.as_mut().poll(context)) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-                Err(caught) => Poll::Ready(Err(caught)),
-            },
-        );
+        let done =
+            poll_fn(
+                |context| match caught(|| in_coroutine(|| coroutine.as_mut().poll(context))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+                    Err(caught) => Poll::Ready(Err(caught)),
+                },
+            );
         match done.await {
             Ok(result) => {
                 let mut bytes = Vec::new();

@@ -6,10 +6,12 @@ mod asynchronous;
 #[cfg(feature = "async")]
 mod coroutines;
 mod faults;
+mod foreign;
 mod fork;
 mod process;
 mod scope;
 mod sizing;
+mod waits;
 mod workers;
 
 #[cfg(feature = "async")]

@@ -175,7 +175,7 @@ fn a_token_that_is_entered_within_a_task_is_nearer() {
 }
 
 #[test]
-fn a_task_that_helps_has_its_own_token() {
+fn a_task_that_is_run_by_its_waiter_has_its_own_token() {
     in_time(|| {
         let pool = Arc::new(ThreadPool::with_workers(1).unwrap());
         let inner = Arc::clone(&pool);
@@ -183,15 +183,14 @@ fn a_task_that_helps_has_its_own_token() {
             let own = CancelToken::current().unwrap();
             let other = inner.spawn(|| CancelToken::current().unwrap());
             let other = other.join().unwrap();
-            let plain = Arc::new(Mutex::new(None));
-            let seen = Arc::clone(&plain);
-            inner.execute(move || *seen.lock().unwrap() = Some(CancelToken::current()));
-            inner.spawn(|| {}).join().unwrap();
+            let scoped = inner.scope(|scope| {
+                let handle = scope.spawn(CancelToken::current);
+                handle.join().unwrap()
+            });
             own.cancel();
-            let plain = plain.lock().unwrap().take().unwrap();
             (
                 other.is_cancelled(),
-                plain.is_some_and(|plain| plain.is_cancelled()),
+                scoped.is_some_and(|scoped| scoped.is_cancelled()),
             )
         });
         // Both were submitted by the task, and so stand under its token.

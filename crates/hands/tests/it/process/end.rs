@@ -147,9 +147,14 @@ fn children() -> Vec<i32> {
 }
 
 /// Pages of the process that are in memory.
+/// KiB of memory that belong to no file. The program's own code is read in when it is first run, and that is no leak.
 fn resident(pid: i32) -> u64 {
-    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
-    pages.split(' ').nth(1).unwrap().parse().unwrap()
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let words = line.unwrap().trim().split(' ').next();
+    words.unwrap().parse().unwrap()
 }
 
 /// Of ours, for there may be others' just now.
@@ -174,7 +179,7 @@ fn many() {
             drop(process::spawn(|()| (), ()).unwrap());
         }
     };
-    // The first ones read the program's own pages in, and make the heap as large as a round wants it.
+    // The first ones make the heap as large as a round wants it.
     (0..5).for_each(|_| round());
     drop(hands::init());
     let (descriptors, kin, named) = (open_descriptors(), children(), named_memory());
@@ -182,7 +187,7 @@ fn many() {
         panic!("{kin:?}");
     };
     let own = std::process::id().cast_signed();
-    let pages = [own, zygote].map(resident);
+    let memory = [own, zygote].map(resident);
     // 10,000 of them.
     for _ in 0..100 {
         round();
@@ -194,9 +199,9 @@ fn many() {
     let its = fs::read_to_string(format!("/proc/{zygote}/task/{zygote}/children"));
     assert_eq!(its.unwrap(), "");
     assert_eq!(named_memory(), named);
-    for (before, now) in pages.into_iter().zip(after) {
+    for (before, now) in memory.into_iter().zip(after) {
         // Less than 20 bytes for each process.
-        assert!(now <= before + 50, "{before} pages became {now}");
+        assert!(now <= before + 200, "{before} KiB became {now}");
     }
 }
 

@@ -7,6 +7,7 @@ mod condvar;
 pub(crate) mod diagnose;
 mod event;
 mod exclusion;
+mod foreign;
 mod lock;
 mod semaphore;
 
