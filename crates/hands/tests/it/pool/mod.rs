@@ -4,6 +4,8 @@ mod around;
 #[cfg(feature = "async")]
 mod asynchronous;
 #[cfg(feature = "async")]
+mod coroutine_waits;
+#[cfg(feature = "async")]
 mod coroutines;
 mod faults;
 mod foreign;
