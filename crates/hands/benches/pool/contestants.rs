@@ -60,7 +60,7 @@ pub(crate) fn hands_scope(tasks: u64) -> Figure {
     each(tasks, || {
         HANDS.scope(|scope| {
             for _ in 0..tasks {
-                scope.spawn(|| {});
+                scope.execute(|| {});
             }
         });
     })

@@ -65,6 +65,8 @@ pub(super) struct Crew {
     /// Halves of work that was split, one stack for each worker.
     pub(super) stacks: Stacks,
     plan: Plan,
+    /// It was shut down at once: what has not begun never will.
+    pub(super) discards: AtomicBool,
     wanted: AtomicUsize,
     alive: AtomicUsize,
     /// A worker looks for work without sleeping; one is enough.
@@ -134,6 +136,8 @@ impl Drop for Life {
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) looks: AtomicU64,
+    /// Tasks of scopes that had no job of their own.
+    pub(super) scoped: AtomicU64,
     /// Looks in the queue.
     pub(super) looks_put: AtomicUsize,
     pub(super) panicked: AtomicU64,
@@ -150,6 +154,7 @@ impl Crew {
             stacks: Stacks::default(),
             meter: plan.limits.map(|limits| Arc::new(Meter::new(limits))),
             plan,
+            discards: AtomicBool::new(false),
             wanted: AtomicUsize::new(0),
             alive: AtomicUsize::new(0),
             looking: Padded::default(),
@@ -185,6 +190,14 @@ impl Crew {
         }
     }
 
+    /// Hands a job back that somebody else may go on with. False: the pool has been shut down, and the caller is to go on with it.
+    pub(super) fn put_back(&self, task: Arc<dyn Runnable>) -> bool {
+        let refused = self.jobs.try_put(Job::task(task)).err();
+        refused
+            .map(|refused| refused.into_item().defuse())
+            .is_none()
+    }
+
     /// How many tasks have an outcome.
     pub(super) fn finished(&self) -> u64 {
         // In this order: looks are counted before they are put.
@@ -193,6 +206,7 @@ impl Crew {
             .put_so_far()
             .saturating_sub(self.jobs.unfinished());
         finished.saturating_sub(self.counts.looks.load(Ordering::Relaxed))
+            + self.counts.scoped.load(Ordering::Relaxed)
     }
 
     /// Why nothing is taken any more.

@@ -14,10 +14,8 @@ use std::cell::UnsafeCell;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::thread::Thread;
-
-use parking_lot::Mutex;
 
 use super::stack::Stack;
 use super::worker::Worker;
@@ -76,7 +74,8 @@ where
         result: UnsafeCell::new(None),
         context: Context::current(),
         done: AtomicBool::new(false),
-        thief: Mutex::new(None),
+        thief: AtomicPtr::new(std::ptr::null_mut()),
+        base: AtomicUsize::new(0),
         owner: &worker.thread,
     };
     let guard = NoUnwind::new("a half of a `join` may still be run, and borrows from this frame");
@@ -121,8 +120,9 @@ struct Piece<'w, B, R> {
     result: UnsafeCell<Option<Result<R, Caught>>>,
     context: Context,
     done: AtomicBool,
-    /// Who runs it, and how many halves lay on that worker's stack before.
-    thief: Mutex<Option<(Arc<Stack>, usize)>>,
+    /// The stack of the worker that runs it, to be compared and never followed; and how many halves lay on it before.
+    thief: AtomicPtr<Stack>,
+    base: AtomicUsize,
     owner: &'w Thread,
 }
 
@@ -177,8 +177,12 @@ where
         if !room::has_room() {
             return false;
         }
-        let thief = self.thief.lock().clone();
-        let half = thief.and_then(|(stack, base)| worker.crew.stacks.steal_above(&stack, base));
+        let thief = self.thief.load(Ordering::Acquire);
+        if thief.is_null() {
+            return false;
+        }
+        let base = self.base.load(Ordering::Relaxed);
+        let half = worker.crew.stacks.steal_above(thief, base);
         half.map(|half| half.run(worker)).is_some()
     }
 
@@ -188,7 +192,9 @@ where
     unsafe fn run(piece: NonNull<()>, thief: &Worker) {
         // SAFETY: the caller vouches for it, until `done` is set below.
         let piece = unsafe { piece.cast::<Piece<'_, B, R>>().as_ref() };
-        *piece.thief.lock() = Some((Arc::clone(&thief.stack), thief.stack.height()));
+        piece.base.store(thief.stack.height(), Ordering::Relaxed);
+        let stack = Arc::as_ptr(&thief.stack).cast_mut();
+        piece.thief.store(stack, Ordering::Release);
         // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand, which was given up for
         // this call.
         let run = unsafe { &mut *piece.run.get() }.take();

@@ -35,6 +35,11 @@ impl Job {
         Job(Some(Kind::Look))
     }
 
+    /// It is somebody else's affair.
+    pub(super) fn defuse(mut self) {
+        drop(self.0.take());
+    }
+
     /// What kind of task it is.
     pub(super) fn class(&self) -> &'static str {
         match &self.0 {

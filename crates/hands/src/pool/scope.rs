@@ -2,18 +2,19 @@
 //!
 //! # Protocol
 //!
-//! - A scope has its tasks on a list of its own. For each of them the pool's queue holds a claim on one of the list, whichever is the next then;
-//!   so whoever waits for the scope on a worker may run them, too, and claims that come later find nothing.
+//! - A scope has its tasks on a list of its own. The pool's queue holds *claims* on them, no more than there are workers: a worker that gets one
+//!   runs tasks of the list as long as nothing else waits in the queue, and then puts the claim back. Whoever waits for the scope on a worker
+//!   may run them, too. A claim that finds the list empty is over.
 //! - `left` counts the scope's own function and all tasks that have not ended. `scope_in` is left, also by a panic, only when it is zero. A task
 //!   counts from before it is on the list until its closure and what that has borrowed are gone; its result is kept by the handle.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -21,27 +22,30 @@ use super::crew::Crew;
 use super::job::Job;
 use crate::context::Context;
 use crate::foreign::{NoUnwind, dispose, dispose_payload};
+use crate::primitive::Padded;
+use crate::queue::Queue;
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
-use crate::task::blocking::{self, Host, PoolId};
+use crate::task::blocking::{self, Host};
 use crate::task::cell::{Ran, Runnable};
 use crate::task::latch::Latch;
 use crate::thread::panic::caught;
 
 /// Where tasks are spawned that borrow: what [`ThreadPool::scope`](super::ThreadPool::scope) gives to its function.
 pub struct Scope<'scope, 'env: 'scope> {
-    crew: Arc<Crew>,
     state: Arc<State>,
     /// Invariant, so that neither life can be made longer or shorter than it is.
     lives: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
 struct State {
-    pool: PoolId,
+    crew: Arc<Crew>,
     /// Tasks that have not ended, and the scope's own function.
     left: Latch,
-    /// Those that have not begun.
-    queued: Mutex<VecDeque<Queued>>,
+    /// Those that have not begun. A queue with a lock at each end: whoever spawns and whoever runs are seldom in each other's way.
+    queued: Queue<Queued>,
+    /// Claims in the pool's queue, or with a worker.
+    claims: Padded<AtomicUsize>,
     /// The first panic of a task that nobody joins.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -111,23 +115,24 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
-        let state = Arc::clone(&self.state);
-        self.put(Box::new(move || {
-            if let Err(caught) = caught(run) {
-                state.note(caught.into_payload());
-            }
-        }));
+        self.put(Box::new(run));
     }
 
     fn put(&'scope self, run: Box<dyn FnOnce() + Send + 'scope>) {
         // SAFETY: only the life is changed. What the closure borrows lives until `scope_in` returns, and that waits, also
         // when unwinding, until `left` is zero. `left` counts this task from here until `State::run_one` or `State::refuse` has
-        // used the closure up or dropped it.
+        // used the closure up or dropped it; one of the two comes, as there is a claim as long as there are tasks on the list.
         let run: Box<dyn FnOnce() + Send + 'static> = unsafe { std::mem::transmute(run) };
         let context = Context::current();
-        self.state.left.add_one();
-        self.state.queued.lock().push_back(Queued { run, context });
-        self.crew.put(Job::task(Arc::clone(&self.state) as _));
+        let state = &self.state;
+        state.left.add_one();
+        if let Err(refused) = state.queued.put(Queued { run, context }) {
+            // It is never shut down; were it so, the task would be gone, and so it counts no more.
+            let _done = Done(&state.left);
+            dispose(refused);
+            return;
+        }
+        state.claim();
     }
 }
 
@@ -225,38 +230,77 @@ impl State {
         }
     }
 
-    /// Runs the next task, if one has not begun.
-    fn run_one(&self, owners: Option<&Owners>) -> bool {
-        let Some(Queued { run, context }) = self.queued.lock().pop_front() else {
-            return false;
-        };
+    /// `owners`: those of a worker on which another task waits.
+    fn run_one(&self, Queued { run, context }: Queued, owners: Option<&Owners>) {
         let _done = Done(&self.left);
-        // The closure contains the panics of what is the user's; a subscriber of `tracing` may panic around it.
-        let run = || {
-            let ran = caught(|| context.run(run));
-            if let Err(caught) = ran {
-                self.note(caught.into_payload());
-            }
-        };
-        match owners {
-            // What a waiting task beneath has for a token is not this one's.
+        let run = || caught(|| context.run(run));
+        let ran = match owners {
+            // What the waiting task beneath has for a token is not this one's.
             Some(owners) => owners.run(None, run),
             None => run(),
+        };
+        if let Err(caught) = ran {
+            self.note(caught.into_payload());
         }
         dispose(context);
-        true
+    }
+
+    fn refuse_one(&self, Queued { run, context }: Queued) {
+        let _done = Done(&self.left);
+        dispose(run);
+        dispose(context);
+        self.note(Box::new(REFUSED));
+    }
+
+    /// Takes the next task from the list, for a claim that is over if there is none; puts another claim if there are workers for it.
+    fn next(self: &Arc<Self>) -> Option<Queued> {
+        loop {
+            if let Ok(next) = self.queued.try_get() {
+                if !self.queued.seems_empty() {
+                    self.claim();
+                }
+                return Some(next);
+            }
+            self.claims.fetch_sub(1, Ordering::SeqCst);
+            // Whoever puts from now on sees one claim less; what was put before that is seen here.
+            fence(Ordering::SeqCst);
+            if self.queued.seems_empty() || !self.count_claim() {
+                return None;
+            }
+        }
+    }
+
+    /// Puts one more claim, if there are workers for it.
+    fn claim(self: &Arc<Self>) {
+        fence(Ordering::SeqCst);
+        if self.count_claim() {
+            self.crew.put(Job::task(Arc::clone(self) as _));
+        }
+    }
+
+    fn count_claim(&self) -> bool {
+        let workers = self.crew.wanted();
+        if self.claims.load(Ordering::SeqCst) >= workers {
+            return false;
+        }
+        let more = |claims| (claims < workers).then_some(claims + 1);
+        let (set, got) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.claims.fetch_update(set, got, more).is_ok()
     }
 
     /// On a worker: runs the next task that has not begun, as long as there is room on the stack.
     fn run_queued(self: &Arc<Self>) -> bool {
-        let is_own = |host: &Rc<dyn Host>| host.pool() == self.pool && host.has_room();
+        let is_own = |host: &Rc<dyn Host>| host.pool() == self.crew.id && host.has_room();
         let Some(host) = blocking::host().filter(is_own) else {
             return false;
         };
-        if self.queued.lock().is_empty() {
+        let Ok(next) = self.queued.try_get() else {
             return false;
+        };
+        match self.crew.discards.load(Ordering::Acquire) {
+            true => self.refuse_one(next),
+            false => self.run_one(next, Some(host.owners())),
         }
-        host.run_here(Arc::clone(self) as _);
         true
     }
 
@@ -271,13 +315,25 @@ impl State {
     }
 }
 
-/// The claim on one of the tasks that have not begun.
+/// A claim on the tasks that have not begun.
 impl Runnable for State {
-    fn run(self: Arc<Self>, owners: &Owners) -> Ran {
-        match self.run_one(Some(owners)) {
-            true => Ran::Well,
-            false => Ran::Elsewhere,
+    fn run(self: Arc<Self>, _: &Owners) -> Ran {
+        let mut ran = Ran::Elsewhere;
+        while let Some(next) = self.next() {
+            if self.crew.discards.load(Ordering::Acquire) {
+                self.refuse_one(next);
+                continue;
+            }
+            self.run_one(next, None);
+            if ran == Ran::Well {
+                self.crew.counts.scoped.fetch_add(1, Ordering::Relaxed);
+            }
+            ran = Ran::Well;
+            if !self.crew.jobs.seems_empty() && self.crew.put_back(Arc::clone(&self) as _) {
+                break;
+            }
         }
+        ran
     }
 
     fn class(&self) -> &'static str {
@@ -285,13 +341,13 @@ impl Runnable for State {
     }
 
     fn refuse(&self, _: TaskError) {
-        let Some(Queued { run, context }) = self.queued.lock().pop_front() else {
+        if self.claims.fetch_sub(1, Ordering::SeqCst) > 1 {
+            // Those that have another one run all that there is.
             return;
-        };
-        let _done = Done(&self.left);
-        dispose(run);
-        dispose(context);
-        self.note(Box::new(REFUSED));
+        }
+        while let Ok(queued) = self.queued.try_get() {
+            self.refuse_one(queued);
+        }
     }
 }
 
@@ -300,11 +356,11 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
     let scope = Scope {
-        crew: Arc::clone(crew),
         state: Arc::new(State {
-            pool: crew.id,
+            crew: Arc::clone(crew),
             left: Latch::new(1),
-            queued: Mutex::default(),
+            queued: Queue::unbounded(),
+            claims: Padded::default(),
             panic: Mutex::new(None),
         }),
         lives: PhantomData,

@@ -88,7 +88,9 @@ impl Stacks {
     }
 
     /// Takes the oldest half of that stack which lies above the `base` oldest. If those have been stolen meanwhile, it may miss some.
-    pub(super) fn steal_above(&self, stack: &Stack, base: usize) -> Option<Half> {
+    pub(super) fn steal_above(&self, stack: *const Stack, base: usize) -> Option<Half> {
+        let stacks = self.stacks.read();
+        let stack = stacks.iter().find(|known| Arc::as_ptr(known) == stack)?;
         let mut halves = stack.0.lock();
         let half = halves.remove(base)?;
         if halves.is_empty() {

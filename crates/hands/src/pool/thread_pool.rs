@@ -351,6 +351,9 @@ impl Pool for ThreadPool {
     }
 
     fn shutdown(&self, how: Shutdown) {
+        if how == Shutdown::Now {
+            self.crew.discards.store(true, Ordering::Release);
+        }
         self.crew.jobs.shutdown(how);
         if how == Shutdown::Now {
             let running = self.crew.running.lock().clone();

@@ -192,6 +192,10 @@ impl Host for Worker {
         room::has_room()
     }
 
+    fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
     fn run_here(&self, task: Arc<dyn Runnable>) {
         // The last that holds the task may be this: its result is dropped inside the catch.
         let ran = caught(|| task.run(&self.owners));

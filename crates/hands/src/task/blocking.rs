@@ -19,6 +19,7 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use super::cell::Runnable;
+use crate::sync::cancel::Owners;
 use crate::sync::park::{self, TimedOut};
 
 /// Tells pools apart. Never used twice; 0 is that of no pool.
@@ -39,6 +40,7 @@ pub(crate) trait Host {
     fn pool(&self) -> PoolId;
     /// Whether the stack has room for one more task.
     fn has_room(&self) -> bool;
+    fn owners(&self) -> &Owners;
     /// Runs the task now, if it has not begun.
     fn run_here(&self, task: Arc<dyn Runnable>);
     /// The worker will block: the pool has another one from now on, which runs `first` before anything else. What is returned is called when
