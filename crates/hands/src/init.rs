@@ -13,6 +13,9 @@ use crate::process;
 ///
 /// Without it a program ends with `main`, whatever its threads are doing: so it is with `std::thread`. Daemon threads
 /// are abandoned in either case. Threads that were not started by [`thread`](crate::thread) are not known here.
+///
+/// It waits for the tasks of pools as well, of those in a `static`, too, which are never dropped; unless a daemon has made the pool. A thread has
+/// ended when its thread-local values have been dropped.
 #[expect(
     clippy::needless_doctest_main,
     reason = "where in `main` it stands is the point"

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::crew::{Crew, Initializer, Plan};
 use super::sizer::Meter;
 use super::sizing::Limits;
 use super::thread_pool::ThreadPool;
+use crate::thread::registry;
 
 /// How a pool of threads is to be made.
 ///
@@ -140,6 +141,8 @@ impl Builder {
             crew: Arc::new(Crew::new(self.plan)),
         };
         pool.crew.resize(workers)?;
+        let crew: Weak<Crew> = Arc::downgrade(&pool.crew);
+        registry::note_pool(crew);
         if let Some(meter) = &pool.crew.meter {
             Meter::start(&pool.crew, meter)?;
         }

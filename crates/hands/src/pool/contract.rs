@@ -73,13 +73,19 @@ pub trait Pool {
         let mut inputs = inputs.into_iter();
         let expected = inputs.size_hint().0;
         // Enough chunks that all workers end at about the same time; few enough that a chunk costs next to nothing.
-        let chunk = (expected / (16 * self.workers().max(1))).clamp(1, 4096);
+        let chunk = (expected / (16 * self.most_workers().max(1))).clamp(1, 4096);
         let chunks = std::iter::from_fn(|| {
             let arguments: Vec<A> = inputs.by_ref().take(chunk).collect();
             let tasks = arguments.len();
             (tasks > 0).then(|| (self.submit_chunk(task, arguments), tasks))
         });
         Many::new(chunks.collect())
+    }
+
+    /// How many workers there may ever be at a time.
+    #[doc(hidden)]
+    fn most_workers(&self) -> usize {
+        self.workers()
     }
 
     /// What the pool does and has done.

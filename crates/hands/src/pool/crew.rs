@@ -36,6 +36,7 @@ use crate::task::blocking::{AtBound, PoolId, become_host};
 use crate::task::cell::Runnable;
 use crate::thread;
 use crate::thread::panic::{caught, watch_places, watch_this_thread};
+use crate::thread::registry::Unfinished;
 
 /// Run by each worker before its first task, with the worker's number.
 pub(super) type Initializer = Arc<dyn Fn(usize) + Send + Sync>;
@@ -177,6 +178,11 @@ impl Crew {
 
     pub(super) fn wanted(&self) -> usize {
         self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// How many workers a pool that sizes itself may have; others have as many as they want.
+    pub(super) fn most(&self) -> usize {
+        self.plan.limits.map_or(self.wanted(), |limits| limits.max)
     }
 
     /// Hands a job to the workers. False: it was refused.
@@ -456,6 +462,16 @@ impl Crew {
                 return true;
             }
         }
+    }
+}
+
+impl Unfinished for Crew {
+    fn is_unfinished(&self) -> bool {
+        self.jobs.unfinished() > 0
+    }
+
+    fn finish(&self) {
+        self.jobs.join();
     }
 }
 

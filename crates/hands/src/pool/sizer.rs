@@ -157,6 +157,7 @@ impl Meter {
             delay: Duration::from_nanos(sum.delay),
             own_wait: Duration::from_nanos(sum.own_wait),
             machine_idle,
+            is_live: true,
             ..Sample::default()
         }
     }

@@ -297,6 +297,10 @@ impl Pool for ThreadPool {
         self.crew.wanted()
     }
 
+    fn most_workers(&self) -> usize {
+        self.crew.most()
+    }
+
     fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
     where
         F: Task<A, R>,

@@ -1,4 +1,6 @@
-//! How many threads run that the program's end waits for.
+//! What the program's end waits for: threads, and the tasks of pools.
+
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -6,6 +8,7 @@ use super::info;
 
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
+static POOLS: Mutex<Vec<Weak<dyn Unfinished>>> = Mutex::new(Vec::new());
 
 /// On the list until it is dropped.
 #[derive(Debug)]
@@ -25,11 +28,45 @@ impl Drop for Entry {
     }
 }
 
-/// Waits until nobody is on the list but the caller.
+/// A pool, which may lie in a `static` and so never be dropped.
+pub(crate) trait Unfinished: Send + Sync {
+    /// Whether a task has no outcome yet.
+    fn is_unfinished(&self) -> bool;
+    /// Waits until all have one.
+    fn finish(&self);
+}
+
+/// The program's end waits for this pool's tasks, unless the caller is a daemon.
+pub(crate) fn note_pool(pool: Weak<dyn Unfinished>) {
+    if info::current().is_daemon() {
+        return;
+    }
+    let mut pools = POOLS.lock();
+    if pools.len().is_power_of_two() {
+        pools.retain(|pool| pool.strong_count() > 0);
+    }
+    pools.push(pool);
+}
+
+fn unfinished_pool() -> Option<Arc<dyn Unfinished>> {
+    let pools: Vec<_> = POOLS.lock().iter().filter_map(Weak::upgrade).collect();
+    pools.into_iter().find(|pool| pool.is_unfinished())
+}
+
+/// Waits until nobody is on the list but the caller, and no pool has an unfinished task.
 pub(crate) fn join_all() {
     let own = usize::from(info::is_registered());
-    let mut running = RUNNING.lock();
-    while *running > own {
-        ENDED.wait(&mut running);
+    loop {
+        {
+            let mut running = RUNNING.lock();
+            while *running > own {
+                ENDED.wait(&mut running);
+            }
+        }
+        match unfinished_pool() {
+            Some(pool) => pool.finish(),
+            None if *RUNNING.lock() <= own => return,
+            None => {}
+        }
     }
 }

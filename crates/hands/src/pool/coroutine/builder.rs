@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use super::seat::{Blocked, OnBlocked, Watch};
 use crate::pool::ThreadPool;
 use crate::sync::timer::Alarm;
 use crate::thread::panic::{caught, watch_places};
+use crate::thread::registry;
 
 /// How a pool of coroutines is to be made.
 ///
@@ -143,6 +144,8 @@ impl Builder {
             }
         };
         let crew = Arc::new(Crew::new(self.in_flight, pollers, runtime.clone()));
+        let noted: Weak<Crew> = Arc::downgrade(&crew);
+        registry::note_pool(noted);
         let rescued = Arc::downgrade(&crew);
         let rescue = move |watch: &Arc<Watch>, blocked| {
             if let Some(crew) = rescued.upgrade() {

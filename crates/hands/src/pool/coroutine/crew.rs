@@ -28,9 +28,11 @@ use super::seat::{Seat, Watch};
 use super::task::Polled;
 use crate::foreign::{dispose, wake, wake_each};
 use crate::sync::cancel::Owners;
+use crate::sync::park;
 use crate::sync::waiters::{Ticket, Waiters, in_line};
 use crate::task::TaskError;
 use crate::thread::panic::{caught, watch_this_thread};
+use crate::thread::registry::Unfinished;
 
 /// So many polls, and the runtime may do something else.
 const TURNS: usize = 64;
@@ -488,6 +490,16 @@ impl Crew {
             crew: self,
             ticket: None,
         }
+    }
+}
+
+impl Unfinished for Crew {
+    fn is_unfinished(&self) -> bool {
+        self.unfinished.load(Ordering::SeqCst) > 0
+    }
+
+    fn finish(&self) {
+        park::wait(self.calm());
     }
 }
 

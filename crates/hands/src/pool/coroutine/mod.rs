@@ -314,6 +314,13 @@ impl Pool for AsyncPool {
         }
     }
 
+    fn most_workers(&self) -> usize {
+        match self.functions() {
+            Ok(functions) => functions.most_workers(),
+            Err(_) => self.functions_at_first,
+        }
+    }
+
     fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
     where
         F: Task<A, R>,

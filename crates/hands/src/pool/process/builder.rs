@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ProcessPool;
@@ -15,6 +15,7 @@ use super::tail::Forwarder;
 use crate::process::{SpawnError, StartMethod};
 use crate::shared::Memory;
 use crate::task::Task;
+use crate::thread::registry;
 
 /// How a pool of processes is to be made.
 ///
@@ -227,6 +228,8 @@ impl Builder {
         };
         let inner = Inner::new(self.plan, bell, service, forwarder, interrupts);
         let inner = Arc::new(inner);
+        let noted: Weak<Inner> = Arc::downgrade(&inner);
+        registry::note_pool(noted);
         let started = Service::new(Arc::clone(&inner)).and_then(|service| {
             let thread = std::thread::Builder::new().name("hands-pool".to_owned());
             thread.spawn(move || service.run()).map_err(&system)

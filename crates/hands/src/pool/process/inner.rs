@@ -33,6 +33,7 @@ use crate::shared::wait;
 use crate::spin::Spin;
 use crate::task::TaskError;
 use crate::thread::panic::caught;
+use crate::thread::registry::Unfinished;
 
 /// What a pool was asked to be.
 #[derive(Debug)]
@@ -501,6 +502,16 @@ impl Inner {
         }
         self.tell(news);
         self.wake_joiner();
+    }
+}
+
+impl Unfinished for Inner {
+    fn is_unfinished(&self) -> bool {
+        self.unfinished() > 0
+    }
+
+    fn finish(&self) {
+        self.join();
     }
 }
 

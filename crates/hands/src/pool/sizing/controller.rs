@@ -6,10 +6,10 @@ use super::decision::{Decision, Why};
 use super::sample::{Limits, Sample};
 use super::sums::Sums;
 use super::thresholds::{
-    CROWDED, DELAY_BLIND, DELAY_KNOWN, EVERY_COUNTS, FAIR, FAIR_STEP, FAR, FEWEST, FLAT, HALF_LIFE,
-    HALF_LIFE_MOST, IDLE, IDLE_CLEAR, NO_LOSS, OTHER_WORK, OTHER_WORK_FEW, PATIENCE, PAUSE,
-    PAUSE_MOST, PERIOD, PERIOD_AT_REST, PERIOD_LONG, TASKS_AT_REST, TASKS_FEW, TASKS_PLENTY,
-    UNCLEAR, UNEVEN,
+    BLOCKED, BLOCKED_CPU, CROWDED, DELAY_BLIND, DELAY_KNOWN, EVERY_COUNTS, FAIR, FAIR_STEP, FAR,
+    FEWEST, FLAT, HALF_LIFE, HALF_LIFE_MOST, IDLE, IDLE_CLEAR, LIGHT, LIGHT_PART, NO_LOSS,
+    OTHER_WORK, OTHER_WORK_FEW, PATIENCE, PAUSE, PAUSE_MOST, PERIOD, PERIOD_AT_REST, PERIOD_LONG,
+    TASKS_AT_REST, TASKS_FEW, TASKS_PLENTY, UNCLEAR, UNEVEN,
 };
 use super::trial::{Known, Trial, long_enough};
 
@@ -48,6 +48,8 @@ pub struct Controller {
     rest: Sums,
     /// Time without queued tasks, in one piece.
     dry: f64,
+    /// Time in which all workers were blocked, in one piece.
+    blocked: f64,
     trial: Option<Trial>,
     known: Known,
     decision: Decision,
@@ -67,6 +69,7 @@ impl Controller {
             period: Sums::default(),
             rest: Sums::default(),
             dry: 0.0,
+            blocked: 0.0,
             trial: None,
             known: Known::default(),
             decision: Decision {
@@ -98,12 +101,41 @@ impl Controller {
             let window = Sums::of(sample, &self.limits);
             self.now += window.elapsed;
             self.blend(&window);
-            if let Some(why) = self.step(&window, sample.queued > 0) {
+            let blocked = self.unblock(&window, sample);
+            if let Some(why) = blocked.or_else(|| self.step(&window, sample.queued > 0)) {
                 self.decision.why = why;
             }
             self.describe();
         }
         &self.decision
+    }
+
+    /// Where all tasks wait, and none ends, throughput says nothing; one more worker may do what they wait for.
+    fn unblock(&mut self, window: &Sums, sample: &Sample) -> Option<Why> {
+        let is_blocked = sample.is_live
+            && sample.queued > 0
+            && sample.done == 0
+            && window.cpu <= BLOCKED_CPU * window.elapsed
+            && window.delay_share() <= DELAY_KNOWN;
+        self.blocked = if is_blocked {
+            self.blocked + window.elapsed
+        } else {
+            0.0
+        };
+        // Long tasks may well be silent for as long as they take.
+        let known = self.mix.done >= 0.5;
+        let task = if known {
+            self.mix.task().unwrap_or(0.0)
+        } else {
+            0.0
+        };
+        if self.blocked < BLOCKED.max(2.0 * task) || self.size >= self.limits.max {
+            return None;
+        }
+        self.blocked = 0.0;
+        self.trial = None;
+        self.resize(self.size + 1);
+        Some(Why::AllBlocked { size: self.size })
     }
 
     fn step(&mut self, window: &Sums, queued: bool) -> Option<Why> {
@@ -182,7 +214,7 @@ impl Controller {
         let idle = room / self.limits.share();
         let least = if period.is_blind() { IDLE_CLEAR } else { IDLE };
         if idle <= least {
-            return Why::NoIdleCore;
+            return self.try_more(&rest, target, Why::NoIdleCore);
         }
         let delay = period.delay_share();
         let bearable = if period.is_blind() {
@@ -191,7 +223,7 @@ impl Controller {
             DELAY_KNOWN
         };
         if delay > bearable {
-            return Why::Delayed { share: delay };
+            return self.try_more(&rest, target, Why::Delayed { share: delay });
         }
         if let Some(fewer) = self.fewer() {
             // The first measurement was short; what it is compared with should not hang on chance.
@@ -253,6 +285,40 @@ impl Controller {
                 target,
                 idle,
             }
+        }
+    }
+
+    /// No core is idle, because of others: only a trial tells whether more of our tasks do more. `why`: what to say if there is none.
+    fn try_more(&mut self, rest: &Sums, target: f64, why: Why) -> Why {
+        let share = self.mix.cpu_share().unwrap_or(0.0);
+        let most = match share > 0.0 {
+            true => LIGHT_PART * target,
+            false => target,
+        };
+        let most = self.limits.clamp(workers(most));
+        if share > LIGHT || most <= self.size {
+            return why;
+        }
+        if let Some((size, tried, gain)) = self.known.no_gain
+            && self.now < self.known.retry_at
+        {
+            return Why::NoGain { size, tried, gain };
+        }
+        let from = self.size;
+        let more = most.min(2 * from);
+        let promise = more as f64 / from as f64 - 1.0;
+        if rest.elapsed < 0.5 * long_enough(promise) && rest.done < TASKS_PLENTY {
+            return why;
+        }
+        self.trial = Some(Trial {
+            from,
+            before: *rest,
+            promise,
+        });
+        self.resize(more);
+        Why::TryMore {
+            size: more,
+            before: from,
         }
     }
 

@@ -60,6 +60,18 @@ pub enum Why {
         /// The share of their time in which tasks are ready to run without a core.
         share: f64,
     },
+    /// No core is idle, but tasks that hardly use one may do more in greater number: a look whether they do.
+    TryMore {
+        /// Workers.
+        size: usize,
+        /// The smaller number before.
+        before: usize,
+    },
+    /// All workers are in tasks that have waited for a while, none has ended, and others are queued.
+    AllBlocked {
+        /// Workers.
+        size: usize,
+    },
     /// More did no more.
     NoGain {
         /// The smaller number.
@@ -193,6 +205,14 @@ impl fmt::Display for Why {
                 f,
                 "not grown: tasks wait for a core {} of their time",
                 Percent(share)
+            ),
+            Why::TryMore { size, before } => write!(
+                f,
+                "no core is idle, but tasks hardly use one: a look whether {size} do more than {before}"
+            ),
+            Why::AllBlocked { size } => write!(
+                f,
+                "{size} workers: all others were waiting in their tasks, and none went on"
             ),
             Why::NoGain { size, tried, gain } => write!(
                 f,

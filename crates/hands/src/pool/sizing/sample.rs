@@ -19,6 +19,8 @@ pub struct Sample {
     pub done: u64,
     /// Tasks that wait in the queue now.
     pub queued: usize,
+    /// CPU time is that of the tasks that run, and not only of those that have ended.
+    pub is_live: bool,
     /// The share of the usable cores' time that nobody used, 0 to 1, where the system tells.
     pub machine_idle: Option<f64>,
 }

@@ -207,6 +207,7 @@ impl Machine {
         self.work_done += meter.cpu;
         let elapsed = self.now - meter.start;
         Sample {
+            is_live: true,
             elapsed: Duration::from_nanos(elapsed),
             cpu: Duration::from_nanos(meter.cpu),
             wait: Duration::from_nanos(meter.wait),

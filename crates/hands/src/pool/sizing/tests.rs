@@ -210,6 +210,59 @@ fn a_neighbour_who_comes_later_makes_no_pool_grow() {
 }
 
 #[test]
+fn tasks_that_hardly_compute_are_more_where_neighbours_take_the_cores() {
+    for cores in CORES {
+        let mut machine = Machine::new(cores, 1, work(&[Phase::Wait(10 * MS)], Spread::Half));
+        machine.add_neighbours(3 * cores);
+        let mut run = Run::new(machine, 64);
+        run.seconds(5);
+        let (size, why) = (run.controller.size(), run.controller.decision());
+        assert!(size >= 32, "{cores} cores: {size}, {why}");
+        // Behind a disk they would only wait longer, there as well.
+        let disk = work(&[Phase::Disk(10 * MS)], Spread::Half);
+        let mut machine = Machine::new(cores, 2, disk);
+        machine.add_neighbours(3 * cores);
+        let mut run = Run::new(machine, 64);
+        run.seconds(10);
+        assert!(
+            run.controller.size() <= 8.max(2 * cores),
+            "{}",
+            run.controller.size()
+        );
+    }
+}
+
+#[test]
+fn a_pool_whose_workers_are_all_blocked_has_one_more() {
+    let mut controller = Controller::new(Limits::new(2.0, 5));
+    let sample = Sample {
+        elapsed: Duration::from_millis(25),
+        wait: Duration::from_millis(50),
+        queued: 1,
+        is_live: true,
+        ..Sample::default()
+    };
+    let mut size = || {
+        controller.observe(&sample);
+        (controller.size(), controller.decision().why)
+    };
+    assert_eq!(size().0, 2);
+    assert_eq!(size(), (3, Why::AllBlocked { size: 3 }));
+    assert_eq!([size().0, size().0, size().0, size().0], [3, 4, 4, 5]);
+    assert_eq!([size().0, size().0, size().0], [5, 5, 5]);
+    // Where CPU time is known only of tasks that have ended, they may as well compute.
+    let mut controller = Controller::new(Limits::new(2.0, 5));
+    let sample = Sample {
+        is_live: false,
+        ..sample
+    };
+    for _ in 0..20 {
+        controller.observe(&sample);
+    }
+    assert_eq!(controller.size(), 2);
+}
+
+#[test]
 fn a_pool_that_cannot_see_idle_cores_grows_too() {
     for cores in CORES {
         let mut machine = Machine::new(cores, 1, waiting(2, 8));
@@ -311,6 +364,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
     (times, done, any::<bool>(), idle).prop_map(|(times, done, queued, machine_idle)| {
         let [elapsed, cpu, wait, delay, own_wait] = times;
         Sample {
+            is_live: true,
             elapsed,
             cpu,
             wait,

@@ -20,6 +20,12 @@ pub(super) const IDLE_CLEAR: f64 = 0.08;
 pub(super) const DELAY_BLIND: f64 = 0.15;
 /// The same where the cores are known to be idle: uneven tasks meet now and then.
 pub(super) const DELAY_KNOWN: f64 = 0.4;
+/// Tasks that use the CPU for no more than this share of their time may be more where no core is idle, up to this part of the target.
+pub(super) const LIGHT: f64 = 0.2;
+pub(super) const LIGHT_PART: f64 = 0.5;
+/// All workers are blocked if none ends a task for so long, seconds, and all of them use no more than this part of a core.
+pub(super) const BLOCKED: f64 = 0.04;
+pub(super) const BLOCKED_CPU: f64 = 0.05;
 /// With more delay than this and no idle core there are too many workers.
 pub(super) const CROWDED: f64 = 0.2;
 /// How far uneven tasks may take the size beyond the target, without being too many.

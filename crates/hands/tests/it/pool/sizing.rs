@@ -150,3 +150,40 @@ fn a_pool_and_what_it_hands_out_may_move() {
     sent::<Handle<u8>>();
     sent::<Many<u8>>();
 }
+
+#[test]
+fn a_pool_whose_workers_all_block_starts_what_frees_them() {
+    in_time(|| {
+        let builder = ThreadPool::builder().auto();
+        let pool = builder.max_workers(8).build().unwrap();
+        let cores = hands::cores().get().min(6);
+        // All of them meet the one more that is queued after them.
+        let meeting = std::sync::Arc::new(std::sync::Barrier::new(cores + 1));
+        let handles: Vec<_> = (0..=cores)
+            .map(|_| {
+                let meeting = std::sync::Arc::clone(&meeting);
+                pool.spawn(move || meeting.wait().is_leader())
+            })
+            .collect();
+        let leaders = handles.into_iter().filter(|_| true);
+        assert_eq!(
+            leaders
+                .filter_map(|one| one.join().ok())
+                .filter(|is| *is)
+                .count(),
+            1
+        );
+        #[cfg(feature = "async")]
+        {
+            let pool = hands::pool::AsyncPool::new().unwrap();
+            let meeting = std::sync::Arc::new(std::sync::Barrier::new(cores + 3));
+            let handles: Vec<_> = (0..cores + 3)
+                .map(|_| {
+                    let meeting = std::sync::Arc::clone(&meeting);
+                    pool.spawn_blocking(move || drop(meeting.wait()))
+                })
+                .collect();
+            handles.into_iter().for_each(|one| one.join().unwrap());
+        }
+    });
+}
