@@ -43,6 +43,7 @@ impl Builder {
                 name: "worker".into(),
                 stack_size: None,
                 initializer: None,
+                places: None,
                 max_waiting: 10_000,
                 limits: None,
             },
@@ -77,6 +78,14 @@ impl Builder {
     /// What the workers' names begin with, before `-` and a number; `worker` unless set.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
         self.plan.name = name.into();
+        self
+    }
+
+    /// How many tasks may be queued: whoever submits another one waits until there is a place. Any number, unless set.
+    ///
+    /// A worker that waits so steps aside, as one does that [joins](crate::task::Handle::join) a task: the pool has another one meanwhile.
+    pub fn queue_capacity(mut self, tasks: usize) -> Builder {
+        self.plan.places = Some(tasks);
         self
     }
 
@@ -129,6 +138,12 @@ impl Builder {
         if workers == 0 {
             return Err(invalid(
                 "a pool of 0 workers would never run a task; give it at least 1".to_owned(),
+            ));
+        }
+        if self.plan.places == Some(0) {
+            return Err(invalid(
+                "a queue with no place could hold no task; let its capacity be at least 1"
+                    .to_owned(),
             ));
         }
         if self.plan.name.contains('\0') {

@@ -20,6 +20,8 @@ use crate::task::{Data, Handle, Options, Outcome, Task};
 /// assert_eq!(squares(&ThreadPool::new()?), 14);
 /// # std::io::Result::Ok(())
 /// ```
+/// A `dyn Pool` can be watched, joined and shut down. It cannot be handed tasks: those methods have a type for each function, and so no place in a
+/// table of methods.
 pub trait Pool {
     /// How many workers there are at the moment, or are to be.
     fn workers(&self) -> usize;
@@ -27,6 +29,7 @@ pub trait Pool {
     /// Hands over a task that has so much time. See [`submit`](Self::submit).
     fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
     where
+        Self: Sized,
         F: Task<A, R>,
         A: Data,
         R: Data;
@@ -34,6 +37,7 @@ pub trait Pool {
     /// Hands over a task that calls the function for each argument; a panic costs the outcome of one.
     fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
     where
+        Self: Sized,
         F: Task<A, R>,
         A: Data,
         R: Data;
@@ -41,6 +45,7 @@ pub trait Pool {
     /// Hands over a task; several arguments are a tuple. A pool that takes no more gives a handle whose outcome says so.
     fn submit<F, A, R>(&self, task: F, argument: A) -> Handle<R>
     where
+        Self: Sized,
         F: Task<A, R>,
         A: Data,
         R: Data,
@@ -52,6 +57,7 @@ pub trait Pool {
     /// inputs than it needs to keep the workers busy. See [`Map`] for its order, chunks and progress.
     fn map<F, A, R, I>(&self, task: F, inputs: I) -> Map<'_, Self, F, I::IntoIter, R>
     where
+        Self: Sized,
         F: Task<A, R>,
         A: Data,
         R: Data,
@@ -64,22 +70,14 @@ pub trait Pool {
     /// Hands over all inputs at once, many to a worker: the fast way for many small tasks.
     fn submit_many<F, A, R, I>(&self, task: F, inputs: I) -> Many<R>
     where
+        Self: Sized,
         F: Task<A, R>,
         A: Data,
         R: Data,
         I: IntoIterator<Item = A>,
     {
         const { F::CAPTURES_NOTHING }
-        let mut inputs = inputs.into_iter();
-        let expected = inputs.size_hint().0;
-        // Enough chunks that all workers end at about the same time; few enough that a chunk costs next to nothing.
-        let chunk = (expected / (16 * self.most_workers().max(1))).clamp(1, 4096);
-        let chunks = std::iter::from_fn(|| {
-            let arguments: Vec<A> = inputs.by_ref().take(chunk).collect();
-            let tasks = arguments.len();
-            (tasks > 0).then(|| (self.submit_chunk(task, arguments), tasks))
-        });
-        Many::new(chunks.collect())
+        Many::submit(self, &task, inputs)
     }
 
     /// How many workers there may ever be at a time.

@@ -14,26 +14,29 @@
 //!   worker ends when the queue tells it to.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::broadcast::Mailbox;
 use super::job::Job;
 use super::sizer::Meter;
 use super::sizing::Limits;
 use super::stack::Stacks;
 use super::worker::Worker;
 use crate::primitive::Padded;
-use crate::queue::{Queue, Shutdown};
+use crate::queue::{PutError, Queue, Shutdown};
 use crate::sync::cancel::Owners;
-use crate::task::TaskError;
-use crate::task::blocking::{AtBound, PoolId, become_host};
-use crate::task::cell::Runnable;
+use crate::task::blocking::{self, AtBound, PoolId, become_host};
+use crate::task::cell::{Runnable, TaskCell};
+use crate::task::{Handle, Options, TaskError};
 use crate::thread;
 use crate::thread::panic::{caught, watch_places, watch_this_thread};
 use crate::thread::registry::Unfinished;
@@ -47,6 +50,8 @@ pub(super) struct Plan {
     pub(super) name: Arc<str>,
     pub(super) stack_size: Option<usize>,
     pub(super) initializer: Option<Initializer>,
+    /// How many tasks may be queued.
+    pub(super) places: Option<usize>,
     /// The most tasks that may wait for others, each with a thread of its own.
     pub(super) max_waiting: usize,
     /// `Some`: the pool sizes itself within these.
@@ -60,7 +65,8 @@ const SPARE_FOR: Duration = Duration::from_secs(5);
 /// The most spares.
 const SPARES: usize = 32;
 
-pub(super) struct Crew {
+/// The workers of a [`ThreadPool`](super::ThreadPool).
+pub struct Crew {
     pub(super) id: PoolId,
     pub(super) jobs: Queue<Job>,
     /// Halves of work that was split, one stack for each worker.
@@ -77,6 +83,8 @@ pub(super) struct Crew {
     waiting: AtomicUsize,
     spares: Mutex<Spares>,
     called: Condvar,
+    /// Where something is put for each worker.
+    pub(super) mailboxes: Mutex<Vec<Arc<Mailbox>>>,
     threads: Mutex<Threads>,
     joined: Condvar,
     living: Arc<Living>,
@@ -151,7 +159,7 @@ impl Crew {
         watch_places();
         Crew {
             id: PoolId::next(),
-            jobs: Queue::unbounded(),
+            jobs: plan.places.map_or_else(Queue::unbounded, Queue::bounded),
             stacks: Stacks::default(),
             meter: plan.limits.map(|limits| Arc::new(Meter::new(limits))),
             plan,
@@ -163,6 +171,7 @@ impl Crew {
             waiting: AtomicUsize::new(0),
             spares: Mutex::default(),
             called: Condvar::new(),
+            mailboxes: Mutex::default(),
             threads: Mutex::default(),
             joined: Condvar::new(),
             living: Arc::default(),
@@ -180,6 +189,27 @@ impl Crew {
         self.wanted.load(Ordering::Relaxed)
     }
 
+    /// Hands over a task of some class.
+    pub(super) fn submit_as<F, R>(&self, class: &'static str, options: Options, run: F) -> Handle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let task = Arc::new(TaskCell::new(class, run));
+        if options.is_limited() {
+            let alarm = Waker::from(Arc::clone(&task));
+            if let Err(error) = task.limit(options.timeout, options.deadline, alarm) {
+                let why = format!("a thread that keeps the task's time: {error}").into();
+                task.refuse(TaskError::Refused { why });
+                return Handle::new(task);
+            }
+        }
+        let soon = self.looking.load(Ordering::Relaxed);
+        let handle = Handle::new(Arc::clone(&task) as _);
+        self.put(Job::task(task));
+        handle.expected(soon).of(self.id)
+    }
+
     /// How many workers a pool that sizes itself may have; others have as many as they want.
     pub(super) fn most(&self) -> usize {
         self.plan.limits.map_or(self.wanted(), |limits| limits.max)
@@ -187,7 +217,12 @@ impl Crew {
 
     /// Hands a job to the workers. False: it was refused.
     pub(super) fn put(&self, job: Job) -> bool {
-        match self.jobs.put(job) {
+        let put = match self.jobs.try_put(job) {
+            // Others go on meanwhile, so that there is a place some time.
+            Err(PutError::Full(job)) => blocking::aside(|| self.jobs.put(job)),
+            put => put,
+        };
+        match put {
             Ok(()) => true,
             Err(refused) => {
                 refused.into_item().refuse(self.closed());
@@ -241,7 +276,8 @@ impl Crew {
             return;
         }
         counts.looks.fetch_add(1, Ordering::Relaxed);
-        if self.jobs.put(Job::look()).is_err() {
+        // Of a queue that is full nobody sleeps.
+        if self.jobs.try_put(Job::look()).is_err() {
             // All have been woken by the shutdown.
             counts.looks.fetch_sub(1, Ordering::Relaxed);
             counts.looks_put.fetch_sub(1, Ordering::SeqCst);
@@ -369,10 +405,25 @@ impl Crew {
         // What a task starts is a daemon if what is started here is one.
         let daemon = thread::current().is_daemon();
         let life = Life::new(&self.living);
-        let handle = builder.spawn(move || {
+        let mailbox = Arc::new(Mailbox::default());
+        self.mailboxes.lock().push(Arc::clone(&mailbox));
+        let own = Arc::clone(&mailbox);
+        let started = builder.spawn(move || {
             thread::introduce(name.into(), daemon, life);
-            crew.serve(number, first);
-        })?;
+            crew.serve(number, first, own);
+        });
+        let handle = match started {
+            Ok(handle) => handle,
+            Err(error) => {
+                self.close_mailbox(&mailbox);
+                while let Some(task) = mailbox.take() {
+                    task.refuse(TaskError::Refused {
+                        why: format!("a worker's thread: {error}").into(),
+                    });
+                }
+                return Err(error);
+            }
+        };
         let handles = &mut self.threads.lock().handles;
         handles.retain(|thread| !thread.is_finished());
         handles.push(handle);
@@ -384,8 +435,15 @@ impl Crew {
         SERVES.try_with(Cell::get).ok() == Some(self.id)
     }
 
+    /// From now on nothing is put there.
+    pub(super) fn close_mailbox(&self, own: &Arc<Mailbox>) {
+        self.mailboxes
+            .lock()
+            .retain(|other| !Arc::ptr_eq(other, own));
+    }
+
     /// A worker's life.
-    fn serve(self: Arc<Crew>, number: usize, first: First) {
+    fn serve(self: Arc<Crew>, number: usize, first: First, mailbox: Arc<Mailbox>) {
         SERVES.set(self.id);
         watch_this_thread();
         let owners = Owners::default();
@@ -398,7 +456,7 @@ impl Crew {
             .map_or(Ok(()), |initializer| caught(|| initializer(number)));
         match initialised {
             Ok(()) => {
-                let worker = Rc::new(Worker::new(Arc::clone(&self), owners.clone()));
+                let worker = Rc::new(Worker::new(Arc::clone(&self), owners.clone(), mailbox));
                 become_host(Some(Rc::clone(&worker) as _));
                 worker.work(first);
                 become_host(None);
@@ -406,6 +464,10 @@ impl Crew {
             Err(caught) => {
                 self.give_up(caught.message());
                 self.count_down();
+                self.close_mailbox(&mailbox);
+                while let Some(task) = mailbox.take() {
+                    task.refuse(self.closed());
+                }
             }
         }
         self.running.lock().retain(|others| !others.is(&owners));
@@ -462,6 +524,13 @@ impl Crew {
                 return true;
             }
         }
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Crew");
+        shown.field("alive", &self.alive()).finish_non_exhaustive()
     }
 }
 

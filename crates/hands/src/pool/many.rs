@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::vec;
 
+use super::map::Chunks;
 use crate::task::{Handle, Outcome};
 
 /// The outcomes of [`submit_many`](super::Pool::submit_many), in the order of the inputs. Iterating waits for each; dropping it
@@ -17,12 +18,30 @@ pub struct Many<R> {
 }
 
 impl<R> Many<R> {
-    pub(super) fn new(chunks: VecDeque<(Handle<Vec<Outcome<R>>>, usize)>) -> Many<R> {
+    fn new(chunks: VecDeque<(Handle<Vec<Outcome<R>>>, usize)>) -> Many<R> {
         Many {
             left: chunks.iter().map(|(_, tasks)| tasks).sum(),
             chunks,
             current: Vec::new().into_iter(),
         }
+    }
+
+    /// Hands over all inputs at once, many to a worker.
+    pub(super) fn submit<P, F, A, I>(pool: &P, task: &F, inputs: I) -> Many<R>
+    where
+        P: Chunks<F, A, R> + ?Sized,
+        I: IntoIterator<Item = A>,
+    {
+        let mut inputs = inputs.into_iter();
+        let expected = inputs.size_hint().0;
+        // Enough chunks that all workers end at about the same time; few enough that a chunk costs next to nothing.
+        let chunk = (expected / (16 * pool.most_workers().max(1))).clamp(1, 4096);
+        let chunks = std::iter::from_fn(|| {
+            let arguments: Vec<A> = inputs.by_ref().take(chunk).collect();
+            let tasks = arguments.len();
+            (tasks > 0).then(|| (pool.submit_chunk(task, arguments), tasks))
+        });
+        Many::new(chunks.collect())
     }
 
     /// Waits for all.

@@ -1,19 +1,24 @@
 //! One function over many inputs, in bounded memory.
 
+use std::any::type_name;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::vec;
 
 use super::contract::Pool;
+use super::crew::Crew;
 use super::many::outcomes;
-use crate::task::{AsCompleted, Data, Handle, Outcome, Task, as_completed};
+use crate::task::{AsCompleted, Data, Handle, Options, Outcome, Task, TaskError, as_completed};
+use crate::thread::panic::caught;
 
 /// The outcomes of [`Pool::map`], as an iterator.
 ///
 /// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of them; so neither inputs nor
 /// outcomes pile up, however many there are and however slow their reader is. Nothing is done before the first `next`.
-/// Dropping it cancels what has not begun.
+/// Dropping it cancels what has not begun. Over the iterator of a [queue](crate::queue) it hands out what is ready while the queue is empty.
 #[must_use = "nothing is done before `next` is called"]
 pub struct Map<'pool, P: ?Sized, F, I: Iterator, R> {
     pool: &'pool P,
@@ -60,14 +65,66 @@ struct Sent {
 const SHORT: Duration = Duration::from_micros(100);
 const LONG: Duration = Duration::from_millis(2);
 const LARGEST: usize = 4096;
+/// So long an outcome is waited for before a queue of inputs is looked at again.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What takes chunks of arguments for a function: a pool of any kind with portable functions, or threads with any closure.
+pub trait Chunks<F, A, R> {
+    #[doc(hidden)]
+    fn workers(&self) -> usize;
+    #[doc(hidden)]
+    fn most_workers(&self) -> usize;
+    #[doc(hidden)]
+    fn submit_chunk(&self, task: &F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>;
+}
+
+impl<P, F, A, R> Chunks<F, A, R> for P
+where
+    P: Pool,
+    F: Task<A, R>,
+    A: Data,
+    R: Data,
+{
+    fn workers(&self) -> usize {
+        Pool::workers(self)
+    }
+
+    fn most_workers(&self) -> usize {
+        Pool::most_workers(self)
+    }
+
+    fn submit_chunk(&self, task: &F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>> {
+        Pool::submit_chunk(self, *task, arguments)
+    }
+}
+
+impl<F, A, R> Chunks<Arc<F>, A, R> for Crew
+where
+    F: Fn(A) -> R + Send + Sync + 'static,
+    A: Send + 'static,
+    R: Send + 'static,
+{
+    fn workers(&self) -> usize {
+        self.wanted()
+    }
+
+    fn most_workers(&self) -> usize {
+        self.most()
+    }
+
+    fn submit_chunk(&self, task: &Arc<F>, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>> {
+        let task = Arc::clone(task);
+        self.submit_as(type_name::<F>(), Options::new(), move || {
+            let each = |argument| caught(|| task(argument)).map_err(TaskError::from);
+            arguments.into_iter().map(each).collect()
+        })
+    }
+}
 
 impl<'pool, P, F, I, A, R> Map<'pool, P, F, I, R>
 where
-    P: Pool + ?Sized,
-    F: Task<A, R>,
+    P: Chunks<F, A, R> + ?Sized,
     I: Iterator<Item = A>,
-    A: Data,
-    R: Data,
 {
     pub(super) fn new(pool: &'pool P, task: F, inputs: I) -> Self {
         Map {
@@ -152,13 +209,20 @@ where
             if room < self.chunk.min(ahead.max(1)) {
                 return;
             }
-            let arguments: Vec<A> = self.inputs.by_ref().take(self.chunk).collect();
+            let mut chunk = self.chunk;
+            // A queue, which says what is there: while outcomes are to come, nobody waits for what is not.
+            if let (ready, Some(usize::MAX)) = self.inputs.size_hint()
+                && waiting > 0
+            {
+                chunk = chunk.min(ready);
+            }
+            let arguments: Vec<A> = self.inputs.by_ref().take(chunk).collect();
             if arguments.is_empty() {
                 return;
             }
             let inputs = arguments.len();
             self.progress.taken += inputs as u64;
-            let handle = self.pool.submit_chunk(self.task, arguments);
+            let handle = self.pool.submit_chunk(&self.task, arguments);
             let chunk = Sent {
                 inputs,
                 at: Instant::now(),
@@ -173,18 +237,50 @@ where
     }
 }
 
+/// A chunk that has come.
+struct Came<R> {
+    outcomes: vec::IntoIter<Outcome<R>>,
+    chunk: Sent,
+}
+
 impl<R> Pending<R> {
-    fn next(&mut self) -> Option<(vec::IntoIter<Outcome<R>>, Sent)> {
+    /// The next chunk, waiting for it; or no longer than `within`: then `Pending`.
+    fn next(&mut self, within: Option<Duration>) -> Poll<Option<Came<R>>> {
         match self {
             Pending::Ordered(pending) => {
-                let (handle, chunk) = pending.pop_front()?;
-                Some((outcomes(handle.join(), chunk.inputs), chunk))
+                let Some((handle, chunk)) = pending.pop_front() else {
+                    return Poll::Ready(None);
+                };
+                let outcome = match within {
+                    None => handle.join(),
+                    Some(within) => match handle.join_timeout(within) {
+                        Ok(outcome) => outcome,
+                        Err(handle) => {
+                            pending.push_front((handle, chunk));
+                            return Poll::Pending;
+                        }
+                    },
+                };
+                let outcomes = outcomes(outcome, chunk.inputs);
+                Poll::Ready(Some(Came { outcomes, chunk }))
             }
             Pending::Unordered(pending, sizes) => {
-                let (number, outcome) = pending.next()?;
-                let at = sizes.iter().position(|(of, _)| *of == number)?;
-                let (_, chunk) = sizes.remove(at)?;
-                Some((outcomes(outcome, chunk.inputs), chunk))
+                let next = match within {
+                    None => pending.next(),
+                    Some(within) => pending.next_timeout(within),
+                };
+                let Some((number, outcome)) = next else {
+                    return match AsCompleted::is_empty(pending) {
+                        true => Poll::Ready(None),
+                        false => Poll::Pending,
+                    };
+                };
+                let at = sizes.iter().position(|(of, _)| *of == number);
+                let sent = at.and_then(|at| sizes.remove(at));
+                Poll::Ready(sent.map(|(_, chunk)| Came {
+                    outcomes: outcomes(outcome, chunk.inputs),
+                    chunk,
+                }))
             }
         }
     }
@@ -192,11 +288,8 @@ impl<R> Pending<R> {
 
 impl<P, F, I, A, R> Iterator for Map<'_, P, F, I, R>
 where
-    P: Pool + ?Sized,
-    F: Task<A, R>,
+    P: Chunks<F, A, R> + ?Sized,
     I: Iterator<Item = A>,
-    A: Data,
-    R: Data,
 {
     type Item = Outcome<R>;
 
@@ -212,7 +305,12 @@ where
             }
             self.fill();
             let came = Instant::now();
-            let (outcomes, chunk) = self.pending.next()?;
+            // More may come into a queue meanwhile.
+            let within = (self.inputs.size_hint().1 == Some(usize::MAX)).then_some(MOMENT);
+            let Poll::Ready(next) = self.pending.next(within) else {
+                continue;
+            };
+            let Came { outcomes, chunk } = next?;
             self.current = outcomes;
             self.fit(came, &chunk);
         }

@@ -22,11 +22,15 @@
 //! | split one piece of work in two, again and again | [`join`], [`ThreadPool::both`] |
 //! | go through a slice or a range in parallel | [`ThreadPool::for_each`], [`ThreadPool::reduce`] |
 //! | hand over a task whose outcome nobody wants | [`ThreadPool::execute`] |
+//! | run something once on each worker | [`ThreadPool::broadcast`] |
 //! | run what may crash, leak, hang or want too much memory | [`ProcessPool`], with the same methods |
 //! | have very many wait for sockets or the clock at once | `AsyncPool` (feature `async`); within processes, `ProcessPool::submit_async` |
 //!
 //! Code that is generic over `impl Pool` runs on any kind of worker. So its functions capture nothing, and what they take
-//! and return can be written down ([`Data`](crate::task::Data)). A `ThreadPool` can do more, with methods of its own.
+//! and return can be written down ([`Data`](crate::task::Data)). A `ThreadPool` can do more, with methods of its own: its `submit`, `map` and
+//! `submit_many` take whatever may be sent to another thread.
+//!
+//! What `rayon` has and composes is not here again: parallel sorting, say, runs in rayon's own pool, also from a task of one of these.
 //!
 //! # What a pool promises
 //!
@@ -46,6 +50,8 @@
 //! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in its line, which cannot lose a wake-up; its
 //! `join` and `shutdown` are the pool's. A task's cell ([`task`](crate::task)) is the other half.
 
+mod adapters;
+mod broadcast;
 mod builder;
 mod calls;
 mod contract;
@@ -70,6 +76,7 @@ mod stats;
 mod thread_pool;
 mod worker;
 
+pub use adapters::{Chunks, ChunksMut, Enumerate, chunks, chunks_mut, enumerate};
 pub use builder::Builder;
 #[cfg(feature = "async")]
 pub use contract::CoroutinePool;
@@ -84,7 +91,7 @@ pub use many::Many;
 pub use map::{Map, Progress};
 pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, WorkerStats};
 pub use scope::{Scope, ScopedHandle};
-pub use split::{Split, split};
+pub use split::{IntoSplit, Split, split};
 pub use stats::{Sizing, Stats};
 pub use thread_pool::ThreadPool;
 

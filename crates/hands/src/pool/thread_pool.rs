@@ -5,23 +5,25 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
+use std::time::Duration;
 
+use super::broadcast::broadcast;
 use super::builder::Builder;
 use super::contract::Pool;
 use super::crew::Crew;
 use super::fork;
 use super::job::Job;
+use super::many::Many;
+use super::map::{Chunks, Map};
 use super::parallel::in_parts;
 use super::scope::{Scope, scope_in};
-use super::split::Split;
+use super::split::{IntoSplit, Split};
 use super::stats::{Sizing, Stats};
 use crate::queue::Shutdown;
 use crate::sync::cancel::Owners;
+use crate::sync::park::deadline;
 use crate::task::blocking;
-use crate::task::cell::{Runnable, TaskCell};
-use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
-use crate::thread::panic::caught;
+use crate::task::{Data, Handle, Options, Outcome, Task};
 
 /// A pool of threads.
 ///
@@ -34,6 +36,9 @@ use crate::thread::panic::caught;
 /// assert_eq!(length.join(), Ok(21));
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// Its own `submit`, `map` and `submit_many` take any closure and any types that may be sent to another thread; those of the trait [`Pool`] what can go
+/// to a process or a machine as well.
 ///
 /// Threads that its tasks start are daemons if whoever made the pool is one. Dropping the pool waits for all tasks, except on one of its own
 /// workers.
@@ -104,27 +109,134 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.submit_as(type_name::<F>(), options, run)
+        self.crew.submit_as(type_name::<F>(), options, run)
     }
 
-    fn submit_as<F, R>(&self, class: &'static str, options: Options, run: F) -> Handle<R>
+    /// Hands over a function and its argument. Unlike [`Pool::submit`], which runs on any kind of worker, it takes any closure and any types that may
+    /// be sent to another thread.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use hands::pool::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new()?;
+    /// let words = Arc::new(vec!["many", "hands"]);
+    /// let number = 1;
+    /// let word = pool.submit(move |words: Arc<Vec<&'static str>>| words[number], words);
+    /// assert_eq!(word.join(), Ok("hands"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn submit<F, A, R>(&self, task: F, argument: A) -> Handle<R>
     where
-        F: FnOnce() -> R + Send + 'static,
+        F: FnOnce(A) -> R + Send + 'static,
+        A: Send + 'static,
         R: Send + 'static,
     {
-        let task = Arc::new(TaskCell::new(class, run));
-        if options.is_limited() {
-            let alarm = Waker::from(Arc::clone(&task));
-            if let Err(error) = task.limit(options.timeout, options.deadline, alarm) {
-                let why = format!("a thread that keeps the task's time: {error}").into();
-                task.refuse(TaskError::Refused { why });
-                return Handle::new(task);
-            }
+        self.crew
+            .submit_as(type_name::<F>(), Options::new(), move || task(argument))
+    }
+
+    /// [`submit`](Self::submit), with limits of its own.
+    pub fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: FnOnce(A) -> R + Send + 'static,
+        A: Send + 'static,
+        R: Send + 'static,
+    {
+        self.crew
+            .submit_as(type_name::<F>(), options, move || task(argument))
+    }
+
+    /// [`Pool::map`] for any closure and any types that may be sent to another thread.
+    ///
+    /// ```
+    /// use hands::pool::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new()?;
+    /// let base = String::from("page-");
+    /// let names = pool.map(move |n: u32| format!("{base}{n}"), 1..=3);
+    /// let names = names.collect::<Result<Vec<_>, _>>();
+    /// assert_eq!(names.unwrap(), ["page-1", "page-2", "page-3"]);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn map<F, A, R, I>(&self, task: F, inputs: I) -> Map<'_, Crew, Arc<F>, I::IntoIter, R>
+    where
+        F: Fn(A) -> R + Send + Sync + 'static,
+        A: Send + 'static,
+        R: Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        Map::new(&*self.crew, Arc::new(task), inputs.into_iter())
+    }
+
+    /// [`Pool::submit_many`] for any closure and any types that may be sent to another thread.
+    pub fn submit_many<F, A, R, I>(&self, task: F, inputs: I) -> Many<R>
+    where
+        F: Fn(A) -> R + Send + Sync + 'static,
+        A: Send + 'static,
+        R: Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        Many::submit(&*self.crew, &Arc::new(task), inputs)
+    }
+
+    /// Runs a closure once on each worker, with the number of the call, from 0: to fill a cache of each thread, or to ask each what it has. A worker
+    /// that is in a task comes to it after that; the caller, if it is a worker, at once.
+    ///
+    /// ```
+    /// use std::collections::HashSet;
+    /// use hands::pool::ThreadPool;
+    ///
+    /// let pool = ThreadPool::with_workers(3)?;
+    /// let threads: HashSet<_> = pool
+    ///     .broadcast(|_| std::thread::current().id())
+    ///     .into_iter()
+    ///     .map(|handle| handle.join().unwrap())
+    ///     .collect();
+    /// assert_eq!(threads.len(), 3);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn broadcast<F, R>(&self, run: F) -> Vec<Handle<R>>
+    where
+        F: Fn(usize) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        broadcast(&self.crew, run)
+    }
+
+    /// [`join`](Pool::join) for no longer than `timeout`; says whether all tasks have an outcome.
+    ///
+    /// # Panics
+    ///
+    /// On a worker of the pool.
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        self.refuse_own_worker();
+        blocking::aside(|| self.crew.jobs.join_timeout(timeout))
+    }
+
+    /// [`shutdown`](Pool::shutdown) that waits no longer than `timeout`; says whether all workers have ended. Those that have not go on.
+    pub fn shutdown_timeout(&self, how: Shutdown, timeout: Duration) -> bool {
+        self.begin_shutdown(how);
+        let until = deadline(timeout);
+        blocking::aside(|| self.crew.join_threads(until))
+    }
+
+    fn refuse_own_worker(&self) {
+        assert!(
+            !self.is_own_worker(),
+            "a task that waits for all tasks of its pool would wait for itself; join the handles of those it submitted"
+        );
+    }
+
+    fn begin_shutdown(&self, how: Shutdown) {
+        if how == Shutdown::Now {
+            self.crew.discards.store(true, Ordering::Release);
         }
-        let soon = self.crew.looking.load(Ordering::Relaxed);
-        let handle = Handle::new(Arc::clone(&task) as _);
-        self.crew.put(Job::task(task));
-        handle.expected(soon).of(self.crew.id)
+        self.crew.jobs.shutdown(how);
+        if how == Shutdown::Now {
+            let running = self.crew.running.lock().clone();
+            running.iter().for_each(Owners::cancel);
+        }
     }
 
     /// Hands over a closure whose outcome nobody wants: cheaper than [`spawn`](Self::spawn). A panic is counted in
@@ -208,7 +320,8 @@ impl ThreadPool {
         self.install(|| fork::join(a, b))
     }
 
-    /// Calls a function for each element of a range or a slice, on all workers.
+    /// Calls a function for each element of a range, a slice or a vector, on all workers; [`chunks`](super::chunks) and [`enumerate`](super::enumerate)
+    /// are for pieces and numbers.
     ///
     /// ```
     /// use hands::pool::ThreadPool;
@@ -225,13 +338,16 @@ impl ThreadPool {
     /// With the panic of the function, once all workers have stopped, and when the pool takes no more tasks.
     pub fn for_each<S, F>(&self, whole: S, each: F)
     where
-        S: Split,
+        S: IntoSplit,
         F: Fn(S::Item) + Sync,
     {
-        in_parts(&self.crew, whole, |part| part.items().for_each(&each));
+        let whole = whole.into_split();
+        in_parts(&self.crew, whole, |part: S::Split| {
+            part.items().for_each(&each)
+        });
     }
 
-    /// Folds the elements of a range or a slice into one value: parts of it on all workers, each part from `identity`, and the
+    /// Folds the elements of a range, a slice or a vector into one value: parts of it on all workers, each part from `identity`, and the
     /// results of the parts by `combine`, in no certain order.
     ///
     /// ```
@@ -248,14 +364,14 @@ impl ThreadPool {
     /// As [`for_each`](Self::for_each).
     pub fn reduce<S, R, I, F, C>(&self, whole: S, identity: I, fold: F, combine: C) -> R
     where
-        S: Split,
+        S: IntoSplit,
         R: Send,
         I: Fn() -> R + Sync,
         F: Fn(R, S::Item) -> R + Sync,
         C: Fn(R, R) -> R + Sync,
     {
         let so_far = parking_lot::Mutex::new(None);
-        in_parts(&self.crew, whole, |part| {
+        in_parts(&self.crew, whole.into_split(), |part: S::Split| {
             let mut result = part.items().fold(identity(), &fold);
             // Combined without the lock: it may take its time, or panic.
             loop {
@@ -308,7 +424,8 @@ impl Pool for ThreadPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        self.submit_as(type_name::<F>(), options, move || task(argument))
+        self.crew
+            .submit_as(type_name::<F>(), options, move || task(argument))
     }
 
     fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
@@ -318,10 +435,7 @@ impl Pool for ThreadPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        self.submit_as(type_name::<F>(), Options::new(), move || {
-            let each = |argument| caught(|| task(argument)).map_err(TaskError::from);
-            arguments.into_iter().map(each).collect()
-        })
+        Chunks::submit_chunk(&*self.crew, &Arc::new(task), arguments)
     }
 
     fn stats(&self) -> Stats {
@@ -347,22 +461,12 @@ impl Pool for ThreadPool {
     }
 
     fn join(&self) {
-        assert!(
-            !self.is_own_worker(),
-            "a task that waits for all tasks of its pool would wait for itself; join the handles of those it submitted"
-        );
+        self.refuse_own_worker();
         blocking::aside(|| self.crew.jobs.join());
     }
 
     fn shutdown(&self, how: Shutdown) {
-        if how == Shutdown::Now {
-            self.crew.discards.store(true, Ordering::Release);
-        }
-        self.crew.jobs.shutdown(how);
-        if how == Shutdown::Now {
-            let running = self.crew.running.lock().clone();
-            running.iter().for_each(Owners::cancel);
-        }
+        self.begin_shutdown(how);
         blocking::aside(|| self.crew.join_threads(None));
     }
 }
@@ -372,6 +476,10 @@ impl Drop for ThreadPool {
         self.shutdown(Shutdown::Drain);
     }
 }
+
+// A panic ends its task, and leaves the pool as it was.
+impl std::panic::UnwindSafe for ThreadPool {}
+impl std::panic::RefUnwindSafe for ThreadPool {}
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

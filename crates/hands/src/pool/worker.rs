@@ -1,11 +1,15 @@
 //! What a worker does, all its life.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::thread::Thread;
 
+use super::broadcast::Mailbox;
 use super::crew::{Crew, First};
 use super::gauge::Gauge;
 use super::job::Job;
@@ -26,6 +30,7 @@ pub(super) struct Worker {
     pub(super) crew: Arc<Crew>,
     pub(super) stack: Arc<Stack>,
     pub(super) thread: Thread,
+    pub(super) mailbox: Arc<Mailbox>,
     owners: Owners,
     /// In a pool that sizes itself.
     gauge: Option<Arc<Gauge>>,
@@ -36,10 +41,12 @@ thread_local! {
 }
 
 impl Worker {
-    pub(super) fn new(crew: Arc<Crew>, owners: Owners) -> Worker {
+    pub(super) fn new(crew: Arc<Crew>, owners: Owners, mailbox: Arc<Mailbox>) -> Worker {
+        mailbox.open();
         Worker {
             stack: crew.stacks.add(),
             thread: std::thread::current(),
+            mailbox,
             gauge: crew.meter.as_ref().map(|meter| meter.add()),
             crew,
             owners,
@@ -62,12 +69,21 @@ impl Worker {
             if let Some(task) = task {
                 self.begin_with(task);
             }
-            if self.run_jobs().is_err() {
+            let is_over = self.run_jobs().is_err();
+            if is_over {
                 self.crew.count_down();
+            }
+            self.crew.close_mailbox(&self.mailbox);
+            // What was put there until now.
+            self.open_mailbox();
+            if is_over {
                 break;
             }
             let _idle = self.idle();
             first = self.crew.spare();
+            if first.is_some() {
+                self.crew.mailboxes.lock().push(Arc::clone(&self.mailbox));
+            }
         }
         self.crew.stacks.remove(&self.stack);
         if let (Some(meter), Some(gauge)) = (&self.crew.meter, &self.gauge) {
@@ -80,6 +96,9 @@ impl Worker {
     /// Runs jobs until this worker is dismissed. An error: the queue has been shut down and is empty.
     fn run_jobs(&self) -> Result<(), GetError> {
         while !self.crew.dismiss() {
+            if !self.mailbox.is_empty() {
+                self.open_mailbox();
+            }
             match self.find() {
                 Some(job) => self.run(job),
                 None => {
@@ -90,6 +109,12 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn open_mailbox(&self) {
+        while let Some(task) = self.mailbox.take() {
+            self.begin_with(task);
+        }
     }
 
     /// Runs a task that is not taken from the queue.
@@ -163,10 +188,21 @@ impl Worker {
         // Whoever splits work from now on sees somebody to wake; whoever did so before is seen here.
         let _doze = self.crew.stacks.calls.doze();
         if self.crew.stacks.seem_empty() {
-            self.crew.jobs.get().map(Some)
+            self.await_job()
         } else {
             Ok(None)
         }
+    }
+
+    /// Sleeps until there is a job, or until something is put into the mailbox, for which the thread is unparked.
+    fn await_job(&self) -> Result<Option<Job>, GetError> {
+        let mut more = pin!(self.crew.jobs.get_async());
+        park::wait(poll_fn(|context| {
+            if !self.mailbox.is_empty() {
+                return Poll::Ready(Ok(None));
+            }
+            more.as_mut().poll(context).map(|got| got.map(Some))
+        }))
     }
 
     /// Whether there is something, by a look that costs no sleep. One worker at a time: the others sleep at once.
@@ -176,7 +212,9 @@ impl Worker {
         }
         let found = (0..LOOKS).any(|_| {
             std::hint::spin_loop();
-            !self.crew.jobs.seems_empty() || !self.crew.stacks.seem_empty()
+            !self.crew.jobs.seems_empty()
+                || !self.crew.stacks.seem_empty()
+                || !self.mailbox.is_empty()
         });
         self.crew.looking.store(false, Ordering::Relaxed);
         found

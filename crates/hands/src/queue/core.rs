@@ -32,6 +32,15 @@ pub trait Core<T> {
     fn capacity(&self) -> Option<usize>;
     #[doc(hidden)]
     fn try_put(&self, item: T) -> Result<(), (Refusal, T)>;
+    /// Takes up to `most` items that are there, and appends them.
+    #[doc(hidden)]
+    fn get_ready(&self, most: usize, items: &mut Vec<T>) {
+        while items.len() < most
+            && let Ok(item) = self.try_get()
+        {
+            items.push(item);
+        }
+    }
     /// [`GetError::Empty`] or [`GetError::ShutDown`]. The caller's own result, so that large items are not moved twice.
     #[doc(hidden)]
     fn try_get(&self) -> Result<T, GetError>;

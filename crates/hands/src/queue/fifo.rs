@@ -79,6 +79,31 @@ struct Head<T> {
 }
 
 impl<T> FifoCore<T> {
+    #[cfg(not(hands_loom))]
+    pub(super) const fn unbounded() -> FifoCore<T> {
+        FifoCore {
+            capacity: u64::MAX,
+            tail: Padded(TailEnd {
+                put: AtomicU64::new(0),
+                tail: Mutex::new(Tail {
+                    buffer: VecDeque::new(),
+                    put: 0,
+                    got_seen: 0,
+                    shut_down: false,
+                    getters: Waiters::new(),
+                }),
+            }),
+            head: Padded(HeadEnd {
+                got: AtomicU64::new(0),
+                head: Mutex::new(Head {
+                    buffer: VecDeque::new(),
+                    got: 0,
+                    putters: Waiters::new(),
+                }),
+            }),
+        }
+    }
+
     fn tail(&self) -> MutexGuard<'_, Tail<T>> {
         self.tail.tail.lock()
     }

@@ -29,6 +29,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    #[cfg(not(hands_loom))]
+    pub(crate) const fn new() -> Ledger {
+        Ledger {
+            finished: AtomicU64::new(0),
+            put_seen: AtomicU64::new(0),
+            joiners: Mutex::new(Waiters::new()),
+        }
+    }
+
     /// Counts one item as finished. `put` tells how many have been put by now.
     pub(crate) fn finish_one(&self, put: impl Fn() -> u64) -> Result<(), TaskDoneError> {
         // Acquire, with the release below: whoever sees somebody's finish sees what was put before it, too.

@@ -56,7 +56,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::core::Shutdown;
 use self::core::{Core, Refusal};
@@ -153,12 +153,6 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
             "a queue with room for 0 items could hold none; use a capacity of at least 1, or `unbounded`"
         );
         OrderedQueue::new(Some(capacity))
-    }
-
-    /// A queue that takes in whatever comes, until memory ends. With a producer that is quicker than the consumers, it
-    /// will: prefer [`bounded`](Self::bounded).
-    pub fn unbounded() -> OrderedQueue<T, O> {
-        OrderedQueue::new(None)
     }
 
     fn new(capacity: Option<usize>) -> OrderedQueue<T, O> {
@@ -276,6 +270,63 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         }
     }
 
+    /// [`get_timeout`](Self::get_timeout) until a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::TimedOut`] or [`GetError::ShutDown`].
+    pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
+        match self.try_get() {
+            Err(GetError::Empty) => {
+                block_on(self.get_async(), Some(deadline)).unwrap_or(Err(GetError::TimedOut))
+            }
+            result => result,
+        }
+    }
+
+    /// [`put_timeout`](Self::put_timeout) until a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::TimedOut`] or [`PutError::ShutDown`], with the item.
+    pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), PutError<T>> {
+        self.put_timeout(item, deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Gets up to `most` items at once: waits for the first, and takes what else is there.
+    ///
+    /// ```
+    /// let queue: hands::queue::Queue<u32> = (0..5).collect();
+    /// assert_eq!(queue.get_many(3)?, [0, 1, 2]);
+    /// assert_eq!(queue.get_many(3)?, [3, 4]);
+    /// # Ok::<(), hands::queue::GetError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::ShutDown`], once the queue has been shut down and is empty.
+    pub fn get_many(&self, most: usize) -> Result<Vec<T>, GetError> {
+        let mut items = Vec::new();
+        if most > 0 {
+            items.push(self.get()?);
+            self.core.get_ready(most, &mut items);
+        }
+        Ok(items)
+    }
+
+    /// Gets the items that are there, and waits for none.
+    pub fn try_iter(&self) -> TryIter<'_, T, O> {
+        TryIter { queue: self }
+    }
+
+    /// Gets items as a `Stream`, waiting for each, until the queue has been shut down and is empty. Dropped between two items it has taken none.
+    #[cfg(feature = "async")]
+    pub fn stream(&self) -> Stream<'_, T, O> {
+        Stream {
+            get: self.get_async(),
+        }
+    }
+
     /// Gets an item; the task waits while the queue is empty. See [`Get`] for cancel safety.
     ///
     /// # Errors
@@ -362,6 +413,66 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     }
 }
 
+#[cfg(not(hands_loom))]
+macro_rules! unbounded {
+    ($order:ty, $item:ident: $($bound:path)?, $core:expr) => {
+        impl<$item: $($bound)?> OrderedQueue<$item, $order> {
+            /// A queue that takes in whatever comes, until memory ends. With a producer that is quicker than the consumers, it
+            /// will: prefer [`bounded`](Self::bounded). It may be a `static`.
+            ///
+            /// ```
+            /// static LINES: hands::queue::Queue<String> = hands::queue::Queue::unbounded();
+            /// assert!(LINES.is_empty());
+            /// ```
+            pub const fn unbounded() -> Self {
+                OrderedQueue {
+                    core: $core,
+                    ledger: Padded(Ledger::new()),
+                    patience: Patience::new(),
+                    order: PhantomData,
+                }
+            }
+        }
+    };
+}
+
+#[cfg(not(hands_loom))]
+unbounded!(Fifo, T:, FifoCore::unbounded());
+#[cfg(not(hands_loom))]
+unbounded!(Lifo, T:, PileCore::unbounded(Vec::new()));
+#[cfg(not(hands_loom))]
+unbounded!(Priority, T: Ord, PileCore::unbounded(Heap::new()));
+
+#[cfg(hands_loom)]
+impl<T, O: Order<T>> OrderedQueue<T, O> {
+    pub(crate) fn unbounded() -> OrderedQueue<T, O> {
+        OrderedQueue::new(None)
+    }
+}
+
+/// One without a bound.
+impl<T, O: Order<T>> Default for OrderedQueue<T, O> {
+    fn default() -> OrderedQueue<T, O> {
+        OrderedQueue::new(None)
+    }
+}
+
+/// One without a bound, with these items in it.
+impl<T, O: Order<T>> FromIterator<T> for OrderedQueue<T, O> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> OrderedQueue<T, O> {
+        let queue = OrderedQueue::default();
+        for item in items {
+            // It is open, and has no bound.
+            let _ = queue.try_put(item);
+        }
+        queue
+    }
+}
+
+// A panic leaves a queue as it was: items and waiters are moved in one step.
+impl<T, O: Order<T>> std::panic::UnwindSafe for OrderedQueue<T, O> {}
+impl<T, O: Order<T>> std::panic::RefUnwindSafe for OrderedQueue<T, O> {}
+
 impl<T> OrderedQueue<T, Fifo> {
     /// [`is_empty`](Self::is_empty) for one who looks again and again: no lock is taken.
     pub(crate) fn seems_empty(&self) -> bool {
@@ -391,6 +502,47 @@ impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
 
     fn next(&mut self) -> Option<T> {
         self.queue.get().ok()
+    }
+
+    /// What is there now, and no end in sight: `Map` takes it for what it is, and does not wait for more while outcomes are ready.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.queue.len(), Some(usize::MAX))
+    }
+}
+
+/// Gets items that are there: what [`try_iter`](OrderedQueue::try_iter) returns.
+#[derive(Debug)]
+pub struct TryIter<'a, T, O: Order<T>> {
+    queue: &'a OrderedQueue<T, O>,
+}
+
+impl<T, O: Order<T>> Iterator for TryIter<'_, T, O> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.queue.try_get().ok()
+    }
+}
+
+/// Gets items as they come: what [`stream`](OrderedQueue::stream) returns.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+#[must_use = "nothing is got before it is polled"]
+pub struct Stream<'a, T, O: Order<T>> {
+    get: Get<'a, T, O>,
+}
+
+#[cfg(feature = "async")]
+impl<T, O: Order<T>> futures_core::Stream for Stream<'_, T, O> {
+    type Item = T;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<T>> {
+        // A `Get` that is ready begins anew when it is polled again.
+        let get = std::pin::Pin::new(&mut self.get_mut().get);
+        std::future::Future::poll(get, context).map(Result::ok)
     }
 }
 

@@ -29,6 +29,12 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    pub(super) const fn new() -> Patience {
+        Patience {
+            parked_at: AtomicU64::new(0),
+        }
+    }
+
     /// How often to yield and look again before parking, when this many items have been put so far.
     pub(super) fn yields(&self, put_so_far: u64) -> usize {
         if put_so_far.wrapping_sub(self.parked_at.load(Ordering::Relaxed)) < WORTHWHILE {

@@ -79,10 +79,7 @@ impl<T: Ord> Eq for Entry<T> {}
 
 impl<T: Ord> Default for Heap<T> {
     fn default() -> Heap<T> {
-        Heap {
-            heap: BinaryHeap::new(),
-            pushed: 0,
-        }
+        Heap::new()
     }
 }
 
@@ -120,6 +117,31 @@ struct Pile<S> {
     shut_down: bool,
     getters: Waiters,
     putters: Waiters,
+}
+
+impl<S> PileCore<S> {
+    #[cfg(not(hands_loom))]
+    pub(super) const fn unbounded(items: S) -> PileCore<S> {
+        PileCore {
+            capacity: usize::MAX,
+            put: AtomicU64::new(0),
+            pile: Mutex::new(Pile {
+                items,
+                shut_down: false,
+                getters: Waiters::new(),
+                putters: Waiters::new(),
+            }),
+        }
+    }
+}
+
+impl<T: Ord> Heap<T> {
+    pub(super) const fn new() -> Heap<T> {
+        Heap {
+            heap: BinaryHeap::new(),
+            pushed: 0,
+        }
+    }
 }
 
 impl<T, S: Store<T>> Core<T> for PileCore<S> {

@@ -29,7 +29,18 @@ use super::{GetError, Order, OrderedQueue, PutError, Shutdown, TaskDoneError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The methods are those of [`OrderedQueue`]; it says more of each.
+/// The methods are those of [`OrderedQueue`]; it says more of each. All but the asynchronous ones can be called on a `dyn WorkQueue<T>`:
+///
+/// ```
+/// use hands::queue::{LifoQueue, Queue, WorkQueue};
+///
+/// let queues: [Box<dyn WorkQueue<u32>>; 2] = [Box::new(Queue::bounded(1)), Box::new(LifoQueue::bounded(1))];
+/// for queue in &queues {
+///     queue.put(1)?;
+///     assert_eq!(queue.get()?, 1);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait WorkQueue<T>: Send + Sync {
     /// Puts an item; waits while the queue is full.
     ///
@@ -53,7 +64,9 @@ pub trait WorkQueue<T>: Send + Sync {
     fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>>;
 
     /// Puts an item; the task waits while the queue is full. Dropped half-way, it has put nothing.
-    fn put_async(&self, item: T) -> impl Future<Output = Result<(), PutError<T>>> + Send;
+    fn put_async(&self, item: T) -> impl Future<Output = Result<(), PutError<T>>> + Send
+    where
+        Self: Sized;
 
     /// Gets an item; waits while the queue is empty.
     ///
@@ -77,7 +90,9 @@ pub trait WorkQueue<T>: Send + Sync {
     fn get_timeout(&self, timeout: Duration) -> Result<T, GetError>;
 
     /// Gets an item; the task waits while the queue is empty. Dropped half-way, it has taken nothing.
-    fn get_async(&self) -> impl Future<Output = Result<T, GetError>> + Send;
+    fn get_async(&self) -> impl Future<Output = Result<T, GetError>> + Send
+    where
+        Self: Sized;
 
     /// How many items are in the queue just now.
     fn len(&self) -> usize;
@@ -113,7 +128,9 @@ pub trait WorkQueue<T>: Send + Sync {
     fn join_timeout(&self, timeout: Duration) -> bool;
 
     /// [`join`](Self::join) for a coroutine.
-    fn join_async(&self) -> impl Future<Output = ()> + Send;
+    fn join_async(&self) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized;
 
     /// Takes nothing in any more, and wakes everybody who waits to put or to get.
     fn shutdown(&self, how: Shutdown);

@@ -67,6 +67,10 @@ impl Round {
     }
 }
 
+// A panic leaves it as it was.
+impl std::panic::UnwindSafe for Barrier {}
+impl std::panic::RefUnwindSafe for Barrier {}
+
 impl Barrier {
     /// A barrier for `parties` threads.
     ///

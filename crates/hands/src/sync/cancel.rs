@@ -96,6 +96,10 @@ impl Default for CancelToken {
     }
 }
 
+// A panic leaves it as it was.
+impl std::panic::UnwindSafe for CancelToken {}
+impl std::panic::RefUnwindSafe for CancelToken {}
+
 impl CancelToken {
     /// A token that nobody has cancelled, without a deadline.
     pub fn new() -> CancelToken {
@@ -216,6 +220,40 @@ impl CancelToken {
         }
     }
 
+    /// Cancels the token when what is returned is dropped, however the scope is left, unless it is [disarmed](DropGuard::disarm).
+    ///
+    /// ```
+    /// use hands::sync::CancelToken;
+    ///
+    /// let token = CancelToken::new();
+    /// let child = token.child().drop_guard().disarm();
+    /// assert!(!child.is_cancelled());
+    /// {
+    ///     let _guard = token.clone().drop_guard();
+    /// }
+    /// assert!(token.is_cancelled());
+    /// ```
+    pub fn drop_guard(self) -> DropGuard {
+        DropGuard(Some(self))
+    }
+
+    /// Runs a coroutine until it is ready, or until the token is cancelled: then it is dropped where it awaits.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`], with the reason.
+    pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Result<F::Output, Cancelled> {
+        let mut cancelled = std::pin::pin!(self.cancelled());
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(why) = cancelled.as_mut().poll(context) {
+                return Poll::Ready(Err(why));
+            }
+            future.as_mut().poll(context).map(Ok)
+        })
+        .await
+    }
+
     /// Runs a function with this token around it, so that all it calls and starts finds it by
     /// [`current`](Self::current).
     pub fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
@@ -281,6 +319,27 @@ impl Drop for Node {
         while let Some((node, number)) = parent {
             node.family.lock().children.remove(&number);
             parent = Arc::into_inner(node).and_then(|mut node| node.parent.take());
+        }
+    }
+}
+
+/// Cancels a token when it is dropped: what [`CancelToken::drop_guard`] returns.
+#[derive(Debug)]
+#[must_use = "dropped at once, it cancels at once"]
+pub struct DropGuard(Option<CancelToken>);
+
+impl DropGuard {
+    /// Gives the token back, which is not cancelled.
+    pub fn disarm(mut self) -> CancelToken {
+        // It is there until now: a guard is made with one.
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        if let Some(token) = &self.0 {
+            token.cancel();
         }
     }
 }

@@ -44,9 +44,21 @@ pub struct Condvar {
     waiters: Mutex<Waiters>,
 }
 
+// A panic leaves it as it was.
+impl std::panic::UnwindSafe for Condvar {}
+impl std::panic::RefUnwindSafe for Condvar {}
+
 impl Condvar {
     /// One that nobody waits for.
-    pub fn new() -> Condvar {
+    #[cfg(not(hands_loom))]
+    pub const fn new() -> Condvar {
+        Condvar {
+            waiters: Mutex::new(Waiters::new()),
+        }
+    }
+
+    #[cfg(hands_loom)]
+    pub(crate) fn new() -> Condvar {
         Condvar::default()
     }
 

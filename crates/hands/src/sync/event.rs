@@ -30,9 +30,22 @@ pub struct Event {
     waiters: Mutex<Waiters>,
 }
 
+// A panic leaves it as it was.
+impl std::panic::UnwindSafe for Event {}
+impl std::panic::RefUnwindSafe for Event {}
+
 impl Event {
     /// An event that has not happened.
-    pub fn new() -> Event {
+    #[cfg(not(hands_loom))]
+    pub const fn new() -> Event {
+        Event {
+            set: AtomicBool::new(false),
+            waiters: Mutex::new(Waiters::new()),
+        }
+    }
+
+    #[cfg(hands_loom)]
+    pub(crate) fn new() -> Event {
         Event::default()
     }
 

@@ -1,18 +1,14 @@
 //! Locks around data.
 //!
 //! They are `parking_lot`'s: a word or less each, no poison to unwrap, fair where it matters, with time-outs on each. With
-//! the feature `diagnose` the same types are made over [watched](super::diagnose) raw locks; the code that uses them does
-//! not change.
+//! the feature `diagnose` they are watched; their types are the same.
 
-#[cfg(not(feature = "diagnose"))]
-use parking_lot::{RawMutex, RawRwLock};
 use parking_lot::{RawThreadId, lock_api};
 
-#[cfg(feature = "diagnose")]
-use super::diagnose::raw::{RawMutex, RawRwLock};
+use super::raw::{RawMutex, RawRwLock};
 
-/// One at a time. Any thread may release it: the guard can be sent. `std`'s poisons itself when a holder panics, and has
-/// no time-outs.
+/// One at a time. `std`'s poisons itself when a holder panics, and has no time-outs. For a lock that is held across an `await`, use
+/// `tokio::sync::Mutex`.
 ///
 /// ```
 /// use hands::sync::Mutex;

@@ -11,6 +11,9 @@
 //! | say that work is no longer wanted | [`CancelToken`] |
 //! | make something once, when it is first needed | [`OnceLock`], [`LazyLock`], [`Once`] |
 //!
+//! What `tokio::sync` has and composes with these is not here again: an asynchronous `Mutex`, whose guard lives across an `await`; `Notify`;
+//! `watch`; and `tokio::select!`, in which each future of this crate may be dropped half-way.
+//!
 //! Threads and coroutines may wait for the same semaphore, event or token. A wait with a time-out of zero does not wait, and
 //! one beyond what the clock can say is for ever.
 
@@ -23,8 +26,11 @@ mod event;
 mod lock;
 #[cfg(all(test, hands_loom))]
 mod model;
+#[cfg(not(feature = "diagnose"))]
+mod notes;
 mod owner;
 pub(crate) mod park;
+mod raw;
 mod semaphore;
 pub(crate) mod timer;
 pub(crate) mod waiters;
@@ -35,11 +41,11 @@ pub use parking_lot::Once;
 pub use std::sync::{LazyLock, OnceLock};
 
 pub use barrier::{Barrier, Broken};
-pub use cancel::{CancelToken, Cancelled, WaitCancelled};
+pub use cancel::{CancelToken, Cancelled, DropGuard, WaitCancelled};
 pub use condvar::Condvar;
 pub use event::{Event, Wait};
 pub use lock::{
     Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
     RwLockWriteGuard,
 };
-pub use semaphore::{Acquire, OverRelease, Permit, Semaphore, TooMany};
+pub use semaphore::{Acquire, AcquireOwned, OverRelease, OwnedPermit, Permit, Semaphore, TooMany};

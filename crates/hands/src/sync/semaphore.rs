@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -45,20 +46,46 @@ struct State {
     waiters: Waiters<usize>,
 }
 
+// A panic leaves it as it was.
+impl std::panic::UnwindSafe for Semaphore {}
+impl std::panic::RefUnwindSafe for Semaphore {}
+
 impl Semaphore {
     /// A semaphore with `permits` to begin with, to which [`release`](Self::release) can add any number: a count of things
     /// that some make and others use up.
-    pub fn new(permits: usize) -> Semaphore {
+    #[cfg(not(hands_loom))]
+    pub const fn new(permits: usize) -> Semaphore {
+        Semaphore::with(permits, None)
+    }
+
+    #[cfg(hands_loom)]
+    pub(crate) fn new(permits: usize) -> Semaphore {
         Semaphore::with(permits, None)
     }
 
     /// A semaphore that never has more than its first `permits`: releasing more than was acquired is an error.
-    pub fn bounded(permits: usize) -> Semaphore {
+    #[cfg(not(hands_loom))]
+    pub const fn bounded(permits: usize) -> Semaphore {
         Semaphore::with(permits, Some(permits))
     }
 
+    #[cfg(not(hands_loom))]
+    const fn with(permits: usize, bound: Option<usize>) -> Semaphore {
+        let waiters = Waiters::new();
+        Semaphore {
+            bound,
+            state: Mutex::new(State { permits, waiters }),
+        }
+    }
+
+    #[cfg(hands_loom)]
+    pub(crate) fn bounded(permits: usize) -> Semaphore {
+        Semaphore::with(permits, Some(permits))
+    }
+
+    #[cfg(hands_loom)]
     fn with(permits: usize, bound: Option<usize>) -> Semaphore {
-        let waiters = Waiters::default();
+        let waiters = Waiters::new();
         Semaphore {
             bound,
             state: Mutex::new(State { permits, waiters }),
@@ -139,6 +166,49 @@ impl Semaphore {
                 permits,
                 ticket: None,
             }),
+        }
+    }
+
+    /// [`acquire`](Self::acquire) for a permit that keeps the semaphore alive, and so may go wherever its owner goes: into a task, a thread, a field.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use hands::sync::Semaphore;
+    ///
+    /// let connections = Arc::new(Semaphore::bounded(2));
+    /// let permit = connections.acquire_owned();
+    /// let thread = std::thread::spawn(move || drop(permit));
+    /// thread.join().unwrap();
+    /// assert_eq!(connections.available(), 2);
+    /// ```
+    pub fn acquire_owned(self: &Arc<Self>) -> OwnedPermit {
+        OwnedPermit::of(self, self.acquire())
+    }
+
+    /// [`try_acquire_many`](Self::try_acquire_many) for a permit that keeps the semaphore alive.
+    pub fn try_acquire_owned(self: &Arc<Self>, permits: usize) -> Option<OwnedPermit> {
+        Some(OwnedPermit::of(self, self.try_acquire_many(permits)?))
+    }
+
+    /// [`acquire_many_timeout`](Self::acquire_many_timeout) for a permit that keeps the semaphore alive.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`] if a bounded semaphore can never have so many.
+    pub fn acquire_owned_timeout(
+        self: &Arc<Self>,
+        permits: usize,
+        timeout: Duration,
+    ) -> Result<Option<OwnedPermit>, TooMany> {
+        let permit = self.acquire_many_timeout(permits, timeout)?;
+        Ok(permit.map(|permit| OwnedPermit::of(self, permit)))
+    }
+
+    /// [`acquire_owned`](Self::acquire_owned) for a coroutine. See [`AcquireOwned`] for cancel safety.
+    pub fn acquire_owned_async(self: &Arc<Self>) -> AcquireOwned {
+        AcquireOwned {
+            semaphore: Arc::clone(self),
+            ticket: None,
         }
     }
 
@@ -255,6 +325,81 @@ impl Drop for Acquire<'_> {
         drop(state);
         dispose(left);
         wake_each(woken);
+    }
+}
+
+/// Acquires a permit: what [`Semaphore::acquire_owned_async`] returns.
+///
+/// # Cancel safety
+///
+/// As that of [`Acquire`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct AcquireOwned {
+    semaphore: Arc<Semaphore>,
+    ticket: Option<Ticket>,
+}
+
+impl Future for AcquireOwned {
+    type Output = OwnedPermit;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<OwnedPermit> {
+        let this = self.get_mut();
+        let mut acquire = Acquire {
+            semaphore: &this.semaphore,
+            permits: 1,
+            ticket: this.ticket.take(),
+        };
+        let polled = Pin::new(&mut acquire).poll(context);
+        // The place in the line is this one's.
+        this.ticket = acquire.ticket.take();
+        drop(acquire);
+        polled.map(|permit| OwnedPermit::of(&this.semaphore, permit))
+    }
+}
+
+impl Drop for AcquireOwned {
+    fn drop(&mut self) {
+        drop(Acquire {
+            semaphore: &self.semaphore,
+            permits: 1,
+            ticket: self.ticket.take(),
+        });
+    }
+}
+
+/// Permits that are given back when this is dropped, and that keep their semaphore alive.
+#[derive(Debug)]
+#[must_use = "the permit is given back at once"]
+pub struct OwnedPermit {
+    semaphore: Arc<Semaphore>,
+    permits: usize,
+}
+
+impl OwnedPermit {
+    fn of(semaphore: &Arc<Semaphore>, permit: Permit<'_>) -> OwnedPermit {
+        let permits = permit.permits;
+        permit.forget();
+        OwnedPermit {
+            semaphore: Arc::clone(semaphore),
+            permits,
+        }
+    }
+
+    /// How many these are.
+    pub fn permits(&self) -> usize {
+        self.permits
+    }
+
+    /// Keeps them from being given back: they are used up, or somebody else will [`release`](Semaphore::release) them.
+    pub fn forget(mut self) {
+        self.permits = 0;
+    }
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        self.semaphore.give_back(self.permits);
     }
 }
 

@@ -459,6 +459,10 @@ impl Drop for Rest {
     }
 }
 
+// A panic ends its task, and leaves the pool as it was.
+impl std::panic::UnwindSafe for AsyncPool {}
+impl std::panic::RefUnwindSafe for AsyncPool {}
+
 impl fmt::Debug for AsyncPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("AsyncPool");

@@ -422,6 +422,10 @@ impl Drop for ProcessPool {
     }
 }
 
+// A panic ends its task, and leaves the pool as it was.
+impl std::panic::UnwindSafe for ProcessPool {}
+impl std::panic::RefUnwindSafe for ProcessPool {}
+
 impl fmt::Debug for ProcessPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessPool")

@@ -30,10 +30,10 @@ impl fmt::Display for LockId {
 
 /// A lock's place for its number; 0 until it is first used.
 #[derive(Debug)]
-pub(super) struct Number(AtomicU64);
+pub(in crate::sync) struct Number(AtomicU64);
 
 impl Number {
-    pub(super) const fn new() -> Number {
+    pub(in crate::sync) const fn new() -> Number {
         Number(AtomicU64::new(0))
     }
 
@@ -142,7 +142,7 @@ pub fn holders() -> Vec<Held> {
 }
 
 /// The caller has the lock.
-pub(super) fn acquired(number: &Number, mode: Mode) {
+pub(in crate::sync) fn acquired(number: &Number, mode: Mode) {
     quietly(|| {
         let thread = thread::current();
         let held = Held {
@@ -158,7 +158,7 @@ pub(super) fn acquired(number: &Number, mode: Mode) {
 }
 
 /// The caller is about to give the lock back, whoever locked it.
-pub(super) fn released(number: &Number, mode: Mode) {
+pub(in crate::sync) fn released(number: &Number, mode: Mode) {
     quietly(|| {
         let (lock, own) = (number.get(), std::thread::current().id());
         let mut graph = GRAPH.lock();
@@ -179,7 +179,7 @@ pub(super) fn released(number: &Number, mode: Mode) {
 }
 
 /// The lock is now held in another way.
-pub(super) fn changed(number: &Number, from: Mode, to: Mode) {
+pub(in crate::sync) fn changed(number: &Number, from: Mode, to: Mode) {
     released(number, from);
     acquired(number, to);
 }
@@ -189,7 +189,7 @@ pub(super) fn changed(number: &Number, from: Mode, to: Mode) {
 /// Does not return if the wait would never end: it tells of it, and aborts the program. A panic would be kinder, but
 /// `MutexGuard::unlocked` locks again behind the back of a guard that counts as locked, and a panic there would leave
 /// that guard without its lock.
-pub(super) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wait: impl FnOnce()) {
+pub(in crate::sync) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wait: impl FnOnce()) {
     let deadlock = quietly(|| {
         let thread = thread::current();
         let waiting = Waiting {
@@ -223,7 +223,7 @@ pub(super) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wait: impl F
 }
 
 /// The caller locks while it may hold other locks: that is an order.
-pub(super) fn ordered(number: &Number, mode: Mode) {
+pub(in crate::sync) fn ordered(number: &Number, mode: Mode) {
     quietly(|| {
         let own = std::thread::current().id();
         let lock = number.get();

@@ -46,8 +46,7 @@
 //! The orders seen are kept for locks that are gone, too, since nobody is told of a lock's end; at [`ORDERS`] of them all
 //! are forgotten, and learning begins anew.
 
-mod graph;
-pub(crate) mod raw;
+pub(super) mod graph;
 mod report;
 
 use std::collections::VecDeque;
@@ -72,7 +71,9 @@ static REPORTS: Mutex<VecDeque<Arc<Report>>> = Mutex::new(VecDeque::new());
 /// hands::sync::diagnose::on_report(|report| eprintln!("{report}"));
 /// ```
 pub fn on_report(handler: impl Fn(&Report) + Send + Sync + 'static) {
-    *HANDLER.write() = Some(Arc::new(handler));
+    let before = HANDLER.write().replace(Arc::new(handler));
+    // It is the user's, and so are its captures: dropped without the lock.
+    drop(before);
 }
 
 /// The last hundred reports, the latest last.

@@ -11,6 +11,7 @@ mod faults;
 mod foreign;
 mod fork;
 mod process;
+mod reach;
 mod scope;
 mod sizing;
 mod waits;

@@ -180,7 +180,9 @@ fn a_pool_whose_workers_all_block_starts_what_frees_them() {
             let handles: Vec<_> = (0..cores + 3)
                 .map(|_| {
                     let meeting = std::sync::Arc::clone(&meeting);
-                    pool.spawn_blocking(move || drop(meeting.wait()))
+                    pool.spawn_blocking(move || {
+                        meeting.wait();
+                    })
                 })
                 .collect();
             handles.into_iter().for_each(|one| one.join().unwrap());

@@ -212,7 +212,7 @@ fn follows<O: Order<u8>>(
 ) {
     let queue: OrderedQueue<u8, O> = match capacity {
         Some(capacity) => OrderedQueue::bounded(capacity),
-        None => OrderedQueue::unbounded(),
+        None => OrderedQueue::default(),
     };
     let (mut items, mut unfinished, mut down) = (Vec::new(), 0, false);
     for &step in steps {

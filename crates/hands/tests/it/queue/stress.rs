@@ -58,7 +58,7 @@ where
 {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15 ^ round);
     let queue: OrderedQueue<u64, O> = match dice.roll(4) {
-        0 => OrderedQueue::unbounded(),
+        0 => OrderedQueue::default(),
         capacity => OrderedQueue::bounded(usize::try_from(capacity * capacity).unwrap()),
     };
     let (put, got) = (Account::default(), Account::default());

@@ -204,24 +204,6 @@ fn harmless() {
         let _two = (lock.read(), lock.read_recursive());
         assert_eq!(diagnose::holders().len(), 3);
     }
-    // A guard that is released elsewhere, and the lock taken again here.
-    let guard = a.lock();
-    thread::scope(|scope| {
-        let elsewhere = scope.spawn(move || drop(guard));
-        elsewhere.join().expect("dropped");
-    });
-    drop(a.lock());
-    // From now on it is not known who has its guard: this one waits for another thread, not for itself.
-    let guard = a.lock();
-    thread::scope(|scope| {
-        let (waits, hear) = std::sync::mpsc::channel();
-        scope.spawn(move || {
-            hear.recv().expect("told");
-            drop(guard);
-        });
-        waits.send(()).expect("heard");
-        drop(a.lock());
-    });
     // Many threads at one lock, by way of waiting.
     thread::scope(|scope| {
         for _ in 0..4 {

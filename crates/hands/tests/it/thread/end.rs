@@ -199,7 +199,36 @@ fn handles_and_what_they_say_may_move() {
     moves::<hands::sync::Barrier>();
     moves::<hands::sync::Condvar>();
     moves::<hands::sync::Mutex<std::cell::Cell<u8>>>();
-    // The payload of a panic need not be shared.
-    sent::<JoinError>();
-    sent::<hands::sync::MutexGuard<'_, u8>>();
+    moves::<hands::sync::OwnedPermit>();
+    moves::<hands::sync::DropGuard>();
+    moves::<hands::pool::ThreadPool>();
+    moves::<hands::pool::ProcessPool>();
+    moves::<hands::task::Handle<u8>>();
+    // Errors go into `Box<dyn Error + Send + Sync>`.
+    moves::<JoinError>();
+    moves::<hands::task::TaskError>();
+    moves::<hands::process::SpawnError>();
+    moves::<hands::queue::PutError<u8>>();
+    moves::<hands::queue::GetError>();
+    moves::<hands::command::CommandError>();
+    sent::<hands::sync::Permit<'_>>();
+}
+
+/// What a panic cannot leave half changed may be used after one.
+#[test]
+fn pools_queues_and_locks_may_be_used_after_a_panic() {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn safe<T: UnwindSafe + RefUnwindSafe>() {}
+    safe::<hands::pool::ThreadPool>();
+    safe::<hands::pool::ProcessPool>();
+    safe::<hands::task::Handle<u8>>();
+    safe::<hands::queue::Queue<u8>>();
+    safe::<hands::queue::PriorityQueue<u8>>();
+    safe::<hands::sync::Semaphore>();
+    safe::<hands::sync::Event>();
+    safe::<hands::sync::Barrier>();
+    safe::<hands::sync::Condvar>();
+    safe::<hands::sync::CancelToken>();
+    #[cfg(feature = "async")]
+    safe::<hands::pool::AsyncPool>();
 }

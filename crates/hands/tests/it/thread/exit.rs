@@ -116,7 +116,7 @@ fn exit_pools() {
     }
     PROCESSES
         .submit(|n: u64| n, 7)
-        .on_done(|outcome| report(&format!("the process said {outcome:?}")));
+        .on_done(|outcome| report(format!("the process said {outcome:?}")));
     #[cfg(feature = "async")]
     {
         use hands::pool::AsyncPool;

@@ -1,4 +1,5 @@
-//! `parking_lot`'s raw locks, each with a number, noting what happens to them.
+//! `parking_lot`'s raw locks, noting what happens to them: with the feature `diagnose` in a graph, and otherwise nowhere, at no cost. So the
+//! locks have the same types with and without it.
 //!
 //! **Invariant:** locking and unlocking is left to the raw lock; what is noted decides nothing but whether to abort *before* a
 //! wait. So the guarantees of a lock are those of the raw one, whatever the graph knows or does not.
@@ -12,9 +13,12 @@ use parking_lot::lock_api::{
 };
 use parking_lot::{RawMutex as PlainMutex, RawRwLock as PlainRwLock, lock_api};
 
-use super::graph::{Mode, Number, acquired, awaiting, changed, ordered, released};
+#[cfg(feature = "diagnose")]
+use super::diagnose::graph::{Mode, Number, acquired, awaiting, changed, ordered, released};
+#[cfg(not(feature = "diagnose"))]
+use super::notes::{Mode, Number, acquired, awaiting, changed, ordered, released};
 
-/// A mutex that notes who holds it and who awaits it.
+/// What is behind a [`Mutex`](super::Mutex).
 pub struct RawMutex {
     raw: PlainMutex,
     number: Number,
@@ -37,7 +41,8 @@ unsafe impl lock_api::RawMutex for RawMutex {
         number: Number::new(),
     };
 
-    type GuardMarker = <PlainMutex as lock_api::RawMutex>::GuardMarker;
+    // Not that of `parking_lot`, which is up to features that any crate of the program may ask for.
+    type GuardMarker = lock_api::GuardNoSend;
 
     fn lock(&self) {
         ordered(&self.number, Mode::Exclusive);
@@ -92,7 +97,7 @@ unsafe impl RawMutexTimed for RawMutex {
     }
 }
 
-/// A lock for many readers or one writer that notes who holds it and who awaits it.
+/// What is behind an [`RwLock`](super::RwLock).
 pub struct RawRwLock {
     raw: PlainRwLock,
     number: Number,
@@ -122,7 +127,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
         number: Number::new(),
     };
 
-    type GuardMarker = <PlainRwLock as lock_api::RawRwLock>::GuardMarker;
+    type GuardMarker = lock_api::GuardNoSend;
 
     fn lock_shared(&self) {
         ordered(&self.number, Mode::Shared);
