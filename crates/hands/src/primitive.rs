@@ -5,17 +5,38 @@
 #[cfg(not(hands_loom))]
 mod real {
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
+
+    /// What somebody has to themselves by a protocol of their own.
+    #[derive(Debug)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> UnsafeCell<T> {
+            UnsafeCell(std::cell::UnsafeCell::new(value))
+        }
+
+        pub(crate) fn with_mut<R>(&self, run: impl FnOnce(*mut T) -> R) -> R {
+            run(self.0.get())
+        }
+
+        pub(crate) fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
+    }
 }
 
 #[cfg(hands_loom)]
 mod model {
+    pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
     pub(crate) use loom::thread::{Thread, current, park};
 
     /// The model checker takes `SeqCst` for `AcqRel`, but knows fences: with one on either side all threads agree on the
@@ -24,6 +45,23 @@ mod model {
     pub(crate) struct AtomicUsize(loom::sync::atomic::AtomicUsize);
 
     impl AtomicUsize {
+        pub(crate) fn new(value: usize) -> AtomicUsize {
+            AtomicUsize(loom::sync::atomic::AtomicUsize::new(value))
+        }
+
+        pub(crate) fn store(&self, value: usize, order: Ordering) {
+            agreed(order, || self.0.store(value, order));
+        }
+
+        pub(crate) fn fetch_update(
+            &self,
+            set: Ordering,
+            got: Ordering,
+            update: impl FnMut(usize) -> Option<usize>,
+        ) -> Result<usize, usize> {
+            agreed(set, || self.0.fetch_update(set, got, update))
+        }
+
         pub(crate) fn load(&self, order: Ordering) -> usize {
             agreed(order, || self.0.load(order))
         }

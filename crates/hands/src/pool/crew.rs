@@ -62,6 +62,8 @@ pub(super) struct Plan {
 const KEEPS_SIZE: usize = 1024;
 /// A spare ends when nobody has wanted it for this long.
 const SPARE_FOR: Duration = Duration::from_secs(5);
+/// Fewer cancelled tasks than this stay in the queue until a worker comes to them.
+const SWEPT: usize = 1024;
 /// The most spares.
 const SPARES: usize = 32;
 
@@ -145,6 +147,8 @@ impl Drop for Life {
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) looks: AtomicU64,
+    /// Cancelled before they began, since the queue was last swept.
+    cancelled: AtomicUsize,
     /// Tasks of scopes that had no job of their own.
     pub(super) scoped: AtomicU64,
     /// Looks in the queue.
@@ -541,6 +545,22 @@ impl Unfinished for Crew {
 
     fn finish(&self) {
         self.jobs.join();
+    }
+
+    fn number(&self) -> u64 {
+        self.id.number()
+    }
+
+    fn note_cancelled(&self) {
+        let cancelled = &self.counts.cancelled;
+        let so_many = cancelled.fetch_add(1, Ordering::Relaxed) + 1;
+        // Their memory is given back when they are half of the queue; so each is looked at twice at most.
+        if so_many >= SWEPT && 2 * so_many >= self.jobs.len() {
+            cancelled.store(0, Ordering::Relaxed);
+            let swept = self.jobs.sweep(|job| !job.is_over());
+            let not_run = &self.counts.not_run;
+            not_run.fetch_add(swept as u64, Ordering::Relaxed);
+        }
     }
 }
 

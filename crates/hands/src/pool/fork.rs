@@ -10,17 +10,15 @@
 //!   *a*, only when it has taken *b* back or seen `done`.
 //! - The thief's last touch of the frame is to set `done`. What it wakes the worker with it has copied before.
 
-use std::cell::UnsafeCell;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::thread::Thread;
 
 use super::stack::Stack;
 use super::worker::Worker;
 use crate::context::Context;
 use crate::foreign::{NoUnwind, dispose};
+use crate::primitive::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, Thread, UnsafeCell, park};
 use crate::task::blocking;
 use crate::thread::panic::{Caught, caught};
 use crate::thread::room;
@@ -69,15 +67,7 @@ where
     RB: Send,
 {
     let crew = &worker.crew;
-    let piece = Piece {
-        run: UnsafeCell::new(Some(b)),
-        result: UnsafeCell::new(None),
-        context: Context::current(),
-        done: AtomicBool::new(false),
-        thief: AtomicPtr::new(std::ptr::null_mut()),
-        base: AtomicUsize::new(0),
-        owner: &worker.thread,
-    };
+    let piece = Piece::new(b, &worker.thread);
     let guard = NoUnwind::new("a half of a `join` may still be run, and borrows from this frame");
     crew.stacks.push(&worker.stack, piece.half());
     let a = caught(|| {
@@ -149,6 +139,18 @@ where
     B: FnOnce() -> R + Send,
     R: Send,
 {
+    fn new(run: B, owner: &Thread) -> Piece<'_, B, R> {
+        Piece {
+            run: UnsafeCell::new(Some(run)),
+            result: UnsafeCell::new(None),
+            context: Context::current(),
+            done: AtomicBool::new(false),
+            thief: AtomicPtr::new(std::ptr::null_mut()),
+            base: AtomicUsize::new(0),
+            owner,
+        }
+    }
+
     /// To be called once.
     fn half(&self) -> Half {
         Half {
@@ -166,7 +168,7 @@ where
             }
             blocking::aside(|| {
                 while !is_done() {
-                    std::thread::park();
+                    park();
                 }
             });
         }
@@ -195,16 +197,21 @@ where
         piece.base.store(thief.stack.height(), Ordering::Relaxed);
         let stack = Arc::as_ptr(&thief.stack).cast_mut();
         piece.thief.store(stack, Ordering::Release);
+        piece.finish();
+    }
+
+    /// Runs it, and says so to its owner. To be called once, by the one who has its [`Half`]; from the end of it on the piece may be gone.
+    fn finish(&self) {
         // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand, which was given up for
         // this call.
-        let run = unsafe { &mut *piece.run.get() }.take();
+        let run = self.run.with_mut(|run| unsafe { &mut *run }.take());
         // Around everything that is foreign, the subscriber of a `tracing` span included: nothing may keep `done` from being set.
-        let result = run.map(|run| caught(|| piece.context.run(run)));
-        // SAFETY: as for the function; the owner reads the result when it has seen `done`.
-        unsafe { *piece.result.get() = result };
-        let owner = piece.owner.clone();
-        // Release: whoever sees it sees the result. From here on the piece may be gone.
-        piece.done.store(true, Ordering::Release);
+        let result = run.map(|run| caught(|| self.context.run(run)));
+        // SAFETY: as for the function; the owner reads the result when it has seen `done`. What is overwritten is `None`.
+        self.result.with_mut(|place| unsafe { *place = result });
+        let owner = self.owner.clone();
+        // Release: whoever sees it sees the result.
+        self.done.store(true, Ordering::Release);
         owner.unpark();
     }
 }
@@ -215,5 +222,56 @@ impl Half {
         // SAFETY: the pointer is to the piece that `half` was called on, of the types that `run` is for. It is alive: its
         // owner stays in the frame until it has this `Half` back or has seen `done`, and neither can be, as it is here.
         unsafe { (self.run)(self.piece, thief) };
+    }
+}
+
+#[cfg(all(test, hands_loom))]
+mod model {
+    //! Every interleaving of a worker and the thief of its half.
+
+    use super::*;
+    use loom::thread;
+
+    /// A pointer that a model passes on, as a `Half` does.
+    struct Stolen(NonNull<()>);
+
+    // SAFETY: whoever has it is the only one to run the piece, whose function and result are `Send`; the owner keeps the piece alive until it
+    // has seen `done`.
+    unsafe impl Send for Stolen {}
+
+    #[test]
+    fn a_piece_is_left_when_its_thief_is_done_and_its_result_is_there() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let own = crate::primitive::current();
+            let mut borrowed = 1_u64;
+            let double = || {
+                borrowed *= 2;
+                borrowed
+            };
+            fn steal<B: FnOnce() -> R + Send, R: Send>(piece: &Piece<'_, B, R>) -> fn(NonNull<()>) {
+                let _ = piece;
+                |place| {
+                    // SAFETY: the owner is in the frame of the piece until it has seen `done`, which `finish` sets last.
+                    let piece = unsafe { place.cast::<Piece<'_, B, R>>().as_ref() };
+                    piece.finish();
+                }
+            }
+            let piece = Piece::new(double, &own);
+            let run = steal(&piece);
+            let stolen = Stolen(NonNull::from(&piece).cast());
+            let thief = thread::spawn(move || {
+                let stolen = stolen;
+                run(stolen.0);
+            });
+            while !piece.done.load(Ordering::Acquire) {
+                park();
+            }
+            let result = piece.result.into_inner();
+            assert!(matches!(result, Some(Ok(2))));
+            assert_eq!(borrowed, 2);
+            thief.join().unwrap();
+        });
     }
 }

@@ -35,6 +35,11 @@ impl Job {
         Job(Some(Kind::Look))
     }
 
+    /// Whether there is nothing to be done.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(&self.0, Some(Kind::Task(task)) if task.is_over())
+    }
+
     /// It is somebody else's affair.
     pub(super) fn defuse(mut self) {
         drop(self.0.take());

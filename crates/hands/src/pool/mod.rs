@@ -54,6 +54,7 @@ mod adapters;
 mod broadcast;
 mod builder;
 mod calls;
+mod claims;
 mod contract;
 #[cfg(feature = "async")]
 mod coroutine;

@@ -6,6 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::calls::Calls;
+use super::claims::Claims;
 use crate::primitive::Mutex;
 use crate::queue::Queue;
 
@@ -109,5 +110,65 @@ fn one_call_wakes_as_many_as_there_are_halves() {
         shared.split(2);
         let stolen: u32 = thieves.map(|thief| thief.join().unwrap_or(0)).iter().sum();
         assert_eq!(stolen, 3);
+    });
+}
+
+/// A scope's list, and the claims on it that are in the pool's queue.
+struct Listed {
+    claims: Claims,
+    tasks: Mutex<Vec<u32>>,
+    put: Mutex<usize>,
+    ran: Mutex<usize>,
+}
+
+impl Listed {
+    /// As `Scope::put` does.
+    fn spawn(&self) {
+        self.tasks.lock().push(1);
+        if self.claims.add(1) {
+            *self.put.lock() += 1;
+        }
+    }
+
+    /// As a worker does that has got a claim, if one is there.
+    fn work(&self) {
+        {
+            let mut put = self.put.lock();
+            if *put == 0 {
+                return;
+            }
+            *put -= 1;
+        }
+        loop {
+            let task = self.tasks.lock().pop();
+            match task {
+                Some(_) => *self.ran.lock() += 1,
+                None if self.claims.give_back(1, || self.tasks.lock().is_empty()) => {}
+                None => return,
+            }
+        }
+    }
+}
+
+#[test]
+fn no_task_of_a_scope_stays_without_a_claim() {
+    explore(|| {
+        let listed = Arc::new(Listed {
+            claims: Claims::default(),
+            tasks: Mutex::new(Vec::new()),
+            put: Mutex::new(0),
+            ran: Mutex::new(0),
+        });
+        listed.spawn();
+        let worker = {
+            let listed = Arc::clone(&listed);
+            thread::spawn(move || listed.work())
+        };
+        listed.spawn();
+        worker.join().unwrap();
+        // Whatever the first left has a claim in the queue.
+        listed.work();
+        assert!(listed.tasks.lock().is_empty());
+        assert_eq!(*listed.ran.lock(), 2);
     });
 }

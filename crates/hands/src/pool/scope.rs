@@ -14,15 +14,15 @@ use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 
+use super::claims::Claims;
 use super::crew::Crew;
 use super::job::Job;
 use crate::context::Context;
 use crate::foreign::{NoUnwind, dispose, dispose_payload};
-use crate::primitive::Padded;
+use crate::primitive::Ordering;
 use crate::queue::Queue;
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
@@ -45,7 +45,7 @@ struct State {
     /// Those that have not begun. A queue with a lock at each end: whoever spawns and whoever runs are seldom in each other's way.
     queued: Queue<Queued>,
     /// Claims in the pool's queue, or with a worker.
-    claims: Padded<AtomicUsize>,
+    claims: Claims,
     /// The first panic of a task that nobody joins.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -261,10 +261,9 @@ impl State {
                 }
                 return Some(next);
             }
-            self.claims.fetch_sub(1, Ordering::SeqCst);
-            // Whoever puts from now on sees one claim less; what was put before that is seen here.
-            fence(Ordering::SeqCst);
-            if self.queued.seems_empty() || !self.count_claim() {
+            let workers = self.crew.wanted();
+            let is_empty = || self.queued.seems_empty();
+            if !self.claims.give_back(workers, is_empty) {
                 return None;
             }
         }
@@ -272,20 +271,9 @@ impl State {
 
     /// Puts one more claim, if there are workers for it.
     fn claim(self: &Arc<Self>) {
-        fence(Ordering::SeqCst);
-        if self.count_claim() {
+        if self.claims.add(self.crew.wanted()) {
             self.crew.put(Job::task(Arc::clone(self) as _));
         }
-    }
-
-    fn count_claim(&self) -> bool {
-        let workers = self.crew.wanted();
-        if self.claims.load(Ordering::SeqCst) >= workers {
-            return false;
-        }
-        let more = |claims| (claims < workers).then_some(claims + 1);
-        let (set, got) = (Ordering::SeqCst, Ordering::SeqCst);
-        self.claims.fetch_update(set, got, more).is_ok()
     }
 
     /// On a worker: runs the next task that has not begun, as long as there is room on the stack.
@@ -341,7 +329,7 @@ impl Runnable for State {
     }
 
     fn refuse(&self, _: TaskError) {
-        if self.claims.fetch_sub(1, Ordering::SeqCst) > 1 {
+        if !self.claims.refuse() {
             // Those that have another one run all that there is.
             return;
         }
@@ -360,7 +348,7 @@ where
             crew: Arc::clone(crew),
             left: Latch::new(1),
             queued: Queue::unbounded(),
-            claims: Padded::default(),
+            claims: Claims::default(),
             panic: Mutex::new(None),
         }),
         lives: PhantomData,

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::thread::Thread;
 
 use super::broadcast::Mailbox;
 use super::crew::{Crew, First};
 use super::gauge::Gauge;
 use super::job::Job;
 use super::stack::Stack;
+use crate::primitive::{self, Thread};
 use crate::queue::GetError;
 use crate::sync::cancel::Owners;
 use crate::sync::park::{self, Stretch};
@@ -45,7 +45,7 @@ impl Worker {
         mailbox.open();
         Worker {
             stack: crew.stacks.add(),
-            thread: std::thread::current(),
+            thread: primitive::current(),
             mailbox,
             gauge: crew.meter.as_ref().map(|meter| meter.add()),
             crew,

@@ -117,6 +117,31 @@ impl<T> FifoCore<T> {
         self.head.got.load(Ordering::Acquire) == self.tail.put.load(Ordering::Acquire)
     }
 
+    /// Takes the items out that are not to be kept.
+    pub(super) fn sweep(&self, mut keeps: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut swept = Vec::new();
+        let mut head = self.head();
+        let mut tail = self.tail();
+        let Tail { buffer, .. } = &mut *tail;
+        for buffer in [&mut head.buffer, buffer] {
+            for item in mem::take(buffer) {
+                match keeps(&item) {
+                    true => buffer.push_back(item),
+                    false => swept.push(item),
+                }
+            }
+        }
+        head.got += swept.len() as u64;
+        self.head.got.store(head.got, Ordering::Release);
+        let woken: Vec<_> = (0..swept.len())
+            .map_while(|_| head.putters.first())
+            .collect();
+        drop(tail);
+        drop(head);
+        wake_each(woken);
+        swept
+    }
+
     /// Takes over what the producers have put; an error if that is nothing.
     fn refill(&self, head: &mut Head<T>) -> Result<(), GetError> {
         let mut tail = self.tail();

@@ -474,6 +474,15 @@ impl<T, O: Order<T>> std::panic::UnwindSafe for OrderedQueue<T, O> {}
 impl<T, O: Order<T>> std::panic::RefUnwindSafe for OrderedQueue<T, O> {}
 
 impl<T> OrderedQueue<T, Fifo> {
+    /// Takes the items out that are not to be kept, and counts them as done; returns how many. `keeps` runs under the queue's locks.
+    pub(crate) fn sweep(&self, keeps: impl FnMut(&T) -> bool) -> usize {
+        let swept = self.core.sweep(keeps);
+        let count = swept.len();
+        dispose_each(swept);
+        self.ledger.discard(count as u64, || self.core.put_so_far());
+        count
+    }
+
     /// [`is_empty`](Self::is_empty) for one who looks again and again: no lock is taken.
     pub(crate) fn seems_empty(&self) -> bool {
         self.core.seems_empty()

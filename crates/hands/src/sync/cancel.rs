@@ -12,12 +12,9 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
 
 pub(crate) use super::owner::{Owner, Owners, overlay_own};
 use super::park::{block_on, deadline};
@@ -25,6 +22,7 @@ use super::timer::Alarm;
 use super::waiters::{Ticket, Waiters, in_line};
 use crate::context::Local;
 use crate::foreign::{dispose, wake_each};
+use crate::primitive::{AtomicBool, Mutex, Ordering};
 
 /// That of the work at hand.
 pub(super) static CURRENT: Local<CancelToken> = Local::new();

@@ -88,3 +88,25 @@ fn a_set_wakes_whoever_waits_even_if_it_is_cleared_at_once() {
         waiter.join().unwrap();
     });
 }
+
+#[test]
+fn a_child_is_seen_by_the_cancelling_or_born_cancelled() {
+    explore(|| {
+        let parent = super::CancelToken::new();
+        let other = parent.clone();
+        let child = thread::spawn(move || other.child());
+        parent.cancel();
+        assert!(child.join().unwrap().is_cancelled());
+    });
+}
+
+#[test]
+fn who_waits_for_a_token_is_told() {
+    explore(|| {
+        let token = super::CancelToken::new();
+        let child = token.child();
+        let waits = thread::spawn(move || child.wait());
+        token.cancel();
+        assert_eq!(waits.join().unwrap(), super::Cancelled::Asked);
+    });
+}

@@ -29,6 +29,10 @@ pub(crate) struct PoolId(u64);
 impl PoolId {
     pub(crate) const NONE: PoolId = PoolId(0);
 
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn next() -> PoolId {
         static LAST: AtomicU64 = AtomicU64::new(0);
         PoolId(LAST.fetch_add(1, Ordering::Relaxed) + 1)

@@ -43,6 +43,10 @@ pub(crate) trait Runnable: Send + Sync {
     fn class(&self) -> &'static str;
     /// Gives it this for an outcome, if it is still queued.
     fn refuse(&self, why: TaskError);
+    /// Whether it has an outcome without having begun: there is nothing to be done for it.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// How a task went, for the pool's statistics.
@@ -419,6 +423,10 @@ where
 
     fn refuse(&self, why: TaskError) {
         self.forestall(why, || ());
+    }
+
+    fn is_over(&self) -> bool {
+        self.finished.load(Ordering::Acquire) && !self.inner.lock().has_begun
     }
 }
 

@@ -13,6 +13,7 @@ use super::error::{Outcome, TaskError};
 use crate::primitive;
 use crate::sync::park::deadline;
 use crate::sync::waiters::Ticket;
+use crate::thread::registry;
 
 /// How often [`Handle::join`] looks before it parks: some microseconds, about what waking a thread would cost.
 const LOOKS: u32 = 200;
@@ -177,7 +178,11 @@ impl<R> Handle<R> {
     /// it has an outcome already, or it runs: then its [`CancelToken`](crate::sync::CancelToken) is cancelled, and its
     /// outcome is whatever it makes of that.
     pub fn cancel(&self) -> bool {
-        self.task.cancel()
+        let never_begins = self.task.cancel();
+        if never_begins && self.pool != PoolId::NONE {
+            registry::note_cancelled(self.pool.number());
+        }
+        never_begins
     }
 
     /// Whether there is an outcome.

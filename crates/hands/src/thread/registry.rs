@@ -8,7 +8,13 @@ use super::info;
 
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
-static POOLS: Mutex<Vec<Weak<dyn Unfinished>>> = Mutex::new(Vec::new());
+static POOLS: Mutex<Vec<Noted>> = Mutex::new(Vec::new());
+
+/// A pool, and whether the program's end waits for it.
+struct Noted {
+    pool: Weak<dyn Unfinished>,
+    is_awaited: bool,
+}
 
 /// On the list until it is dropped.
 #[derive(Debug)]
@@ -34,22 +40,39 @@ pub(crate) trait Unfinished: Send + Sync {
     fn is_unfinished(&self) -> bool;
     /// Waits until all have one.
     fn finish(&self);
+    /// The pool's number, for those whose tasks tell of it.
+    fn number(&self) -> u64 {
+        0
+    }
+    /// One of its tasks has been cancelled before it began.
+    fn note_cancelled(&self) {}
 }
 
 /// The program's end waits for this pool's tasks, unless the caller is a daemon.
 pub(crate) fn note_pool(pool: Weak<dyn Unfinished>) {
-    if info::current().is_daemon() {
-        return;
-    }
+    let is_awaited = !info::current().is_daemon();
     let mut pools = POOLS.lock();
     if pools.len().is_power_of_two() {
-        pools.retain(|pool| pool.strong_count() > 0);
+        pools.retain(|noted| noted.pool.strong_count() > 0);
     }
-    pools.push(pool);
+    pools.push(Noted { pool, is_awaited });
+}
+
+/// Tells the pool of that number that one of its tasks has been cancelled before it began.
+pub(crate) fn note_cancelled(number: u64) {
+    let pools = POOLS.lock();
+    let alive = pools.iter().filter_map(|noted| noted.pool.upgrade());
+    // All of them are kept until the lock is free: the last owner of one may be here.
+    let alive: Vec<_> = alive.collect();
+    drop(pools);
+    if let Some(pool) = alive.iter().find(|pool| pool.number() == number) {
+        pool.note_cancelled();
+    }
 }
 
 fn unfinished_pool() -> Option<Arc<dyn Unfinished>> {
-    let pools: Vec<_> = POOLS.lock().iter().filter_map(Weak::upgrade).collect();
+    let awaited = |noted: &Noted| noted.is_awaited.then(|| noted.pool.upgrade()).flatten();
+    let pools: Vec<_> = POOLS.lock().iter().filter_map(awaited).collect();
     pools.into_iter().find(|pool| pool.is_unfinished())
 }
 

@@ -33,7 +33,8 @@ fn scene() {
         command::SCENES,
         batch::SCENES,
         faults::SCENES,
-        pool::SCENES,
+        pool::SCENES[0],
+        pool::SCENES[1],
         #[cfg(feature = "diagnose")]
         sync::diagnose::SCENES,
         process::SCENES,

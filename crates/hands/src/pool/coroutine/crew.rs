@@ -34,6 +34,8 @@ use crate::task::TaskError;
 use crate::thread::panic::{caught, watch_this_thread};
 use crate::thread::registry::Unfinished;
 
+/// Fewer cancelled coroutines than this stay where they wait until it is their turn.
+const SWEPT: usize = 1024;
 /// So many polls, and the runtime may do something else.
 const TURNS: usize = 64;
 
@@ -57,6 +59,8 @@ struct Roll {
     in_flight: Vec<Option<Arc<dyn Polled>>>,
     free: Vec<u32>,
     is_closed: bool,
+    /// Cancelled before they began, since `waiting` was last swept.
+    cancelled: usize,
     /// Of those in flight: how many await others of this pool, and have lent their places.
     lent: usize,
     /// Pollers that there are, without substitutes.
@@ -216,6 +220,32 @@ impl Crew {
             next.admit(place);
         }
         self.ended(1);
+    }
+
+    /// One has been cancelled before it began: those that wait no longer for anything are taken out when they are half of all.
+    pub(super) fn note_cancelled(&self) {
+        let mut roll = self.roll.lock();
+        roll.cancelled += 1;
+        if roll.cancelled < SWEPT || 2 * roll.cancelled < roll.waiting.len() {
+            return;
+        }
+        roll.cancelled = 0;
+        let mut swept = Vec::new();
+        for coroutine in std::mem::take(&mut roll.waiting) {
+            match coroutine.is_over() {
+                true => swept.push(coroutine),
+                false => roll.waiting.push_back(coroutine),
+            }
+        }
+        drop(roll);
+        let count = swept.len();
+        for coroutine in swept {
+            self.counts.ended(false, false);
+            dispose(coroutine);
+        }
+        if count > 0 {
+            self.ended(count);
+        }
     }
 
     /// One that is in flight awaits another one of this pool: others may have its place until it goes on.

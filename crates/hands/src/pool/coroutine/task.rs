@@ -39,6 +39,8 @@ pub(super) trait Polled: Send + Sync {
     fn rouse(self: Arc<Self>);
     /// Nobody will poll it any more.
     fn abandon(&self);
+    /// Whether it has an outcome.
+    fn is_over(&self) -> bool;
 }
 
 pub(super) struct Coroutine<Fut: Future> {
@@ -234,6 +236,10 @@ where
         self.line_up();
     }
 
+    fn is_over(&self) -> bool {
+        self.cell.is_finished()
+    }
+
     fn abandon(&self) {
         self.strip();
         if self.turn.end() {
@@ -298,6 +304,7 @@ where
 
     fn cancel(&self) -> bool {
         if self.cell.cancel(|| self.strip()) {
+            self.crew.note_cancelled();
             return true;
         }
         if !self.is_finished() {

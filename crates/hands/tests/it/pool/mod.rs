@@ -21,7 +21,7 @@ mod workers;
 use hands::pool::AsyncPool;
 use hands::pool::{ProcessPool, ThreadPool};
 
-pub(crate) const SCENES: crate::support::Scenes = around::SCENES;
+pub(crate) const SCENES: &[crate::support::Scenes] = &[around::SCENES, reach::SCENES];
 
 pool_conformance!(threads, |workers| ThreadPool::with_workers(workers)
     .unwrap());

@@ -285,3 +285,83 @@ fn resizing_in_a_loop_does_not_flood_the_queue() {
         pool.join();
     });
 }
+
+/// Counts how many of it there are.
+struct Counted(Arc<AtomicUsize>, [u64; 64]);
+
+impl Counted {
+    fn new(all: &Arc<AtomicUsize>) -> Counted {
+        all.fetch_add(1, Ordering::SeqCst);
+        Counted(Arc::clone(all), [7; 64])
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Bytes of the heap in use, as far as this test can know: KiB of memory that belongs to no file.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    line.unwrap()
+        .trim()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+pub(crate) const SCENES: crate::support::Scenes = &[("cancelled", cancelled)];
+
+fn cancelled() {
+    let pool = ThreadPool::with_workers(1).expect("a thread");
+    let (open, closed) = channel::<()>();
+    pool.execute(move || assert!(closed.recv().is_err()));
+    let all = Arc::new(AtomicUsize::new(0));
+    let kept = |counted: Counted| move || counted.1[3];
+    let before = resident();
+    for _ in 0..1_000_000 {
+        let handle = pool.spawn(kept(Counted::new(&all)));
+        assert!(handle.cancel());
+    }
+    assert_eq!(all.load(Ordering::SeqCst), 0);
+    assert!(pool.stats().queued < 3000, "{}", pool.stats().queued);
+    let after = resident();
+    // A tenth of what the tasks would take.
+    assert!(after < before + (50 << 10), "{before} KiB became {after}");
+    drop(open);
+    pool.join();
+    assert_eq!(pool.stats().not_run, 1_000_000);
+    assert_eq!(pool.stats().finished, 1_000_001);
+}
+
+#[test]
+fn a_million_cancelled_tasks_do_not_keep_their_memory() {
+    crate::support::Scene::new("cancelled").succeed();
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn cancelled_coroutines_that_wait_for_their_turn_are_taken_out() {
+    use hands::pool::AsyncPool;
+
+    in_time(|| {
+        let pool = AsyncPool::builder().in_flight(1).build().unwrap();
+        let busy = pool.spawn(std::future::pending::<()>());
+        let kept = pool.spawn(async { 7 });
+        for _ in 0..10_000 {
+            assert!(pool.spawn(async {}).cancel());
+        }
+        assert!(pool.coroutines().waiting < 3000);
+        busy.cancel();
+        assert_eq!(kept.join(), Ok(7));
+        pool.join();
+        assert_eq!(pool.coroutines().finished, 10_002);
+    });
+}

@@ -142,7 +142,7 @@ impl Reader<'_> {
                 b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' => break,
                 // `\{}` is the text `{}`, since the brace is escaped.
                 b'\\' if self.line.len() == self.at + 1 => return Err(self.unclosed("\\", self.at)),
-                b'\\' => self.copy(&mut word, 2),
+                b'\\' => self.escaped(&mut word),
                 b'\'' => self.single(&mut word)?,
                 b'"' => self.double(&mut word, Context::Double)?,
                 b'$' => self.dollar(&mut word, Context::Bare)?,

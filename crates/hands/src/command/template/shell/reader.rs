@@ -98,6 +98,18 @@ impl Reader<'_> {
         }
     }
 
+    /// A backslash outside of quotes. One that escapes a placeholder escapes its last brace, too, which means something by itself in zsh.
+    pub(super) fn escaped(&mut self, out: &mut Items) {
+        match self.placeholder_at(self.at + 1) {
+            Some((_, length)) if length > 1 => {
+                self.copy(out, length);
+                out.text(b"\\}");
+                self.at += 1;
+            }
+            _ => self.copy(out, 2),
+        }
+    }
+
     /// `'…'`
     pub(super) fn single(&mut self, out: &mut Items) -> Result<(), TemplateError> {
         let start = self.at;

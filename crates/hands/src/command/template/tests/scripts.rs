@@ -71,7 +71,7 @@ fn a_reference_suits_its_quoting() {
             r#"a \$"${hands_1}" "\$${hands_1}" "\\${hands_1}" '\'"${hands_1}"'' "$x${hands_1}" | b"#,
         ),
         (r"a $'\{}' {}", r#"a $'\\'"${hands_1}"$'' "${hands_1}""#),
-        ("a \\{} {}; b", "a \\{} \"${hands_1}\"; b"),
+        ("a \\{} {}; b", "a \\{\\} \"${hands_1}\"; b"),
         // The shell's own.
         ("a ${1} ${#} $1 $$ {}", r#"a ${1} ${#} $1 $$ "${hands_1}""#),
         ("((a)) && b {}", r#"((a)) && b "${hands_1}""#),
