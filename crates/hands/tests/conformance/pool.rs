@@ -44,6 +44,10 @@ macro_rules! pool_conformance {
             a_time_out_frees_whoever_joins
             a_deadline_counts_the_time_in_the_queue
             a_join_that_times_out_gives_the_handle_back
+            a_deadline_that_has_passed_prevents_the_start
+            several_threads_shut_a_pool_down_at_once
+            tasks_and_results_of_no_size_and_of_a_million_bytes
+            a_pool_may_be_shut_down_twice_and_asked_after_that
             a_callback_is_called_once_before_or_after
             a_callback_that_panics_hurts_nobody
             a_handle_is_a_future
@@ -331,6 +335,70 @@ pub(crate) fn a_time_out_frees_whoever_joins<P: Pool>(make: impl Fn(usize) -> P)
     assert_eq!(handle.join(), Err(TaskError::TimedOut { after: SHORT }));
     // Its worker is of use again.
     assert_eq!(pool.submit(square, 4).join(), Ok(16));
+}
+
+pub(crate) fn a_deadline_that_has_passed_prevents_the_start<P: Pool>(make: impl Fn(usize) -> P) {
+    let pool = make(2);
+    let folder = folder();
+    let mark = folder.path().join("mark");
+    for _ in 0..20 {
+        let options = Options::new().deadline(Instant::now());
+        let handle = pool.submit_with(options, leave_a_mark, mark.clone());
+        assert!(matches!(handle.join(), Err(TaskError::TimedOut { .. })));
+    }
+    pool.join();
+    assert!(!mark.exists());
+}
+
+pub(crate) fn several_threads_shut_a_pool_down_at_once<P: Pool + Sync>(make: impl Fn(usize) -> P) {
+    for how in [Shutdown::Drain, Shutdown::Now] {
+        let pool = make(2);
+        let handles: Vec<_> = (0..20).map(|n| pool.submit(square, n)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| pool.shutdown(how));
+            }
+        });
+        for (n, handle) in (0..).zip(handles) {
+            // Each has its outcome by now.
+            assert!(handle.is_finished());
+            match (how, handle.join()) {
+                (_, Ok(square)) => assert_eq!(square, n * n),
+                (Shutdown::Now, Err(TaskError::Cancelled)) => {}
+                (_, other) => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+pub(crate) fn tasks_and_results_of_no_size_and_of_a_million_bytes<P: Pool>(
+    make: impl Fn(usize) -> P,
+) {
+    let pool = make(1);
+    assert_eq!(pool.submit(|()| (), ()).join(), Ok(()));
+    assert_eq!(
+        pool.submit(|text: String| text, String::new()).join(),
+        Ok(String::new())
+    );
+    let long = "x".repeat(1_000_000);
+    assert_eq!(
+        pool.submit(|text: String| text, long.clone()).join(),
+        Ok(long)
+    );
+    let none: Vec<Result<u64, TaskError>> = pool.map(square, []).collect();
+    assert!(none.is_empty());
+}
+
+pub(crate) fn a_pool_may_be_shut_down_twice_and_asked_after_that<P: Pool>(
+    make: impl Fn(usize) -> P,
+) {
+    let pool = make(1);
+    assert_eq!(pool.submit(square, 2).join(), Ok(4));
+    pool.shutdown(Shutdown::Drain);
+    pool.shutdown(Shutdown::Now);
+    pool.join();
+    assert_eq!(pool.submit(square, 2).join(), Err(TaskError::PoolClosed));
+    assert_eq!(pool.stats().finished, 1);
 }
 
 pub(crate) fn a_deadline_counts_the_time_in_the_queue<P: Pool>(make: impl Fn(usize) -> P) {

@@ -317,7 +317,8 @@ fn resident() -> u64 {
         .unwrap()
 }
 
-pub(crate) const SCENES: crate::support::Scenes = &[("cancelled", cancelled)];
+pub(crate) const SCENES: crate::support::Scenes =
+    &[("cancelled", cancelled), ("no_threads", no_threads)];
 
 fn cancelled() {
     let pool = ThreadPool::with_workers(1).expect("a thread");
@@ -364,4 +365,52 @@ fn cancelled_coroutines_that_wait_for_their_turn_are_taken_out() {
         pool.join();
         assert_eq!(pool.coroutines().finished, 10_002);
     });
+}
+
+/// From here on the system has no memory for another stack, and so no thread.
+fn refuse_threads() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let size: u64 = line
+        .and_then(|line| line.trim().split(' ').next()?.parse().ok())
+        .expect("KiB");
+    let limit = Some((size << 10) + (256 << 10));
+    let limit = Rlimit {
+        current: limit,
+        maximum: limit,
+    };
+    setrlimit(Resource::As, limit).expect("a limit");
+}
+
+pub(crate) fn no_threads() {
+    use hands::task::{Options, TaskError};
+    let pool = ThreadPool::with_workers(2).expect("threads");
+    assert_eq!(pool.spawn(|| 1).join(), Ok(1));
+    refuse_threads();
+    assert!(ThreadPool::with_workers(1).is_err());
+    assert!(pool.resize(4).is_err());
+    // The two that there are go on, and are what is counted.
+    assert_eq!(pool.stats().workers, 2);
+    assert_eq!(pool.spawn(|| 2).join(), Ok(2));
+    #[cfg(feature = "async")]
+    assert!(hands::pool::AsyncPool::new().is_err());
+    // The first time-out of this program wants a thread.
+    let options = Options::new().timeout(Duration::from_secs(60));
+    let refused = pool.spawn_with(options, || 3).join();
+    assert!(
+        matches!(refused, Err(TaskError::Refused { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(pool.spawn(|| 4).join(), Ok(4));
+    // One that waits has no other worker in its place; it is the last only where both wait.
+    let pool = Arc::new(pool);
+    let inner = Arc::clone(&pool);
+    let nested = pool.spawn(move || inner.spawn(|| 5).join());
+    assert_eq!(nested.join(), Ok(Ok(5)));
+}
+
+#[test]
+fn a_thread_that_cannot_be_had_is_an_error_of_that_call_and_of_no_other() {
+    crate::support::Scene::new("no_threads").succeed();
 }
