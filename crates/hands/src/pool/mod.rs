@@ -35,16 +35,29 @@
 //! # What a pool promises
 //!
 //! - **Each task has one outcome.** A panic ends its task and nothing else. What a shutdown keeps from running says so.
-//! - **A task may wait for a task of its own pool**, with one worker too: who waits for a handle works meanwhile.
+//! - **A task may wait for a task of its own pool**, with one worker too: it runs the awaited task itself if that has not begun, and else blocks,
+//!   while the pool has one more worker.
+//! - **What is the user's hurts nobody else**: results, payloads, closures, callbacks and wakers may panic, block or call back when they are run or
+//!   dropped.
 //! - **An idle pool costs nothing**: its workers sleep.
 //! - **Dropping a pool** waits for what has been submitted.
+//!
+//! # Which pool
+//!
+//! | the task | pool |
+//! |---|---|
+//! | computes, or blocks now and then, and can be trusted | [`ThreadPool`]; [`ThreadPool::auto`] where it waits for disks or servers |
+//! | may crash, leak, hang, or must be killed | [`ProcessPool`] |
+//! | mostly awaits sockets or the clock | `AsyncPool` |
+//! | does both, on all cores | [`ProcessPool`] with `coroutines` |
 //!
 //! # How it works
 //!
 //! ```text
 //!  submit ─▶ Queue<Job> ─▶ worker: take a job, run it, say that it is done ─▶ outcome in the task's cell ─▶ join
-//!                 ▲             │  nothing there: steal half of a split piece of work, look for some
-//!                 └── helping ──┘  microseconds, sleep in the queue's line
+//!                               │  nothing there: steal half of a split piece of work, look for some
+//!                               │  microseconds, sleep in the queue's line
+//!                               └─ in a task that waits: step aside, and a spare or a new thread takes its place
 //! ```
 //!
 //! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in its line, which cannot lose a wake-up; its

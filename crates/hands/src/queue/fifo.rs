@@ -36,7 +36,7 @@ use super::core::{Core, Refusal, Shutdown};
 use super::error::GetError;
 use crate::foreign::{dispose, wake, wake_each};
 use crate::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, Padded};
-use crate::sync::waiters::{Ticket, Waiters, in_line};
+use crate::sync::waiters::{Ticket, Waiters, join_line};
 
 /// Room made at once; a queue of a million places need not hold them before they are used.
 const FIRST_ROOM: usize = 1024;
@@ -235,7 +235,7 @@ impl<T> Core<T> for FifoCore<T> {
     }
 
     fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let polled = in_line(waker, |caller| {
+        let polled = join_line(waker, |caller| {
             let mut head = self.head();
             let tail = self.tail();
             if tail.shut_down || !self.is_full(&head, &tail) {
@@ -247,7 +247,7 @@ impl<T> Core<T> for FifoCore<T> {
     }
 
     fn await_item(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let polled = in_line(waker, |caller| {
+        let polled = join_line(waker, |caller| {
             let head = self.head();
             let mut tail = self.tail();
             if tail.shut_down || !head.buffer.is_empty() || !tail.buffer.is_empty() {

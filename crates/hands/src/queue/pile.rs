@@ -8,7 +8,7 @@ use super::core::{Core, Refusal, Shutdown};
 use super::error::GetError;
 use crate::foreign::{dispose, wake, wake_each};
 use crate::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::waiters::{Ticket, Waiters, in_line};
+use crate::sync::waiters::{Ticket, Waiters, join_line};
 
 /// The collection, with the order in it.
 pub trait Store<T>: Default {
@@ -199,7 +199,7 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
     }
 
     fn await_space(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let polled = in_line(waker, |caller| {
+        let polled = join_line(waker, |caller| {
             let mut pile = self.pile.lock();
             if pile.shut_down || pile.items.len() < self.capacity {
                 return Some(Poll::Ready(()));
@@ -210,7 +210,7 @@ impl<T, S: Store<T>> Core<T> for PileCore<S> {
     }
 
     fn await_item(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> bool {
-        let polled = in_line(waker, |caller| {
+        let polled = join_line(waker, |caller| {
             let mut pile = self.pile.lock();
             if pile.shut_down || pile.items.len() > 0 {
                 return Some(Poll::Ready(()));

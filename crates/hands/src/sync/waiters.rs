@@ -70,6 +70,17 @@ impl Drop for Caller<'_> {
     }
 }
 
+/// [`in_line`] for a caller that has just looked in vain, and so will have to enlist: the waker is cloned at once.
+#[inline]
+pub(crate) fn join_line<T>(
+    waker: &Waker,
+    look: impl FnOnce(&mut Caller<'_>) -> Option<Poll<T>>,
+) -> Poll<T> {
+    let mut caller = Caller::new(waker);
+    caller.prepare();
+    look(&mut caller).unwrap_or(Poll::Pending)
+}
+
 /// Calls `look`, which takes the lock and returns what it has found, or what [`Waiters::enlist`] returns. That is `None` when the waker must
 /// be cloned first: then it is, without the lock, and `look` is called again.
 #[inline]
