@@ -12,9 +12,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::park::deadline;
+use crate::primitive::{Condvar, Mutex};
 
 /// Lets a fixed number of threads wait for each other, again and again, with an action between.
 ///
@@ -155,9 +154,10 @@ impl Barrier {
                 return met.then_some(place).ok_or(Broken);
             }
             match deadline {
-                None => self.decided.wait(&mut state),
+                None => state = self.decided.wait(state),
                 Some(deadline) => {
-                    let timed_out = self.decided.wait_until(&mut state, deadline).timed_out();
+                    let timed_out;
+                    (state, timed_out) = self.decided.wait_until(state, deadline);
                     if timed_out && round.met.get().is_none() {
                         round.decide(false);
                         self.break_up(&mut state);

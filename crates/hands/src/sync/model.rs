@@ -110,3 +110,34 @@ fn who_waits_for_a_token_is_told() {
         assert_eq!(waits.join().unwrap(), super::Cancelled::Asked);
     });
 }
+
+#[test]
+fn a_barrier_lets_all_go_or_none() {
+    explore(|| {
+        let barrier = Arc::new(super::Barrier::new(2));
+        let meets = {
+            let barrier = Arc::clone(&barrier);
+            thread::spawn(move || barrier.wait().is_ok())
+        };
+        let aborts = {
+            let barrier = Arc::clone(&barrier);
+            thread::spawn(move || barrier.abort())
+        };
+        let met = barrier.wait().is_ok();
+        assert_eq!(meets.join().unwrap(), met);
+        aborts.join().unwrap();
+    });
+}
+
+#[test]
+fn who_meets_at_a_barrier_has_a_place_of_its_own() {
+    explore(|| {
+        let barrier = Arc::new(super::Barrier::new(2));
+        let other = {
+            let barrier = Arc::clone(&barrier);
+            thread::spawn(move || barrier.wait().unwrap())
+        };
+        let own = barrier.wait().unwrap();
+        assert_eq!(own + other.join().unwrap(), 1);
+    });
+}
