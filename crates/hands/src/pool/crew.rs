@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -81,8 +81,8 @@ pub struct Crew {
     /// A worker looks for work without sleeping; one is enough.
     pub(super) looking: Padded<AtomicBool>,
     started: AtomicUsize,
-    /// Workers that have stepped aside.
-    waiting: AtomicUsize,
+    /// Workers that have stepped aside. Below zero for a moment, if one is woken before it has.
+    waiting: AtomicIsize,
     spares: Mutex<Spares>,
     called: Condvar,
     /// Where something is put for each worker.
@@ -172,7 +172,7 @@ impl Crew {
             alive: AtomicUsize::new(0),
             looking: Padded::default(),
             started: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
+            waiting: AtomicIsize::new(0),
             spares: Mutex::default(),
             called: Condvar::new(),
             mailboxes: Mutex::default(),
@@ -316,6 +316,7 @@ impl Crew {
     /// The calling worker's task waits for another one: takes the worker off the list, and puts a further one on it.
     pub(super) fn step_aside(self: &Arc<Crew>, first: First) -> Result<(), AtBound> {
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waiting = usize::try_from(waiting).unwrap_or(0);
         let others = self.alive.fetch_sub(1, Ordering::SeqCst) - 1;
         let keeps_size = self.plan.max_waiting.min(KEEPS_SIZE);
         let is_needed = first.is_some() || others == 0;
@@ -343,6 +344,12 @@ impl Crew {
     pub(super) fn step_back(&self) {
         self.alive.fetch_add(1, Ordering::SeqCst);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// A worker has been put back twice.
+    pub(super) fn forget_one(&self) {
+        self.alive.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
     }
 
     /// For a worker that is off the list: waits until it is wanted again. `None`: it is to end.

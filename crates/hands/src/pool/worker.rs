@@ -242,15 +242,22 @@ impl Host for Worker {
         }
     }
 
-    fn step_aside(&self, first: Option<Arc<dyn Runnable>>) -> Result<Arc<dyn Aside>, AtBound> {
-        self.crew.step_aside(first)?;
-        Ok(Arc::clone(&self.crew) as _)
+    fn aside(&self) -> Arc<dyn Aside> {
+        Arc::clone(&self.crew) as _
+    }
+
+    fn step_aside(&self, first: Option<Arc<dyn Runnable>>) -> Result<(), AtBound> {
+        self.crew.step_aside(first)
     }
 }
 
 impl Aside for Crew {
     fn step_back(&self) {
         Crew::step_back(self);
+    }
+
+    fn forget_one(&self) {
+        Crew::forget_one(self);
     }
 }
 

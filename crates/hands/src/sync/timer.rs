@@ -146,6 +146,20 @@ impl Timer {
     }
 }
 
+/// Has `waker` woken at once, on a thread that may block: for what is the user's and must not run where it has come up. The timer must have
+/// been [prepared](Alarm::prepare).
+pub(crate) fn soon(waker: Waker) {
+    let mut state = TIMER.state.lock();
+    state.due.push_back(waker);
+    let is_idle = state.idle >= state.due.len();
+    drop(state);
+    match is_idle {
+        true => TIMER.ring.notify_one(),
+        // It sees to it that somebody comes, if all are stuck.
+        false => TIMER.sooner.notify_one(),
+    };
+}
+
 /// Wakes a waker when its time has come, unless it is dropped before.
 #[derive(Debug)]
 pub(crate) struct Alarm {

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
@@ -47,15 +47,18 @@ pub(crate) trait Host {
     fn owners(&self) -> &Owners;
     /// Runs the task now, if it has not begun.
     fn run_here(&self, task: Arc<dyn Runnable>);
-    /// The worker will block: the pool has another one from now on, which runs `first` before anything else. What is returned is called when
-    /// the worker is to go on.
-    fn step_aside(&self, first: Option<Arc<dyn Runnable>>) -> Result<Arc<dyn Aside>, AtBound>;
+    /// What is called when the worker is to go on.
+    fn aside(&self) -> Arc<dyn Aside>;
+    /// The worker will block: the pool has another one from now on, which runs `first` before anything else.
+    fn step_aside(&self, first: Option<Arc<dyn Runnable>>) -> Result<(), AtBound>;
 }
 
 /// The pool of a worker that has stepped aside.
 pub(crate) trait Aside: Send + Sync {
     /// One that stepped aside counts as at work again.
     fn step_back(&self);
+    /// One counts as at work twice.
+    fn forget_one(&self);
 }
 
 /// So many tasks of the pool wait that no further worker can be had, and nobody else is at work.
@@ -113,19 +116,63 @@ pub(crate) fn is_in_coroutine() -> bool {
 const LOOKS: usize = 16;
 const PAUSE: usize = 16;
 
-/// A worker that has stepped aside. Whoever wakes it puts it back among those at work: from then on the pool needs nobody in its place, though
-/// it may take the worker a while to wake up.
+/// At work.
+const PRESENT: u8 = 0;
+/// It has stepped aside, or is about to.
+const ASIDE: u8 = 1;
+/// It was woken, and counts as at work.
+const WOKEN: u8 = 2;
+
+/// A worker that waits. Whoever wakes it puts it back among those at work: from then on the pool needs nobody in its place, though it may take
+/// the worker a while to wake up.
+///
+/// It enlists before it steps aside, so at no moment is it neither counted nor sure to be woken: others that look for somebody at work would find
+/// nobody, and start a thread each. For that the pool may count it once too often for a moment.
 struct Absent {
     pool: Arc<dyn Aside>,
     thread: Thread,
-    is_back: AtomicBool,
+    state: AtomicU8,
 }
 
 impl Absent {
-    fn step_back(&self) {
-        if !self.is_back.swap(true, Ordering::SeqCst) {
+    fn of(host: &dyn Host) -> Arc<Absent> {
+        Arc::new(Absent {
+            pool: host.aside(),
+            thread: std::thread::current(),
+            state: AtomicU8::new(PRESENT),
+        })
+    }
+
+    fn step_back(&self, to: u8) {
+        if self.state.swap(to, Ordering::SeqCst) == ASIDE {
             self.pool.step_back();
         }
+    }
+
+    fn is_woken(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == WOKEN
+    }
+
+    /// False: it has been woken before.
+    fn step_aside(
+        &self,
+        host: &dyn Host,
+        first: Option<Arc<dyn Runnable>>,
+    ) -> Result<bool, AtBound> {
+        let (set, got) = (Ordering::SeqCst, Ordering::SeqCst);
+        if self
+            .state
+            .compare_exchange(PRESENT, ASIDE, set, got)
+            .is_err()
+        {
+            return Ok(false);
+        }
+        let stepped = host.step_aside(first);
+        if stepped.is_err() && self.state.swap(PRESENT, Ordering::SeqCst) == WOKEN {
+            // Whoever woke it has put it back, and so has the pool.
+            self.pool.forget_one();
+        }
+        stepped.map(|()| true)
     }
 }
 
@@ -135,7 +182,7 @@ impl Wake for Absent {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.step_back();
+        self.step_back(WOKEN);
         self.thread.unpark();
     }
 }
@@ -145,16 +192,8 @@ struct StepBack(Arc<Absent>);
 
 impl Drop for StepBack {
     fn drop(&mut self) {
-        self.0.step_back();
+        self.0.step_back(PRESENT);
     }
-}
-
-fn step_aside(host: &dyn Host, first: Option<Arc<dyn Runnable>>) -> Result<StepBack, AtBound> {
-    Ok(StepBack(Arc::new(Absent {
-        pool: host.step_aside(first)?,
-        thread: std::thread::current(),
-        is_back: AtomicBool::new(false),
-    })))
 }
 
 /// Waits for `future`. A worker steps aside meanwhile, and the one that comes for it runs `first`; `meanwhile` is called when it has.
@@ -175,53 +214,49 @@ pub(crate) fn block_on<F: Future>(
     {
         return Ok(output);
     }
-    let mut aside = Some(step_aside(&*host, first).map_err(GaveUp::AtBound)?);
-    meanwhile();
+    let (mut first, mut meanwhile) = (first, Some(meanwhile));
     let _noted = park::noted();
     loop {
-        // Woken in vain, it steps aside once more; at the bound it waits as it is.
-        if aside
-            .as_ref()
-            .is_none_or(|aside| aside.0.is_back.load(Ordering::SeqCst))
-        {
-            aside = step_aside(&*host, None).ok();
-        }
-        let woken = match &aside {
-            Some(aside) => Waker::from(Arc::clone(&aside.0)),
-            None => park::own_waker(),
-        };
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&woken)) {
+        let absent = Absent::of(&*host);
+        let waker = Waker::from(Arc::clone(&absent));
+        let mut context = Context::from_waker(&waker);
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Ok(output);
         }
-        let is_woken = || {
-            aside
-                .as_ref()
-                .is_some_and(|aside| aside.0.is_back.load(Ordering::SeqCst))
-        };
-        while !is_woken() {
+        let back = StepBack(Arc::clone(&absent));
+        match absent.step_aside(&*host, first.take()) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // Only where it is the first time; later it waits as it is.
+            Err(bound) if meanwhile.is_some() => return Err(GaveUp::AtBound(bound)),
+            Err(_) => {}
+        }
+        if let Some(meanwhile) = meanwhile.take() {
+            meanwhile();
+        }
+        while !absent.is_woken() {
             let Some(deadline) = deadline else {
                 std::thread::park();
-                if aside.is_none() {
-                    break;
-                }
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
+                drop(back);
                 // Perhaps it has just become ready.
                 let polled = park::look(future.as_mut(), 1, 0);
                 return polled.ok_or(GaveUp::TimedOut);
             }
             std::thread::park_timeout(left);
-            if aside.is_none() {
-                break;
-            }
         }
     }
 }
 
 /// Runs what blocks. A worker steps aside meanwhile, if it can.
 pub(crate) fn aside<T>(blocks: impl FnOnce() -> T) -> T {
-    let _back = host().and_then(|host| step_aside(&*host, None).ok());
+    let _back = host().and_then(|host| {
+        let absent = Absent::of(&*host);
+        let stepped = absent.step_aside(&*host, None).ok()?;
+        stepped.then(|| StepBack(absent))
+    });
     blocks()
 }

@@ -14,6 +14,7 @@ use super::service::Service;
 use super::tail::Forwarder;
 use crate::process::{SpawnError, StartMethod};
 use crate::shared::Memory;
+use crate::sync::timer::Alarm;
 use crate::task::Task;
 use crate::thread::registry;
 
@@ -214,6 +215,7 @@ impl Builder {
             ));
         }
         let system = SpawnError::system("make a pool");
+        Alarm::prepare().map_err(&system)?;
         let bell = Memory::new(64).map_err(&system)?;
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         let service = rustix::event::eventfd(0, flags);

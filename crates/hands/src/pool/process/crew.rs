@@ -70,19 +70,20 @@ impl Job {
 
 /// What came of a task, to be told without the lock.
 pub(super) enum News {
-    /// Outcomes, so many, and whether they were the last.
+    /// Outcomes, `count` of them.
     Came {
         remote: Arc<dyn Remote>,
         payload: Vec<u8>,
         descriptors: Vec<OwnedFd>,
+        /// How many have come before these.
+        first: u64,
         count: u64,
-        is_last: bool,
     },
-    /// The next outcome is this, and whether it was the last.
+    /// The outcome of this number is this.
     Failed {
         remote: Arc<dyn Remote>,
         why: TaskError,
-        is_last: bool,
+        number: u64,
     },
     /// It will not run, for this reason.
     Refused {
@@ -93,16 +94,6 @@ pub(super) enum News {
     Over,
     /// It had begun, and has an outcome.
     Ended,
-}
-
-impl News {
-    /// Whether the task is over with it.
-    pub(super) fn is_end(&self) -> bool {
-        match self {
-            News::Came { is_last, .. } | News::Failed { is_last, .. } => *is_last,
-            News::Refused { .. } | News::Over | News::Ended => true,
-        }
-    }
 }
 
 #[derive(Default)]

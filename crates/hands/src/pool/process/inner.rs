@@ -7,6 +7,7 @@
 //! woken. Workers are told in their memory who wants to be woken; both kinds look at all rings once more behind having said so, and a
 //! worker looks behind having put its reply: so none is overlooked.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -31,6 +32,7 @@ use crate::queue::Shutdown;
 use crate::shared::Memory;
 use crate::shared::wait;
 use crate::spin::Spin;
+use crate::sync::timer;
 use crate::task::TaskError;
 use crate::thread::panic::caught;
 use crate::thread::registry::Unfinished;
@@ -77,8 +79,6 @@ pub(super) enum Watching {
 pub(super) struct Inner {
     pub(super) plan: Plan,
     pub(super) crew: Mutex<Crew>,
-    /// Held while replies are taken in and told of, so that they are told of in their order.
-    pub(super) lead: Mutex<()>,
     /// Somebody who joins a task takes in replies.
     leading: AtomicBool,
     /// One word, where that one sleeps.
@@ -109,7 +109,6 @@ impl Inner {
         Inner {
             plan,
             crew: Mutex::new(crew),
-            lead: Mutex::default(),
             leading: AtomicBool::new(false),
             bell,
             service,
@@ -166,16 +165,14 @@ impl Inner {
         // Whoever submits faster than the workers run takes in replies now and then: so nobody else need be woken for them.
         crew.submitted += 1;
         let is_turn = crew.submitted.is_multiple_of(FLOW) && crew.is_brisk();
-        let lead = is_turn.then(|| self.lead.try_lock()).flatten();
-        if lead.is_some() {
+        if is_turn {
             crew.collect(&mut news);
             crew.dispatch(&mut news, &mut wake);
         }
         drop(crew);
         wake.iter().for_each(Bell::ring);
-        let is_any = lead.is_some() && !news.is_empty();
+        let is_any = is_turn && !news.is_empty();
         self.tell(news);
-        drop(lead);
         if is_any {
             self.told_for_another();
         }
@@ -184,23 +181,53 @@ impl Inner {
         }
     }
 
-    /// Tells tasks what came of them. The caller has no lock but that of who takes in replies.
+    /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers. The caller has no lock.
     pub(super) fn tell(&self, news: Vec<News>) {
-        let mut over = 0;
-        for news in news {
-            over += u64::from(news.is_end());
-            // A result that nobody wants is dropped here, which is the user's code, and may panic.
-            let _ = caught(|| self.tell_one(news));
-        }
-        if over == 0 {
+        if news.is_empty() {
             return;
         }
-        if self.unfinished.fetch_sub(over, Ordering::SeqCst) == over {
-            self.calmed();
+        let _telling = Telling::begin(self);
+        for news in news {
+            // A result that nobody wants is dropped here, and may panic.
+            let ended = caught(|| self.tell_one(news)).unwrap_or(true);
+            if ended && self.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
+                self.calmed();
+            }
         }
     }
 
-    fn tell_one(&self, news: News) {
+    /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all tasks depend.
+    pub(super) fn tell_elsewhere(self: &Arc<Self>, news: Vec<News>) {
+        if !news.is_empty() {
+            self.elsewhere(move |pool| {
+                pool.tell(news);
+                pool.told_for_another();
+            });
+        }
+    }
+
+    /// Calls `run` on a thread that may block.
+    pub(super) fn elsewhere(self: &Arc<Self>, run: impl FnOnce(&Arc<Inner>) + Send + 'static) {
+        struct Errand<F>(Arc<Inner>, Mutex<Option<F>>);
+        impl<F: FnOnce(&Arc<Inner>) + Send + 'static> Wake for Errand<F> {
+            fn wake(self: Arc<Self>) {
+                let run = self.1.lock().take();
+                if let Some(run) = run {
+                    run(&self.0);
+                }
+            }
+        }
+        let errand = Errand(Arc::clone(self), Mutex::new(Some(run)));
+        timer::soon(Waker::from(Arc::new(errand)));
+    }
+
+    /// Whether the caller is called by what is told of this pool's tasks.
+    pub(super) fn is_telling(&self) -> bool {
+        TELLS.with_borrow(|tells| tells.contains(&std::ptr::from_ref(self).addr()))
+    }
+
+    /// Whether the task is over with it.
+    fn tell_one(&self, news: News) -> bool {
         let counts = &self.counts;
         let not_run = || {
             counts.finished.fetch_add(1, Ordering::Relaxed);
@@ -211,19 +238,24 @@ impl Inner {
                 remote,
                 payload,
                 descriptors,
+                first,
                 count,
-                is_last,
             } => {
-                codec::with_descriptors(descriptors, || remote.outcomes(&payload, count));
-                is_last.then_some(remote)
+                let read = || remote.outcomes(&payload, first, count);
+                if !codec::with_descriptors(descriptors, read) {
+                    return false;
+                }
+                Some(remote)
             }
             News::Failed {
                 remote,
                 why,
-                is_last,
+                number,
             } => {
-                remote.fail(why);
-                is_last.then_some(remote)
+                if !remote.fail(number, why) {
+                    return false;
+                }
+                Some(remote)
             }
             News::Refused { remote, why } => {
                 not_run();
@@ -246,6 +278,7 @@ impl Inner {
                 counts.panicked.fetch_add(panicked, Ordering::Relaxed);
             });
         }
+        true
     }
 
     /// Something that is waited for may have come: no task is unfinished, or a worker has ended.
@@ -276,7 +309,19 @@ impl Inner {
 
     /// Takes in replies, and hands over what waits. Says whether anything came.
     pub(super) fn collect(&self) -> bool {
-        let _lead = self.lead.lock();
+        let news = self.gather();
+        let is_any = !news.is_empty();
+        self.tell(news);
+        is_any
+    }
+
+    /// [`collect`](Self::collect) for the pool's own thread, which tells elsewhere.
+    pub(super) fn collect_elsewhere(self: &Arc<Self>) {
+        let news = self.gather();
+        self.tell_elsewhere(news);
+    }
+
+    fn gather(&self) -> Vec<News> {
         let (mut news, mut wake) = (Vec::new(), Vec::new());
         {
             let mut crew = self.crew.lock();
@@ -290,9 +335,7 @@ impl Inner {
             }
         }
         wake.iter().for_each(Bell::ring);
-        let is_any = !news.is_empty();
-        self.tell(news);
-        is_any
+        news
     }
 
     /// The pool's thread is to be woken by replies, unless somebody else takes them in.
@@ -313,11 +356,19 @@ impl Inner {
         }
     }
 
+    /// Whether somebody who waits takes in replies.
+    pub(super) fn is_led(&self) -> bool {
+        self.leading.load(Ordering::SeqCst)
+    }
+
     /// Takes in replies on behalf of all, until `is_finished`; nobody else does at the moment, or it returns at once.
     pub(super) fn assist(&self, deadline: Option<Instant>, is_finished: impl Fn() -> bool) {
-        if is_finished() || self.leading.swap(true, Ordering::SeqCst) {
+        // A callback of what this thread has taken in leads on.
+        let is_nested = self.is_telling() && LEADS.get() == std::ptr::from_ref(self).addr();
+        if is_finished() || self.leading.swap(true, Ordering::SeqCst) && !is_nested {
             return;
         }
+        let _leads = Leads::begin(self);
         fence(Ordering::SeqCst);
         self.crew.lock().attend();
         loop {
@@ -339,6 +390,9 @@ impl Inner {
                 break;
             }
             self.collect();
+        }
+        if is_nested {
+            return;
         }
         self.leading.store(false, Ordering::SeqCst);
         // From here on it is the pool's thread again.
@@ -434,12 +488,17 @@ impl Inner {
         self.await_calm(None, || self.unfinished() == 0);
     }
 
-    /// Ends all, and returns when all workers have ended.
-    pub(super) fn shutdown(&self, how: Shutdown) {
+    /// Takes nothing more, and with `Now` gives up what there is.
+    pub(super) fn begin_shutdown(&self, how: Shutdown) {
         self.close();
         if how == Shutdown::Now {
             self.give_up_all();
         }
+    }
+
+    /// Ends all, and returns when all workers have ended.
+    pub(super) fn shutdown(&self, how: Shutdown) {
+        self.begin_shutdown(how);
         self.join();
         let has_ended = || self.crew.lock().workers().next().is_none();
         {
@@ -502,6 +561,44 @@ impl Inner {
         }
         self.tell(news);
         self.wake_joiner();
+    }
+}
+
+thread_local! {
+    /// The pools of whose tasks this thread tells, the innermost last.
+    static TELLS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// The pool whose replies this thread takes in.
+    static LEADS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Until it is dropped this thread tells of a pool's tasks.
+struct Telling;
+
+impl Telling {
+    fn begin(pool: &Inner) -> Telling {
+        TELLS.with_borrow_mut(|tells| tells.push(std::ptr::from_ref(pool).addr()));
+        Telling
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let _ = TELLS.try_with(|tells| tells.borrow_mut().pop());
+    }
+}
+
+/// Until it is dropped this thread takes in a pool's replies.
+struct Leads(usize);
+
+impl Leads {
+    fn begin(pool: &Inner) -> Leads {
+        Leads(LEADS.replace(std::ptr::from_ref(pool).addr()))
+    }
+}
+
+impl Drop for Leads {
+    fn drop(&mut self) {
+        let _ = LEADS.try_with(|leads| leads.set(self.0));
     }
 }
 

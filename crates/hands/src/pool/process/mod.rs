@@ -41,6 +41,7 @@ mod worker;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -62,8 +63,10 @@ use crate::process::codec::{self, Failure};
 use crate::process::image::Code;
 use crate::queue::Shutdown;
 use crate::sync::CancelToken;
+use crate::sync::timer::soon;
 #[cfg(feature = "async")]
 use crate::task::AsyncTask;
+use crate::task::blocking;
 use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use crate::thread::panic::caught;
 
@@ -102,9 +105,10 @@ use crate::thread::panic::caught;
 ///   not listen.
 /// - Workers end with the program, however that ends.
 ///
-/// Callbacks of handles run where replies are taken in; they are not to wait for other tasks of the pool.
+/// Callbacks of handles run where replies are taken in, by whoever waits for a task or on a thread of their own; they may submit, and wait for other
+/// tasks of the pool.
 ///
-/// Dropping the pool waits for all tasks.
+/// Dropping the pool waits for all tasks, except in a callback: then a thread in the background does.
 pub struct ProcessPool {
     inner: Arc<Inner>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -353,7 +357,7 @@ impl Pool for ProcessPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        let chunk = Chunk::<R>::new::<F>(&self.inner);
+        let chunk = Chunk::<R>::new::<F>(&self.inner, arguments.len());
         let handle = Handle::new(Arc::clone(&chunk) as _);
         if arguments.is_empty() {
             chunk.finish(&|_| ());
@@ -391,16 +395,28 @@ impl Pool for ProcessPool {
     }
 
     fn join(&self) {
-        self.inner.join();
+        assert!(
+            !self.inner.is_telling(),
+            "a callback that waits for all tasks of its pool would wait for its own; join the handles of those it submitted"
+        );
+        blocking::aside(|| self.inner.join());
     }
 
     fn shutdown(&self, how: Shutdown) {
-        self.inner.shutdown(how);
-        let thread = self.thread.lock().take();
-        if let Some(thread) = thread {
-            // It does not panic but by a mistake of ours, which the panic hook has told.
-            let _ = thread.join();
+        if self.inner.is_telling() {
+            return self.inner.begin_shutdown(how);
         }
+        blocking::aside(|| end(&self.inner, &self.thread, how));
+    }
+}
+
+/// Ends a pool, and returns when its workers and its thread have ended.
+fn end(inner: &Inner, thread: &Mutex<Option<JoinHandle<()>>>, how: Shutdown) {
+    inner.shutdown(how);
+    let thread = thread.lock().take();
+    if let Some(thread) = thread {
+        // It does not panic but by a mistake of ours, which the panic hook has told.
+        let _ = thread.join();
     }
 }
 
@@ -418,7 +434,22 @@ impl CoroutinePool for ProcessPool {
 
 impl Drop for ProcessPool {
     fn drop(&mut self) {
-        self.shutdown(Shutdown::Drain);
+        if !self.inner.is_telling() {
+            return self.shutdown(Shutdown::Drain);
+        }
+        // In a callback, whose task it would wait for.
+        self.inner.close();
+        let (inner, thread) = (Arc::clone(&self.inner), self.thread.get_mut().take());
+        soon(Waker::from(Arc::new(Drain(inner, Mutex::new(thread)))));
+    }
+}
+
+/// What is left of a pool that was dropped where nobody may wait.
+struct Drain(Arc<Inner>, Mutex<Option<JoinHandle<()>>>);
+
+impl Wake for Drain {
+    fn wake(self: Arc<Self>) {
+        end(&self.0, &self.1, Shutdown::Drain);
     }
 }
 

@@ -265,6 +265,7 @@ impl Worker {
             let Some(sent) = self.sent.get_mut(at) else {
                 return Err(Damaged);
             };
+            let first = sent.job.done;
             sent.job.done += header.count;
             self.finished += header.count;
             let remote = Arc::clone(&sent.job.remote);
@@ -293,8 +294,8 @@ impl Worker {
                 remote,
                 payload: bytes,
                 descriptors,
+                first,
                 count: header.count,
-                is_last: is_last && is_whole,
             });
         }
         Ok(())

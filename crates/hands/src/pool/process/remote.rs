@@ -141,12 +141,12 @@ pub(super) fn said(mut bytes: &[u8]) -> Option<TaskError> {
     outcome::<()>(&mut bytes).err()
 }
 
-/// A task, whatever its types are. Its outcomes come in order, one for each argument; then it is finished.
+/// A task, whatever its types are: it has an outcome for each argument, and is finished when all have come, in whatever order they are told of.
 pub(super) trait Remote: Send + Sync {
-    /// So many outcomes have come.
-    fn outcomes(&self, bytes: &[u8], count: u64);
-    /// The next outcome is this.
-    fn fail(&self, why: TaskError);
+    /// Outcomes have come, from this number on. True: they were the last.
+    fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool;
+    /// The outcome of this number is this. True: it was the last.
+    fn fail(&self, number: u64, why: TaskError) -> bool;
     /// All have come. Before anybody hears of it `count` is told how many have panicked.
     fn finish(&self, count: &dyn Fn(u64));
     /// It has this outcome, and will never run, or not to its end. False: it has another.
@@ -161,10 +161,30 @@ pub(super) struct Single<R> {
     pool: Weak<Inner>,
 }
 
+/// Outcomes by their numbers, and how many are to come.
+struct Gathered<R> {
+    outcomes: Vec<Option<Outcome<R>>>,
+    left: usize,
+}
+
+impl<R> Gathered<R> {
+    /// True: it was the last.
+    fn put(&mut self, number: u64, outcome: Outcome<R>) -> bool {
+        let place = usize::try_from(number).ok();
+        let place = place.and_then(|number| self.outcomes.get_mut(number));
+        if let Some(place @ None) = place {
+            *place = Some(outcome);
+            self.left -= 1;
+            return self.left == 0;
+        }
+        false
+    }
+}
+
 /// Several, with theirs.
 pub(super) struct Chunk<R> {
     cell: TaskCell<(), Vec<Outcome<R>>>,
-    outcomes: Mutex<Vec<Outcome<R>>>,
+    outcomes: Mutex<Gathered<R>>,
     pool: Weak<Inner>,
 }
 
@@ -179,10 +199,13 @@ impl<R: Data> Single<R> {
 }
 
 impl<R: Data> Chunk<R> {
-    pub(super) fn new<F>(pool: &Arc<Inner>) -> Arc<Chunk<R>> {
+    pub(super) fn new<F>(pool: &Arc<Inner>, count: usize) -> Arc<Chunk<R>> {
         Arc::new(Chunk {
             cell: TaskCell::remote(type_name::<F>(), ()),
-            outcomes: Mutex::default(),
+            outcomes: Mutex::new(Gathered {
+                outcomes: (0..count).map(|_| None).collect(),
+                left: count,
+            }),
             pool: Arc::downgrade(pool),
         })
     }
@@ -193,14 +216,20 @@ fn is_panic<R>(outcome: &Outcome<R>) -> bool {
 }
 
 impl<R: Data> Remote for Single<R> {
-    fn outcomes(&self, mut bytes: &[u8], count: u64) {
+    fn outcomes(&self, mut bytes: &[u8], _: u64, count: u64) -> bool {
         if count > 0 {
-            *self.outcome.lock() = Some(outcome(&mut bytes));
+            // Read without the lock: that is the user's code.
+            let outcome = outcome(&mut bytes);
+            let before = self.outcome.lock().replace(outcome);
+            drop(before);
         }
+        count > 0
     }
 
-    fn fail(&self, why: TaskError) {
-        *self.outcome.lock() = Some(Err(why));
+    fn fail(&self, _: u64, why: TaskError) -> bool {
+        let before = self.outcome.lock().replace(Err(why));
+        drop(before);
+        true
     }
 
     fn finish(&self, count: &dyn Fn(u64)) {
@@ -223,19 +252,24 @@ impl<R: Data> Remote for Single<R> {
 }
 
 impl<R: Data> Remote for Chunk<R> {
-    fn outcomes(&self, mut bytes: &[u8], count: u64) {
-        let mut outcomes = self.outcomes.lock();
-        for _ in 0..count {
-            outcomes.push(outcome(&mut bytes));
+    fn outcomes(&self, mut bytes: &[u8], first: u64, count: u64) -> bool {
+        // Read without the lock: that is the user's code.
+        let read: Vec<_> = (0..count).map(|_| outcome(&mut bytes)).collect();
+        let mut gathered = self.outcomes.lock();
+        let mut is_last = false;
+        for (number, outcome) in (first..).zip(read) {
+            is_last |= gathered.put(number, outcome);
         }
+        is_last
     }
 
-    fn fail(&self, why: TaskError) {
-        self.outcomes.lock().push(Err(why));
+    fn fail(&self, number: u64, why: TaskError) -> bool {
+        self.outcomes.lock().put(number, Err(why))
     }
 
     fn finish(&self, count: &dyn Fn(u64)) {
-        let outcomes = std::mem::take(&mut *self.outcomes.lock());
+        let gathered = std::mem::take(&mut self.outcomes.lock().outcomes);
+        let outcomes: Vec<_> = gathered.into_iter().flatten().collect();
         let panicked = outcomes.iter().filter(|outcome| is_panic(outcome)).count();
         count(panicked as u64);
         self.cell.resolve(Ok(outcomes));

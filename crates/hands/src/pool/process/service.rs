@@ -33,6 +33,8 @@ const BAD_STARTS: u32 = 5;
 const STUCK: Duration = Duration::from_secs(2);
 /// So long the workers are busy with short tasks that they have.
 const SOON: Duration = Duration::from_micros(50);
+/// So often replies are taken in though somebody else does that, who may be stuck in the user's code.
+const STUCK_LEADER: Duration = Duration::from_millis(100);
 /// It is looked for that so often.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -205,7 +207,7 @@ impl Service {
             crew.dispatch(&mut news, &mut wake);
         }
         wake.iter().for_each(Bell::ring);
-        self.pool.tell(news);
+        self.pool.tell_elsewhere(news);
         Ok(())
     }
 
@@ -216,13 +218,15 @@ impl Service {
             data: epoll::EventData::new_u64(0),
         }; 32];
         while !self.pool.is_over.load(Ordering::SeqCst) {
-            if self.pool.collect() {
-                self.pool.told_for_another();
-            }
+            self.pool.collect_elsewhere();
             let watching = self.pool.watch_as_service();
             let next = self.expire();
             self.fill();
-            let next = next.map(|at| at.saturating_duration_since(Instant::now()));
+            let mut next = next.map(|at| at.saturating_duration_since(Instant::now()));
+            if self.pool.is_led() {
+                // Who leads may be stuck in a callback.
+                next = Some(next.map_or(STUCK_LEADER, |next| next.min(STUCK_LEADER)));
+            }
             let timeout = match watching {
                 Watching::Now => Some(Duration::ZERO),
                 Watching::Soon => Some(next.map_or(SOON, |next| next.min(SOON))),
@@ -322,9 +326,12 @@ impl Service {
             }
         }
         wake.iter().for_each(Bell::ring);
-        pool.tell(news);
+        pool.tell_elsewhere(news);
         for (after, task) in late {
-            pool.give_up(&*task, TaskError::TimedOut { after });
+            let why = TaskError::TimedOut { after };
+            pool.elsewhere(move |pool| {
+                pool.give_up(&*task, why);
+            });
         }
         next
     }
@@ -335,7 +342,7 @@ impl Service {
             return;
         };
         for _ in 0..interrupts.look() {
-            self.pool.interrupt();
+            self.pool.elsewhere(|pool| pool.interrupt());
         }
     }
 
@@ -354,7 +361,6 @@ impl Service {
     fn bury(&mut self, slot: usize) {
         let pool = Arc::clone(&self.pool);
         let mut news = Vec::new();
-        let lead = pool.lead.lock();
         let mut crew = pool.crew.lock();
         let Some(mut worker) = crew.slots[slot].take() else {
             return;
@@ -406,8 +412,7 @@ impl Service {
         let is_replaced = !crew.is_ending && crew.broken.is_none();
         drop(worker);
         drop(crew);
-        pool.tell(news);
-        drop(lead);
+        pool.tell_elsewhere(news);
         if is_replaced && let Err(error) = self.start(slot) {
             let mut crew = pool.crew.lock();
             if crew.workers().next().is_none() {
@@ -437,13 +442,14 @@ impl Service {
             let mut payload = Vec::new();
             let count = worker.replies.left(&mut payload);
             if count < job.count - job.done {
+                let first = job.done;
                 job.done += count;
                 news.push(News::Came {
                     remote: Arc::clone(&job.remote),
                     payload,
                     descriptors: Vec::new(),
+                    first,
                     count,
-                    is_last: false,
                 });
             }
         }
@@ -474,7 +480,7 @@ impl Service {
         news.push(News::Failed {
             remote: Arc::clone(&job.remote),
             why,
-            is_last,
+            number: job.done - 1,
         });
         (!is_last).then_some(job)
     }
@@ -500,7 +506,7 @@ impl Service {
             };
             news.extend(crew.queue.drain(..).map(refused));
         }
-        self.pool.tell(news);
+        self.pool.tell_elsewhere(news);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A pool of processes: what becomes of tasks whose worker dies, is killed or runs out of time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hands::pool::{Pool, ProcessPool, Shutdown};
@@ -378,5 +379,55 @@ fn a_result_that_panics_when_it_is_dropped_hurts_nobody() {
         }
         pool.join();
         assert_eq!(pool.submit(square, 3).join(), Ok(9));
+    });
+}
+
+#[test]
+fn callbacks_may_submit_join_and_drop_the_last_owner() {
+    in_time(|| {
+        let pool = Arc::new(ProcessPool::with_workers(1).unwrap());
+        let (told, hear) = std::sync::mpsc::channel();
+        for joins in [false, true] {
+            let inner = Arc::clone(&pool);
+            let told = told.clone();
+            let handle = pool.submit(|n: u64| n, 1);
+            handle.on_done(move |_| {
+                let joined = inner.submit(|n: u64| n + 1, 1).join();
+                told.send((joined, inner.map(|n: u64| n, 0..3).count()))
+                    .unwrap();
+            });
+            if joins {
+                assert_eq!(handle.join(), Ok(1));
+            }
+            assert_eq!(hear.recv().unwrap(), (Ok(2), 3));
+        }
+        let last = std::sync::Mutex::new(Some(Arc::clone(&pool)));
+        let handle = pool.submit(|n: u64| n, 3);
+        handle.on_done(move |_| {
+            drop(last.lock().unwrap().take());
+            told.send((Ok(0), 0)).unwrap();
+        });
+        drop(pool);
+        assert_eq!(hear.recv().unwrap(), (Ok(0), 0));
+        assert_eq!(handle.join(), Ok(3));
+    });
+}
+
+#[test]
+fn a_callback_that_blocks_holds_up_no_other_task() {
+    in_time(|| {
+        let pool = ProcessPool::with_workers(2).unwrap();
+        let (open, closed) = std::sync::mpsc::channel::<()>();
+        let closed = std::sync::Mutex::new(closed);
+        pool.submit(|n: u64| n, 1)
+            .on_done(move |_| assert!(closed.lock().unwrap().recv().is_err()));
+        for n in 0..20 {
+            assert_eq!(pool.submit(|n: u64| n * n, n).join(), Ok(n * n));
+        }
+        // Nor a death, which only the pool's own thread sees.
+        let died = pool.submit(|()| std::process::abort(), ());
+        let died: Result<(), _> = died.join();
+        assert!(matches!(died, Err(TaskError::Died(_))));
+        drop(open);
     });
 }
