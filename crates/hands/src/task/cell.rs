@@ -161,6 +161,13 @@ where
         }
     }
 
+    /// Whether callbacks are to be told of its outcome.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        let inner = self.inner.lock();
+        let more = inner.more.as_ref();
+        more.is_some_and(|more| !more.callbacks.is_empty())
+    }
+
     /// Gives it this outcome, unless it has one.
     pub(crate) fn resolve(&self, outcome: Outcome<R>) -> bool {
         let mut inner = self.inner.lock();

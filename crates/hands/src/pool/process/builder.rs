@@ -228,8 +228,9 @@ impl Builder {
             true => Some(Listener::new().map_err(&system)?),
             false => None,
         };
-        let inner = Inner::new(self.plan, bell, service, forwarder, interrupts);
-        let inner = Arc::new(inner);
+        let inner = Arc::new_cyclic(|me: &Weak<Inner>| {
+            Inner::new(me.clone(), self.plan, bell, service, forwarder, interrupts)
+        });
         let noted: Weak<Inner> = Arc::downgrade(&inner);
         registry::note_pool(noted);
         let started = Service::new(Arc::clone(&inner)).and_then(|service| {

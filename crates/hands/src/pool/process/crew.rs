@@ -96,6 +96,18 @@ pub(super) enum News {
     Ended,
 }
 
+impl News {
+    /// Whether telling it calls the user's callbacks, which may block.
+    pub(super) fn calls_back(&self) -> bool {
+        match self {
+            News::Came { remote, .. }
+            | News::Failed { remote, .. }
+            | News::Refused { remote, .. } => remote.has_callbacks(),
+            News::Over | News::Ended => false,
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Crew {
     pub(super) queue: VecDeque<Job>,

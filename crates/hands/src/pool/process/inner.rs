@@ -77,6 +77,7 @@ pub(super) enum Watching {
 }
 
 pub(super) struct Inner {
+    me: Weak<Inner>,
     pub(super) plan: Plan,
     pub(super) crew: Mutex<Crew>,
     /// Somebody who joins a task takes in replies.
@@ -96,6 +97,7 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn new(
+        me: Weak<Inner>,
         plan: Plan,
         bell: Memory,
         service: OwnedFd,
@@ -107,6 +109,7 @@ impl Inner {
         crew.coroutines = plan.coroutines;
         crew.most_tasks = plan.most_tasks;
         Inner {
+            me,
             plan,
             crew: Mutex::new(crew),
             leading: AtomicBool::new(false),
@@ -186,6 +189,21 @@ impl Inner {
         if news.is_empty() {
             return;
         }
+        // Callbacks run on a thread of their own: whoever takes in replies waits for another task, or only submits one.
+        let me = self.me.upgrade();
+        let (apart, here): (Vec<_>, Vec<_>) = match &me {
+            Some(_) if news.iter().any(News::calls_back) => {
+                news.into_iter().partition(News::calls_back)
+            }
+            _ => (Vec::new(), news),
+        };
+        if let Some(me) = me {
+            me.tell_elsewhere(apart);
+        }
+        self.tell_here(here);
+    }
+
+    fn tell_here(&self, news: Vec<News>) {
         let _telling = Telling::begin(self);
         for news in news {
             // A result that nobody wants is dropped here, and may panic.
@@ -200,7 +218,7 @@ impl Inner {
     pub(super) fn tell_elsewhere(self: &Arc<Self>, news: Vec<News>) {
         if !news.is_empty() {
             self.elsewhere(move |pool| {
-                pool.tell(news);
+                pool.tell_here(news);
                 pool.told_for_another();
             });
         }

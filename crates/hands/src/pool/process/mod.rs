@@ -105,8 +105,7 @@ use crate::thread::panic::caught;
 ///   not listen.
 /// - Workers end with the program, however that ends.
 ///
-/// Callbacks of handles run where replies are taken in, by whoever waits for a task or on a thread of their own; they may submit, and wait for other
-/// tasks of the pool.
+/// Callbacks of handles run on a thread of their own kind; they may block, submit, and wait for other tasks of the pool.
 ///
 /// Dropping the pool waits for all tasks, except in a callback: then a thread in the background does.
 pub struct ProcessPool {

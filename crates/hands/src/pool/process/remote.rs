@@ -152,6 +152,8 @@ pub(super) trait Remote: Send + Sync {
     /// It has this outcome, and will never run, or not to its end. False: it has another.
     fn refuse(&self, why: TaskError) -> bool;
     fn is_open(&self) -> bool;
+    /// Whether the user's callbacks are called when it is finished.
+    fn has_callbacks(&self) -> bool;
 }
 
 /// One call, with its outcome.
@@ -249,6 +251,10 @@ impl<R: Data> Remote for Single<R> {
     fn is_open(&self) -> bool {
         !self.cell.is_finished()
     }
+
+    fn has_callbacks(&self) -> bool {
+        self.cell.has_callbacks()
+    }
 }
 
 impl<R: Data> Remote for Chunk<R> {
@@ -281,6 +287,10 @@ impl<R: Data> Remote for Chunk<R> {
 
     fn is_open(&self) -> bool {
         !self.cell.is_finished()
+    }
+
+    fn has_callbacks(&self) -> bool {
+        self.cell.has_callbacks()
     }
 }
 
