@@ -24,6 +24,16 @@ const INLINE: usize = 48 * 1024;
 /// Descriptors that the kernel takes in one message.
 const MOST_DESCRIPTORS: usize = 253;
 
+/// Shared things that one message carries, one less: its bytes may need a descriptor, too.
+pub(crate) const MOST_SHARED: usize = MOST_DESCRIPTORS - 1;
+
+/// Why a value with so many of them cannot be sent.
+pub(crate) fn too_many(shared: usize) -> String {
+    format!(
+        "{shared} shared things are more than one message carries; send at most {MOST_SHARED} at a time"
+    )
+}
+
 const PLAIN: u8 = 0;
 const IN_A_FILE: u8 = 1;
 
@@ -59,11 +69,7 @@ pub(crate) fn send_with(socket: impl AsFd, message: &Message, flags: SendFlags) 
     if descriptors.len() > MOST_DESCRIPTORS {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!(
-                "{} shared things are more than one message carries; send at most {}",
-                message.descriptors.len(),
-                MOST_DESCRIPTORS - 1
-            ),
+            too_many(message.descriptors.len()),
         ));
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];

@@ -51,6 +51,8 @@ pub(super) struct Job {
     pub(super) _outer: Option<Watch>,
     /// How often it may be started again after its worker died.
     pub(super) retries: u32,
+    /// Workers that have ended with it next in line, before they had taken it.
+    pub(super) undelivered: u32,
 }
 
 impl Job {

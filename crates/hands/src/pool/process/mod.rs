@@ -52,7 +52,7 @@ pub use self::capture::Captured;
 use self::crew::Job;
 use self::inner::Inner;
 use self::parcel::Kind;
-use self::remote::{Chunk, Remote, Single, code_of};
+use self::remote::{Chunk, Part, Remote, Single, code_of};
 #[cfg(feature = "async")]
 use super::contract::CoroutinePool;
 use super::contract::Pool;
@@ -61,6 +61,7 @@ use crate::context::Context;
 use crate::process::SpawnError;
 use crate::process::codec::{self, Failure};
 use crate::process::image::Code;
+use crate::process::wire;
 use crate::queue::Shutdown;
 use crate::sync::CancelToken;
 use crate::sync::timer::soon;
@@ -207,7 +208,7 @@ impl ProcessPool {
         let single = Single::<R>::new::<F>(&self.inner);
         let handle = Handle::new(Arc::clone(&single) as _);
         let code = (coroutines::begin_code_of::<F, A, R>(task), Kind::Coroutine);
-        self.send(options, code, std::iter::once(argument), single);
+        self.send(options, code, std::iter::once(&argument), single);
         handle
     }
 
@@ -237,7 +238,7 @@ impl ProcessPool {
         let single = Single::<Captured<R>>::new::<F>(&self.inner);
         let handle = Handle::new(Arc::clone(&single) as _);
         let code = (capture::captured_code_of::<F, A, R>(task), Kind::Call);
-        self.send(Options::new(), code, std::iter::once(argument), single);
+        self.send(Options::new(), code, std::iter::once(&argument), single);
         handle
     }
 
@@ -248,18 +249,57 @@ impl ProcessPool {
         }
     }
 
+    /// Sends a chunk: whole, or in parts if its arguments share more than one message carries.
+    fn send_parts<A: Data, R: Data>(
+        &self,
+        code: (Option<Code>, Kind),
+        arguments: &[A],
+        first: usize,
+        chunk: &Arc<Chunk<R>>,
+    ) {
+        let is_whole = arguments.len() == chunk.count();
+        let remote = || match is_whole {
+            true => Arc::clone(chunk) as Arc<dyn Remote>,
+            false => Part::new(chunk, first, arguments.len()) as Arc<dyn Remote>,
+        };
+        if arguments.len() < 2 {
+            return self.send(Options::new(), code, arguments.iter(), remote());
+        }
+        let shared = self.try_send(Options::new(), code, arguments.iter(), remote);
+        if let Err(TooMuch) = shared {
+            let (left, right) = arguments.split_at(arguments.len() / 2);
+            self.send_parts(code, left, first, chunk);
+            self.send_parts(code, right, first + left.len(), chunk);
+        }
+    }
+
     /// Writes the arguments down, and hands them over.
-    fn send<A: Data>(
+    fn send<'a, A: Data + 'a>(
+        &self,
+        options: Options,
+        code: (Option<Code>, Kind),
+        arguments: impl ExactSizeIterator<Item = &'a A>,
+        remote: Arc<dyn Remote>,
+    ) {
+        let same = || Arc::clone(&remote);
+        if let Err(TooMuch) = self.try_send(options, code, arguments, same) {
+            let what = format!("the argument: {}", wire::too_many(wire::MOST_SHARED + 1));
+            remote.refuse(TaskError::Encode { what });
+        }
+    }
+
+    /// [`send`](Self::send), unless what the arguments share is too much for one message.
+    fn try_send<'a, A: Data + 'a>(
         &self,
         options: Options,
         (code, kind): (Option<Code>, Kind),
-        arguments: impl ExactSizeIterator<Item = A>,
-        remote: Arc<dyn Remote>,
-    ) {
+        arguments: impl ExactSizeIterator<Item = &'a A>,
+        remote: impl FnOnce() -> Arc<dyn Remote>,
+    ) -> Result<(), TooMuch> {
         let Some(code) = code else {
             let what = SpawnError::NotInExecutable.to_string();
-            remote.refuse(TaskError::Encode { what });
-            return;
+            remote().refuse(TaskError::Encode { what });
+            return Ok(());
         };
         let count = arguments.len();
         let around = Context::current();
@@ -269,8 +309,8 @@ impl ProcessPool {
         options.deadline = [options.deadline, within].into_iter().flatten().min();
         if options.deadline.is_some_and(|at| at <= Instant::now()) {
             let after = Duration::ZERO;
-            remote.refuse(TaskError::TimedOut { after });
-            return;
+            remote().refuse(TaskError::TimedOut { after });
+            return Ok(());
         }
         let mut context = 0;
         let mut payload = Vec::new();
@@ -284,7 +324,7 @@ impl ProcessPool {
                     context = payload.len();
                 }
                 for argument in arguments {
-                    codec::append(&argument, &mut payload)?;
+                    codec::append(argument, &mut payload)?;
                     if count > 1 {
                         let end = u32::try_from(payload.len());
                         ends.push(end.map_err(|_| {
@@ -296,17 +336,21 @@ impl ProcessPool {
             })
         });
         let descriptors = match written {
+            Ok((Ok(()), descriptors)) if descriptors.len() > wire::MOST_SHARED => {
+                return Err(TooMuch);
+            }
             Ok((Ok(()), descriptors)) => descriptors,
             Ok((Err(Failure::Encode(what) | Failure::Decode(what)), _)) => {
                 let what = format!("the argument: {what}");
-                remote.refuse(TaskError::Encode { what });
-                return;
+                remote().refuse(TaskError::Encode { what });
+                return Ok(());
             }
             Err(caught) => {
-                remote.refuse(caught.into());
-                return;
+                remote().refuse(caught.into());
+                return Ok(());
             }
         };
+        let remote = remote();
         let waker = outer.is_some().then(|| self.inner.waker(&remote));
         let watched = outer.zip(waker).map(|(token, waker)| token.watch(&waker));
         let is_unwanted = matches!(watched, Some(None));
@@ -322,13 +366,18 @@ impl ProcessPool {
             count: count as u64,
             options,
             retries: self.inner.plan.retries,
+            undelivered: 0,
         };
         self.inner.submit((code, kind), job);
         if is_unwanted {
             self.inner.cancel(&*remote);
         }
+        Ok(())
     }
 }
+
+/// The arguments share more than one message carries.
+struct TooMuch;
 
 impl Pool for ProcessPool {
     fn workers(&self) -> usize {
@@ -345,7 +394,7 @@ impl Pool for ProcessPool {
         let single = Single::<R>::new::<F>(&self.inner);
         let handle = Handle::new(Arc::clone(&single) as _);
         let code = (code_of::<F, A, R>(task), Kind::Call);
-        self.send(options, code, std::iter::once(argument), single);
+        self.send(options, code, std::iter::once(&argument), single);
         handle
     }
 
@@ -363,7 +412,7 @@ impl Pool for ProcessPool {
             return handle;
         }
         let code = (code_of::<F, A, R>(task), Kind::Call);
-        self.send(Options::new(), code, arguments.into_iter(), chunk);
+        self.send_parts(code, &arguments, 0, &chunk);
         handle
     }
 

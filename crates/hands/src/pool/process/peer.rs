@@ -340,7 +340,12 @@ impl Worker {
     /// It is ready, and has not begun what it was given so long ago: it was stopped, or waits for what never comes.
     pub(super) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
         let is_ready = self.board.ready_at().load(Ordering::Relaxed) != 0;
-        let is_late = |sent: &Sent| now.saturating_duration_since(sent.at) > after;
+        // Large arguments take their time to be received.
+        let allowed = |sent: &Sent| {
+            let megabytes = u32::try_from(sent.job.payload.len() >> 20).unwrap_or(u32::MAX);
+            after + Duration::from_millis(20) * megabytes
+        };
+        let is_late = |sent: &Sent| now.saturating_duration_since(sent.at) > allowed(sent);
         let waits = |sent: &Sent| is_late(sent) && !self.board.is_taken(sent.number);
         is_ready && self.sent.front().is_some_and(waits)
     }

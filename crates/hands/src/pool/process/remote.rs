@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -13,6 +14,7 @@ use crate::process::again;
 use crate::process::codec::{self, Failure, LaidReady};
 use crate::process::image::Code;
 use crate::process::order::Answer;
+use crate::process::wire;
 use crate::sync::waiters::Ticket;
 use crate::task::cell::{Callback, Claim, TaskCell};
 use crate::task::{Data, Outcome, Task, TaskError};
@@ -88,6 +90,11 @@ pub(super) fn write_result<R: Data>(result: &R, output: &mut Vec<u8>) -> Vec<Own
     output.push(RESULT);
     let (written, descriptors) = codec::collecting(|| codec::append(result, output));
     match written {
+        Ok(()) if descriptors.len() > wire::MOST_SHARED => {
+            output.truncate(before);
+            write_failed(&Answer::Encode(wire::too_many(descriptors.len())), output);
+            Vec::new()
+        }
         Ok(()) => descriptors,
         Err(Failure::Decode(what) | Failure::Encode(what)) => {
             output.truncate(before);
@@ -139,6 +146,67 @@ fn outcome<R: Data>(bytes: &mut &[u8]) -> Outcome<R> {
 /// The error that an outcome is, for one without a result.
 pub(super) fn said(mut bytes: &[u8]) -> Option<TaskError> {
     outcome::<()>(&mut bytes).err()
+}
+
+/// A part of a chunk that is sent on its own: what all its arguments share is too much for one message.
+pub(super) struct Part<R> {
+    whole: Arc<Chunk<R>>,
+    first: u64,
+    count: u64,
+    left: AtomicU64,
+}
+
+impl<R: Data> Part<R> {
+    pub(super) fn new(whole: &Arc<Chunk<R>>, first: usize, count: usize) -> Arc<Part<R>> {
+        Arc::new(Part {
+            whole: Arc::clone(whole),
+            first: first as u64,
+            count: count as u64,
+            left: AtomicU64::new(count as u64),
+        })
+    }
+
+    /// True: these were its last.
+    fn came(&self, count: u64) -> bool {
+        self.left.fetch_sub(count, Ordering::AcqRel) == count
+    }
+}
+
+impl<R: Data> Remote for Part<R> {
+    fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool {
+        self.whole.outcomes(bytes, self.first + first, count);
+        self.came(count)
+    }
+
+    fn fail(&self, number: u64, why: TaskError) -> bool {
+        self.whole.fail(self.first + number, why);
+        self.came(1)
+    }
+
+    fn finish(&self, count: &dyn Fn(u64)) {
+        if self.whole.outcomes.lock().left == 0 {
+            self.whole.finish(count);
+        }
+    }
+
+    fn refuse(&self, why: TaskError) -> bool {
+        let mut is_last = false;
+        for number in 0..self.count {
+            is_last |= self.whole.fail(self.first + number, why.clone());
+        }
+        if is_last {
+            self.whole.finish(&|_| ());
+        }
+        true
+    }
+
+    fn is_open(&self) -> bool {
+        self.whole.is_open()
+    }
+
+    fn has_callbacks(&self) -> bool {
+        self.whole.has_callbacks()
+    }
 }
 
 /// A task, whatever its types are: it has an outcome for each argument, and is finished when all have come, in whatever order they are told of.
@@ -210,6 +278,12 @@ impl<R: Data> Chunk<R> {
             }),
             pool: Arc::downgrade(pool),
         })
+    }
+}
+
+impl<R> Chunk<R> {
+    pub(super) fn count(&self) -> usize {
+        self.outcomes.lock().outcomes.len()
     }
 }
 

@@ -26,6 +26,8 @@ use crate::task::{Died, TaskError};
 const SERVICE: u64 = u64::MAX;
 const INTERRUPT: u64 = u64::MAX - 1;
 
+/// A task that was next in line when so many workers ended, none of which had taken it, can be taken by none: it has failed as if it had begun.
+const UNDELIVERABLE: u32 = 3;
 /// So many workers may end in a row without having been ready for a task.
 const BAD_STARTS: u32 = 5;
 
@@ -387,6 +389,21 @@ impl Service {
         for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
             let is_taken = worker.is_damaged || worker.board.is_taken(sent.number);
             let may_have_begun = nth == 0 || worker.doorbell.is_some();
+            let mut sent = sent;
+            if nth == 0 && !is_taken && is_ready {
+                // What it died of may be that it tried to receive this one.
+                sent.job.undelivered += 1;
+                if sent.job.undelivered >= UNDELIVERABLE && !sent.job.remote.is_open() {
+                    news.push(News::Over);
+                    continue;
+                }
+                if sent.job.undelivered >= UNDELIVERABLE {
+                    pool.counts.died.fetch_add(1, Ordering::Relaxed);
+                    sent.job.retries = 0;
+                    back.extend(self.in_doubt(&mut worker, sent, &died, &mut news));
+                    continue;
+                }
+            }
             if may_have_begun && is_taken {
                 pool.counts.died.fetch_add(1, Ordering::Relaxed);
                 back.extend(self.in_doubt(&mut worker, sent, &died, &mut news));

@@ -131,6 +131,13 @@ pub(super) fn serve(start: Start) {
         }
         // A result of `()` is one byte.
         if said.len() != 1 {
+            if said.len() > INLINE / 2 {
+                let why = super::remote::said(&said);
+                let mut why = why.map_or_else(String::new, |error| error.to_string());
+                why.truncate(why.floor_char_boundary(INLINE / 4));
+                said.clear();
+                write_failed(&Answer::SetUp(why + " ..."), &mut said);
+            }
             let header = Header {
                 kind: BAD_START,
                 count: 1,

@@ -431,3 +431,83 @@ fn a_callback_that_blocks_holds_up_no_other_task() {
         drop(open);
     });
 }
+
+#[test]
+fn an_argument_that_no_worker_can_take_fails_and_those_after_it_run() {
+    in_time(|| {
+        let builder = ProcessPool::builder().workers(1).memory_limit(300 << 20);
+        let pool = builder.build().unwrap();
+        let large = pool.submit(|text: String| text.len(), "x".repeat(400 << 20));
+        let small = pool.submit(square, 3);
+        let outcome = large.join();
+        assert!(
+            matches!(
+                outcome,
+                Err(TaskError::MemoryLimit { .. } | TaskError::Died(_))
+            ),
+            "{outcome:?}"
+        );
+        assert_eq!(small.join(), Ok(9));
+    });
+}
+
+#[test]
+fn more_shared_things_than_a_message_carries_are_an_error_or_go_in_parts() {
+    use hands::shared::Memory;
+
+    let some =
+        |count: usize| -> Vec<Memory> { (0..count).map(|_| Memory::new(8).unwrap()).collect() };
+    in_time(move || {
+        let pool = ProcessPool::with_workers(2).unwrap();
+        let many = pool.submit(|all: Vec<Memory>| all.len(), some(300)).join();
+        assert!(matches!(many, Err(TaskError::Encode { .. })), "{many:?}");
+        let most = pool.submit(|all: Vec<Memory>| all.len(), some(252)).join();
+        assert_eq!(most, Ok(252));
+        // Each of a chunk has few of them, and all together too many.
+        let lengths = pool
+            .map(|memory: Memory| memory.len(), some(600))
+            .chunk(600);
+        assert_eq!(lengths.filter(|length| *length == Ok(8)).count(), 600);
+        // And one of them too many by itself.
+        let mixed = [1, 300, 2].map(some);
+        let counts: Vec<_> = pool
+            .map(|all: Vec<Memory>| all.len(), mixed)
+            .chunk(3)
+            .collect();
+        assert_eq!((&counts[0], &counts[2]), (&Ok(1), &Ok(2)));
+        assert!(
+            matches!(counts[1], Err(TaskError::Encode { .. })),
+            "{counts:?}"
+        );
+        let made = |count: usize| -> Vec<Memory> {
+            (0..count)
+                .map(|_| Memory::new(8).expect("memory"))
+                .collect()
+        };
+        let result = pool.submit(made, 300).join().map(|all| all.len());
+        assert!(
+            matches!(result, Err(TaskError::Encode { .. })),
+            "{result:?}"
+        );
+        assert_eq!(pool.submit(made, 252).join().map(|all| all.len()), Ok(252));
+        assert_eq!(pool.submit(square, 3).join(), Ok(9));
+    });
+}
+
+#[test]
+fn an_initialisers_long_complaint_is_heard() {
+    fn complain(_: u64) {
+        panic!("{}", "too large to be put into the ring ".repeat(10_000));
+    }
+    in_time(|| {
+        let builder = ProcessPool::builder().workers(1).initializer(complain);
+        let outcome = match builder.build() {
+            Ok(pool) => pool.submit(square, 1).join(),
+            Err(error) => panic!("its worker is started, and then fails: {error}"),
+        };
+        let Err(TaskError::Init { message }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(message.contains("too large to be put"), "{message}");
+    });
+}
