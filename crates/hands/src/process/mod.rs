@@ -58,6 +58,7 @@ pub(crate) mod order;
 mod pipe;
 mod raw;
 mod reactor;
+pub(crate) mod rights;
 mod spawner;
 pub(crate) mod wire;
 mod worker;

@@ -1,4 +1,5 @@
-//! The program's side: one zygote, started when the first process is wanted, and started again if somebody killed it.
+//! The program's side: one zygote, started when the first process is wanted, and started again if somebody killed it. If the program's rights have
+//! changed since, another one is started; the old one stays for the processes that it has made.
 
 use std::ffi::CString;
 use std::io;
@@ -8,6 +9,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal, getpid};
 
 use super::codec::{self, Message};
@@ -15,6 +17,7 @@ use super::entry::{self, MARK, Role};
 use super::error::SpawnError;
 use super::image::Code;
 use super::order::{Hello, Loaded, Made, Order, Request, Welcome};
+use super::rights::Rights;
 use super::zygote::next;
 use super::{loader, wire};
 use crate::command::environ::Environment;
@@ -24,7 +27,7 @@ use crate::command::sys::wait;
 /// A copy of the program comes to `hands::init()` within this time, or never.
 const HELLO: Duration = Duration::from_secs(10);
 
-static ZYGOTE: Mutex<Option<Zygote>> = Mutex::new(None);
+static ZYGOTES: Mutex<Vec<Zygote>> = Mutex::new(Vec::new());
 static PRELOAD: Mutex<Option<Code>> = Mutex::new(None);
 
 struct Zygote {
@@ -32,6 +35,8 @@ struct Zygote {
     pidfd: OwnedFd,
     /// Whose child it is: a copy of this process by `fork` needs one of its own.
     owner: Pid,
+    /// The program's, when it was started.
+    rights: Rights,
 }
 
 /// Has a function run once in the process that all later ones are copies of, before the first of them: to load, say, a model
@@ -65,7 +70,7 @@ where
     F: Fn() + Copy + Send + Sync + 'static,
 {
     let code = loader(load).ok_or(SpawnError::NotInExecutable)?;
-    if ZYGOTE.lock().is_some() {
+    if !ZYGOTES.lock().is_empty() {
         return Err(SpawnError::Preload {
             what: "a process has been started already; say it before the first".to_owned(),
         });
@@ -84,30 +89,33 @@ pub(super) fn make(order: Order, descriptors: Vec<OwnedFd>) -> Result<Pid, Spawn
         descriptors,
         ..request
     };
-    let mut zygote = ZYGOTE.lock();
+    let rights = Rights::now();
+    let mut zygotes = ZYGOTES.lock();
+    zygotes.retain(|zygote| zygote.owner == getpid());
     let mut again = true;
     loop {
-        let own = match zygote.take() {
-            Some(own) if own.owner == getpid() => own,
-            _ => Zygote::start()?,
+        let fitting = zygotes.iter().position(|zygote| zygote.rights == rights);
+        let own = match fitting {
+            Some(at) => zygotes.swap_remove(at),
+            None => Zygote::start(rights)?,
         };
         let sent = wire::send(&own.socket, &request);
         let made = match sent {
             Ok(()) => next::<Made>(&own.socket),
             // What it cannot send, another could not either.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                *zygote = Some(own);
+                zygotes.push(own);
                 return Err(SpawnError::system("send what the process needs")(error));
             }
             Err(_) => Ok(None),
         };
         match made {
             Ok(Some((Made::Process { pid }, _))) => {
-                *zygote = Some(own);
+                zygotes.push(own);
                 return Pid::from_raw(pid).ok_or(SpawnError::OtherProgram);
             }
             Ok(Some((Made::Refused { errno }, _))) => {
-                *zygote = Some(own);
+                zygotes.push(own);
                 let error = io::Error::from_raw_os_error(errno);
                 return Err(SpawnError::system("start a process")(error));
             }
@@ -129,16 +137,19 @@ pub(super) fn signal(pid: Pid, signal: Signal, group: bool) {
         signal: signal.as_raw(),
         group,
     };
-    if let (Some(zygote), Ok(message)) = (&*ZYGOTE.lock(), codec::encode(&request))
-        && zygote.owner == getpid()
-    {
-        // One that is gone has taken its processes along.
-        let _ = wire::send(&zygote.socket, &message);
+    let Ok(message) = codec::encode(&request) else {
+        return;
+    };
+    // Each knows its own; one that is gone has taken its processes along. One that is stopped, or busy, keeps nobody waiting.
+    for zygote in ZYGOTES.lock().iter() {
+        if zygote.owner == getpid() {
+            let _ = wire::send_with(&zygote.socket, &message, SendFlags::DONTWAIT);
+        }
     }
 }
 
 impl Zygote {
-    fn start() -> Result<Zygote, SpawnError> {
+    fn start(rights: Rights) -> Result<Zygote, SpawnError> {
         if !entry::is_ready() {
             return Err(SpawnError::NoInit);
         }
@@ -150,6 +161,7 @@ impl Zygote {
             socket,
             pidfd,
             owner: getpid(),
+            rights,
         };
         match zygote.greet() {
             Ok(()) => Ok(zygote),

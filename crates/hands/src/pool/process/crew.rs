@@ -17,6 +17,7 @@ use super::remote::Remote;
 use super::service::Deadlines;
 use super::wake::NOBODY;
 use crate::process::image::Code;
+use crate::process::rights;
 use crate::sync::cancel::Watch;
 use crate::task::{Options, TaskError};
 
@@ -116,6 +117,8 @@ pub(super) struct Crew {
     pub(super) slots: Vec<Option<Worker>>,
     functions: Vec<(Code, Kind)>,
     numbers: HashMap<Code, u16>,
+    /// As [`rights::quick`] was when last asked.
+    pub(super) rights: u64,
     /// How many tasks each worker may be at.
     pub(super) coroutines: Option<usize>,
     /// How many calls a worker may have in its life.
@@ -169,6 +172,29 @@ impl Crew {
             pace if pace < SHORT => BATCH,
             pace if pace < MEDIUM => 2,
             _ => 1,
+        }
+    }
+
+    /// The program's rights may have changed: if so, workers that have the old ones end with what they are at, and others take their place.
+    pub(super) fn renew_if_rights_changed(&mut self) {
+        let rights = rights::quick();
+        if std::mem::replace(&mut self.rights, rights) == rights {
+            return;
+        }
+        let mut back = Vec::new();
+        for worker in self.slots.iter_mut().flatten() {
+            while let Some(last) = worker.sent.back()
+                && worker.board.revoke(last.number)
+            {
+                back.extend(worker.take_back(worker.sent.len() - 1));
+            }
+            worker.is_retiring = true;
+            if worker.sent.is_empty() {
+                worker.close();
+            }
+        }
+        for job in back {
+            self.queue.push_front(job);
         }
     }
 

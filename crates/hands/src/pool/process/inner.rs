@@ -28,6 +28,7 @@ use super::worker::{JOINER, SERVICE};
 use crate::process::StartMethod;
 use crate::process::codec;
 use crate::process::image::Code;
+use crate::process::rights;
 use crate::queue::Shutdown;
 use crate::shared::Memory;
 use crate::shared::wait;
@@ -108,6 +109,7 @@ impl Inner {
         crew.slots.resize_with(plan.workers, || None);
         crew.coroutines = plan.coroutines;
         crew.most_tasks = plan.most_tasks;
+        crew.rights = rights::quick();
         Inner {
             me,
             plan,
@@ -161,6 +163,10 @@ impl Inner {
             let after = deadline.saturating_duration_since(Instant::now());
             crew.deadlines.note(deadline, after, &job.remote);
             is_limited = true;
+        }
+        // Of many short tasks in a row not before each.
+        if !crew.is_brisk() || crew.submitted.is_multiple_of(FLOW) {
+            crew.renew_if_rights_changed();
         }
         crew.queue.push_back(job);
         let (mut news, mut wake) = (Vec::new(), Vec::new());

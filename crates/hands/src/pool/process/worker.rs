@@ -134,7 +134,8 @@ pub(super) fn serve(start: Start) {
             if said.len() > INLINE / 2 {
                 let why = super::remote::said(&said);
                 let mut why = why.map_or_else(String::new, |error| error.to_string());
-                why.truncate(why.floor_char_boundary(INLINE / 4));
+                let end = (0..=INLINE / 4).rev().find(|at| why.is_char_boundary(*at));
+                why.truncate(end.unwrap_or(0));
                 said.clear();
                 write_failed(&Answer::SetUp(why + " ..."), &mut said);
             }

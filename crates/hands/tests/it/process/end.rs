@@ -10,6 +10,7 @@ use hands::process::{self, Builder};
 use crate::support::{Scene, Scenes, fifo, folder, in_time};
 
 pub(crate) const SCENES: Scenes = &[
+    ("drop_rights", super::start::drop_rights),
     ("process_waited_for", waited_for),
     ("process_daemon", daemon),
     ("process_orphans", orphans),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hands::process::{self, Builder, Process};
 use hands::task::TaskError;
 
-use crate::support::folder;
+use crate::support::{Scene, folder};
 
 #[test]
 fn it_has_its_name_directory_and_environment() {
@@ -174,4 +174,41 @@ fn no_descriptor_of_the_program_reaches_it() {
     let names = names.unwrap().join().unwrap();
     assert!(!names.iter().any(|name| name == "/dev/zero"), "{names:?}");
     drop(kept);
+}
+
+pub(super) fn drop_rights() {
+    use hands::pool::{Pool, ProcessPool};
+
+    let _hands = hands::init();
+    let pool = ProcessPool::with_workers(1).expect("a worker");
+    let who = |_: u64| rustix::process::getuid().as_raw();
+    assert_eq!(pool.submit(who, 0).join(), Ok(0));
+    let before = process::spawn(
+        |()| {
+            std::thread::park();
+        },
+        (),
+    )
+    .expect("a process");
+    // SAFETY: it takes no pointers; this process has no other thread that relies on its rights.
+    let given_up = unsafe { libc::setresgid(65534, 65534, 65534) == 0 }
+        // SAFETY: as above.
+        && unsafe { libc::setresuid(65534, 65534, 65534) == 0 };
+    assert!(given_up);
+    assert_eq!(pool.submit(who, 0).join(), Ok(65534));
+    assert_eq!(process::spawn(who, 0).expect("a process").join(), Ok(65534));
+    let another = ProcessPool::with_workers(1).expect("a worker");
+    assert_eq!(another.submit(who, 0).join(), Ok(65534));
+    // What was started before can still be ended, by what has made it.
+    before.kill();
+    assert!(before.join().is_err());
+}
+
+#[test]
+fn rights_that_were_given_up_are_given_up_for_workers_and_processes() {
+    if !rustix::process::getuid().is_root() {
+        println!("not tested: only root has rights to give up");
+        return;
+    }
+    Scene::new("drop_rights").succeed();
 }

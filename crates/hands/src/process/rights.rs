@@ -1,0 +1,93 @@
+//! What this process may do at the moment, to be compared with what it could when a zygote was started.
+//!
+//! Processes that are forked by a zygote have its rights. If the program has given some up meanwhile, they must not have them either; so a zygote is
+//! asked only as long as its rights are those of the program.
+//!
+//! It is asked before each process, so nothing is allocated here.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::MaybeUninit;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{getegid, geteuid, getgid, getuid};
+
+/// Users, groups, capabilities, filters, namespaces, the root folder, limits, priority and mask, as far as the system tells; as one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rights(u64);
+
+/// What the lines of `/proc/thread-self/status` begin with that say something about them.
+const LINES: &[&[u8]] = &[
+    b"Umask:",
+    b"Uid:",
+    b"Gid:",
+    b"Groups:",
+    b"Cap",
+    b"NoNewPrivs:",
+    b"Seccomp",
+];
+const NAMESPACES: &[&str] = &[
+    "/proc/thread-self/ns/cgroup",
+    "/proc/thread-self/ns/ipc",
+    "/proc/thread-self/ns/mnt",
+    "/proc/thread-self/ns/net",
+    "/proc/thread-self/ns/pid_for_children",
+    "/proc/thread-self/ns/user",
+    "/proc/thread-self/ns/uts",
+];
+/// There are so many kinds of limits on Linux.
+const LIMITS: u32 = 16;
+
+impl Rights {
+    /// Those of the calling thread.
+    pub(super) fn now() -> Rights {
+        let mut hash = DefaultHasher::new();
+        (getuid().as_raw(), geteuid().as_raw()).hash(&mut hash);
+        (getgid().as_raw(), getegid().as_raw()).hash(&mut hash);
+        status(&mut hash);
+        for path in NAMESPACES {
+            let mut link = [MaybeUninit::uninit(); 64];
+            if let Ok((link, _)) = rustix::fs::readlinkat_raw(CWD, *path, &mut link[..]) {
+                link.hash(&mut hash);
+            }
+        }
+        if let Ok(root) = rustix::fs::stat("/") {
+            (root.st_dev, root.st_ino).hash(&mut hash);
+        }
+        (0..LIMITS).for_each(|kind| limit(kind).hash(&mut hash));
+        // SAFETY: it takes no pointer, and cannot fail for the calling thread.
+        let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        nice.hash(&mut hash);
+        Rights(hash.finish())
+    }
+}
+
+/// The lines of the status that count.
+fn status(hash: &mut DefaultHasher) {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open("/proc/thread-self/status", flags, Mode::empty()) else {
+        return;
+    };
+    // A list of very many groups is cut, at the same place each time.
+    let mut text = [0; 4096];
+    let length = rustix::io::read(&file, &mut text[..]).unwrap_or(0);
+    for line in text[..length].split(|byte| *byte == b'\n') {
+        if LINES.iter().any(|name| line.starts_with(name)) {
+            line.hash(hash);
+        }
+    }
+}
+
+fn limit(kind: u32) -> (u64, u64) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a local of the right type; a kind that the kernel does not know is an error, and writes nothing.
+    unsafe { libc::getrlimit(kind, &mut limit) };
+    (limit.rlim_cur, limit.rlim_max)
+}
+
+/// What changes when rights are given up, for those who ask often: the effective user and group.
+pub(crate) fn quick() -> u64 {
+    u64::from(geteuid().as_raw()) << 32 | u64::from(getegid().as_raw())
+}
