@@ -163,7 +163,7 @@ impl Builder {
     {
         let code = entry_of::<F, A, R>(run).ok_or(SpawnError::NotInExecutable)?;
         check_environment(&self.order.environment)?;
-        let argument = codec::encode(&argument).map_err(|failure| match failure {
+        let argument = codec::encode_value(&argument).map_err(|failure| match failure {
             Failure::Encode(what) | Failure::Decode(what) => SpawnError::Encode { what },
         })?;
         let system = SpawnError::system("make what the process needs");

@@ -290,7 +290,7 @@ impl<R: Data> Process<R> {
         };
         match answer {
             Answer::Result(bytes) => {
-                let read = codec::with_descriptors(descriptors, || codec::decode(&bytes));
+                let read = codec::with_descriptors(descriptors, || codec::decode_value(&bytes));
                 read.map_err(|failure| match failure {
                     Failure::Decode(what) | Failure::Encode(what) => TaskError::Decode {
                         what: format!("the result: {what}"),

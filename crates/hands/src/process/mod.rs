@@ -164,8 +164,8 @@ where
     // SAFETY: `entry_of`, which alone names this function, was given one.
     let run = unsafe { again::<F>() };
     // What the function itself writes down must not take these for its own.
-    let argument = codec::with_descriptors(carried, || codec::decode(argument))?;
-    codec::encode(&run(argument))
+    let argument = codec::with_descriptors(carried, || codec::decode_value(argument))?;
+    codec::encode_value(&run(argument))
 }
 
 /// As [`entry_of`], for a function that neither takes nor returns anything.

@@ -139,7 +139,7 @@ impl<S: Data, R: Data> Pipe<S, R> {
     ///
     /// [`PipeError`], but for [`TimedOut`](PipeError::TimedOut).
     pub fn send(&self, value: S) -> Result<(), PipeError> {
-        self.send_message(&codec::encode(&value)?, SendFlags::empty())
+        self.send_message(&codec::encode_value(&value)?, SendFlags::empty())
     }
 
     /// Sends a value if there is room.
@@ -148,7 +148,7 @@ impl<S: Data, R: Data> Pipe<S, R> {
     ///
     /// [`PipeError`]; with the value, if there is no room.
     pub fn try_send(&self, value: S) -> Result<(), (PipeError, Option<S>)> {
-        let message = codec::encode(&value).map_err(|failure| (failure.into(), None))?;
+        let message = codec::encode_value(&value).map_err(|failure| (failure.into(), None))?;
         match self.send_message(&message, SendFlags::DONTWAIT) {
             Err(PipeError::TimedOut) => Err((PipeError::TimedOut, Some(value))),
             sent => sent.map_err(|error| (error, None)),
@@ -211,7 +211,7 @@ impl<S: Data, R: Data> Pipe<S, R> {
             return Err(PipeError::Closed);
         };
         Ok(codec::with_descriptors(descriptors, || {
-            codec::decode(&bytes)
+            codec::decode_value(&bytes)
         })?)
     }
 
@@ -225,7 +225,7 @@ impl<S: Data, R: Data> Pipe<S, R> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_async(&self, value: S) -> Result<(), PipeError> {
-        let message = codec::encode(&value)?;
+        let message = codec::encode_value(&value)?;
         loop {
             match self.send_message(&message, SendFlags::DONTWAIT) {
                 Err(PipeError::TimedOut) => {}

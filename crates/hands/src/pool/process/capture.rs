@@ -114,7 +114,7 @@ where
     A: Data,
     R: Data,
 {
-    let argument = caught(|| codec::lend(carried, || codec::take::<A>(input)));
+    let argument = caught(|| codec::lend(carried, || codec::read::<A>(input)));
     let failed = match argument {
         Ok(Ok(argument)) => {
             // SAFETY: `captured_code_of`, which alone names this function, was given one.

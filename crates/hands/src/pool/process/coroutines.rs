@@ -71,7 +71,7 @@ where
     A: Data,
     R: Data,
 {
-    let argument = caught(|| codec::lend(carried, || codec::take::<A>(input)));
+    let argument = caught(|| codec::lend(carried, || codec::read::<A>(input)));
     Box::pin(async move {
         let argument = match argument {
             Ok(Ok(argument)) => argument,

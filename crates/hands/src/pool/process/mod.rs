@@ -324,7 +324,7 @@ impl ProcessPool {
                     context = payload.len();
                 }
                 for argument in arguments {
-                    codec::append(argument, &mut payload)?;
+                    codec::write(argument, &mut payload)?;
                     if count > 1 {
                         let end = u32::try_from(payload.len());
                         ends.push(end.map_err(|_| {

@@ -56,24 +56,18 @@ where
     R: Data,
 {
     let before = output.len();
-    let mut is_read = false;
     let done = caught(|| {
-        let argument = match codec::lend(carried, || codec::take::<A>(input)) {
+        let argument = match codec::lend(carried, || codec::read::<A>(input)) {
             Ok(argument) => argument,
             Err(Failure::Decode(what) | Failure::Encode(what)) => {
                 return Err(Answer::Decode(what));
             }
         };
-        is_read = true;
         // SAFETY: `code_of`, which alone names this function, was given one.
         let run = unsafe { again::<F>() };
         let result = run(argument);
         Ok(write_result(&result, output))
     });
-    if !is_read {
-        // Where the next argument begins is not known.
-        *input = &[];
-    }
     let failed = match done {
         Ok(Ok(descriptors)) => return descriptors,
         Ok(Err(answer)) => answer,
@@ -88,7 +82,7 @@ where
 pub(super) fn write_result<R: Data>(result: &R, output: &mut Vec<u8>) -> Vec<OwnedFd> {
     let before = output.len();
     output.push(RESULT);
-    let (written, descriptors) = codec::collecting(|| codec::append(result, output));
+    let (written, descriptors) = codec::collecting(|| codec::write(result, output));
     match written {
         Ok(()) if descriptors.len() > wire::MOST_SHARED => {
             output.truncate(before);
@@ -118,7 +112,7 @@ fn outcome<R: Data>(bytes: &mut &[u8]) -> Outcome<R> {
     let read = match bytes.split_first() {
         Some((&RESULT, rest)) => {
             *bytes = rest;
-            caught(|| codec::take::<R>(bytes))
+            caught(|| codec::read::<R>(bytes))
         }
         Some((&FAILED, rest)) => {
             *bytes = rest;
@@ -132,14 +126,8 @@ fn outcome<R: Data>(bytes: &mut &[u8]) -> Outcome<R> {
     };
     match read {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => {
-            *bytes = &[];
-            Err(unreadable(what))
-        }
-        Err(caught) => {
-            *bytes = &[];
-            Err(caught.into())
-        }
+        Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => Err(unreadable(what)),
+        Err(caught) => Err(caught.into()),
     }
 }
 

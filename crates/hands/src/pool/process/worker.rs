@@ -124,13 +124,15 @@ pub(super) fn serve(start: Start) {
     if let Some(code) = start.initializer {
         // SAFETY: the pool made it by `code_of`, in a process of the same image, or we would not have been started.
         let call = unsafe { called(code) };
-        let number = codec::encode(&start.number).map_or_else(|_| Vec::new(), |m| m.bytes);
+        let mut number = Vec::new();
+        // A number can always be written down.
+        let _ = codec::write(&start.number, &mut number);
         let mut said = Vec::new();
         if let Some(call) = call {
             call(&mut &number[..], &mut LaidReady::default(), &mut said);
         }
-        // A result of `()` is one byte.
-        if said.len() != 1 {
+        // A result of `()` is all of it.
+        if super::remote::said(&said).is_some() {
             if said.len() > INLINE / 2 {
                 let why = super::remote::said(&said);
                 let mut why = why.map_or_else(String::new, |error| error.to_string());

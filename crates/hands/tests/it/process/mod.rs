@@ -9,6 +9,7 @@ mod end;
 mod life;
 mod pipe;
 mod start;
+mod values;
 
 use crate::support::Scenes;
 

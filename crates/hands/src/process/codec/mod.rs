@@ -1,8 +1,12 @@
 //! How arguments and results are written down, with the descriptors that belong to them.
 //!
-//! The bytes are postcard's. A thing that is shared is known by a descriptor, which cannot be written down: while a value is
+//! The bytes of what is ours are postcard's; those of the user's values are in frames ([`value`]). A thing that is shared is known by a descriptor, which cannot be written down: while a value is
 //! encoded, its descriptors are collected beside the bytes, and the value says which of them it means. Both go in one
 //! message; the kernel makes them descriptors of the receiver.
+
+mod compact;
+mod probe;
+mod value;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -11,6 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use postcard::ser_flavors::Flavor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(crate) use self::value::{read, write};
+use crate::task::Data;
 
 /// A value could not be written down, or not be read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +108,22 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Message, Failure> {
         bytes,
         descriptors: scope.end().into_iter().flatten().collect(),
     })
+}
+
+/// [`encode`] for a value of the user's.
+pub(crate) fn encode_value<T: Data>(value: &T) -> Result<Message, Failure> {
+    let mut bytes = Vec::new();
+    let (written, descriptors) = collecting(|| write(value, &mut bytes));
+    written.map(|()| Message { bytes, descriptors })
+}
+
+/// [`decode`] for a value of the user's.
+pub(crate) fn decode_value<T: Data>(mut bytes: &[u8]) -> Result<T, Failure> {
+    let value = read(&mut bytes)?;
+    match bytes.len() {
+        0 => Ok(value),
+        left => Err(Failure::Decode(format!("{left} bytes come after it"))),
+    }
 }
 
 /// Runs `write`, which may [append](append) values, and returns the descriptors that belong to them.

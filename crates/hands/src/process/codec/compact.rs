@@ -1,0 +1,308 @@
+//! A value as it is written down compactly, unless its own calls show that it could not be read back that way.
+//!
+//! Postcard writes fields without names, one after the other. A value that leaves a field out (`skip_serializing_if`), or does not know how many it
+//! has (`flatten`), is read back as another one, or not at all. [`Compact`] hands all calls on to postcard and refuses those.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::ser::{self, Error as _, Serialize, Serializer};
+
+/// Why a value was not written down.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) what: String,
+    /// With the names of its fields it could be.
+    pub(super) needs_names: bool,
+}
+
+thread_local! {
+    /// What was refused within a value within another: postcard's errors keep no text.
+    static INNER: RefCell<Option<Refused>> = const { RefCell::new(None) };
+}
+
+impl Refused {
+    fn by(error: impl fmt::Display) -> Refused {
+        INNER.take().unwrap_or_else(|| Refused {
+            what: error.to_string(),
+            needs_names: false,
+        })
+    }
+
+    #[cold]
+    fn needs_names() -> Refused {
+        Refused {
+            what: "it leaves out fields".to_owned(),
+            needs_names: true,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl ser::Error for Refused {
+    fn custom<T: fmt::Display>(what: T) -> Refused {
+        Refused {
+            what: what.to_string(),
+            needs_names: false,
+        }
+    }
+}
+
+/// A serialiser that refuses what cannot be read back without names.
+pub(super) struct Compact<S>(pub(super) S);
+
+/// A value within another.
+struct Of<'a, T: ?Sized>(&'a T);
+
+impl<T: Serialize + ?Sized> Serialize for Of<'_, T> {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(Compact(serializer)).map_err(|refused| {
+            let error = S::Error::custom(&refused);
+            INNER.set(Some(refused));
+            error
+        })
+    }
+}
+
+macro_rules! plainly {
+    ($($name:ident: $value:ty),*) => { $(
+        #[inline]
+        fn $name(self, value: $value) -> Result<S::Ok, Refused> {
+            self.0.$name(value).map_err(Refused::by)
+        }
+    )* };
+}
+
+impl<S: Serializer> Serializer for Compact<S> {
+    type Ok = S::Ok;
+    type Error = Refused;
+    type SerializeSeq = Compact<S::SerializeSeq>;
+    type SerializeTuple = Compact<S::SerializeTuple>;
+    type SerializeTupleStruct = Compact<S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Compact<S::SerializeTupleVariant>;
+    type SerializeMap = Compact<S::SerializeMap>;
+    type SerializeStruct = Compact<S::SerializeStruct>;
+    type SerializeStructVariant = Compact<S::SerializeStructVariant>;
+
+    plainly! {
+        serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128, serialize_f32: f32,
+        serialize_f64: f64, serialize_char: char, serialize_str: &str, serialize_bytes: &[u8], serialize_unit_struct: &'static str
+    }
+
+    #[inline]
+    fn serialize_none(self) -> Result<S::Ok, Refused> {
+        self.0.serialize_none().map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, Refused> {
+        self.0.serialize_some(&Of(value)).map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Result<S::Ok, Refused> {
+        self.0.serialize_unit().map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_unit_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+    ) -> Result<S::Ok, Refused> {
+        let written = self.0.serialize_unit_variant(name, index, variant);
+        written.map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, Refused> {
+        let written = self.0.serialize_newtype_struct(name, &Of(value));
+        written.map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, Refused> {
+        let value = &Of(value);
+        let written = self
+            .0
+            .serialize_newtype_variant(name, index, variant, value);
+        written.map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, Refused> {
+        if length.is_none() {
+            return Err(Refused::needs_names());
+        }
+        self.0
+            .serialize_seq(length)
+            .map(Compact)
+            .map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_tuple(self, length: usize) -> Result<Self::SerializeTuple, Refused> {
+        self.0
+            .serialize_tuple(length)
+            .map(Compact)
+            .map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_tuple_struct(
+        self,
+        name: &'static str,
+        length: usize,
+    ) -> Result<Self::SerializeTupleStruct, Refused> {
+        let begun = self.0.serialize_tuple_struct(name, length);
+        begun.map(Compact).map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Self::SerializeTupleVariant, Refused> {
+        let begun = self.0.serialize_tuple_variant(name, index, variant, length);
+        begun.map(Compact).map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, Refused> {
+        if length.is_none() {
+            return Err(Refused::needs_names());
+        }
+        self.0
+            .serialize_map(length)
+            .map(Compact)
+            .map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        length: usize,
+    ) -> Result<Self::SerializeStruct, Refused> {
+        self.0
+            .serialize_struct(name, length)
+            .map(Compact)
+            .map_err(Refused::by)
+    }
+
+    #[inline]
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Self::SerializeStructVariant, Refused> {
+        let begun = self
+            .0
+            .serialize_struct_variant(name, index, variant, length);
+        begun.map(Compact).map_err(Refused::by)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.0.is_human_readable()
+    }
+}
+
+macro_rules! elements {
+    ($($kind:ident: $name:ident;)*) => { $(
+        impl<S: ser::$kind> ser::$kind for Compact<S> {
+            type Ok = S::Ok;
+            type Error = Refused;
+
+            #[inline]
+            fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+                self.0.$name(&Of(value)).map_err(Refused::by)
+            }
+
+            #[inline]
+            fn end(self) -> Result<S::Ok, Refused> {
+                self.0.end().map_err(Refused::by)
+            }
+        }
+    )* };
+}
+
+elements! {
+    SerializeSeq: serialize_element;
+    SerializeTuple: serialize_element;
+    SerializeTupleStruct: serialize_field;
+    SerializeTupleVariant: serialize_field;
+}
+
+impl<S: ser::SerializeMap> ser::SerializeMap for Compact<S> {
+    type Ok = S::Ok;
+    type Error = Refused;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+        self.0.serialize_key(&Of(key)).map_err(Refused::by)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+        self.0.serialize_value(&Of(value)).map_err(Refused::by)
+    }
+
+    fn end(self) -> Result<S::Ok, Refused> {
+        self.0.end().map_err(Refused::by)
+    }
+}
+
+macro_rules! fields {
+    ($($kind:ident;)*) => { $(
+        impl<S: ser::$kind> ser::$kind for Compact<S> {
+            type Ok = S::Ok;
+            type Error = Refused;
+
+            #[inline]
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), Refused> {
+                self.0.serialize_field(key, &Of(value)).map_err(Refused::by)
+            }
+
+            fn skip_field(&mut self, _: &'static str) -> Result<(), Refused> {
+                Err(Refused::needs_names())
+            }
+
+            #[inline]
+            fn end(self) -> Result<S::Ok, Refused> {
+                self.0.end().map_err(Refused::by)
+            }
+        }
+    )* };
+}
+
+fields! {
+    SerializeStruct;
+    SerializeStructVariant;
+}
