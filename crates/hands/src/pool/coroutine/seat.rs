@@ -143,12 +143,13 @@ impl Watch {
     }
 
     fn set(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        // Set under the lock: of two that set one, the later must not be taken for the earlier, which is dropped.
+        let mut seen = self.seen.lock();
         let at = Instant::now() + self.threshold / 4;
         // Prepared when the pool was made, so it does not fail.
-        let Ok(alarm) = Alarm::set(at, Waker::from(Arc::clone(self))) else {
-            return;
-        };
-        let before = self.seen.lock().alarm.replace(alarm);
+        let before = std::mem::replace(&mut seen.alarm, Alarm::set(at, waker).ok());
+        drop(seen);
         drop(before);
     }
 

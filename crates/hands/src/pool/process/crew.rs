@@ -15,6 +15,7 @@ use super::parcel::Kind;
 use super::peer::{Bell, Sent, Worker};
 use super::remote::Remote;
 use super::service::Deadlines;
+use super::turns::Turn;
 use super::wake::NOBODY;
 use crate::process::image::Code;
 use crate::process::rights;
@@ -117,6 +118,7 @@ pub(super) struct Crew {
     pub(super) slots: Vec<Option<Worker>>,
     functions: Vec<(Code, Kind)>,
     numbers: HashMap<Code, u16>,
+    turns: u64,
     /// As [`rights::quick`] was when last asked.
     pub(super) rights: u64,
     /// How many tasks each worker may be at.
@@ -196,6 +198,15 @@ impl Crew {
         for job in back {
             self.queue.push_front(job);
         }
+    }
+
+    /// The turn of who tells of these news.
+    pub(super) fn turn(&mut self, news: &[News]) -> Turn {
+        if news.is_empty() {
+            return Turn::ANY;
+        }
+        self.turns += 1;
+        Turn::new(self.turns)
     }
 
     /// Tasks are short.

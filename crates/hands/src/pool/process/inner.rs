@@ -23,6 +23,7 @@ use super::parcel::Kind;
 use super::peer::Bell;
 use super::remote::Remote;
 use super::tail::Forwarder;
+use super::turns::{Told, Turn, Turns};
 use super::wake::{self, NOBODY};
 use super::worker::{JOINER, SERVICE};
 use crate::process::StartMethod;
@@ -79,6 +80,7 @@ pub(super) enum Watching {
 
 pub(super) struct Inner {
     me: Weak<Inner>,
+    turns: Turns,
     pub(super) plan: Plan,
     pub(super) crew: Mutex<Crew>,
     /// Somebody who joins a task takes in replies.
@@ -112,6 +114,7 @@ impl Inner {
         crew.rights = rights::quick();
         Inner {
             me,
+            turns: Turns::default(),
             plan,
             crew: Mutex::new(crew),
             leading: AtomicBool::new(false),
@@ -178,10 +181,11 @@ impl Inner {
             crew.collect(&mut news);
             crew.dispatch(&mut news, &mut wake);
         }
+        let turn = crew.turn(&news);
         drop(crew);
         wake.iter().for_each(Bell::ring);
         let is_any = is_turn && !news.is_empty();
-        self.tell(news);
+        self.tell_in_turn(news, turn);
         if is_any {
             self.told_for_another();
         }
@@ -192,6 +196,11 @@ impl Inner {
 
     /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers. The caller has no lock.
     pub(super) fn tell(&self, news: Vec<News>) {
+        self.tell_in_turn(news, Turn::ANY);
+    }
+
+    /// [`tell`](Self::tell), after what was taken in before.
+    fn tell_in_turn(&self, news: Vec<News>, turn: Turn) {
         if news.is_empty() {
             return;
         }
@@ -204,12 +213,17 @@ impl Inner {
             _ => (Vec::new(), news),
         };
         if let Some(me) = me {
-            me.tell_elsewhere(apart);
+            me.tell_elsewhere(apart, Turn::ANY);
         }
-        self.tell_here(here);
+        self.tell_here(here, turn);
     }
 
-    fn tell_here(&self, news: Vec<News>) {
+    fn tell_here(&self, news: Vec<News>, turn: Turn) {
+        // What this thread is telling itself comes first in any case.
+        if !self.is_telling() {
+            self.turns.wait_for(turn);
+        }
+        let _done = Told(&self.turns, turn);
         let _telling = Telling::begin(self);
         for news in news {
             // A result that nobody wants is dropped here, and may panic.
@@ -221,10 +235,10 @@ impl Inner {
     }
 
     /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all tasks depend.
-    pub(super) fn tell_elsewhere(self: &Arc<Self>, news: Vec<News>) {
+    pub(super) fn tell_elsewhere(self: &Arc<Self>, news: Vec<News>, turn: Turn) {
         if !news.is_empty() {
             self.elsewhere(move |pool| {
-                pool.tell_here(news);
+                pool.tell_here(news, turn);
                 pool.told_for_another();
             });
         }
@@ -333,19 +347,21 @@ impl Inner {
 
     /// Takes in replies, and hands over what waits. Says whether anything came.
     pub(super) fn collect(&self) -> bool {
-        let news = self.gather();
+        let (news, turn) = self.gather();
         let is_any = !news.is_empty();
-        self.tell(news);
+        self.tell_in_turn(news, turn);
         is_any
     }
 
     /// [`collect`](Self::collect) for the pool's own thread, which tells elsewhere.
     pub(super) fn collect_elsewhere(self: &Arc<Self>) {
-        let news = self.gather();
-        self.tell_elsewhere(news);
+        let (news, turn) = self.gather();
+        self.tell_elsewhere(news, turn);
     }
 
-    fn gather(&self) -> Vec<News> {
+    /// What has come, and whose turn it is to tell of it.
+    fn gather(&self) -> (Vec<News>, Turn) {
+        let turn;
         let (mut news, mut wake) = (Vec::new(), Vec::new());
         {
             let mut crew = self.crew.lock();
@@ -357,9 +373,10 @@ impl Inner {
                 crew.is_watched_for_unevenness = true;
                 self.kick();
             }
+            turn = crew.turn(&news);
         }
         wake.iter().for_each(Bell::ring);
-        news
+        (news, turn)
     }
 
     /// The pool's thread is to be woken by replies, unless somebody else takes them in.

@@ -35,6 +35,7 @@ mod service;
 mod slab;
 mod tail;
 mod tokens;
+mod turns;
 mod wake;
 mod worker;
 

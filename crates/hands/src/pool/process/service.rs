@@ -18,6 +18,7 @@ use super::parcel::Start;
 use super::peer::{Bell, Sent, Worker};
 use super::remote::Remote;
 use super::tail::{KEPT, Tail, wants_memory};
+use super::turns::Turn;
 use super::worker;
 use crate::process::codec::Carried;
 use crate::process::{Builder, SpawnError, wire};
@@ -209,7 +210,7 @@ impl Service {
             crew.dispatch(&mut news, &mut wake);
         }
         wake.iter().for_each(Bell::ring);
-        self.pool.tell_elsewhere(news);
+        self.pool.tell_elsewhere(news, Turn::ANY);
         Ok(())
     }
 
@@ -328,7 +329,7 @@ impl Service {
             }
         }
         wake.iter().for_each(Bell::ring);
-        pool.tell_elsewhere(news);
+        pool.tell_elsewhere(news, Turn::ANY);
         for (after, task) in late {
             let why = TaskError::TimedOut { after };
             pool.elsewhere(move |pool| {
@@ -428,8 +429,9 @@ impl Service {
         }
         let is_replaced = !crew.is_ending && crew.broken.is_none();
         drop(worker);
+        let turn = crew.turn(&news);
         drop(crew);
-        pool.tell_elsewhere(news);
+        pool.tell_elsewhere(news, turn);
         if is_replaced && let Err(error) = self.start(slot) {
             let mut crew = pool.crew.lock();
             if crew.workers().next().is_none() {
@@ -523,7 +525,7 @@ impl Service {
             };
             news.extend(crew.queue.drain(..).map(refused));
         }
-        self.pool.tell_elsewhere(news);
+        self.pool.tell_elsewhere(news, Turn::ANY);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A value as it is written down compactly, unless its own calls show that it could not be read back that way.
 //!
 //! Postcard writes fields without names, one after the other. A value that leaves a field out (`skip_serializing_if`), or does not know how many it
-//! has (`flatten`), is read back as another one, or not at all. [`Compact`] hands all calls on to postcard and refuses those.
+//! has (`flatten`), is read back as another one, or not at all. [`Compact`] hands all calls on, and refuses those if it is to.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -55,16 +55,21 @@ impl ser::Error for Refused {
     }
 }
 
-/// A serialiser that refuses what cannot be read back without names.
-pub(super) struct Compact<S>(pub(super) S);
+/// A serialiser that goes as deep as it has to, on as much stack as that takes; a strict one refuses what cannot be read back without names.
+pub(super) struct Compact<S, const STRICT: bool>(pub(super) S);
 
 /// A value within another.
-struct Of<'a, T: ?Sized>(&'a T);
+struct Of<'a, T: ?Sized, const STRICT: bool>(&'a T);
 
-impl<T: Serialize + ?Sized> Serialize for Of<'_, T> {
+/// With less stack than this another piece is taken, of this size.
+const LEAST: usize = 64 << 10;
+const PIECE: usize = 1 << 20;
+
+impl<T: Serialize + ?Sized, const STRICT: bool> Serialize for Of<'_, T, STRICT> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(Compact(serializer)).map_err(|refused| {
+        let write = || self.0.serialize(Compact::<S, STRICT>(serializer));
+        stacker::maybe_grow(LEAST, PIECE, write).map_err(|refused| {
             let error = S::Error::custom(&refused);
             INNER.set(Some(refused));
             error
@@ -81,16 +86,16 @@ macro_rules! plainly {
     )* };
 }
 
-impl<S: Serializer> Serializer for Compact<S> {
+impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
     type Ok = S::Ok;
     type Error = Refused;
-    type SerializeSeq = Compact<S::SerializeSeq>;
-    type SerializeTuple = Compact<S::SerializeTuple>;
-    type SerializeTupleStruct = Compact<S::SerializeTupleStruct>;
-    type SerializeTupleVariant = Compact<S::SerializeTupleVariant>;
-    type SerializeMap = Compact<S::SerializeMap>;
-    type SerializeStruct = Compact<S::SerializeStruct>;
-    type SerializeStructVariant = Compact<S::SerializeStructVariant>;
+    type SerializeSeq = Compact<S::SerializeSeq, STRICT>;
+    type SerializeTuple = Compact<S::SerializeTuple, STRICT>;
+    type SerializeTupleStruct = Compact<S::SerializeTupleStruct, STRICT>;
+    type SerializeTupleVariant = Compact<S::SerializeTupleVariant, STRICT>;
+    type SerializeMap = Compact<S::SerializeMap, STRICT>;
+    type SerializeStruct = Compact<S::SerializeStruct, STRICT>;
+    type SerializeStructVariant = Compact<S::SerializeStructVariant, STRICT>;
 
     plainly! {
         serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
@@ -105,7 +110,9 @@ impl<S: Serializer> Serializer for Compact<S> {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, Refused> {
-        self.0.serialize_some(&Of(value)).map_err(Refused::by)
+        self.0
+            .serialize_some(&Of::<T, STRICT>(value))
+            .map_err(Refused::by)
     }
 
     #[inline]
@@ -130,7 +137,9 @@ impl<S: Serializer> Serializer for Compact<S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, Refused> {
-        let written = self.0.serialize_newtype_struct(name, &Of(value));
+        let written = self
+            .0
+            .serialize_newtype_struct(name, &Of::<T, STRICT>(value));
         written.map_err(Refused::by)
     }
 
@@ -142,7 +151,7 @@ impl<S: Serializer> Serializer for Compact<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, Refused> {
-        let value = &Of(value);
+        let value = &Of::<T, STRICT>(value);
         let written = self
             .0
             .serialize_newtype_variant(name, index, variant, value);
@@ -151,7 +160,7 @@ impl<S: Serializer> Serializer for Compact<S> {
 
     #[inline]
     fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, Refused> {
-        if length.is_none() {
+        if STRICT && length.is_none() {
             return Err(Refused::needs_names());
         }
         self.0
@@ -192,7 +201,7 @@ impl<S: Serializer> Serializer for Compact<S> {
 
     #[inline]
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, Refused> {
-        if length.is_none() {
+        if STRICT && length.is_none() {
             return Err(Refused::needs_names());
         }
         self.0
@@ -234,13 +243,13 @@ impl<S: Serializer> Serializer for Compact<S> {
 
 macro_rules! elements {
     ($($kind:ident: $name:ident;)*) => { $(
-        impl<S: ser::$kind> ser::$kind for Compact<S> {
+        impl<S: ser::$kind, const STRICT: bool> ser::$kind for Compact<S, STRICT> {
             type Ok = S::Ok;
             type Error = Refused;
 
             #[inline]
             fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-                self.0.$name(&Of(value)).map_err(Refused::by)
+                self.0.$name(&Of::<T, STRICT>(value)).map_err(Refused::by)
             }
 
             #[inline]
@@ -258,16 +267,20 @@ elements! {
     SerializeTupleVariant: serialize_field;
 }
 
-impl<S: ser::SerializeMap> ser::SerializeMap for Compact<S> {
+impl<S: ser::SerializeMap, const STRICT: bool> ser::SerializeMap for Compact<S, STRICT> {
     type Ok = S::Ok;
     type Error = Refused;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
-        self.0.serialize_key(&Of(key)).map_err(Refused::by)
+        self.0
+            .serialize_key(&Of::<T, STRICT>(key))
+            .map_err(Refused::by)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-        self.0.serialize_value(&Of(value)).map_err(Refused::by)
+        self.0
+            .serialize_value(&Of::<T, STRICT>(value))
+            .map_err(Refused::by)
     }
 
     fn end(self) -> Result<S::Ok, Refused> {
@@ -277,7 +290,7 @@ impl<S: ser::SerializeMap> ser::SerializeMap for Compact<S> {
 
 macro_rules! fields {
     ($($kind:ident;)*) => { $(
-        impl<S: ser::$kind> ser::$kind for Compact<S> {
+        impl<S: ser::$kind, const STRICT: bool> ser::$kind for Compact<S, STRICT> {
             type Ok = S::Ok;
             type Error = Refused;
 
@@ -287,11 +300,14 @@ macro_rules! fields {
                 key: &'static str,
                 value: &T,
             ) -> Result<(), Refused> {
-                self.0.serialize_field(key, &Of(value)).map_err(Refused::by)
+                self.0.serialize_field(key, &Of::<T, STRICT>(value)).map_err(Refused::by)
             }
 
-            fn skip_field(&mut self, _: &'static str) -> Result<(), Refused> {
-                Err(Refused::needs_names())
+            fn skip_field(&mut self, key: &'static str) -> Result<(), Refused> {
+                if STRICT {
+                    return Err(Refused::needs_names());
+                }
+                self.0.skip_field(key).map_err(Refused::by)
             }
 
             #[inline]

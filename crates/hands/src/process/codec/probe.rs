@@ -2,7 +2,7 @@
 //!
 //! A type with `untagged`, `tag` or `flatten` asks what comes next, which only bytes that describe themselves can say. So the type is read from a
 //! deserialiser that makes up whatever it is asked for, and notes that question. Each variant of each enum is tried. A type that does
-//! not accept what was made up is taken for one that needs names: that is never wrong, only slower.
+//! not accept what was made up is taken for one that needs names, and contains itself: that is never wrong, only slower.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,8 +21,24 @@ const TOO_DEEP: u32 = 64;
 /// More questions than this are not answered.
 const QUESTIONS: u32 = 20_000;
 
-/// Whether `T` can be read without names, as far as a reader can tell.
-pub(super) fn is_plain<T: DeserializeOwned>() -> bool {
+/// What a type is like, as far as a reader can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// It can be read without names.
+    pub(super) is_plain: bool,
+    /// It may contain itself, and be as deep as it likes.
+    pub(super) is_recursive: bool,
+}
+
+impl Shape {
+    /// That of a type of which nothing is known.
+    pub(super) const UNKNOWN: Shape = Shape {
+        is_plain: false,
+        is_recursive: true,
+    };
+}
+
+pub(super) fn shape<T: DeserializeOwned>() -> Shape {
     let state = State::default();
     for _ in 0..1000 {
         state.is_new.set(false);
@@ -31,13 +47,16 @@ pub(super) fn is_plain<T: DeserializeOwned>() -> bool {
             depth: 0,
         };
         if T::deserialize(probe).is_err() {
-            return false;
+            return Shape::UNKNOWN;
         }
         if !state.is_new.get() {
-            return true;
+            return Shape {
+                is_plain: true,
+                is_recursive: state.is_recursive.get(),
+            };
         }
     }
-    false
+    Shape::UNKNOWN
 }
 
 #[derive(Default)]
@@ -47,6 +66,30 @@ struct State {
     /// A variant was tried that had not been before.
     is_new: Cell<bool>,
     questions: Cell<u32>,
+    /// Structures and enums that are being read, by their names.
+    around: RefCell<Vec<(&'static str, usize)>>,
+    is_recursive: Cell<bool>,
+}
+
+/// A structure or enum is being read until this is dropped.
+struct Within<'s>(&'s State);
+
+impl<'s> Within<'s> {
+    fn begin(state: &'s State, name: &'static str, names: &'static [&'static str]) -> Within<'s> {
+        let own = (name, names.as_ptr().addr());
+        let mut around = state.around.borrow_mut();
+        if around.contains(&own) {
+            state.is_recursive.set(true);
+        }
+        around.push(own);
+        Within(state)
+    }
+}
+
+impl Drop for Within<'_> {
+    fn drop(&mut self) {
+        self.0.around.borrow_mut().pop();
+    }
 }
 
 /// It asked what comes next, or did not like what was made up.
@@ -153,9 +196,10 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, No> {
+        let _within = Within::begin(self.state, name, &[]);
         visitor.visit_newtype_struct(self.deeper()?)
     }
 
@@ -176,10 +220,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         left: usize,
         visitor: V,
     ) -> Result<V::Value, No> {
+        let _within = Within::begin(self.state, name, &[]);
         visitor.visit_seq(Elements {
             of: self.deeper()?,
             left,
@@ -196,10 +241,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, No> {
+        let _within = Within::begin(self.state, name, fields);
         let left = fields.len();
         visitor.visit_seq(Elements {
             of: self.deeper()?,
@@ -213,6 +259,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, No> {
+        let _within = Within::begin(self.state, name, variants);
         let index = {
             let mut all = self.state.variants.borrow_mut();
             let next = all.entry((name, variants.as_ptr().addr())).or_default();

@@ -6,14 +6,15 @@
 //!
 //! The form is compact (postcard) where the type can be [read](super::probe) and the value be [written](super::compact) without the names of its
 //! fields, and named (MessagePack) where not. So whatever survives `serde_json` survives this. What is left over in a frame is an error, and
-//! whatever is wrong with one value is not wrong with the next.
+//! whatever is wrong with one value is not wrong with the next. A type that contains itself is read and written on as much stack as it is deep.
 
 use std::any::TypeId;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 
 use super::compact::{Compact, Refused};
-use super::{Appended, Failure, probe};
+use super::probe::{self, Shape};
+use super::{Appended, Failure};
 use crate::task::Data;
 use crate::thread::panic::caught;
 
@@ -25,7 +26,7 @@ const HEAD: usize = 5;
 const KNOWN: usize = 64;
 
 thread_local! {
-    static FORMS: RefCell<[Option<(TypeId, u8)>; KNOWN]> = const { RefCell::new([None; KNOWN]) };
+    static SHAPES: RefCell<[Option<(TypeId, Shape)>; KNOWN]> = const { RefCell::new([None; KNOWN]) };
 }
 
 /// Where a type is looked for: its number is a hash already.
@@ -50,39 +51,38 @@ impl Hasher for Place {
 
 /// How values of this type are written down, as far as the type says.
 #[inline]
-fn form<T: Data>() -> u8 {
+fn shape<T: Data>() -> Shape {
     let own = TypeId::of::<T>();
     let mut place = Place::default();
     own.hash(&mut place);
     let place = place.finish() as usize % KNOWN;
-    let known = FORMS.with_borrow(|forms| forms[place]);
+    let known = SHAPES.with_borrow(|shapes| shapes[place]);
     match known {
-        Some((known, form)) if known == own => form,
+        Some((known, shape)) if known == own => shape,
         _ => learn::<T>(own, place),
     }
 }
 
 #[cold]
-fn learn<T: Data>(own: TypeId, place: usize) -> u8 {
+fn learn<T: Data>(own: TypeId, place: usize) -> Shape {
     // Its deserialiser is the user's, and may not like what it is shown.
-    let is_plain = caught(probe::is_plain::<T>).unwrap_or(false);
-    let form = if is_plain { COMPACT } else { NAMED };
-    FORMS.with_borrow_mut(|forms| forms[place] = Some((own, form)));
-    form
+    let shape = caught(probe::shape::<T>).unwrap_or(Shape::UNKNOWN);
+    SHAPES.with_borrow_mut(|shapes| shapes[place] = Some((own, shape)));
+    shape
 }
 
 /// Appends a value in its frame; what is there stays as it was when that fails.
 #[inline]
 pub(crate) fn write<T: Data>(value: &T, to: &mut Vec<u8>) -> Result<(), Failure> {
     let before = to.len();
-    let written = write_as(form::<T>(), value, to);
-    let written = match written {
-        Err(refused) if refused.needs_names => {
-            to.truncate(before);
-            write_as(NAMED, value, to)
-        }
-        other => other,
+    let mut written = match shape::<T>().is_plain {
+        true => write_as(COMPACT, value, to),
+        false => write_as(NAMED, value, to),
     };
+    if matches!(&written, Err(refused) if refused.needs_names) {
+        to.truncate(before);
+        written = write_as(NAMED, value, to);
+    }
     written.map_err(|refused| {
         to.truncate(before);
         Failure::Encode(refused.what)
@@ -97,13 +97,11 @@ fn write_as<T: Data>(form: u8, value: &T, to: &mut Vec<u8>) -> Result<(), Refuse
         let mut serializer = postcard::Serializer {
             output: Appended(to),
         };
-        value.serialize(Compact(&mut serializer))?;
+        value.serialize(Compact::<_, true>(&mut serializer))?;
     } else {
         let mut serializer = rmp_serde::Serializer::new(&mut *to).with_struct_map();
-        value.serialize(&mut serializer).map_err(|error| Refused {
-            what: error.to_string(),
-            needs_names: false,
-        })?;
+        serializer.unstable_set_max_depth(usize::MAX);
+        value.serialize(Compact::<_, false>(&mut serializer))?;
     }
     let length = u32::try_from(to.len() - before - HEAD).map_err(|_| Refused {
         what: "a value of 4 GiB or more".to_owned(),
@@ -124,14 +122,21 @@ pub(crate) fn read<T: Data>(bytes: &mut &[u8]) -> Result<T, Failure> {
     *bytes = &rest[length..];
     match form {
         COMPACT => {
-            let (value, left) = postcard::take_from_bytes(own)
-                .map_err(|error| Failure::Decode(error.to_string()))?;
+            let mut deserializer = postcard::Deserializer::from_bytes(own);
+            let value = match shape::<T>().is_recursive {
+                false => T::deserialize(&mut deserializer),
+                true => T::deserialize(serde_stacker::Deserializer::new(&mut deserializer)),
+            };
+            let value = value.map_err(|error| Failure::Decode(error.to_string()))?;
+            let left = deserializer.finalize();
+            let left = left.map_err(|error| Failure::Decode(error.to_string()))?;
             whole(value, left.len())
         }
         NAMED => {
             let mut left = own;
             let mut deserializer = rmp_serde::Deserializer::new(&mut left);
-            let value = T::deserialize(&mut deserializer)
+            deserializer.set_max_depth(usize::MAX);
+            let value = T::deserialize(serde_stacker::Deserializer::new(&mut deserializer))
                 .map_err(|error| Failure::Decode(error.to_string()))?;
             drop(deserializer);
             whole(value, left.len())

@@ -419,8 +419,11 @@ fn a_callback_that_blocks_holds_up_no_other_task() {
         let pool = ProcessPool::with_workers(2).unwrap();
         let (open, closed) = std::sync::mpsc::channel::<()>();
         let closed = std::sync::Mutex::new(closed);
-        pool.submit(|n: u64| n, 1)
+        // Not done before it has its callback, which would be called here then.
+        let go = Event::new().unwrap();
+        pool.submit(|go: Event| go.wait(), go.clone())
             .on_done(move |_| assert!(closed.lock().unwrap().recv().is_err()));
+        go.set();
         for n in 0..20 {
             assert_eq!(pool.submit(|n: u64| n * n, n).join(), Ok(n * n));
         }

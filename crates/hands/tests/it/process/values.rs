@@ -254,3 +254,63 @@ fn one_value_that_cannot_be_read_costs_its_own_outcome() {
         );
     });
 }
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Tree {
+    Leaf,
+    Node(Box<Tree>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Odder {
+    Leaf(u8),
+    Node(Vec<Odder>),
+}
+
+fn tree(depth: usize) -> Tree {
+    (0..depth).fold(Tree::Leaf, |inner, _| Tree::Node(Box::new(inner)))
+}
+
+/// Taken apart without recursion.
+impl Drop for Tree {
+    fn drop(&mut self) {
+        while let Tree::Node(inner) = self
+            && matches!(**inner, Tree::Node(_))
+        {
+            // What is left of this one is a node with a leaf, which ends here when it is dropped.
+            let inner = std::mem::replace(&mut **inner, Tree::Leaf);
+            *self = inner;
+        }
+    }
+}
+
+fn depth(tree: &Tree) -> usize {
+    let (mut depth, mut at) = (0, tree);
+    while let Tree::Node(inner) = at {
+        at = &**inner;
+        depth += 1;
+    }
+    depth
+}
+
+#[test]
+fn what_is_a_hundred_thousand_deep_arrives() {
+    const DEEP: usize = 100_000;
+    in_time(|| {
+        let pool = ProcessPool::with_workers(1).unwrap();
+        assert_eq!(
+            pool.submit(|tree: Tree| depth(&tree), tree(DEEP)).join(),
+            Ok(DEEP)
+        );
+        let back = pool.submit(tree, DEEP);
+        while !back.is_finished() {
+            std::thread::yield_now();
+        }
+        assert_eq!(back.join().map(|tree| depth(&tree)), Ok(DEEP));
+        let odd =
+            |depth: usize| (0..depth).fold(Odder::Leaf(1), |inner, _| Odder::Node(vec![inner]));
+        let back = pool.submit(|odd: Odder| odd, odd(50)).join();
+        assert!(matches!(back, Ok(Odder::Node(_))));
+    });
+}
