@@ -176,7 +176,8 @@ impl Command {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets a variable of its environment. A name that is empty or has a `=` in it is an error when it is started
+    /// ([`SpawnReason::Variable`]).
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Command {
         let pair = (name.as_ref().to_owned(), Some(value.as_ref().to_owned()));
         self.conditions.environment.set.push(pair);
@@ -309,19 +310,11 @@ impl Command {
         let words: Vec<&[u8]> = std::iter::once(self.name())
             .chain(self.args.iter().map(|arg| arg.as_bytes()))
             .collect();
-        let variables = self.conditions.environment.set.iter();
-        let mut texts = words
-            .iter()
-            .copied()
-            .chain(variables.flat_map(|(name, value)| {
-                [
-                    name.as_bytes(),
-                    value.as_deref().unwrap_or_default().as_bytes(),
-                ]
-            }));
-        if texts.any(|text| text.contains(&0)) {
+        if words.iter().any(|word| word.contains(&0)) {
             return Err(CommandError::spawn(self.name(), SpawnReason::NulByte));
         }
+        (self.conditions.environment.check())
+            .map_err(|reason| CommandError::spawn(self.name(), reason))?;
         let environment = Environment::new(&self.conditions.environment, &[COOKIE]);
         let program = Resolver::new(
             environment.get("PATH"),

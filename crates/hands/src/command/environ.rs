@@ -4,6 +4,8 @@ use std::ffi::{CString, OsStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::ptr;
 
+use super::SpawnReason;
+
 /// `NAME=value` strings, fixed for a batch, to which each child adds a few of its own.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -16,6 +18,26 @@ pub(crate) struct Changes {
     pub(crate) clear: bool,
     /// Later entries win; `None` removes.
     pub(crate) set: Vec<(OsString, Option<OsString>)>,
+}
+
+impl Changes {
+    /// What no environment can hold: a NUL byte, or a name that is empty or has a `=` in it, which would be another variable.
+    pub(crate) fn check(&self) -> Result<(), SpawnReason> {
+        for (name, value) in &self.set {
+            let texts = [Some(name), value.as_ref()];
+            if texts
+                .into_iter()
+                .flatten()
+                .any(|text| text.as_bytes().contains(&0))
+            {
+                return Err(SpawnReason::NulByte);
+            }
+            if name.is_empty() || name.as_bytes().contains(&b'=') {
+                return Err(SpawnReason::Variable(name.clone()));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Environment {
@@ -60,7 +82,7 @@ impl Environment {
     }
 }
 
-/// `None` for what no environment can hold: a NUL byte. Checked, with an error, where the user sets a variable.
+/// `None` for what no environment can hold: a NUL byte. [`Changes::check`] has told of it.
 fn entry(name: OsString, value: &OsStr) -> Option<CString> {
     let mut bytes = name.into_vec();
     bytes.push(b'=');

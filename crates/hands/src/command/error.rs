@@ -1,5 +1,6 @@
 //! What can go wrong with a command, in one precise sentence each.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -81,6 +82,8 @@ pub enum SpawnReason {
     EmptyName,
     /// A NUL byte in the name, an argument or a variable: no program can be given one.
     NulByte,
+    /// The name of an environment variable is empty or has a `=` in it.
+    Variable(OsString),
     /// Arguments and environment are larger than the system allows.
     TooLong {
         /// Bytes of arguments.
@@ -226,6 +229,12 @@ impl fmt::Display for SpawnReason {
             SpawnReason::EmptyName => f.write_str("the program's name is empty"),
             SpawnReason::NulByte => {
                 f.write_str("a NUL byte, which no name, argument or variable can hold")
+            }
+            SpawnReason::Variable(name) => {
+                write!(
+                    f,
+                    "{name:?} cannot be the name of an environment variable: it is empty, or has a `=` in it"
+                )
             }
             SpawnReason::TooLong { size } => {
                 write!(

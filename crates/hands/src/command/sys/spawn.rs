@@ -11,7 +11,7 @@
 //! block all signals
 //! clone ──────────────────────────────►  reset handlers that are functions (they would run in our memory)
 //!   │ suspended until execve or _exit    setpgid, prctl, chdir, dup2 ×3, rlimits, nice
-//!   │                                    restore the caller's signal mask
+//!   │                                    unblock all signals
 //!   │                                    execve ── on failure: write (stage, errno) into `Orders`, _exit(127)
 //! restore mask ◄─────────────────────────┘
 //! read `Orders.failed`
@@ -26,12 +26,16 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
 /// Bytes of stack for the child between `clone` and `execve`, with a guard page, which has up to 64 KiB on some
 /// machines. glibc uses 32 KiB for the same work.
 const STACK: usize = 128 * 1024;
+
+/// Milliseconds before a program is tried again whose file is open for writing.
+const BUSY_WAITS: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// A resource limit for the child: soft and hard value.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +176,23 @@ impl Launcher {
     }
 
     /// Starts one child and returns once its program has been loaded (or could not be).
-    pub(crate) fn start(&mut self, launch: Launch<'_>) -> Result<Started, Failed> {
+    ///
+    /// A program whose file is open for writing (`ETXTBSY`) is tried again for some milliseconds: mostly it has been written
+    /// a moment ago, and the descriptor is in a child that another thread has forked and that has not loaded its own
+    /// program yet. See <https://github.com/golang/go/issues/22315>.
+    pub(crate) fn start(&mut self, mut launch: Launch<'_>) -> Result<Started, Failed> {
+        for wait in BUSY_WAITS {
+            match self.start_once(&mut launch) {
+                Err(failed) if failed.error.raw_os_error() == Some(libc::ETXTBSY) => {
+                    std::thread::sleep(Duration::from_millis(wait));
+                }
+                outcome => return outcome,
+            }
+        }
+        self.start_once(&mut launch)
+    }
+
+    fn start_once(&mut self, launch: &mut Launch<'_>) -> Result<Started, Failed> {
         debug_assert!(launch.environ.last().is_some_and(|last| last.is_null()));
         let mut orders = Orders {
             program: launch.program.as_ptr(),
@@ -181,11 +201,10 @@ impl Launcher {
             stdio: launch.stdio,
             setting: launch.setting,
             parent: self.parent,
-            mask: block_signals(),
             failed_stage: Stage::None,
             failed_errno: 0,
         };
-        let mask = orders.mask;
+        let mask = block_signals();
         let mut pidfd: c_int = -1;
         // SAFETY: `stack + STACK` is the page-aligned top of a mapping that only this child uses: `&mut self` excludes
         // another `start`, and CLONE_VFORK suspends us until the child has left this memory. `orders` outlives that.
@@ -276,7 +295,6 @@ struct Orders<'a> {
     stdio: [RawFd; 3],
     setting: &'a Setting,
     parent: i32,
-    mask: SignalMask,
     failed_stage: Stage,
     failed_errno: c_int,
 }
@@ -360,7 +378,8 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         };
     }
     // From here a signal can end us, but no handler is left to run.
-    set_signal_mask(orders.mask);
+    // All are let through, as `std` does: what a thread of ours blocks for itself must not make its children deaf to SIGTERM.
+    set_signal_mask(0);
     // SAFETY: `ArgBlock` guarantees a spare entry before argv[0].
     let argv = unsafe { orders.argv.add(1) };
     // SAFETY: `program` is NUL-terminated; `argv` and `environ` are NULL-terminated arrays of such strings.

@@ -282,7 +282,8 @@ impl Ring {
         if used(self.at, self.seen) + bytes as u64 <= RING as u64 {
             return Ok(true);
         }
-        let head = self.memory().long(self.head_at).load(Ordering::Acquire);
+        // Sequentially consistent, as what `get` stores: who finds no room goes to sleep.
+        let head = self.memory().long(self.head_at).load(Ordering::SeqCst);
         let moved = head.wrapping_sub(self.seen);
         if moved > used(self.at, self.seen) {
             return Err(Damaged);
@@ -381,7 +382,8 @@ impl Ring {
         self.read(self.at + HEADER as u64, payload);
         self.at += (HEADER + padded(length)) as u64;
         let head = self.memory().long(self.head_at);
-        head.store(self.at, Ordering::Release);
+        // Sequentially consistent, as the other side may be about to sleep until there is room.
+        head.store(self.at, Ordering::SeqCst);
         Ok(Some(header))
     }
 }

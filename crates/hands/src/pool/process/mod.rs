@@ -267,7 +267,7 @@ impl ProcessPool {
             return self.send(Options::new(), code, arguments.iter(), remote());
         }
         let shared = self.try_send(Options::new(), code, arguments.iter(), remote);
-        if let Err(TooMuch) = shared {
+        if let Err(TooMuch(_)) = shared {
             let (left, right) = arguments.split_at(arguments.len() / 2);
             self.send_parts(code, left, first, chunk);
             self.send_parts(code, right, first + left.len(), chunk);
@@ -283,8 +283,8 @@ impl ProcessPool {
         remote: Arc<dyn Remote>,
     ) {
         let same = || Arc::clone(&remote);
-        if let Err(TooMuch) = self.try_send(options, code, arguments, same) {
-            let what = format!("the argument: {}", wire::too_many(wire::MOST_SHARED + 1));
+        if let Err(TooMuch(things)) = self.try_send(options, code, arguments, same) {
+            let what = format!("the argument: {}", wire::too_many(things));
             remote.refuse(TaskError::Encode { what });
         }
     }
@@ -338,7 +338,7 @@ impl ProcessPool {
         });
         let descriptors = match written {
             Ok((Ok(()), descriptors)) if descriptors.len() > wire::MOST_SHARED => {
-                return Err(TooMuch);
+                return Err(TooMuch(descriptors.len()));
             }
             Ok((Ok(()), descriptors)) => descriptors,
             Ok((Err(Failure::Encode(what) | Failure::Decode(what)), _)) => {
@@ -377,8 +377,8 @@ impl ProcessPool {
     }
 }
 
-/// The arguments share more than one message carries.
-struct TooMuch;
+/// The arguments share more than one message carries: so many things.
+struct TooMuch(usize);
 
 impl Pool for ProcessPool {
     fn workers(&self) -> usize {

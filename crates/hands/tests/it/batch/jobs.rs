@@ -71,6 +71,25 @@ fn a_job_knows_its_number_and_its_slot() {
 }
 
 #[test]
+fn a_variable_that_no_environment_can_hold_fails_each_job_and_says_why() {
+    for (name, value, why) in [
+        ("A=B", "c", "\"A=B\""),
+        ("", "c", "empty"),
+        ("A", "\0", "NUL"),
+    ] {
+        let batch = Batch::new().jobs(1).env(name, value);
+        let work = Commands::new(shell(["echo started"]));
+        in_time(move || {
+            let mut recorder = Recorder::default();
+            let summary = batch.run(work, &mut recorder).expect("it runs");
+            assert_eq!((summary.succeeded, summary.failed), (0, 1));
+            let said = recorder.end(1).error.clone().expect("a reason");
+            assert!(said.contains(why), "{said}");
+        });
+    }
+}
+
+#[test]
 fn jobs_run_under_the_batchs_conditions() {
     let folder = folder();
     let out = Shared::default();

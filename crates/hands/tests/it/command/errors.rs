@@ -51,6 +51,40 @@ fn a_name_that_is_not_text_is_shown_as_far_as_it_can_be() {
 }
 
 #[test]
+fn a_variable_that_no_environment_can_hold_is_refused() {
+    for name in ["A=B", "", "=A"] {
+        let shown = format!("{name:?}");
+        let reason = refused(
+            Command::new("true").env(name, "c"),
+            &["`true`", &shown, "variable"],
+        );
+        assert!(matches!(reason, SpawnReason::Variable(known) if known == name));
+        let reason = refused(Command::new("true").env_remove(name), &["variable"]);
+        assert!(matches!(reason, SpawnReason::Variable(_)));
+    }
+    let reason = refused(Command::new("true").env("A", "b\0"), &["NUL"]);
+    assert!(matches!(reason, SpawnReason::NulByte));
+}
+
+#[test]
+fn a_program_written_a_moment_ago_starts_while_other_threads_start_theirs() {
+    let folder = folder();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let folder = folder.path();
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let path = folder.join(format!("{thread}-{round}"));
+                    std::fs::copy("/bin/true", &path).expect("a copy");
+                    let output = Command::new(&path).output().expect("it starts");
+                    assert!(output.success());
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_file_that_is_not_executable_is_refused_for_that() {
     let folder = folder();
     let path = folder.path().join("plain");

@@ -13,6 +13,8 @@ pub(crate) const SCENES: Scenes = &[
     ("many_commands", many_commands),
     ("ignored_sigchld", ignored_sigchld),
     ("signals", signals),
+    ("signals_blocked", signals_blocked),
+    ("stdio_closed", stdio_closed),
     ("inherit", inherit),
     ("sleep_for_ever", sleep_for_ever),
 ];
@@ -43,6 +45,50 @@ fn a_child_starts_with_the_default_sigpipe_and_nothing_blocked() {
     assert_eq!(mask(&status, "SigIgn") & bit(libc::SIGPIPE), 0);
     assert_eq!(mask(&status, "SigBlk"), 0);
     assert_eq!(mask(&status, "SigCgt"), 0);
+}
+
+fn signals_blocked() {
+    let mut all = std::mem::MaybeUninit::uninit();
+    // SAFETY: fills the set that it is given.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: reads the set just filled, and changes this thread's mask only.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut()) };
+    signals();
+}
+
+#[test]
+fn a_child_hears_the_signals_that_the_calling_thread_blocks() {
+    let status = Scene::new("signals_blocked").succeed().report;
+    assert_eq!(mask(&status, "SigBlk"), 0);
+}
+
+fn stdio_closed() {
+    // SAFETY: makes a descriptor of its own, above those that are closed below.
+    let kept = unsafe { libc::fcntl(2, libc::F_DUPFD_CLOEXEC, 100) };
+    for fd in 0..3 {
+        // SAFETY: nothing in this program uses them until the last is back.
+        unsafe { libc::close(fd) };
+    }
+    let talk = Command::shell("cat; echo said >&2").stdin("given");
+    let output = talk.output();
+    let file = std::fs::File::open("/proc/self/comm").expect("a file, as descriptor 0");
+    let from_file = Command::new("cat").stdin(file).output();
+    let piped = Command::shell("echo a").pipe(Command::new("cat")).output();
+    let quiet = Command::new("cat").output();
+    // SAFETY: puts stderr back where it was.
+    unsafe { libc::dup2(kept, 2) };
+    let output = output.expect("it runs");
+    assert_eq!(output.stdout_text(), "given");
+    assert_eq!(output.stderr_text(), "said\n");
+    assert!(!from_file.expect("it runs").stdout.is_empty());
+    assert_eq!(piped.expect("it runs").stdout(), b"a\n");
+    assert!(quiet.expect("it runs").stdout.is_empty());
+    report("done");
+}
+
+#[test]
+fn a_host_that_has_closed_its_stdio_still_runs_commands() {
+    assert_eq!(Scene::new("stdio_closed").succeed().report.trim(), "done");
 }
 
 #[test]

@@ -267,6 +267,8 @@ impl<W: Work> Scheduler<'_, W> {
         if argv.iter().any(|word| word.contains(&0)) {
             return Err(CommandError::spawn(name, SpawnReason::NulByte));
         }
+        let variables = &self.batch.conditions.environment;
+        (variables.check()).map_err(|reason| CommandError::spawn(name, reason))?;
         let program = self.resolver.resolve(name)?;
         let text = |name: &str, value: u64| {
             CString::new(format!("{name}={value}")).expect("names and digits have no NUL byte")
