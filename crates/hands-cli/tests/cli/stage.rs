@@ -115,8 +115,10 @@ impl Stage {
 
     /// `script`, run on a terminal of its own; what is written to its stdin is typed.
     pub(crate) fn terminal(&self, script: &str) -> Command {
-        let mut command = Command::new("script");
+        // A shell's job in the background, as which the tests may run, ignores Ctrl-C.
+        let mut command = Command::new("env");
         command
+            .args(["--default-signal=INT,QUIT", "script"])
             .args(["-qec", script, "/dev/null"])
             .current_dir(self.folder())
             .env("HANDS", HANDS)
