@@ -27,7 +27,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 ///
 /// let pool = ThreadPool::new().unwrap();
 /// let factor = 3;
-/// pool.submit(move |n: u64| n * factor, 4); // `(factor, 4)` as the argument does
+/// // `(factor, 4)` as the argument does, and so does `pool.submit`, which knows that its workers are threads.
+/// Pool::submit(&pool, move |n: u64| n * factor, 4);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no portable task",
