@@ -2,8 +2,6 @@
 //!
 //! Processes that are forked by a zygote have its rights. If the program has given some up meanwhile, they must not have them either; so a zygote is
 //! asked only as long as its rights are those of the program.
-//!
-//! It is asked before each process, so nothing is allocated here.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::MaybeUninit;
@@ -61,16 +59,17 @@ impl Rights {
     }
 }
 
-/// The lines of the status that count.
+/// The lines of the status that count. All of it is read: a user may be in thousands of groups, and the capabilities come behind them.
 fn status(hash: &mut DefaultHasher) {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open("/proc/thread-self/status", flags, Mode::empty()) else {
         return;
     };
-    // A list of very many groups is cut, at the same place each time.
-    let mut text = [0; 4096];
-    let length = rustix::io::read(&file, &mut text[..]).unwrap_or(0);
-    for line in text[..length].split(|byte| *byte == b'\n') {
+    let mut text = Vec::with_capacity(8192);
+    while let Ok(1..) = rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
+        text.reserve(4096);
+    }
+    for line in text.split(|byte| *byte == b'\n') {
         if LINES.iter().any(|name| line.starts_with(name)) {
             line.hash(hash);
         }

@@ -406,7 +406,7 @@ impl Pool for ProcessPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        let chunk = Chunk::<R>::new::<F>(&self.inner, arguments.len());
+        let chunk = Chunk::<R>::new::<F>(Arc::downgrade(&self.inner), arguments.len());
         let handle = Handle::new(Arc::clone(&chunk) as _);
         if arguments.is_empty() {
             chunk.finish(&|_| ());

@@ -221,7 +221,8 @@ pub(super) struct Single<R> {
 
 /// Outcomes by their numbers, and how many are to come.
 struct Gathered<R> {
-    outcomes: Vec<Option<Outcome<R>>>,
+    /// Gone once somebody tells of them: of two parts that end at the same time, each may see that nothing is left.
+    outcomes: Option<Vec<Option<Outcome<R>>>>,
     left: usize,
 }
 
@@ -229,7 +230,8 @@ impl<R> Gathered<R> {
     /// True: it was the last.
     fn put(&mut self, number: u64, outcome: Outcome<R>) -> bool {
         let place = usize::try_from(number).ok();
-        let place = place.and_then(|number| self.outcomes.get_mut(number));
+        let outcomes = self.outcomes.as_mut();
+        let place = outcomes.and_then(|outcomes| outcomes.get_mut(place?));
         if let Some(place @ None) = place {
             *place = Some(outcome);
             self.left -= 1;
@@ -257,21 +259,21 @@ impl<R: Data> Single<R> {
 }
 
 impl<R: Data> Chunk<R> {
-    pub(super) fn new<F>(pool: &Arc<Inner>, count: usize) -> Arc<Chunk<R>> {
+    pub(super) fn new<F>(pool: Weak<Inner>, count: usize) -> Arc<Chunk<R>> {
         Arc::new(Chunk {
             cell: TaskCell::remote(type_name::<F>(), ()),
             outcomes: Mutex::new(Gathered {
-                outcomes: (0..count).map(|_| None).collect(),
+                outcomes: Some((0..count).map(|_| None).collect()),
                 left: count,
             }),
-            pool: Arc::downgrade(pool),
+            pool,
         })
     }
 }
 
 impl<R> Chunk<R> {
     pub(super) fn count(&self) -> usize {
-        self.outcomes.lock().outcomes.len()
+        self.outcomes.lock().outcomes.as_ref().map_or(0, Vec::len)
     }
 }
 
@@ -336,7 +338,9 @@ impl<R: Data> Remote for Chunk<R> {
     }
 
     fn finish(&self, count: &dyn Fn(u64)) {
-        let gathered = std::mem::take(&mut self.outcomes.lock().outcomes);
+        let Some(gathered) = self.outcomes.lock().outcomes.take() else {
+            return;
+        };
         let outcomes: Vec<_> = gathered.into_iter().flatten().collect();
         let panicked = outcomes.iter().filter(|outcome| is_panic(outcome)).count();
         count(panicked as u64);
@@ -397,3 +401,23 @@ macro_rules! claim {
 
 claim!(Single, R);
 claim!(Chunk, Vec<Outcome<R>>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_parts_that_end_at_the_same_time_one_tells_of_all_outcomes() {
+        let whole = Chunk::<u8>::new::<()>(Weak::new(), 2);
+        let parts = [0, 1].map(|first| Part::new(&whole, first, 1));
+        for part in &parts {
+            assert!(part.fail(0, TaskError::Cancelled));
+        }
+        // The other comes in the middle of telling.
+        parts[0].finish(&|_| parts[1].finish(&|_| panic!("it is told of already")));
+        let mut ticket = None;
+        let told = whole.poll(&mut ticket, Waker::noop());
+        let cancelled = Err(TaskError::Cancelled);
+        assert_eq!(told, Poll::Ready(Ok(vec![cancelled.clone(), cancelled])));
+    }
+}
