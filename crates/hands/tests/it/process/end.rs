@@ -11,6 +11,7 @@ use crate::support::{Scene, Scenes, fifo, folder, in_time};
 
 pub(crate) const SCENES: Scenes = &[
     ("drop_rights", super::start::drop_rights),
+    ("drop_a_capability", super::start::drop_a_capability),
     ("process_waited_for", waited_for),
     ("process_daemon", daemon),
     ("process_orphans", orphans),

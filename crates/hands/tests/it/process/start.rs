@@ -204,6 +204,40 @@ pub(super) fn drop_rights() {
     assert!(before.join().is_err());
 }
 
+/// The status of a user in thousands of groups is long, and the capabilities stand at its end.
+pub(super) fn drop_a_capability() {
+    const CAP_SYS_NICE: libc::c_ulong = 23;
+
+    let _hands = hands::init();
+    let groups: Vec<libc::gid_t> = (0..5000).map(|group| 100_000 + group).collect();
+    // SAFETY: the pointer and the number are those of the list, which lives.
+    assert_eq!(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }, 0);
+    // SAFETY: it takes no pointers.
+    let bounded = || unsafe { libc::prctl(libc::PR_CAPBSET_READ, CAP_SYS_NICE) };
+    let ask = |()| {
+        // SAFETY: it takes no pointers.
+        unsafe { libc::prctl(libc::PR_CAPBSET_READ, CAP_SYS_NICE) }
+    };
+    let asked = process::spawn(ask, ()).expect("a process").join();
+    assert_eq!(asked, Ok(bounded()));
+    // SAFETY: it takes no pointers.
+    assert_eq!(
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_NICE) },
+        0
+    );
+    assert_eq!(bounded(), 0);
+    assert_eq!(process::spawn(ask, ()).expect("a process").join(), Ok(0));
+}
+
+#[test]
+fn a_capability_that_was_given_up_is_given_up_however_many_groups_there_are() {
+    if !rustix::process::getuid().is_root() {
+        println!("not tested: only root has rights to give up");
+        return;
+    }
+    Scene::new("drop_a_capability").succeed();
+}
+
 #[test]
 fn rights_that_were_given_up_are_given_up_for_workers_and_processes() {
     if !rustix::process::getuid().is_root() {
