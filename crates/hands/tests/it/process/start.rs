@@ -221,10 +221,8 @@ pub(super) fn drop_a_capability() {
     let asked = process::spawn(ask, ()).expect("a process").join();
     assert_eq!(asked, Ok(bounded()));
     // SAFETY: it takes no pointers.
-    assert_eq!(
-        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_NICE) },
-        0
-    );
+    let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_NICE) };
+    assert_eq!(dropped, 0);
     assert_eq!(bounded(), 0);
     assert_eq!(process::spawn(ask, ()).expect("a process").join(), Ok(0));
 }
