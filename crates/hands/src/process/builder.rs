@@ -56,6 +56,7 @@ pub struct Builder {
     in_our_group: bool,
     directory: Option<PathBuf>,
     stdio: [Option<OwnedFd>; 3],
+    start_timeout: Option<Duration>,
     order: Order,
 }
 
@@ -143,6 +144,14 @@ impl Builder {
         self
     }
 
+    /// So long may starting it take, the system's part of it: until its function is about to be called. If it is the first process, what
+    /// was to be [loaded before](super::preload) is loaded meanwhile. A minute unless set; then [`spawn`](Self::spawn) is
+    /// [`TimedOut`](SpawnError::TimedOut), and the function is not called.
+    pub fn start_timeout(mut self, timeout: Duration) -> Builder {
+        self.start_timeout = Some(timeout);
+        self
+    }
+
     /// Whether it leads a process group of its own, as it does unless told otherwise: then Ctrl-C does not reach it, and
     /// [`kill`](Process::kill) takes along what it has started. Else it stays in the program's.
     pub fn process_group(mut self, own: bool) -> Builder {
@@ -197,7 +206,8 @@ impl Builder {
             argument: argument.bytes,
             ..self.order
         };
-        let pid = spawner::make(order, descriptors)?;
+        let within = self.start_timeout.unwrap_or(spawner::START);
+        let pid = spawner::make(order, descriptors, within)?;
         let leads_group = group.is_none();
         let shared = Arc::new(Shared::new(
             pid,

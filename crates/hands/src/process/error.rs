@@ -29,6 +29,11 @@ pub enum SpawnError {
         /// The time it was given.
         after: Duration,
     },
+    /// The process had not been made within the time that [starting](super::Builder::start_timeout) may take.
+    TimedOut {
+        /// The time it was given.
+        after: Duration,
+    },
     /// What answered is not this program.
     OtherProgram,
     /// What was to be [loaded before](super::preload) could not be, or a thread runs before [`init`](crate::init).
@@ -73,6 +78,10 @@ impl fmt::Display for SpawnError {
             SpawnError::HelloTimedOut { after } => write!(
                 f,
                 "a copy of this program did not come to `hands::init()` within {after:?}; let that be the first thing in `main`"
+            ),
+            SpawnError::TimedOut { after } => write!(
+                f,
+                "the process had not started within {after:?}: the system is very busy, or somebody has stopped what starts it; try again, or allow it longer with `start_timeout`"
             ),
             SpawnError::OtherProgram => f.write_str(
                 "what was started as a copy of this program is another one; do not change the program's file while it runs",

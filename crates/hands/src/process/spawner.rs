@@ -1,11 +1,13 @@
 //! The program's side: one zygote, started when the first process is wanted, and started again if somebody killed it. If the program's rights have
-//! changed since, another one is started; the old one stays for the processes that it has made.
+//! changed since, another one is started; the old one stays for the processes that it has made. So does one that does not answer in time.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -26,8 +28,15 @@ use crate::command::sys::wait;
 
 /// A copy of the program comes to `hands::init()` within this time, or never.
 const HELLO: Duration = Duration::from_secs(10);
+/// So long may a process take to start, unless it is given another time: what was to be loaded before is read meanwhile.
+pub(crate) const START: Duration = Duration::from_secs(60);
+/// A zygote that has not answered for so long may have been stopped, and is sent on its way.
+const NUDGE: Duration = Duration::from_millis(100);
 
-static ZYGOTES: Mutex<Vec<Zygote>> = Mutex::new(Vec::new());
+/// Locked for as long as it takes to look, never while somebody waits for one of them.
+static ZYGOTES: Mutex<Vec<Arc<Zygote>>> = Mutex::new(Vec::new());
+/// Of who starts one.
+static STARTING: Mutex<()> = Mutex::new(());
 static PRELOAD: Mutex<Option<Code>> = Mutex::new(None);
 
 struct Zygote {
@@ -37,6 +46,22 @@ struct Zygote {
     owner: Pid,
     /// The program's, when it was started.
     rights: Rights,
+    /// Of who waits for its answer.
+    asking: Mutex<()>,
+    /// It has not answered in time. It is kept for the processes that it has made, and not asked again.
+    is_given_up: AtomicBool,
+}
+
+/// What came of asking a zygote.
+enum Asked {
+    Made(Pid),
+    /// It, or the system, would not.
+    Refused(SpawnError),
+    /// It has ended.
+    Gone,
+    /// Somebody else has given it up meanwhile.
+    GivenUp,
+    Late,
 }
 
 /// Has a function run once in the process that all later ones are copies of, before the first of them: to load, say, a model
@@ -79,8 +104,13 @@ where
     Ok(())
 }
 
-/// Has a process made. The descriptors are those that [`Request::Make`] names.
-pub(super) fn make(order: Order, descriptors: Vec<OwnedFd>) -> Result<Pid, SpawnError> {
+/// Has a process made, within this time. The descriptors are those that [`Request::Make`] names.
+pub(super) fn make(
+    order: Order,
+    descriptors: Vec<OwnedFd>,
+    within: Duration,
+) -> Result<Pid, SpawnError> {
+    let deadline = Instant::now().checked_add(within);
     let request = codec::encode(&Request::Make(order));
     let request = request.map_err(|failure| SpawnError::Encode {
         what: format!("{failure:?}"),
@@ -90,38 +120,22 @@ pub(super) fn make(order: Order, descriptors: Vec<OwnedFd>) -> Result<Pid, Spawn
         ..request
     };
     let rights = Rights::now();
-    let mut zygotes = ZYGOTES.lock();
-    zygotes.retain(|zygote| zygote.owner == getpid());
     let mut again = true;
     loop {
-        let fitting = zygotes.iter().position(|zygote| zygote.rights == rights);
-        let own = match fitting {
-            Some(at) => zygotes.swap_remove(at),
-            None => Zygote::start(rights)?,
-        };
-        let sent = wire::send(&own.socket, &request);
-        let made = match sent {
-            Ok(()) => next::<Made>(&own.socket),
-            // What it cannot send, another could not either.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                zygotes.push(own);
-                return Err(SpawnError::system("send what the process needs")(error));
-            }
-            Err(_) => Ok(None),
-        };
-        match made {
-            Ok(Some((Made::Process { pid }, _))) => {
-                zygotes.push(own);
-                return Pid::from_raw(pid).ok_or(SpawnError::OtherProgram);
-            }
-            Ok(Some((Made::Refused { errno }, _))) => {
-                zygotes.push(own);
-                let error = io::Error::from_raw_os_error(errno);
-                return Err(SpawnError::system("start a process")(error));
+        let zygote = Zygote::fitting(rights, deadline, within)?;
+        match zygote.ask(&request, deadline) {
+            Asked::Made(pid) => return Ok(pid),
+            Asked::Refused(error) => return Err(error),
+            Asked::GivenUp => {}
+            Asked::Late => {
+                // Should it go on later, the process finds that nobody waits for it.
+                zygote.is_given_up.store(true, Ordering::Relaxed);
+                return Err(SpawnError::TimedOut { after: within });
             }
             // Somebody has killed it.
-            Ok(None) | Err(_) => {
-                let status = own.end();
+            Asked::Gone => {
+                ZYGOTES.lock().retain(|other| !Arc::ptr_eq(other, &zygote));
+                let status = zygote.end();
                 if !std::mem::take(&mut again) {
                     return Err(SpawnError::NoHello { status });
                 }
@@ -140,16 +154,109 @@ pub(super) fn signal(pid: Pid, signal: Signal, group: bool) {
     let Ok(message) = codec::encode(&request) else {
         return;
     };
-    // Each knows its own; one that is gone has taken its processes along. One that is stopped, or busy, keeps nobody waiting.
+    // Each knows its own; one that is gone has taken its processes along. One that is busy keeps nobody waiting, one that was stopped goes on.
     for zygote in ZYGOTES.lock().iter() {
         if zygote.owner == getpid() {
             let _ = wire::send_with(&zygote.socket, &message, SendFlags::DONTWAIT);
+            zygote.nudge();
         }
     }
 }
 
 impl Zygote {
-    fn start(rights: Rights) -> Result<Zygote, SpawnError> {
+    /// One that has these rights, started if there is none.
+    fn fitting(
+        rights: Rights,
+        deadline: Option<Instant>,
+        within: Duration,
+    ) -> Result<Arc<Zygote>, SpawnError> {
+        let known = || {
+            let mut zygotes = ZYGOTES.lock();
+            zygotes.retain(|zygote| zygote.owner == getpid());
+            let fits = |zygote: &&Arc<Zygote>| {
+                zygote.rights == rights && !zygote.is_given_up.load(Ordering::Relaxed)
+            };
+            zygotes.iter().find(fits).map(Arc::clone)
+        };
+        if let Some(known) = known() {
+            return Ok(known);
+        }
+        let starting = match deadline {
+            Some(deadline) => STARTING.try_lock_until(deadline),
+            None => Some(STARTING.lock()),
+        };
+        let Some(_starting) = starting else {
+            return Err(SpawnError::TimedOut { after: within });
+        };
+        // Somebody else may just have started it.
+        if let Some(known) = known() {
+            return Ok(known);
+        }
+        let zygote = Arc::new(Zygote::start(rights, deadline, within)?);
+        ZYGOTES.lock().push(Arc::clone(&zygote));
+        Ok(zygote)
+    }
+
+    /// Sends it on its way, if somebody has stopped it.
+    fn nudge(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::CONT);
+    }
+
+    fn ask(&self, request: &Message, deadline: Option<Instant>) -> Asked {
+        let asking = match deadline {
+            Some(deadline) => self.asking.try_lock_until(deadline),
+            None => Some(self.asking.lock()),
+        };
+        let Some(_asking) = asking else {
+            return Asked::Late;
+        };
+        if self.is_given_up.load(Ordering::Relaxed) {
+            return Asked::GivenUp;
+        }
+        let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+        loop {
+            match wire::send_with(&self.socket, request, SendFlags::DONTWAIT) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Asked::Gone,
+                // It has been stopped for so long that nothing more has room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.nudge();
+                    std::thread::park_timeout(Duration::from_millis(1));
+                }
+                // What it cannot send, another could not either.
+                Err(error) => {
+                    let failed = SpawnError::system("send what the process needs");
+                    return Asked::Refused(failed(error));
+                }
+            }
+            if is_late() {
+                return Asked::Late;
+            }
+        }
+        while !super::await_readable(&self.socket, sooner(deadline, NUDGE)) {
+            if is_late() {
+                return Asked::Late;
+            }
+            self.nudge();
+        }
+        match next::<Made>(&self.socket) {
+            Ok(Some((Made::Process { pid }, _))) => match Pid::from_raw(pid) {
+                Some(pid) => Asked::Made(pid),
+                None => Asked::Refused(SpawnError::OtherProgram),
+            },
+            Ok(Some((Made::Refused { errno }, _))) => {
+                let error = io::Error::from_raw_os_error(errno);
+                Asked::Refused(SpawnError::system("start a process")(error))
+            }
+            Ok(None) | Err(_) => Asked::Gone,
+        }
+    }
+
+    fn start(
+        rights: Rights,
+        deadline: Option<Instant>,
+        within: Duration,
+    ) -> Result<Zygote, SpawnError> {
         if !entry::is_ready() {
             return Err(SpawnError::NoInit);
         }
@@ -162,22 +269,27 @@ impl Zygote {
             pidfd,
             owner: getpid(),
             rights,
+            asking: Mutex::new(()),
+            is_given_up: AtomicBool::new(false),
         };
-        match zygote.greet() {
+        match zygote.greet(deadline, within) {
             Ok(()) => Ok(zygote),
             Err(SpawnError::NoHello { .. }) => Err(SpawnError::NoHello {
                 status: zygote.end(),
             }),
             Err(error) => {
+                // It may be busy with what was to be loaded before.
+                let _ = rustix::process::pidfd_send_signal(&zygote.pidfd, Signal::KILL);
                 zygote.end();
                 Err(error)
             }
         }
     }
 
-    fn greet(&self) -> Result<(), SpawnError> {
-        if !super::await_readable(&self.socket, Instant::now().checked_add(HELLO)) {
-            return Err(SpawnError::HelloTimedOut { after: HELLO });
+    fn greet(&self, deadline: Option<Instant>, within: Duration) -> Result<(), SpawnError> {
+        if !super::await_readable(&self.socket, sooner(deadline, HELLO)) {
+            let after = HELLO.min(within);
+            return Err(SpawnError::HelloTimedOut { after });
         }
         match next::<Hello>(&self.socket) {
             Ok(Some((hello, _))) if hello == Hello::new() => {}
@@ -190,6 +302,10 @@ impl Zygote {
         let welcome = codec::encode(&welcome).unwrap_or_default();
         let sent = wire::send(&self.socket, &welcome);
         sent.map_err(SpawnError::system("greet a copy of this program"))?;
+        if !super::await_readable(&self.socket, deadline) {
+            let what = format!("what was to be loaded before has not been within {within:?}; allow it longer with `start_timeout`");
+            return Err(SpawnError::Preload { what });
+        }
         match next::<Loaded>(&self.socket) {
             Ok(Some((Loaded(None), _))) => Ok(()),
             Ok(Some((Loaded(Some(what)), _))) => Err(SpawnError::Preload { what }),
@@ -200,7 +316,7 @@ impl Zygote {
     }
 
     /// Makes sure that it has ended, and says how.
-    fn end(self) -> Option<ExitStatus> {
+    fn end(&self) -> Option<ExitStatus> {
         // One that has closed its end is about to end by itself, and tells more then.
         let ends = super::await_readable(
             &self.pidfd,
@@ -217,11 +333,21 @@ impl Zygote {
     }
 }
 
+/// The deadline, or so long from now.
+fn sooner(deadline: Option<Instant>, after: Duration) -> Option<Instant> {
+    let then = Instant::now().checked_add(after);
+    [deadline, then].into_iter().flatten().min()
+}
+
 fn launch(socket: &OwnedFd) -> io::Result<OwnedFd> {
     let own_name = std::env::args_os().next().unwrap_or_else(|| "hands".into());
     let words = [own_name.into_vec(), MARK.into(), Role::Zygote.word().into()];
     let environment = Environment::new(&Default::default(), &[]);
     let pointers = environment.pointers(&[]);
+    if !std::path::Path::new("/proc/self/exe").exists() {
+        let told = "there is no `/proc` here, by which a program finds its own file";
+        return Err(io::Error::new(io::ErrorKind::NotFound, told));
+    }
     let null = std::fs::File::open("/dev/null")?;
     let or_null = |fd: std::os::fd::BorrowedFd<'_>| match rustix::io::fcntl_getfd(fd) {
         Ok(_) => fd.as_raw_fd(),

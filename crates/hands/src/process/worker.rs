@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setpgid,
 };
@@ -55,6 +56,10 @@ pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
     let Some(answers) = descriptors.next() else {
         stop("this copy of the program was not told where to answer")
     };
+    // Whoever wanted it has given up while it was being made, or is gone.
+    if is_hung_up(&answers) {
+        std::process::exit(0);
+    }
     let (answer, code) = match set_up(&order, &mut descriptors) {
         Err(why) => (told(Answer::SetUp(why)), NOT_RUN),
         Ok(()) => work(&order, descriptors.collect()),
@@ -72,6 +77,12 @@ pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
     // As at the end of `main`: what this process has started is waited for, unless it is a daemon.
     exit::finish();
     std::process::exit(code)
+}
+
+pub(super) fn is_hung_up(socket: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    let now = Timespec::default();
+    matches!(poll(&mut polled, Some(&now)), Ok(1)) && polled[0].revents().contains(PollFlags::HUP)
 }
 
 fn told(answer: Answer) -> Message {

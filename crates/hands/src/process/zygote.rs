@@ -51,7 +51,7 @@ pub(super) fn run(socket: OwnedFd) -> ! {
     let Ok(Some((welcome, _))) = next::<Welcome>(&socket) else {
         leave()
     };
-    let told = welcome.preload.and_then(preload).or_else(other_threads);
+    let told = while_it_lives(&socket, || welcome.preload.and_then(preload)).or_else(other_threads);
     let is_loaded = told.is_none();
     say(&socket, &Loaded(told));
     if !is_loaded {
@@ -84,6 +84,35 @@ fn watch_program() -> Option<OwnedFd> {
     // It may have ended, and the number be another's, before it was opened; then we have another parent by now.
     (getppid() == Some(program)).then_some(watched)
 }
+
+/// Calls `load`, which may take long, and ends this process if the program does meanwhile: the kernel signals that the other end is closed.
+fn while_it_lives<T>(socket: &OwnedFd, load: impl FnOnce() -> T) -> T {
+    let heed = |is_heeded: bool| {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
+        // SAFETY: these take numbers only, and change what the kernel does about this socket, which is ours.
+        unsafe {
+            libc::fcntl(fd, libc::F_SETOWN, libc::getpid());
+            libc::fcntl(fd, F_SETSIG, if is_heeded { libc::SIGKILL } else { 0 });
+            let flags = libc::fcntl(fd, libc::F_GETFL);
+            let flags = match is_heeded {
+                true => flags | libc::O_ASYNC,
+                false => flags & !libc::O_ASYNC,
+            };
+            libc::fcntl(fd, libc::F_SETFL, flags);
+        }
+    };
+    heed(true);
+    // It may have ended before.
+    if worker::is_hung_up(socket) {
+        leave();
+    }
+    let loaded = load();
+    heed(false);
+    loaded
+}
+
+/// Linux's number for it, which the `libc` crate does not have.
+const F_SETSIG: libc::c_int = 10;
 
 /// Nobody is there to be told when the other end is closed.
 fn say<T: serde::Serialize>(socket: &OwnedFd, what: &T) {

@@ -12,6 +12,13 @@ use crate::support::{Scene, Scenes, fifo, folder, in_time};
 pub(crate) const SCENES: Scenes = &[
     ("drop_rights", super::start::drop_rights),
     ("drop_a_capability", super::start::drop_a_capability),
+    ("process_stopped_zygote", super::patience::stopped_zygote),
+    ("process_held_zygote", super::patience::held_zygote),
+    ("process_slow_preload", super::patience::slow_preload),
+    (
+        "process_preload_for_ever",
+        super::patience::preload_for_ever,
+    ),
     ("process_waited_for", waited_for),
     ("process_daemon", daemon),
     ("process_orphans", orphans),

@@ -7,6 +7,7 @@
 
 mod end;
 mod life;
+mod patience;
 mod pipe;
 mod start;
 mod values;
