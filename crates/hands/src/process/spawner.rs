@@ -303,7 +303,9 @@ impl Zygote {
         let sent = wire::send(&self.socket, &welcome);
         sent.map_err(SpawnError::system("greet a copy of this program"))?;
         if !super::await_readable(&self.socket, deadline) {
-            let what = format!("what was to be loaded before has not been within {within:?}; allow it longer with `start_timeout`");
+            let what = format!(
+                "what was to be loaded before has not been within {within:?}; allow it longer with `start_timeout`"
+            );
             return Err(SpawnError::Preload { what });
         }
         match next::<Loaded>(&self.socket) {

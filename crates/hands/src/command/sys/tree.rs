@@ -124,20 +124,67 @@ fn process(pid: i32) -> Option<(Pid, Process)> {
     Some((Pid::from_raw(pid)?, Process { parent, group }))
 }
 
+/// As often a process is looked at again that has no environment yet, a millisecond apart: it is on its way to another program.
+pub(super) const LOOKS: u32 = 10;
+
 /// Whether the process was started with `mark` in its environment. False for another user's process.
 fn carries(pid: Pid, mark: &[u8]) -> bool {
-    let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
+    for _ in 0..LOOKS {
+        let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) else {
+            return false;
+        };
+        if let Some(carries) = holds(&mut file, mark) {
+            return carries;
+        }
+        if fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+            return false;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    false
+}
+
+/// `None`: there is nothing in it.
+fn holds(file: &mut fs::File, mark: &[u8]) -> Option<bool> {
     let mut search = Search::new(mark);
+    let mut is_empty = true;
     let mut buffer = [0; 4096];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return search.at_end(),
-            Ok(got) if search.feed(&buffer[..got]) => return true,
-            Ok(_) => {}
+            Ok(0) if is_empty => return None,
+            Ok(0) => return Some(search.at_end()),
+            Ok(got) if search.feed(&buffer[..got]) => return Some(true),
+            Ok(_) => is_empty = false,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return false,
+            Err(_) => return Some(false),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_also_on_its_way_to_another_program() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let script = folder.path().join("again");
+        let text = r#"printf '#!/bin/sh\nexec "$0"\n' > "$1" && chmod 755 "$1""#;
+        let written = std::process::Command::new("sh")
+            .args(["-c", text, "sh"])
+            .arg(&script)
+            .status();
+        assert!(written.is_ok_and(|status| status.success()));
+        let mark = "HANDS_TEST_EXECS=1";
+        let mut again = std::process::Command::new(&script);
+        let mut again = again
+            .env("HANDS_TEST_EXECS", "1")
+            .spawn()
+            .expect("it starts");
+        let pid = Pid::from_child(&again);
+        let missed = (0..3000).filter(|_| !carries(pid, mark.as_bytes())).count();
+        again.kill().expect("it is there");
+        again.wait().expect("it has ended");
+        assert_eq!(missed, 0);
     }
 }

@@ -197,12 +197,7 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
         if kill_marked(mark) == 0 {
             break;
         }
-        let pause = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 5_000_000,
-        };
-        // SAFETY: a valid structure; no remainder is wanted.
-        unsafe { libc::nanosleep(&pause, ptr::null_mut()) };
+        pause(5_000_000);
     }
     exit()
 }
@@ -321,14 +316,41 @@ fn leading_number(name: &[u8]) -> Option<i32> {
 
 /// Whether `/proc/PID/environ` has an entry that is or continues `mark`.
 fn environment_holds(pid: i32, mark: &[u8]) -> bool {
-    let mut path = [0_u8; 32];
-    write_path(&mut path, pid);
-    // SAFETY: `write_path` leaves a NUL-terminated string.
+    let mut environ = [0_u8; 32];
+    write_path(&mut environ, pid, b"/environ\0");
+    let mut exe = [0_u8; 32];
+    write_path(&mut exe, pid, b"/exe\0");
+    for _ in 0..super::tree::LOOKS {
+        if let Some(holds) = file_holds(&environ, mark) {
+            return holds;
+        }
+        // It is on its way to another program; or it has none, as what is the kernel's.
+        let mut target = [0_u8; 8];
+        // SAFETY: `write_path` leaves a NUL-terminated string; the kernel writes at most `target.len()` bytes.
+        let got = unsafe {
+            libc::readlink(
+                exe.as_ptr().cast(),
+                target.as_mut_ptr().cast(),
+                target.len(),
+            )
+        };
+        if got < 0 {
+            return false;
+        }
+        pause(1_000_000);
+    }
+    false
+}
+
+/// `None`: there is nothing in it.
+fn file_holds(path: &[u8; 32], mark: &[u8]) -> Option<bool> {
+    // SAFETY: the caller's path has a NUL behind it.
     let file = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {
-        return false;
+        return Some(false);
     }
     let mut search = Search::new(mark);
+    let mut is_empty = true;
     let mut buffer = [0_u8; 4096];
     let found = loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes.
@@ -340,17 +362,27 @@ fn environment_holds(pid: i32, mark: &[u8]) -> bool {
         else {
             break search.at_end();
         };
+        is_empty = false;
         if search.feed(chunk) {
             break true;
         }
     };
     // SAFETY: the descriptor opened above.
     unsafe { libc::close(file) };
-    found
+    (!is_empty).then_some(found)
 }
 
-/// `/proc/PID/environ` with a NUL after it, without allocating.
-fn write_path(path: &mut [u8; 32], pid: i32) {
+fn pause(nanoseconds: libc::c_long) {
+    let pause = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: nanoseconds,
+    };
+    // SAFETY: a valid structure; no remainder is wanted.
+    unsafe { libc::nanosleep(&pause, ptr::null_mut()) };
+}
+
+/// A path below `/proc/PID`, whose end has a NUL, without allocating.
+fn write_path(path: &mut [u8; 32], pid: i32, end: &[u8]) {
     let mut digits = [0_u8; 10];
     let mut count = 0;
     let mut rest = pid.unsigned_abs();
@@ -365,7 +397,7 @@ fn write_path(path: &mut [u8; 32], pid: i32) {
     let text = b"/proc/"
         .iter()
         .chain(digits.iter().take(count).rev())
-        .chain(b"/environ\0");
+        .chain(end);
     for (place, &byte) in path.iter_mut().zip(text) {
         *place = byte;
     }
@@ -439,7 +471,7 @@ mod tests {
     fn paths_are_written_without_the_library() {
         for pid in [1, 42, 4_194_304] {
             let mut path = [0_u8; 32];
-            write_path(&mut path, pid);
+            write_path(&mut path, pid, b"/environ\0");
             let text = path.split(|&byte| byte == 0).next().expect("a first piece");
             assert_eq!(text, format!("/proc/{pid}/environ").as_bytes());
         }
