@@ -1,12 +1,16 @@
 //! The end of a process that has started others: those that are no daemons are waited for, the daemons ended.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::Signal;
 
 use super::handle::Shared;
+use super::reactor::Ready;
 use crate::thread::registry;
 
 /// Between TERM and KILL for daemons.
@@ -37,6 +41,41 @@ pub(super) fn note(process: Arc<Shared>) {
 
 pub(super) fn forget(process: &Arc<Shared>) {
     LIVE.lock().all.retain(|other| !Arc::ptr_eq(other, process));
+}
+
+/// Nobody has a handle of this process, which runs. It is forgotten when it has ended, and what is kept for it given back.
+pub(super) fn forget_at_end(process: &Arc<Shared>) {
+    struct Forgetting {
+        process: Arc<Shared>,
+        ready: Mutex<Option<Pin<Box<Ready>>>>,
+    }
+    impl Wake for Forgetting {
+        fn wake(self: Arc<Self>) {
+            let mut ready = self.ready.lock();
+            loop {
+                if self.process.has_ended() {
+                    *ready = None;
+                    return forget(&self.process);
+                }
+                let Ok(again) = Ready::to_read(self.process.answers()) else {
+                    return;
+                };
+                let waker = Waker::from(Arc::clone(&self));
+                let place = ready.insert(Box::pin(again));
+                match place.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(())) => {}
+                    // For want of a descriptor: `note` looks at it some time.
+                    Poll::Ready(Err(_)) => return *ready = None,
+                }
+            }
+        }
+    }
+    let forgetting = Forgetting {
+        process: Arc::clone(process),
+        ready: Mutex::new(None),
+    };
+    Arc::new(forgetting).wake();
 }
 
 /// Waits for threads and processes that are no daemons, those included that they start meanwhile; then ends the daemons.

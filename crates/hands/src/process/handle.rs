@@ -92,6 +92,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn answers(&self) -> BorrowedFd<'_> {
+        self.answers.as_fd()
+    }
+
     /// Whether the calling process has started it, rather than the one that the caller is a copy of.
     pub(super) fn is_ours(&self) -> bool {
         self.owner == getpid()
@@ -306,6 +310,8 @@ impl<R> Drop for Process<R> {
     fn drop(&mut self) {
         if self.shared.has_ended() {
             exit::forget(&self.shared);
+        } else if self.shared.is_ours() {
+            exit::forget_at_end(&self.shared);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{
@@ -34,6 +35,9 @@ pub(crate) fn too_many(shared: usize) -> String {
     )
 }
 
+/// Bytes of what a file's size on the disk is counted in.
+const BLOCK: u64 = 512;
+
 const PLAIN: u8 = 0;
 const IN_A_FILE: u8 = 1;
 
@@ -48,6 +52,27 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pair?)
 }
 
+/// A message that has come. What is long lies in a file still, whose reading takes as long as it is.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    bytes: Vec<u8>,
+    file: Option<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Letter {
+    /// Reads it.
+    pub(crate) fn open(self) -> io::Result<Message> {
+        let bytes = match self.file {
+            None => self.bytes,
+            Some(file) => all_of(File::from(file))
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+        };
+        let descriptors = self.descriptors;
+        Ok(Message { bytes, descriptors })
+    }
+}
+
 /// Sends one message, waiting for room. An end that is closed is `BrokenPipe`.
 pub(super) fn send(socket: impl AsFd, message: &Message) -> io::Result<()> {
     send_with(socket, message, SendFlags::empty())
@@ -55,6 +80,16 @@ pub(super) fn send(socket: impl AsFd, message: &Message) -> io::Result<()> {
 
 /// With `DONTWAIT`, no room is `WouldBlock`.
 pub(crate) fn send_with(socket: impl AsFd, message: &Message, flags: SendFlags) -> io::Result<()> {
+    send_beside(socket, message, &[], flags)
+}
+
+/// As [`send_with`], with more descriptors, which the caller keeps.
+pub(crate) fn send_beside(
+    socket: impl AsFd,
+    message: &Message,
+    beside: &[OwnedFd],
+    flags: SendFlags,
+) -> io::Result<()> {
     let mut kind = PLAIN;
     let mut bytes = &message.bytes[..];
     let mut descriptors: Vec<BorrowedFd<'_>> = Vec::with_capacity(message.descriptors.len() + 1);
@@ -65,11 +100,12 @@ pub(crate) fn send_with(socket: impl AsFd, message: &Message, flags: SendFlags) 
         kind = IN_A_FILE;
         bytes = &[];
     }
-    descriptors.extend(message.descriptors.iter().map(OwnedFd::as_fd));
+    let given = message.descriptors.iter().chain(beside);
+    descriptors.extend(given.map(OwnedFd::as_fd));
     if descriptors.len() > MOST_DESCRIPTORS {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            too_many(message.descriptors.len()),
+            too_many(message.descriptors.len() + beside.len()),
         ));
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
@@ -104,6 +140,11 @@ thread_local! {
 /// The next message. `None`: the other end is closed, and all has been read. With `DONTWAIT`, no message is `WouldBlock`. One that
 /// has come but cannot be read is `InvalidData`, and the next one is.
 pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Message>> {
+    receive_letter(socket, flags)?.map(Letter::open).transpose()
+}
+
+/// As [`receive`], but what is long is not read yet.
+pub(crate) fn receive_letter(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Letter>> {
     let received = BUFFER.try_with(|buffer| receive_into(&mut buffer.borrow_mut(), &socket, flags));
     // A thread that ends may receive still, while what it keeps is dropped.
     received.unwrap_or_else(|_| receive_into(&mut vec![0; 1 + INLINE], &socket, flags))
@@ -113,7 +154,7 @@ fn receive_into(
     buffer: &mut [u8],
     socket: impl AsFd,
     flags: RecvFlags,
-) -> io::Result<Option<Message>> {
+) -> io::Result<Option<Letter>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     // The kernel looks for a message and, when there is none, whether the other end is closed; what was sent and closed between
@@ -144,13 +185,16 @@ fn receive_into(
             "this process has as many descriptors as it may have, and what was sent brings more; raise the limit (`ulimit -n`)",
         ));
     }
-    let bytes = match kind {
-        PLAIN => plain.to_vec(),
-        IN_A_FILE if !descriptors.is_empty() => all_of(File::from(descriptors.remove(0)))
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+    let (bytes, file) = match kind {
+        PLAIN => (plain.to_vec(), None),
+        IN_A_FILE if !descriptors.is_empty() => (Vec::new(), Some(descriptors.remove(0))),
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
-    Ok(Some(Message { bytes, descriptors }))
+    Ok(Some(Letter {
+        bytes,
+        file,
+        descriptors,
+    }))
 }
 
 /// What is in the file just now, if it is one: reading anything else might never end.
@@ -160,11 +204,16 @@ fn all_of(file: File) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = Vec::new();
-    // A file of holes may say that it is of any length: then that is an error, not the end of us.
+    // A file of holes may say that it is of any length, and be none of ours: ours are written from end to end.
+    if known.len().div_ceil(BLOCK) > known.blocks() {
+        let told = "a message says that it is longer than it is";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, told));
+    }
     let length = usize::try_from(known.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    bytes
-        .try_reserve_exact(length)
-        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.try_reserve_exact(length).map_err(|_| {
+        let told = format!("out of memory: this process may not have {length} bytes more");
+        io::Error::new(io::ErrorKind::OutOfMemory, told)
+    })?;
     while bytes.len() < length {
         // Into what is reserved, and no further.
         match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
@@ -260,6 +309,21 @@ mod tests {
         };
         let refused = send(&one, &message).map_err(|error| error.to_string());
         assert!(refused.is_err_and(|told| told.contains("300 shared things")));
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_what_is_in_it_is_refused() {
+        let (one, other) = pair().expect("sockets");
+        let holes = File::from(memfd_create("test", MemfdFlags::CLOEXEC).expect("memory"));
+        holes.set_len(1 << 40).expect("holes take no memory");
+        let holes = [holes.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&holes)));
+        let parts = [IoSlice::new(&[IN_A_FILE])];
+        sendmsg(&one, &parts, &mut ancillary, SendFlags::empty()).expect("sent");
+        let refused = receive(&other, RecvFlags::empty()).map_err(|error| error.to_string());
+        assert!(refused.is_err_and(|told| told.contains("longer than it is")));
     }
 
     /// Whatever it is read as, it is read or refused.

@@ -12,6 +12,7 @@ use rustix::process::{
 
 use super::codec::{Failure, Message};
 use super::entry::stop;
+use super::fork::{end_if_copy, mark_original};
 use super::order::{Answer, Hello, Order, Told};
 use super::zygote::next;
 use super::{exit, wire};
@@ -50,6 +51,12 @@ pub(super) fn die_with_parent(parent: Pid) {
     }
 }
 
+/// What this process starts stays below it, also what leaves its group and its parents: so it is found at this process's end.
+pub(super) fn keep_descendants() {
+    // SAFETY: it takes no pointers, and changes who is the parent of orphans.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+}
+
 /// The rest of a worker's life.
 pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
     let mut descriptors = descriptors.into_iter();
@@ -60,10 +67,14 @@ pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
     if is_hung_up(&answers) {
         std::process::exit(0);
     }
+    mark_original();
+    keep_descendants();
     let (answer, code) = match set_up(&order, &mut descriptors) {
         Err(why) => (told(Answer::SetUp(why)), NOT_RUN),
         Ok(()) => work(&order, descriptors.collect()),
     };
+    // The function may have made a copy of this process, which returns, too.
+    end_if_copy();
     match wire::send(&answers, &answer) {
         Ok(()) => {}
         // Nobody is left to hear it.

@@ -20,20 +20,26 @@
 //!   zygote too, which knows whether the number is still that process's.
 //! - **Everything ends with the program.** The zygote watches it through a pidfd; when it ends, in whatever way, all processes
 //!   are killed with their groups. When the zygote itself is killed, the kernel kills them (`PR_SET_PDEATHSIG`).
+//! - **What a process has started ends with it**, however it ended itself, also what made a session of its own: a process is the
+//!   parent of whatever below it has lost its own (`PR_SET_CHILD_SUBREAPER`), and when it has ended the zygote is, which ends it.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use rustix::net::{RecvFlags, SendFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group,
+    pidfd_open, waitpid,
+};
 
 use super::codec::{self, Message};
 use super::fork::{Forked, fork, undo};
 use super::order::{Hello, Loaded, Made, Order, Request, Told, Welcome};
 use super::{afresh, wire, worker};
-use crate::command::sys::wait;
+use crate::command::sys::{tree, wait};
 use crate::task::TaskError;
 use crate::thread::panic::caught;
 
@@ -41,9 +47,13 @@ use crate::thread::panic::caught;
 const REQUESTS: u64 = 0;
 const PROGRAM: u64 = u64::MAX;
 
+/// So long all that is to end may take to do so, before nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A zygote's whole life.
 pub(super) fn run(socket: OwnedFd) -> ! {
     worker::clear_signals();
+    worker::keep_descendants();
     let Some(program) = watch_program() else {
         leave()
     };
@@ -170,7 +180,8 @@ fn other_threads() -> Option<String> {
 struct Child {
     pid: Pid,
     pidfd: OwnedFd,
-    answers: OwnedFd,
+    /// `None` for one that another has started, and left behind.
+    answers: Option<OwnedFd>,
     leads_group: bool,
 }
 
@@ -229,10 +240,22 @@ impl Zygote {
         None
     }
 
-    /// The program has ended, or wants no more: nothing of it stays.
+    /// The program has ended, or wants no more: nothing of it stays, nor of what its processes have started.
     fn end_all(&self) -> ! {
         for child in self.children.values() {
             child.signal(Signal::KILL, true);
+        }
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            for stray in own_children() {
+                let _ = kill_process(stray, Signal::KILL);
+            }
+            match waitpid(None, WaitOptions::NOHANG) {
+                // Its own children are ours now.
+                Ok(Some(_)) => {}
+                Ok(None) => std::thread::park_timeout(Duration::from_millis(1)),
+                Err(_) => break,
+            }
         }
         leave()
     }
@@ -280,7 +303,7 @@ impl Zygote {
             Ok((Forked::Parent { pid, pidfd }, answers)) => self.watch(Child {
                 pid,
                 pidfd,
-                answers,
+                answers: Some(answers),
                 leads_group,
             }),
             Err(error) => Made::Refused {
@@ -316,6 +339,10 @@ impl Zygote {
         let Some(child) = self.children.get(&pid) else {
             return;
         };
+        // Before its number may be another's: what it has started and left in its group.
+        if child.leads_group {
+            let _ = kill_process_group(child.pid, Signal::KILL);
+        }
         let ended = match wait::try_reap(&child.pidfd) {
             Ok(Some((status, usage))) => Some((status, usage)),
             Ok(None) => return,
@@ -325,7 +352,8 @@ impl Zygote {
             return;
         };
         let _ = epoll::delete(&self.epoll, &child.pidfd);
-        if let Some((status, usage)) = ended {
+        self.end_strays();
+        if let (Some(answers), Some((status, usage))) = (&child.answers, ended) {
             let told = Told::Ended {
                 status: std::os::unix::process::ExitStatusExt::into_raw(status),
                 cpu_user: nanoseconds(usage.cpu_user),
@@ -333,9 +361,43 @@ impl Zygote {
                 max_rss: usage.max_rss,
             };
             // A process that has filled its place with something else holds up nobody; that it is closed tells the end, too.
-            let _ = wire::send_with(&child.answers, &told.message(), SendFlags::DONTWAIT);
+            let _ = wire::send_with(answers, &told.message(), SendFlags::DONTWAIT);
         }
     }
+}
+
+impl Zygote {
+    /// What a process leaves behind that has left its group, by a session of its own, say, is our child from its end on: processes keep what they
+    /// have started [below themselves](worker::keep_descendants) until then.
+    fn end_strays(&mut self) {
+        for pid in own_children() {
+            if self.children.contains_key(&pid.as_raw_nonzero().get()) {
+                continue;
+            }
+            let _ = kill_process(pid, Signal::KILL);
+            match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(pidfd) => {
+                    self.watch(Child {
+                        pid,
+                        pidfd,
+                        answers: None,
+                        leads_group: false,
+                    });
+                }
+                Err(_) => undo(pid),
+            }
+        }
+    }
+}
+
+/// All processes that this one is the parent of.
+fn own_children() -> Vec<Pid> {
+    let Ok(text) = std::fs::read_to_string("/proc/thread-self/children") else {
+        // Not every kernel has it.
+        return tree::children_of(getpid());
+    };
+    let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.filter_map(Pid::from_raw).collect()
 }
 
 fn nanoseconds(time: std::time::Duration) -> u64 {
@@ -346,10 +408,10 @@ impl Child {
     /// It has not been reaped, so the number is its own.
     fn signal(&self, signal: Signal, group: bool) {
         if group && self.leads_group {
-            let _ = rustix::process::kill_process_group(self.pid, signal);
+            let _ = kill_process_group(self.pid, signal);
         }
         // Also before it has become the leader of its group.
-        let _ = rustix::process::kill_process(self.pid, signal);
+        let _ = kill_process(self.pid, signal);
     }
 }
 

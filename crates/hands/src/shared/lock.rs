@@ -105,10 +105,23 @@ fn inherit(word: &AtomicU32, seen: u32, own: u32) -> Option<Had> {
         })
 }
 
-/// Leaves the lock. The caller has it.
+/// Whether the calling process has the lock: a copy of one that has it does not.
+pub(super) fn is_own(word: &AtomicU32) -> bool {
+    word.load(Ordering::Relaxed) & !FREE_BIT == identity::own()
+}
+
+/// Leaves the lock, if the calling process has it.
 pub(super) fn unlock(word: &AtomicU32) {
+    let own = identity::own();
+    let (left, not) = (Ordering::Release, Ordering::Relaxed);
     step();
-    let was = word.swap(0, Ordering::Release);
+    let was = match word.compare_exchange(own, 0, left, not) {
+        Ok(was) => was,
+        // Somebody waits. Nobody but us takes that back.
+        Err(seen) if seen == own | FREE_BIT => word.swap(0, left),
+        // It is another's: we are a copy, or somebody has written what it likes there.
+        Err(_) => return,
+    };
     step();
     if was & FREE_BIT != 0 {
         wake(word, 1);

@@ -195,7 +195,8 @@ impl<'a, T: Plain> Guard<'a, T> {
 impl<T: Plain> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         let memory = &self.mutex.memory;
-        if self.is_changed {
+        // Not in a copy of the process that has it.
+        if self.is_changed && lock::is_own(memory.word(WORD)) {
             step();
             memory.write(VALUE, bytemuck::bytes_of(&self.value));
             step();

@@ -126,7 +126,7 @@ impl ReentrantMutex {
 
     /// If the caller has it already.
     fn again(&self) -> Option<Result<ReentrantGuard<'_>, LockError>> {
-        // Nobody else writes our numbers there, and we take them away before we leave; so if they are there, we have it. The
+        // Nobody else writes our numbers there, and we take both away before we leave; so if they are there, we have it. The
         // process is looked at twice: behind a lock that one of our threads has just inherited, the dead owner's numbers
         // may still be there, and that of its thread may be one of ours by now.
         let own = identity::own();
@@ -147,6 +147,7 @@ impl ReentrantMutex {
         match self.word(DIED).load(Ordering::Relaxed) {
             0 => Ok(self.owned()),
             pid => {
+                self.word(PROCESS).store(0, Ordering::Relaxed);
                 self.word(THREAD).store(0, Ordering::Relaxed);
                 lock::unlock(self.word(LOCK));
                 Err(LockError::Poisoned { pid })
@@ -176,7 +177,13 @@ impl ReentrantMutex {
 
 impl Drop for ReentrantGuard<'_> {
     fn drop(&mut self) {
+        // A copy of the process that has it has nothing to leave.
+        if !lock::is_own(self.memory.word(LOCK)) {
+            return;
+        }
         if self.memory.word(DEPTH).fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Both: should the next owner die before it has written its own, neither is taken for ours.
+            self.memory.word(PROCESS).store(0, Ordering::Relaxed);
             self.memory.word(THREAD).store(0, Ordering::Relaxed);
             lock::unlock(self.memory.word(LOCK));
         }

@@ -94,6 +94,13 @@ pub(crate) fn members(groups: &[Pid], mark: &[u8]) -> Vec<Pid> {
     members.map(|(&pid, _)| pid).collect()
 }
 
+/// Living processes that have this parent.
+pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
+    let table = processes();
+    let children = table.iter().filter(|(_, process)| process.parent == parent);
+    children.map(|(&pid, _)| pid).collect()
+}
+
 struct Process {
     parent: Pid,
     group: Pid,

@@ -5,7 +5,7 @@
 //! line 2   WATCHED  who wants to be woken by a reply    CORE  where whoever waits for one runs, from 1
 //! line 4   CLOSING  the worker is to end
 //! line 6   CANCELS  how often a task was said to be no longer wanted; whoever watches for that sleeps there
-//! line 8   READY_AT when it was ready      STAGED  what of its results lies behind the end of the replies
+//! line 8   READY_AT when it was ready      STAGED  what of its results lies behind the end of the replies, and two sums of that
 //! line 10… ends of the two rings, each on a line of its own
 //! claims   two words for each task that may have been handed over: whose it is, and when it began
 //! requests, replies: the rings
@@ -21,6 +21,9 @@
 //!
 //! The pool believes nothing that a worker can write there: ends of rings that make no sense, and lengths beyond a ring, are
 //! [`Damaged`], which costs that worker its life, and nobody else anything.
+//!
+//! A task that writes over memory that is not its own may hit what lies here, too. So whatever goes through a ring or a lane has a sum
+//! (CRC-32), on both ways: what has been hit is damage, and never another argument or result than was sent.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -37,6 +40,8 @@ const CLOSING: usize = 4 * LINE;
 const CANCELS: usize = 6 * LINE;
 const READY_AT: usize = 8 * LINE;
 const STAGED: usize = READY_AT + 8;
+/// Of what is laid ready, by turns: the new one is there before [`STAGED`] says so, and the old one until then.
+const SUMS: [usize; 2] = [READY_AT + 16, READY_AT + 24];
 const ENDS: usize = 10 * LINE;
 const CLAIMS: usize = 20 * LINE;
 const RINGS: usize = CLAIMS + 16 * MOST as usize;
@@ -95,6 +100,16 @@ pub(super) const IN_SLAB: u16 = 8;
 /// The payload of a request begins with the context of the task.
 pub(super) const WITH_CONTEXT: u16 = 4;
 
+/// The sum of several pieces as if they were one.
+pub(super) fn sum(pieces: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    hasher.finalize()
+}
+
+/// Where a header has the sum of itself, without that, and of its payload.
+const SUM: std::ops::Range<usize> = 20..24;
+
 impl Header {
     fn bytes(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
@@ -102,7 +117,8 @@ impl Header {
         bytes[4..6].copy_from_slice(&self.kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&self.flags.to_ne_bytes());
         bytes[8..16].copy_from_slice(&self.number.to_ne_bytes());
-        bytes[16..24].copy_from_slice(&self.count.to_ne_bytes());
+        // No message has 4 GiB, and each argument and outcome has a byte.
+        bytes[16..20].copy_from_slice(&(self.count as u32).to_ne_bytes());
         bytes[24..].copy_from_slice(&self.time.to_ne_bytes());
         bytes
     }
@@ -118,7 +134,7 @@ impl Header {
             kind: u16::from_ne_bytes([bytes[4], bytes[5]]),
             flags: u16::from_ne_bytes([bytes[6], bytes[7]]),
             number: long(8),
-            count: long(16),
+            count: long(16) & 0xffff_ffff,
             time: long(24),
         }
     }
@@ -216,6 +232,11 @@ impl Board {
         claim == word(number, TAKEN) || claim == word(number, UNWANTED)
     }
 
+    /// By the pool: nobody has done anything with it since it was offered.
+    pub(super) fn is_offered(&self, number: u64) -> bool {
+        self.claim(number).load(Ordering::SeqCst) == word(number, READY)
+    }
+
     pub(super) fn is_unwanted(&self, number: u64) -> bool {
         self.claim(number).load(Ordering::SeqCst) == word(number, UNWANTED)
     }
@@ -229,6 +250,12 @@ impl Board {
     }
 }
 
+/// The sum of what is laid ready, behind one of the word that says so.
+fn staged_sum(staged: u64, of_payload: u32) -> u64 {
+    let of_word = sum(&[&staged.to_ne_bytes(), &of_payload.to_ne_bytes()]);
+    u64::from(of_word) << 32 | u64::from(of_payload)
+}
+
 /// One end of a ring; which one is known by what is called. Its own position is its own, and is never read back.
 pub(super) struct Ring {
     board: Board,
@@ -239,6 +266,8 @@ pub(super) struct Ring {
     at: u64,
     /// Of the other, when it was last looked at.
     seen: u64,
+    /// The sum of what is laid ready.
+    staged: crc32fast::Hasher,
 }
 
 const fn padded(length: usize) -> usize {
@@ -254,6 +283,7 @@ impl Ring {
             board,
             at: 0,
             seen: 0,
+            staged: crc32fast::Hasher::new(),
         }
     }
 
@@ -309,12 +339,15 @@ impl Ring {
         }
         self.write(self.at + HEADER as u64, payload);
         header.length = payload.len() as u32;
-        self.publish(header);
+        let mut bytes = header.bytes();
+        let sum = sum(&[&bytes, payload]);
+        bytes[SUM].copy_from_slice(&sum.to_ne_bytes());
+        self.publish(header, &bytes);
         Ok(true)
     }
 
-    fn publish(&mut self, header: Header) {
-        self.write(self.at, &header.bytes());
+    fn publish(&mut self, header: Header, bytes: &[u8; HEADER]) {
+        self.write(self.at, bytes);
         self.at += (HEADER + padded(header.length as usize)) as u64;
         // Whoever sees it sees the message. Sequentially consistent, as the other side may be about to sleep.
         let tail = self.memory().long(self.tail_at);
@@ -329,24 +362,43 @@ impl Ring {
             return false;
         }
         self.write(self.at + (HEADER + before) as u64, bytes);
+        if before == 0 {
+            self.staged.reset();
+        }
+        self.staged.update(bytes);
         // Where it lies, too: what was laid ready for a message that has been put since does not count.
         let staged = self.place() << 40 | count << 20 | length as u64;
+        let sum = staged_sum(staged, self.staged.clone().finalize());
+        let place = self.board.0.long(SUMS[(count & 1) as usize]);
+        place.store(sum, Ordering::Relaxed);
         self.board.staged().store(staged, Ordering::Release);
         true
     }
 
     /// For the one who gets, when the other has died: what it had laid ready, and how many outcomes that is.
-    pub(super) fn left(&mut self, payload: &mut Vec<u8>) -> u64 {
+    pub(super) fn left(&mut self, payload: &mut Vec<u8>) -> Result<u64, Damaged> {
+        payload.clear();
         let staged = self.board.staged().load(Ordering::Acquire);
+        if staged == 0 {
+            return Ok(0);
+        }
         let (place, count) = (staged >> 40, staged >> 20 & 0xf_ffff);
         let length = (staged & 0xf_ffff) as usize;
-        payload.clear();
-        if place != self.place() || length > RING - HEADER {
-            return 0;
+        let said = self.board.0.long(SUMS[(count & 1) as usize]);
+        let said = said.load(Ordering::Relaxed);
+        let of_payload = said as u32;
+        if said != staged_sum(staged, of_payload) || length > RING - HEADER {
+            return Err(Damaged);
+        }
+        if place != self.place() {
+            return Ok(0);
         }
         payload.resize(length, 0);
         self.read(self.at + HEADER as u64, payload);
-        count
+        match sum(&[payload]) == of_payload {
+            true => Ok(count),
+            false => Err(Damaged),
+        }
     }
 
     /// For the one who gets.
@@ -380,6 +432,12 @@ impl Ring {
         }
         payload.resize(length, 0);
         self.read(self.at + HEADER as u64, payload);
+        let mut said = [0; 4];
+        said.copy_from_slice(&bytes[SUM]);
+        bytes[SUM].fill(0);
+        if u32::from_ne_bytes(said) != sum(&[&bytes, payload]) {
+            return Err(Damaged);
+        }
         self.at += (HEADER + padded(length)) as u64;
         let head = self.memory().long(self.head_at);
         // Sequentially consistent, as the other side may be about to sleep until there is room.
@@ -440,12 +498,12 @@ mod tests {
         assert!(get.is_empty());
         assert_eq!(
             (get.left(&mut payload), payload.as_slice()),
-            (2, &b"onetwo"[..])
+            (Ok(2), &b"onetwo"[..])
         );
         put.put(header(1), b"onetwo")?;
         let got = get.get(&mut payload)?;
         assert!(got.is_some_and(|header| header.number == 1) && payload == b"onetwo");
-        assert_eq!(get.left(&mut payload), 0);
+        assert_eq!(get.left(&mut payload), Ok(0));
         Ok(())
     }
 
@@ -470,6 +528,41 @@ mod tests {
 
     proptest! {
         #[test]
+        fn whatever_is_overwritten_no_other_message_comes_of_it(
+            words in proptest::collection::vec((0..100_usize, 1..u64::MAX), 1..4),
+            lengths in proptest::collection::vec(0..200_usize, 1..4),
+            is_staged in any::<bool>(),
+        ) {
+            let board = Board::new()?;
+            let (mut put, mut get) = (board.replies(), board.replies());
+            let message = |n: usize| vec![n as u8 + 1; lengths[n]];
+            for n in 0..lengths.len() {
+                prop_assert_eq!(put.put(header(n as u64), &message(n)), Ok(true));
+            }
+            prop_assert!(!is_staged || put.stage(0, b"laid ready", 1));
+            for (at, bits) in &words {
+                let place = board.0.long(if *at < 4 { READY_AT + 8 * at } else { RINGS + RING + 8 * (at - 4) });
+                place.fetch_xor(*bits, Ordering::Relaxed);
+            }
+            let mut payload = Vec::new();
+            for n in 0..lengths.len() {
+                match get.get(&mut payload) {
+                    Ok(Some(got)) => {
+                        let sent = Header { length: lengths[n] as u32, ..header(n as u64) };
+                        prop_assert_eq!((got, &payload), (sent, &message(n)));
+                    }
+                    Ok(None) => prop_assert!(false, "it is there"),
+                    Err(Damaged) => return Ok(()),
+                }
+            }
+            match get.left(&mut payload) {
+                Ok(0) => prop_assert!(!is_staged),
+                Ok(count) => prop_assert_eq!((count, &payload[..]), (1, &b"laid ready"[..])),
+                Err(Damaged) => {}
+            }
+        }
+
+        #[test]
         fn whatever_is_written_there_is_a_message_or_damage(
             ends in any::<[u64; 2]>(),
             near in 0..600_000_u64,
@@ -491,7 +584,7 @@ mod tests {
                 }
                 prop_assert!(payload.len() <= RING);
             }
-            get.left(&mut payload);
+            let _ = get.left(&mut payload);
             prop_assert!(payload.len() <= RING);
             for number in 0..20 {
                 if put.put(header(number), &[7; 40_000]).is_err() {

@@ -12,7 +12,7 @@ use super::interrupt::Listener;
 use super::remote::code_of;
 use super::service::Service;
 use super::tail::Forwarder;
-use crate::process::{SpawnError, StartMethod};
+use crate::process::{SpawnError, StartMethod, spawner};
 use crate::shared::Memory;
 use crate::sync::timer::Alarm;
 use crate::task::Task;
@@ -61,6 +61,7 @@ impl Builder {
                 keeps_stderr: true,
                 coroutines: None,
                 heeds_interrupts: false,
+                start_timeout: spawner::START,
             },
             failed: None,
         }
@@ -88,6 +89,14 @@ impl Builder {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
         let pair = (name.as_ref().to_owned(), value.as_ref().to_owned());
         self.plan.environment.push(pair);
+        self
+    }
+
+    /// So long may a worker take until it is ready for its first task: to be [started](crate::process::Builder::start_timeout), and its
+    /// [initialiser](Self::initializer). A minute unless set. A pool whose initialiser takes longer is of no use, as one whose initialiser panics; if
+    /// something else has held up a worker, another takes its place.
+    pub fn start_timeout(mut self, timeout: Duration) -> Builder {
+        self.plan.start_timeout = timeout;
         self
     }
 

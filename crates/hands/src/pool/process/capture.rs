@@ -1,34 +1,58 @@
 //! What a task writes to stderr, kept for whoever submitted it.
 //!
-//! Each worker has an unnamed file in common with the pool. While a task is captured it takes the place of the worker's stderr: so
-//! what the task wrote is there also when it takes its worker along.
+//! While a task is captured a pipe takes the place of the worker's stderr. A thread of the worker reads it: the first [`KEPT`] bytes are kept
+//! in memory; and all of it goes into an unnamed file of that size, round and round, where the pool finds the last of it when the task takes
+//! its worker along. What lies in the pipe still the pool reads itself.
 
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
-use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, fstat, ftruncate, memfd_create};
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, OFlags, memfd_create};
+use rustix::io::{pread, pwrite};
+use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 
 use super::remote::{Call, write_failed, write_result};
 use crate::process::again;
-use crate::process::codec::{self, Failure, LaidReady};
+use crate::process::codec::{self, Carried, Failure, LaidReady};
+use crate::process::fork::end_if_copy;
 use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::task::{Data, Outcome, Task};
 use crate::thread::panic::caught;
 
+/// Bytes that are kept of the beginning, and as many of the end.
+const KEPT: usize = 512 * 1024;
+/// Where the file says how much has been written; behind that is what was written last.
+const COUNT: u64 = 0;
+const TEXT: u64 = 8;
+
 /// What a task came to, with what it wrote to stderr: its log, and the message of its panic.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Captured<R> {
     outcome: Result<R, Answer>,
-    stderr: Vec<u8>,
+    first: Vec<u8>,
+    last: Vec<u8>,
+    left_out: u64,
 }
 
 impl<R> Captured<R> {
-    /// What it wrote, with `�` in the place of what is no text.
+    /// What it wrote, with `�` in the place of what is no text. Of more than a mebibyte the first and the last half are kept, and a line between
+    /// them says how much is missing.
     pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
+        let mut text = String::from_utf8_lossy(&self.first).into_owned();
+        if self.left_out > 0 {
+            text += &format!("\n... {} bytes are left out ...\n", self.left_out);
+        }
+        text + &String::from_utf8_lossy(&self.last)
+    }
+
+    /// How many bytes it wrote that have not been kept.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Its result, or its panic.
@@ -41,59 +65,182 @@ impl<R> Captured<R> {
     }
 }
 
-/// The file, in a worker.
-static FILE: OnceLock<OwnedFd> = OnceLock::new();
-
-/// For a new worker.
-pub(super) fn file() -> io::Result<OwnedFd> {
-    let file = memfd_create("hands-stderr", MemfdFlags::CLOEXEC)?;
-    // Whoever has it writes behind what is there, also when that has been thrown away.
-    fcntl_setfl(&file, OFlags::APPEND)?;
-    Ok(file)
+/// What the pool keeps of a worker's.
+pub(super) struct Capture {
+    file: OwnedFd,
+    pipe: OwnedFd,
 }
 
-/// By the worker: this is its file.
-pub(super) fn have(file: OwnedFd) {
-    let _ = FILE.set(file);
+/// What the worker gets.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Ends {
+    file: Carried,
+    pipe: Carried,
+    stderr: Carried,
 }
 
-/// The last that is there, for the pool.
-pub(super) fn last(file: &OwnedFd, most: u64) -> Vec<u8> {
-    read(file, most).unwrap_or_default()
+impl Capture {
+    /// For a new worker.
+    pub(super) fn new() -> io::Result<(Capture, Ends)> {
+        let file = memfd_create("hands-stderr", MemfdFlags::CLOEXEC)?;
+        let (pipe, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+        // The reading end only: who writes is to wait.
+        rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let ends = Ends {
+            file: file.try_clone()?.into(),
+            pipe: pipe.try_clone()?.into(),
+            stderr: stderr.into(),
+        };
+        Ok((Capture { file, pipe }, ends))
+    }
+
+    /// The last that was written, up to so many bytes, when the worker has ended.
+    pub(super) fn last(&self, most: usize) -> Vec<u8> {
+        let mut count = [0; 8];
+        let known = matches!(pread(&self.file, &mut count, COUNT), Ok(8));
+        let count = if known { u64::from_ne_bytes(count) } else { 0 };
+        let mut text = last(&self.file, count, most);
+        let mut buffer = [0; 4096];
+        // What it has started may write on: so no more than a pipe has.
+        for _ in 0..256 {
+            match rustix::io::read(&self.pipe, &mut buffer) {
+                Ok(length @ 1..) => text.extend(&buffer[..length]),
+                _ => break,
+            }
+        }
+        text.split_off(text.len().saturating_sub(most))
+    }
 }
 
-fn read(file: &OwnedFd, most: u64) -> io::Result<Vec<u8>> {
-    let length = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
-    let mut bytes = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
-    let mut from = length.saturating_sub(most);
-    let mut got = 0;
-    while got < bytes.len() {
-        match rustix::io::pread(file, &mut bytes[got..], from)? {
-            0 => break,
-            more => (got, from) = (got + more, from + more as u64),
+/// The last of `count` bytes that have been written to the file, up to so many.
+fn last(file: &OwnedFd, count: u64, most: usize) -> Vec<u8> {
+    let round = KEPT as u64;
+    let length = count.min(round).min(most as u64);
+    let mut text = Vec::new();
+    let mut at = count - length;
+    while at < count {
+        let place = at % round;
+        let whole = (round - place).min(count - at);
+        let mut piece = vec![0; usize::try_from(whole).unwrap_or(0)];
+        match pread(file, &mut piece, TEXT + place) {
+            Ok(got @ 1..) => {
+                text.extend(&piece[..got]);
+                at += got as u64;
+            }
+            _ => break,
         }
     }
-    bytes.truncate(got);
-    Ok(bytes)
+    text
+}
+
+/// In a worker: what has come since the task began.
+#[derive(Default)]
+struct Written {
+    is_kept: bool,
+    first: Vec<u8>,
+    count: u64,
+}
+
+struct Taker {
+    file: OwnedFd,
+    pipe: OwnedFd,
+    stderr: OwnedFd,
+    written: Mutex<Written>,
+}
+
+static TAKER: OnceLock<Taker> = OnceLock::new();
+
+/// By the worker: these are its own.
+pub(super) fn have(ends: Ends) {
+    let _ = TAKER.set(Taker {
+        file: ends.file.0,
+        pipe: ends.pipe.0,
+        stderr: ends.stderr.0,
+        written: Mutex::default(),
+    });
+}
+
+impl Taker {
+    /// Takes in what is there.
+    fn drain(&self, written: &mut Written) {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match rustix::io::read(&self.pipe, &mut buffer) {
+                Ok(length @ 1..) if written.is_kept => self.keep(written, &buffer[..length]),
+                Ok(1..) | Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn keep(&self, written: &mut Written, mut bytes: &[u8]) {
+        let room = KEPT - written.first.len();
+        written.first.extend(&bytes[..bytes.len().min(room)]);
+        while !bytes.is_empty() {
+            let place = written.count % KEPT as u64;
+            let length = (KEPT as u64 - place).min(bytes.len() as u64) as usize;
+            let _ = pwrite(&self.file, &bytes[..length], TEXT + place);
+            written.count += length as u64;
+            bytes = &bytes[length..];
+        }
+        let _ = pwrite(&self.file, &written.count.to_ne_bytes(), COUNT);
+    }
+
+    fn watch(&self) {
+        loop {
+            let _ = poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], None);
+            self.drain(&mut self.written.lock());
+        }
+    }
+
+    fn begin(&self) {
+        let mut written = self.written.lock();
+        self.drain(&mut written);
+        *written = Written {
+            is_kept: true,
+            ..Written::default()
+        };
+        let _ = pwrite(&self.file, &[0; 8], COUNT);
+    }
+
+    /// The first, the last, and how much is missing between them.
+    fn end(&self) -> (Vec<u8>, Vec<u8>, u64) {
+        let mut written = self.written.lock();
+        self.drain(&mut written);
+        let Written { first, count, .. } = std::mem::take(&mut *written);
+        let more = count - first.len() as u64;
+        let last = last(&self.file, count, usize::try_from(more).unwrap_or(KEPT));
+        let left_out = more - last.len() as u64;
+        let _ = pwrite(&self.file, &[0; 8], COUNT);
+        (first, last, left_out)
+    }
+}
+
+/// Has what is written to stderr taken in from now on. Returned is what stderr was.
+fn redirect() -> io::Result<OwnedFd> {
+    static WATCHED: Mutex<bool> = Mutex::new(false);
+    let taker = TAKER.get().ok_or(io::ErrorKind::NotFound)?;
+    let mut is_watched = WATCHED.lock();
+    if !*is_watched {
+        let thread = std::thread::Builder::new().name("hands-capture".to_owned());
+        thread.stack_size(128 * 1024).spawn(|| taker.watch())?;
+        *is_watched = true;
+    }
+    let before = rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3)?;
+    taker.begin();
+    rustix::stdio::dup2_stderr(taker.stderr.as_fd())?;
+    Ok(before)
 }
 
 /// Runs a function, and returns what was written to stderr meanwhile.
-fn capturing<T>(run: impl FnOnce() -> T) -> (T, Vec<u8>) {
-    let redirected = FILE.get().and_then(|file| {
-        ftruncate(file, 0).ok()?;
-        let before = rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3).ok()?;
-        rustix::stdio::dup2_stderr(file).ok()?;
-        Some((file, before))
-    });
+fn capturing<T>(run: impl FnOnce() -> T) -> io::Result<(T, (Vec<u8>, Vec<u8>, u64))> {
+    let before = redirect()?;
     let done = run();
-    let Some((file, before)) = redirected else {
-        return (done, Vec::new());
-    };
+    end_if_copy();
     let _ = io::stderr().flush();
     let _ = rustix::stdio::dup2_stderr(before);
-    let written = read(file, u64::MAX).unwrap_or_default();
-    let _ = ftruncate(file, 0);
-    (done, written)
+    let written = TAKER.get().map(Taker::end);
+    Ok((done, written.unwrap_or_default()))
 }
 
 /// As [`code_of`](super::remote::code_of), for a task that is captured.
@@ -119,9 +266,18 @@ where
         Ok(Ok(argument)) => {
             // SAFETY: `captured_code_of`, which alone names this function, was given one.
             let run = unsafe { again::<F>() };
-            let (done, stderr) = capturing(|| caught(|| run(argument)));
-            let outcome = done.map_err(Answer::from);
-            return write_result(&Captured { outcome, stderr }, output);
+            match capturing(|| caught(|| run(argument))) {
+                Ok((done, (first, last, left_out))) => {
+                    let captured = Captured {
+                        outcome: done.map_err(Answer::from),
+                        first,
+                        last,
+                        left_out,
+                    };
+                    return write_result(&captured, output);
+                }
+                Err(error) => Answer::SetUp(format!("its stderr cannot be kept: {error}")),
+            }
         }
         Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => Answer::Decode(what),
         Err(caught) => caught.into(),

@@ -21,10 +21,11 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 use super::board::{FOR_WORK, Header, LAST};
 use super::remote::{write_failed, write_result};
 use super::wake::NOBODY;
-use super::worker::{Function, Lost, Worker, context, now};
+use super::worker::{Function, Lost, Unreceived, Worker, context, now, overwritten};
 use crate::context::Context;
 use crate::process::again;
 use crate::process::codec::{self, Failure, LaidReady};
+use crate::process::fork::end_if_copy;
 use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::sync::CancelToken;
@@ -169,14 +170,18 @@ async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
     let mut seen = 0;
     let (mut payload, mut output) = (Vec::new(), Vec::new());
     loop {
-        while let Some(header) = worker.requests.get(&mut payload).map_err(|_| Lost)? {
+        while let Some(header) = worker
+            .requests
+            .get(&mut payload)
+            .map_err(|_| overwritten())?
+        {
             let function = worker.function(usize::from(header.kind))?;
             let Function::Begin(begin) = function else {
                 // It holds the others up, as anything does that does not await.
                 worker.run(header, &mut payload, &mut output)?;
                 continue;
             };
-            let mut carried = worker.payload(header, &mut payload)?;
+            let carried = worker.payload(header, &mut payload)?;
             let began = now();
             if worker.board.take(header.number, began) {
                 let reporter = Reporter {
@@ -186,8 +191,13 @@ async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
                     said: None,
                 };
                 let mut input = &payload[..];
-                match context(header, &mut input, &mut carried) {
-                    Ok(around) => {
+                let read = carried.map_err(|Unreceived(why)| Answer::Decode(why));
+                let read = read.and_then(|mut carried| {
+                    let around = context(header, &mut input, &mut carried)?;
+                    Ok((around, carried))
+                });
+                match read {
+                    Ok((around, mut carried)) => {
                         let coroutine = begin(&mut input, &mut carried);
                         running.insert(header.number, start(coroutine, around, reporter));
                     }
@@ -252,8 +262,12 @@ fn start(
     let token = outer.map_or_else(CancelToken::new, |outer| outer.child());
     let own = token.clone();
     let task = spawn_local(async move {
-        let said =
-            poll_fn(|context| around.run(|| own.enter(|| coroutine.as_mut().poll(context)))).await;
+        let said = poll_fn(|context| {
+            let polled = around.run(|| own.enter(|| coroutine.as_mut().poll(context)));
+            end_if_copy();
+            polled
+        })
+        .await;
         // What it keeps is dropped before anybody hears that it has ended.
         around.run(|| own.enter(|| drop(coroutine)));
         reporter.report(said);

@@ -4,7 +4,8 @@
 //! runs: no argument is written down, no result read and no callback run under it.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use super::board::FOR_WORK;
 use super::parcel::Kind;
-use super::peer::{Bell, Sent, Worker};
+use super::peer::{Bell, Handed, Sent, Worker};
 use super::remote::Remote;
 use super::service::Deadlines;
 use super::turns::Turn;
 use super::wake::NOBODY;
 use crate::process::image::Code;
 use crate::process::rights;
+use crate::process::wire::Letter;
 use crate::sync::cancel::Watch;
 use crate::task::{Options, TaskError};
 
@@ -32,6 +34,11 @@ pub(super) const FLOW: u64 = 16;
 const BATCH: usize = 64;
 /// A task that has run for so long is no short one: what was handed over behind it goes to who is idle.
 pub(super) const HELD_UP: Duration = Duration::from_millis(1);
+
+/// A task for which the program has neither descriptors nor memory waits for so long.
+const SHORT_OF: Duration = Duration::from_secs(1);
+/// It is looked for that so often.
+pub(super) const SHORT_AGAIN: Duration = Duration::from_millis(50);
 
 /// A task that waits for a worker, or has one.
 pub(super) struct Job {
@@ -78,8 +85,16 @@ pub(super) enum News {
     Came {
         remote: Arc<dyn Remote>,
         payload: Vec<u8>,
-        descriptors: Vec<OwnedFd>,
         /// How many have come before these.
+        first: u64,
+        count: u64,
+    },
+    /// As many, in a message of their own, or why that cannot be received.
+    CameApart {
+        remote: Arc<dyn Remote>,
+        letter: std::io::Result<Letter>,
+        /// The task's number with its worker.
+        number: u64,
         first: u64,
         count: u64,
     },
@@ -105,6 +120,7 @@ impl News {
     pub(super) fn calls_back(&self) -> bool {
         match self {
             News::Came { remote, .. }
+            | News::CameApart { remote, .. }
             | News::Failed { remote, .. }
             | News::Refused { remote, .. } => remote.has_callbacks(),
             News::Over | News::Ended => false,
@@ -116,6 +132,12 @@ impl News {
 pub(super) struct Crew {
     pub(super) queue: VecDeque<Job>,
     pub(super) slots: Vec<Option<Worker>>,
+    /// Since when the first task cannot be handed over, because the program is short of descriptors or memory.
+    pub(super) short_since: Option<Instant>,
+    /// Places of workers that are being started.
+    pub(super) starting: HashSet<usize>,
+    /// A worker could not be started.
+    pub(super) missing: Option<Instant>,
     functions: Vec<(Code, Kind)>,
     numbers: HashMap<Code, u16>,
     turns: u64,
@@ -242,16 +264,31 @@ impl Crew {
             };
             let share = worker.share(job, most);
             match worker.hand_over(job, functions, most) {
-                Ok(true) => {}
+                Ok(Handed::Done) => {}
                 // It has died, which will be seen to; another may do.
-                Ok(false) if worker.is_retiring => continue,
-                Ok(false) => return,
+                Ok(Handed::NoRoom) if worker.is_retiring => continue,
+                Ok(Handed::NoRoom) => return,
+                Ok(Handed::Short(error)) => {
+                    // Others may give something back in a moment, but those behind it do not wait for that for ever.
+                    let since = *self.short_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() < SHORT_OF {
+                        return;
+                    }
+                    self.short_since = None;
+                    let what = format!("the argument cannot be handed over: {error}");
+                    news.extend(self.queue.pop_front().map(|job| News::Refused {
+                        remote: job.remote,
+                        why: TaskError::Encode { what },
+                    }));
+                    continue;
+                }
                 Err(_) => {
                     worker.is_damaged = true;
                     worker.kill();
                     continue;
                 }
             }
+            self.short_since = None;
             if let (Some(job), Some(number)) = (self.queue.pop_front(), worker.numbers.pop_front())
             {
                 worker.given += share;
@@ -261,6 +298,7 @@ impl Crew {
                     at: Instant::now(),
                     job,
                     until: None,
+                    seen: Cell::new(None),
                 });
             }
             if worker.is_asleep(FOR_WORK) {

@@ -9,6 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
@@ -19,7 +20,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::crew::{Crew, FLOW, Job, News};
 use super::interrupt::Listener;
-use super::parcel::Kind;
+use super::parcel::{Kind, Parcel};
 use super::peer::Bell;
 use super::remote::Remote;
 use super::tail::Forwarder;
@@ -27,9 +28,10 @@ use super::turns::{Told, Turn, Turns};
 use super::wake::{self, NOBODY};
 use super::worker::{JOINER, SERVICE};
 use crate::process::StartMethod;
-use crate::process::codec;
+use crate::process::codec::{self, Message};
 use crate::process::image::Code;
 use crate::process::rights;
+use crate::process::wire::Letter;
 use crate::queue::Shutdown;
 use crate::shared::Memory;
 use crate::shared::wait;
@@ -57,6 +59,7 @@ pub(super) struct Plan {
     pub(super) keeps_stderr: bool,
     pub(super) coroutines: Option<usize>,
     pub(super) heeds_interrupts: bool,
+    pub(super) start_timeout: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -182,6 +185,7 @@ impl Inner {
             crew.dispatch(&mut news, &mut wake);
         }
         let turn = crew.turn(&news);
+        is_limited |= crew.short_since.is_some();
         drop(crew);
         wake.iter().for_each(Bell::ring);
         let is_any = is_turn && !news.is_empty();
@@ -275,12 +279,41 @@ impl Inner {
             News::Came {
                 remote,
                 payload,
-                descriptors,
                 first,
                 count,
             } => {
                 let read = || remote.outcomes(&payload, first, count);
-                if !codec::with_descriptors(descriptors, read) {
+                if !codec::with_descriptors(Vec::new(), read) {
+                    return false;
+                }
+                Some(remote)
+            }
+            News::CameApart {
+                remote,
+                letter,
+                number,
+                first,
+                count,
+            } => {
+                let is_last = match letter.and_then(|letter| read_apart(letter, number)) {
+                    Ok(Message { bytes, descriptors }) => {
+                        let read = || remote.outcomes(&bytes, first, count);
+                        codec::with_descriptors(descriptors, read)
+                    }
+                    Err(error) => {
+                        let what = format!("the result: {error}");
+                        let failed = |number| {
+                            let what = what.clone();
+                            remote.fail(number, TaskError::Decode { what })
+                        };
+                        // All of them, not up to the first that is the last.
+                        (first..first + count)
+                            .filter(|number| failed(*number))
+                            .count()
+                            > 0
+                    }
+                };
+                if !is_last {
                     return false;
                 }
                 Some(remote)
@@ -371,6 +404,9 @@ impl Inner {
             }
             if !crew.is_watched_for_unevenness && crew.is_uneven() {
                 crew.is_watched_for_unevenness = true;
+                self.kick();
+            }
+            if crew.short_since.is_some() {
                 self.kick();
             }
             turn = crew.turn(&news);
@@ -541,20 +577,29 @@ impl Inner {
     pub(super) fn shutdown(&self, how: Shutdown) {
         self.begin_shutdown(how);
         self.join();
-        let has_ended = || self.crew.lock().workers().next().is_none();
+        let has_ended = || {
+            let crew = self.crew.lock();
+            crew.workers().next().is_none() && crew.starting.is_empty()
+        };
         {
             let mut crew = self.crew.lock();
             crew.is_ending = true;
             crew.workers_mut().for_each(super::peer::Worker::close);
         }
         let until = Instant::now().checked_add(self.plan.grace);
-        if !self.await_calm(until, has_ended) {
-            let crew = self.crew.lock();
-            crew.workers().for_each(|worker| worker.kill());
-            drop(crew);
-            self.await_calm(None, has_ended);
+        self.await_calm(until, has_ended);
+        loop {
+            {
+                let crew = self.crew.lock();
+                crew.workers().for_each(|worker| worker.kill());
+                if crew.workers().next().is_none() {
+                    // One that is still being started is ended by who starts it, who looks at this under the lock.
+                    self.is_over.store(true, Ordering::SeqCst);
+                    break;
+                }
+            }
+            self.await_calm(None, || self.crew.lock().workers().next().is_none());
         }
-        self.is_over.store(true, Ordering::SeqCst);
         if let Some(forwarder) = &self.forwarder {
             forwarder.end();
         }
@@ -583,6 +628,25 @@ impl Inner {
         self.kick();
     }
 
+    /// What waits when no worker can be had has that outcome.
+    pub(super) fn refuse_if_broken(self: &Arc<Self>) {
+        let mut news = Vec::new();
+        {
+            let mut crew = self.crew.lock();
+            let Some(why) = crew.broken.clone() else {
+                return;
+            };
+            let refused = |job: Job| News::Refused {
+                remote: job.remote,
+                why: TaskError::Init {
+                    message: Arc::clone(&why),
+                },
+            };
+            news.extend(crew.queue.drain(..).map(refused));
+        }
+        self.tell_elsewhere(news, Turn::ANY);
+    }
+
     fn give_up_waiting(&self) {
         let mut news = Vec::new();
         let refused = |job: Job| News::Refused {
@@ -602,6 +666,17 @@ impl Inner {
         }
         self.tell(news);
         self.wake_joiner();
+    }
+}
+
+/// What is in a message of a worker, which belongs to this task of it.
+fn read_apart(letter: Letter, number: u64) -> io::Result<Message> {
+    let Message { bytes, descriptors } = letter.open()?;
+    match codec::decode(&bytes) {
+        Ok(Parcel::Payload { number: its, bytes }) if its == number => {
+            Ok(Message { bytes, descriptors })
+        }
+        _ => Err(io::Error::other("what came is another's")),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::board::Board;
+use super::capture::Ends;
 use super::slab::Slab;
 use crate::process::codec::{self, Carried};
 use crate::process::image::Code;
@@ -20,7 +21,7 @@ pub(super) struct Start {
     /// What wakes a worker that has coroutines.
     pub(super) doorbell: Option<Carried>,
     /// What takes the place of stderr while a task is captured.
-    pub(super) capture: Carried,
+    pub(super) capture: Ends,
     pub(super) initializer: Option<Code>,
     pub(super) number: u64,
     /// Bytes of memory from which on it wants to be replaced.

@@ -16,17 +16,24 @@ use super::board::{
     BAD_START, BY_SOCKET, Board, Damaged, FOR_ROOM, Header, IN_SLAB, INLINE, LAST, MOST, Ring,
     WITH_CONTEXT,
 };
+use super::capture::Capture;
 use super::crew::{Job, News};
+use super::inner::Plan;
 use super::parcel::{Kind, Parcel};
-use super::slab::{LARGEST, Lane, Slab};
+use super::slab::{LARGEST, Lane, Slab, announce};
 use super::tail::Tail;
 use super::wake;
 use super::worker::{TIRED, now};
 use crate::process::Process;
-use crate::process::codec::{self, Message};
+use crate::process::codec;
 use crate::process::image::Code;
-use crate::process::wire;
+use crate::process::wire::{self, Letter};
 use crate::shared::wait;
+
+/// So many replies of one worker are taken in at a time, however many there are: others wait for the lock.
+const LOOKS: u32 = 4096;
+/// Nanoseconds from which on it is looked whether a worker's figure can be.
+const LONG: u64 = 1_000_000_000;
 
 /// A task that a worker has.
 pub(super) struct Sent {
@@ -37,6 +44,17 @@ pub(super) struct Sent {
     pub(super) goal: u64,
     /// It is no longer wanted, and the worker ends with it from then on.
     pub(super) until: Option<Instant>,
+    /// When it was first seen to have begun.
+    pub(super) seen: Cell<Option<Instant>>,
+}
+
+/// What came of handing a task over.
+pub(super) enum Handed {
+    Done,
+    /// There is no room for now.
+    NoRoom,
+    /// The program has not what it takes: descriptors, or memory.
+    Short(io::Error),
 }
 
 /// A process, as the pool knows it.
@@ -67,34 +85,39 @@ pub(super) struct Worker {
     pub(super) is_closing: bool,
     /// It writes what it cannot, and has been killed.
     pub(super) is_damaged: bool,
+    /// When it was started.
+    pub(super) born: Instant,
+    /// It has been seen to be ready: what it says about that now is of no consequence.
+    pub(super) was_ready: bool,
     /// Why it could not be made ready.
     pub(super) bad_start: Option<String>,
     pub(super) tail: Arc<Tail>,
     /// What a task writes that is captured.
-    pub(super) capture: OwnedFd,
+    pub(super) capture: Capture,
     /// By us, or at our behest.
     pub(super) is_killed: Cell<bool>,
 }
 
 impl Worker {
-    /// Writes a task where the worker will find it. False: there is no room.
+    /// Writes a task where the worker will find it.
     pub(super) fn hand_over(
         &mut self,
         job: &Job,
         functions: &[(Code, Kind)],
         most: Option<u64>,
-    ) -> Result<bool, Damaged> {
+    ) -> Result<Handed, Damaged> {
         while self.learned <= usize::from(job.function) {
             let Some(&(code, kind)) = functions.get(self.learned) else {
                 return Err(Damaged);
             };
-            if !self.send(&Parcel::Function(code, kind), &[])? {
-                return Ok(false);
+            let sent = self.send(&Parcel::Function(code, kind), &[])?;
+            if !matches!(sent, Handed::Done) {
+                return Ok(sent);
             }
             self.learned += 1;
         }
         let Some(&number) = self.numbers.front() else {
-            return Ok(false);
+            return Ok(Handed::NoRoom);
         };
         let rest = job.rest();
         let mut header = Header {
@@ -107,34 +130,40 @@ impl Worker {
             header.flags = WITH_CONTEXT;
         }
         if rest.len() > INLINE && rest.len() <= LARGEST && job.descriptors.is_empty() {
-            let announced = rest.len().to_ne_bytes();
+            let announced = announce(&rest);
             if !self.requests.fits(announced.len())? {
-                return Ok(false);
+                return Ok(Handed::NoRoom);
             }
             if self.put_in_slab(&rest)? {
                 header.flags |= IN_SLAB;
                 self.board.offer(number);
-                return self.requests.put(header, &announced);
+                return self.put(header, &announced);
             }
         }
         let is_apart = rest.len() > INLINE || !job.descriptors.is_empty();
         if !self.requests.fits(if is_apart { 0 } else { rest.len() })? {
-            return Ok(false);
+            return Ok(Handed::NoRoom);
         }
         if is_apart {
             let parcel = Parcel::Payload {
                 number,
                 bytes: rest.into_owned(),
             };
-            if !self.send(&parcel, &job.descriptors)? {
-                return Ok(false);
+            let sent = self.send(&parcel, &job.descriptors)?;
+            if !matches!(sent, Handed::Done) {
+                return Ok(sent);
             }
             header.flags |= BY_SOCKET;
             self.board.offer(number);
-            return self.requests.put(header, &[]);
+            return self.put(header, &[]);
         }
         self.board.offer(number);
-        self.requests.put(header, &rest)
+        self.put(header, &rest)
+    }
+
+    fn put(&mut self, header: Header, payload: &[u8]) -> Result<Handed, Damaged> {
+        let is_put = self.requests.put(header, payload)?;
+        Ok(if is_put { Handed::Done } else { Handed::NoRoom })
     }
 
     /// False: there is no room, or no slab is to be had.
@@ -144,7 +173,7 @@ impl Worker {
                 return Ok(false);
             };
             let lanes = slab.lanes()?;
-            if !self.send(&Parcel::Slab(slab), &[])? {
+            if !matches!(self.send(&Parcel::Slab(slab), &[])?, Handed::Done) {
                 return Ok(false);
             }
             self.lanes = Some(lanes);
@@ -155,22 +184,41 @@ impl Worker {
         }
     }
 
-    /// False: the socket is full for now, or nobody is there any more, and then it is retired.
-    fn send(&mut self, parcel: &Parcel, descriptors: &[OwnedFd]) -> Result<bool, Damaged> {
-        let copies: io::Result<Vec<OwnedFd>> = descriptors.iter().map(OwnedFd::try_clone).collect();
-        let (Ok(message), Ok(descriptors)) = (codec::encode(parcel), copies) else {
-            return Ok(false);
+    /// Not done: the socket is full for now; or nobody is there any more, and then it is retired; or the system is short of something.
+    fn send(&mut self, parcel: &Parcel, descriptors: &[OwnedFd]) -> Result<Handed, Damaged> {
+        let Ok(message) = codec::encode(parcel) else {
+            return Ok(Handed::NoRoom);
         };
-        let mut message = message;
-        message.descriptors.extend(descriptors);
-        match wire::send_with(self.socket.as_fd(), &message, SendFlags::DONTWAIT) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(_) => {
+        let socket = self.socket.as_fd();
+        match wire::send_beside(socket, &message, descriptors, SendFlags::DONTWAIT) {
+            Ok(()) => Ok(Handed::Done),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Handed::NoRoom),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.is_retiring = true;
-                Ok(false)
+                Ok(Handed::NoRoom)
             }
+            Err(error) => Ok(Handed::Short(error)),
         }
+    }
+
+    /// Whether it has come to where it takes tasks.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.was_ready = self.was_ready || self.board.ready_at().load(Ordering::Relaxed) != 0;
+        self.was_ready
+    }
+
+    /// It has not become ready in time, and is ended.
+    pub(super) fn is_late(&mut self, plan: &Plan) {
+        if self.is_killed.get() {
+            return;
+        }
+        if plan.initializer.is_some() {
+            let limit = plan.start_timeout;
+            self.bad_start = Some(format!(
+                "it has not ended within {limit:?}; allow it longer with `start_timeout`"
+            ));
+        }
+        self.kill();
     }
 
     pub(super) fn kill(&self) {
@@ -231,8 +279,14 @@ impl Worker {
 
     fn take_in(&mut self, news: &mut Vec<News>, pace: &mut f64) -> Result<(), Damaged> {
         let mut payload = Vec::new();
-        while let Some(header) = self.replies.get(&mut payload)? {
+        for _ in 0..LOOKS {
+            let Some(header) = self.replies.get(&mut payload)? else {
+                break;
+            };
             if header.kind == BAD_START {
+                if self.bad_start.is_some() || self.is_ready() {
+                    return Err(Damaged);
+                }
                 let why = match super::remote::said(&payload) {
                     Some(error) => error.to_string(),
                     None => "it said nothing".to_owned(),
@@ -245,12 +299,12 @@ impl Worker {
             };
             let left = sent.goal - sent.job.done;
             let is_last = header.kind == LAST;
-            if header.count > left || is_last != (header.count == left) {
+            if header.count == 0 || header.count > left || is_last != (header.count == left) {
                 return Err(Damaged);
             }
             let is_all = header.count == sent.job.count - sent.job.done;
             let mut bytes = std::mem::take(&mut payload);
-            let mut descriptors = Vec::new();
+            let mut letter = None;
             if header.flags & IN_SLAB != 0 {
                 let (_, replies) = self.lanes.as_mut().ok_or(Damaged)?;
                 let announced = Lane::announced(&bytes)?;
@@ -258,25 +312,24 @@ impl Worker {
                 if is_all && let Some(sent) = self.sent.get_mut(at) {
                     bytes = std::mem::take(&mut sent.job.payload);
                 }
-                replies.get(announced, &mut bytes);
+                replies.get(announced, &mut bytes)?;
             } else if header.flags & BY_SOCKET != 0 {
-                (bytes, descriptors) = self.parcel(header.number)?;
+                letter = Some(self.letter()?);
             }
             let Some(sent) = self.sent.get_mut(at) else {
                 return Err(Damaged);
             };
             let first = sent.job.done;
             sent.job.done += header.count;
+            self.was_ready = true;
             self.finished += header.count;
             let remote = Arc::clone(&sent.job.remote);
             let is_whole = sent.job.done == sent.job.count;
             if is_last {
-                let each = header.time as f64 / header.count.max(1) as f64;
-                // A chunk counts as the one task that it is for a worker.
-                let whole = if sent.job.count > 1 {
-                    header.time as f64
-                } else {
-                    each
+                // A chunk counts as the one task that it is for a worker; and nothing takes longer than it was there.
+                let whole = match header.time {
+                    0..LONG => header.time as f64,
+                    long => (long as f64).min(sent.at.elapsed().as_nanos() as f64),
                 };
                 *pace = if *pace == 0.0 {
                     whole
@@ -290,25 +343,31 @@ impl Worker {
                     self.back.extend(sent.map(|sent| sent.job));
                 }
             }
-            news.push(News::Came {
-                remote,
-                payload: bytes,
-                descriptors,
-                first,
-                count: header.count,
+            news.push(match letter {
+                None => News::Came {
+                    remote,
+                    payload: bytes,
+                    first,
+                    count: header.count,
+                },
+                Some(letter) => News::CameApart {
+                    remote,
+                    letter,
+                    number: header.number,
+                    first,
+                    count: header.count,
+                },
             });
         }
         Ok(())
     }
 
-    fn parcel(&self, number: u64) -> Result<(Vec<u8>, Vec<OwnedFd>), Damaged> {
-        let message = wire::receive(self.socket.as_fd(), RecvFlags::DONTWAIT);
-        let Ok(Some(Message { bytes, descriptors })) = message else {
-            return Err(Damaged);
-        };
-        match codec::decode(&bytes) {
-            Ok(Parcel::Payload { number: its, bytes }) if its == number => Ok((bytes, descriptors)),
-            _ => Err(Damaged),
+    /// What belongs to a reply, or why it cannot be received by us, which the worker is not to blame for.
+    fn letter(&self) -> Result<io::Result<Letter>, Damaged> {
+        match wire::receive_letter(self.socket.as_fd(), RecvFlags::DONTWAIT) {
+            Ok(Some(letter)) => Ok(Ok(letter)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error)),
+            Ok(None) | Err(_) => Err(Damaged),
         }
     }
 
@@ -339,7 +398,6 @@ impl Worker {
 
     /// It is ready, and has not begun what it was given so long ago: it was stopped, or waits for what never comes.
     pub(super) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
-        let is_ready = self.board.ready_at().load(Ordering::Relaxed) != 0;
         // Large arguments take their time to be received.
         let allowed = |sent: &Sent| {
             let megabytes = u32::try_from(sent.job.payload.len() >> 20).unwrap_or(u32::MAX);
@@ -347,7 +405,7 @@ impl Worker {
         };
         let is_late = |sent: &Sent| now.saturating_duration_since(sent.at) > allowed(sent);
         let waits = |sent: &Sent| is_late(sent) && !self.board.is_taken(sent.number);
-        is_ready && self.sent.front().is_some_and(waits)
+        self.was_ready && self.sent.front().is_some_and(waits)
     }
 
     /// How long one of its tasks has been running. `None`: it has not begun.
@@ -356,7 +414,11 @@ impl Worker {
             return None;
         }
         let since = self.board.began_at(sent.number).load(Ordering::Relaxed);
-        Some(Duration::from_nanos(now().saturating_sub(since)))
+        let seen = sent.seen.get().unwrap_or_else(Instant::now);
+        sent.seen.set(Some(seen));
+        // The worker may say what it likes of when it began, but not that it began later.
+        let said = Duration::from_nanos(now().saturating_sub(since));
+        Some(said.max(seen.elapsed()))
     }
 }
 

@@ -1,27 +1,21 @@
 //! The pool's own thread: replies that nobody waits for, time that is up, and workers that have died.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{Timespec, epoll};
 
-use super::board::{Board, MOST};
-use super::capture;
-use super::crew::{HELD_UP, News};
+use super::crew::{HELD_UP, News, SHORT_AGAIN};
 use super::inner::{Inner, Watching};
-use super::parcel::Start;
 use super::peer::{Bell, Sent, Worker};
 use super::remote::Remote;
-use super::tail::{KEPT, Tail, wants_memory};
+use super::start::Starter;
+use super::tail::{KEPT, wants_memory};
 use super::turns::Turn;
-use super::worker;
-use crate::process::codec::Carried;
-use crate::process::{Builder, SpawnError, wire};
+use crate::process::SpawnError;
 use crate::task::{Died, TaskError};
 
 const SERVICE: u64 = u64::MAX;
@@ -75,10 +69,8 @@ impl Deadlines {
 
 pub(super) struct Service {
     pool: Arc<Inner>,
-    epoll: OwnedFd,
+    starter: Starter,
     bad_starts: u32,
-    /// A worker could not be started.
-    missing: Option<Instant>,
     /// How many processes the kernel had killed for want of memory.
     memory_kills: u64,
 }
@@ -95,123 +87,23 @@ impl Service {
     /// Starts the workers of a new pool.
     pub(super) fn new(pool: Arc<Inner>) -> Result<Service, SpawnError> {
         let system = SpawnError::system("watch workers");
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(io::Error::from);
         let service = Service {
-            epoll: epoll.map_err(&system)?,
+            starter: Starter::new(&pool).map_err(&system)?,
             pool,
             bad_starts: 0,
-            missing: None,
             memory_kills: memory_kills(),
         };
-        service
+        let starter = &service.starter;
+        starter
             .watch(&service.pool.service, SERVICE)
             .map_err(&system)?;
         if let Some(interrupts) = &service.pool.interrupts {
-            service.watch(interrupts.fd(), INTERRUPT).map_err(&system)?;
+            starter.watch(interrupts.fd(), INTERRUPT).map_err(&system)?;
         }
         for slot in 0..service.pool.plan.workers {
-            service.start(slot)?;
+            starter.start(slot)?;
         }
         Ok(service)
-    }
-
-    fn watch(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(key);
-        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
-    }
-
-    /// Starts a worker.
-    fn start(&self, slot: usize) -> Result<(), SpawnError> {
-        let system = SpawnError::system("make what a worker needs");
-        let plan = &self.pool.plan;
-        let board = Board::new().map_err(&system)?;
-        let (socket, its) = wire::pair().map_err(&system)?;
-        let service = self.pool.service.try_clone().map_err(&system)?;
-        let mut builder = Builder::new()
-            .name(format!("{}-{slot}", plan.name))
-            .daemon(true)
-            .start_method(plan.method);
-        for (name, value) in &plan.environment {
-            builder = builder.env(name, value);
-        }
-        if let Some(limit) = plan.memory_limit {
-            builder = builder.memory_limit(limit);
-        }
-        if let Some(limit) = plan.cpu_limit {
-            builder = builder.cpu_limit(limit);
-        }
-        let tail = match &self.pool.forwarder {
-            None => Arc::new(Tail::default()),
-            Some(forwarder) => {
-                let (tail, stderr) = Tail::new().map_err(&system)?;
-                builder = builder.stderr(stderr);
-                forwarder.add(Arc::clone(&tail));
-                tail
-            }
-        };
-        let doorbell = match plan.coroutines {
-            None => None,
-            Some(_) => {
-                let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-                let door = eventfd(0, flags).map_err(|error| system(error.into()))?;
-                Some(Arc::new(door))
-            }
-        };
-        let its_door = doorbell.as_ref().map(|door| door.try_clone());
-        let capture = capture::file().map_err(&system)?;
-        let its_capture = capture.try_clone().map_err(&system)?;
-        let start = Start {
-            capture: Carried::from(its_capture),
-            doorbell: its_door.transpose().map_err(&system)?.map(Carried::from),
-            board: board.clone(),
-            bell: self.pool.bell.clone(),
-            service: Carried::from(service),
-            socket: Carried::from(its),
-            initializer: plan.initializer,
-            number: slot as u64,
-            heavy: plan.heavy,
-        };
-        let process = builder.spawn(worker::serve, start)?;
-        let worker = Worker {
-            requests: board.requests(),
-            replies: board.replies(),
-            board,
-            lanes: None,
-            socket,
-            doorbell,
-            capture,
-            is_killed: Cell::new(false),
-            sent: Default::default(),
-            numbers: (1..=MOST).collect(),
-            learned: 0,
-            given: 0,
-            finished: 0,
-            back: Vec::new(),
-            is_retiring: false,
-            is_closing: false,
-            is_damaged: false,
-            bad_start: None,
-            tail,
-            process,
-        };
-        self.watch(worker.process.news(), slot as u64)
-            .map_err(&system)?;
-        let (mut news, mut wake) = (Vec::new(), Vec::new());
-        {
-            let mut crew = self.pool.crew.lock();
-            worker
-                .board
-                .watched()
-                .store(worker::SERVICE, Ordering::SeqCst);
-            crew.slots[slot] = Some(worker);
-            if crew.is_ending {
-                crew.workers_mut().for_each(Worker::close);
-            }
-            crew.dispatch(&mut news, &mut wake);
-        }
-        wake.iter().for_each(Bell::ring);
-        self.pool.tell_elsewhere(news, Turn::ANY);
-        Ok(())
     }
 
     /// Until the pool is over.
@@ -239,7 +131,8 @@ impl Service {
                 tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: timeout.subsec_nanos().into(),
             });
-            let count = epoll::wait(&self.epoll, &mut ready, timeout.as_ref()).unwrap_or(0);
+            let count =
+                epoll::wait(self.starter.epoll(), &mut ready, timeout.as_ref()).unwrap_or(0);
             for event in &ready[..count] {
                 let data = event.data;
                 match data.u64() {
@@ -254,27 +147,22 @@ impl Service {
     }
 
     /// Tries again to start workers that could not be started when others had died, for want of descriptors, say.
-    fn fill(&mut self) {
-        let is_due = self.missing.is_some_and(|since| since.elapsed() >= ROUND);
-        if !is_due {
-            return;
-        }
-        self.missing = None;
+    fn fill(&self) {
         let empty: Vec<usize> = {
-            let crew = self.pool.crew.lock();
-            if crew.is_ending || crew.broken.is_some() {
+            let mut crew = self.pool.crew.lock();
+            let is_due = crew.missing.is_some_and(|since| since.elapsed() >= ROUND);
+            if !is_due || crew.is_ending || crew.broken.is_some() {
                 return;
             }
+            crew.missing = None;
             let slots = crew.slots.iter().enumerate();
-            slots
-                .filter(|(_, worker)| worker.is_none())
-                .map(|(slot, _)| slot)
-                .collect()
+            let empty = slots.filter(|(_, worker)| worker.is_none());
+            let empty: Vec<usize> = empty.map(|(slot, _)| slot).collect();
+            let news = empty.into_iter().filter(|slot| crew.starting.insert(*slot));
+            news.collect()
         };
         for slot in empty {
-            if self.start(slot).is_err() {
-                self.missing = Some(Instant::now());
-            }
+            self.starter.start_elsewhere(slot);
         }
     }
 
@@ -296,7 +184,14 @@ impl Service {
                 crew.shortest = None;
             }
             sooner(crew.shortest.and_then(|shortest| now.checked_add(shortest)));
-            for worker in crew.workers() {
+            for worker in crew.workers_mut() {
+                if !worker.is_ready() {
+                    match worker.born.checked_add(pool.plan.start_timeout) {
+                        Some(at) if at <= now => worker.is_late(&pool.plan),
+                        at => sooner(at),
+                    }
+                    continue;
+                }
                 if worker.is_stuck(now, STUCK) {
                     worker.kill();
                     continue;
@@ -320,6 +215,10 @@ impl Service {
                         }
                     }
                 }
+            }
+            if crew.short_since.is_some() {
+                crew.dispatch(&mut news, &mut wake);
+                sooner(now.checked_add(SHORT_AGAIN));
             }
             crew.is_watched_for_unevenness = crew.is_uneven();
             if crew.is_watched_for_unevenness {
@@ -369,13 +268,13 @@ impl Service {
             return;
         };
         // Before it is closed: a copy of this process on its way to another program may still have it.
-        let _ = epoll::delete(&self.epoll, worker.process.news());
+        let _ = epoll::delete(self.starter.epoll(), worker.process.news());
         if !worker.is_damaged {
             let mut pace = crew.pace;
             worker.is_damaged = worker.collect(&mut news, &mut pace).is_err();
         }
         let (mut last, rest) = worker.tail.last();
-        let captured = capture::last(&worker.capture, KEPT as u64);
+        let captured = worker.capture.last(KEPT);
         if !captured.is_empty() {
             last = String::from_utf8_lossy(&captured).into_owned();
         }
@@ -385,11 +284,15 @@ impl Service {
         let mut died = Died::new(worker.process.pid(), worker.process.exit_status());
         died.stderr_tail = last;
         died.out_of_memory = self.is_out_of_memory(&died, worker.is_killed.get());
-        let is_ready = worker.board.ready_at().load(Ordering::Relaxed) != 0;
+        let is_ready = worker.is_ready();
         let mut back = std::mem::take(&mut worker.back);
         for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
-            let is_taken = worker.is_damaged || worker.board.is_taken(sent.number);
-            let may_have_begun = nth == 0 || worker.doorbell.is_some();
+            // Where a worker has been at what is not its own, all are in doubt but those that nobody has touched.
+            let is_taken = match worker.is_damaged {
+                true => !worker.board.is_offered(sent.number),
+                false => worker.board.is_taken(sent.number),
+            };
+            let may_have_begun = nth == 0 || worker.doorbell.is_some() || worker.is_damaged;
             let mut sent = sent;
             if nth == 0 && !is_taken && is_ready {
                 // What it died of may be that it tried to receive this one.
@@ -428,18 +331,17 @@ impl Service {
             );
         }
         let is_replaced = !crew.is_ending && crew.broken.is_none();
+        if is_replaced {
+            crew.starting.insert(slot);
+        }
         drop(worker);
         let turn = crew.turn(&news);
         drop(crew);
         pool.tell_elsewhere(news, turn);
-        if is_replaced && let Err(error) = self.start(slot) {
-            let mut crew = pool.crew.lock();
-            if crew.workers().next().is_none() {
-                crew.broken = Some(error.to_string().into());
-            }
-            self.missing = Some(Instant::now());
+        if is_replaced {
+            self.starter.start_elsewhere(slot);
         }
-        self.refuse_if_broken();
+        pool.refuse_if_broken();
         pool.wake_joiner();
         pool.calmed();
     }
@@ -459,17 +361,19 @@ impl Service {
         }
         if !worker.is_damaged {
             let mut payload = Vec::new();
-            let count = worker.replies.left(&mut payload);
-            if count < job.count - job.done {
-                let first = job.done;
-                job.done += count;
-                news.push(News::Came {
-                    remote: Arc::clone(&job.remote),
-                    payload,
-                    descriptors: Vec::new(),
-                    first,
-                    count,
-                });
+            match worker.replies.left(&mut payload) {
+                Ok(count @ 1..) if count < sent.goal - job.done => {
+                    let first = job.done;
+                    job.done += count;
+                    news.push(News::Came {
+                        remote: Arc::clone(&job.remote),
+                        payload,
+                        first,
+                        count,
+                    });
+                }
+                Ok(0) => {}
+                _ => worker.is_damaged = true,
             }
         }
         if sent.until.is_some() {
@@ -483,8 +387,14 @@ impl Service {
             job.retries -= 1;
             return Some(job);
         }
-        job.done += 1;
-        let is_last = job.done == job.count;
+        // Of a chunk the one that it was at; or all, if it cannot be said which that was.
+        let doubtful = match worker.is_damaged {
+            true => sent.goal.saturating_sub(job.done).max(1),
+            false => 1,
+        };
+        let first = job.done;
+        job.done += doubtful;
+        let is_last = job.done >= job.count;
         let limit = self.pool.plan.memory_limit;
         let why = match limit {
             // Rust's allocator says so when it is refused memory, and aborts.
@@ -496,11 +406,11 @@ impl Service {
             }
             _ => TaskError::Died(Box::new(died.clone())),
         };
-        news.push(News::Failed {
+        news.extend((first..job.done).map(|number| News::Failed {
             remote: Arc::clone(&job.remote),
-            why,
-            number: job.done - 1,
-        });
+            why: why.clone(),
+            number,
+        }));
         (!is_last).then_some(job)
     }
 
@@ -509,30 +419,12 @@ impl Service {
         let before = std::mem::replace(&mut self.memory_kills, memory_kills());
         died.signal == Some(libc::SIGKILL) && !is_ours && self.memory_kills > before
     }
-
-    fn refuse_if_broken(&self) {
-        let mut news = Vec::new();
-        {
-            let mut crew = self.pool.crew.lock();
-            let Some(why) = crew.broken.clone() else {
-                return;
-            };
-            let refused = |job: super::crew::Job| News::Refused {
-                remote: job.remote,
-                why: TaskError::Init {
-                    message: Arc::clone(&why),
-                },
-            };
-            news.extend(crew.queue.drain(..).map(refused));
-        }
-        self.pool.tell_elsewhere(news, Turn::ANY);
-    }
 }
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Service")
-            .field(&self.epoll.as_raw_fd())
+            .field(&self.starter.epoll().as_raw_fd())
             .finish()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::board::Damaged;
+use super::board::{Damaged, sum};
 use crate::shared::Memory;
 
 /// Bytes of a lane.
@@ -42,8 +42,20 @@ impl Slab {
     }
 }
 
-/// So many bytes come next.
-pub(super) struct Announced(usize);
+/// So many bytes come next, with this sum.
+#[derive(Clone, Copy)]
+pub(super) struct Announced {
+    length: usize,
+    sum: u32,
+}
+
+/// What a message says of bytes that are in a lane.
+pub(super) fn announce(bytes: &[u8]) -> [u8; 12] {
+    let mut said = [0; 12];
+    said[..8].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
+    said[8..].copy_from_slice(&sum(&[bytes]).to_ne_bytes());
+    said
+}
 
 /// One end of a lane; which one is known by what is called.
 pub(super) struct Lane {
@@ -85,14 +97,21 @@ impl Lane {
 
     /// How many bytes a message announces.
     pub(super) fn announced(message: &[u8]) -> Result<Announced, Damaged> {
-        let length = message.try_into().map(u64::from_ne_bytes);
-        let length = length.ok().and_then(|length| usize::try_from(length).ok());
-        let length = length.filter(|length| *length <= LARGEST);
-        length.map(Announced).ok_or(Damaged)
+        let (length, sum) = message.split_first_chunk().ok_or(Damaged)?;
+        let length = usize::try_from(u64::from_ne_bytes(*length)).map_err(|_| Damaged)?;
+        let sum = sum.try_into().map_err(|_| Damaged)?;
+        match length {
+            0..=LARGEST => Ok(Announced {
+                length,
+                sum: u32::from_ne_bytes(sum),
+            }),
+            _ => Err(Damaged),
+        }
     }
 
     /// Takes them.
-    pub(super) fn get(&mut self, Announced(length): Announced, into: &mut Vec<u8>) {
+    pub(super) fn get(&mut self, announced: Announced, into: &mut Vec<u8>) -> Result<(), Damaged> {
+        let length = announced.length;
         into.resize(length, 0);
         let (from, left) = self.place(self.at);
         let (first, second) = into.split_at_mut(length.min(left));
@@ -101,6 +120,10 @@ impl Lane {
         self.at += length.next_multiple_of(8) as u64;
         let head = self.memory.long(self.head_at);
         head.store(self.at, Ordering::Release);
+        match sum(&[into]) == announced.sum {
+            true => Ok(()),
+            false => Err(Damaged),
+        }
     }
 }
 
@@ -109,6 +132,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn announced(bytes: &[u8]) -> Announced {
+        Lane::announced(&announce(bytes)).expect("no more than fit")
+    }
 
     fn lane() -> (Lane, Lane) {
         let slab = Slab::new().expect("memory");
@@ -124,7 +151,7 @@ mod tests {
         for n in 0..40_usize {
             let bytes: Vec<u8> = (0..n * 50_001).map(|byte| (byte + n) as u8).collect();
             assert_eq!(put.put(&bytes), Ok(true));
-            get.get(Announced(bytes.len()), &mut got);
+            assert_eq!(get.get(announced(&bytes), &mut got), Ok(()));
             assert!(got == bytes, "{n}");
         }
     }
@@ -136,24 +163,34 @@ mod tests {
         assert_eq!(put.put(&bytes), Ok(true));
         assert_eq!(put.put(&bytes), Ok(true));
         assert_eq!(put.put(&[1]), Ok(false));
-        get.get(Announced(LARGEST), &mut Vec::new());
+        assert_eq!(get.get(announced(&bytes), &mut Vec::new()), Ok(()));
         assert_eq!(put.put(&[1]), Ok(true));
+    }
+
+    #[test]
+    fn what_was_overwritten_is_damage() {
+        let (mut put, mut get) = lane();
+        assert_eq!(put.put(&[1; 1000]), Ok(true));
+        put.memory.write(put.data + 500, &[2]);
+        let got = get.get(announced(&[1; 1000]), &mut Vec::new());
+        assert_eq!(got, Err(Damaged));
     }
 
     proptest! {
         #[test]
         fn whatever_is_written_there_is_bytes_or_damage(
             head in any::<u64>(),
-            announced in proptest::collection::vec(any::<u8>(), 0..12),
+            announced in proptest::collection::vec(any::<u8>(), 0..16),
             length in any::<u64>(),
         ) {
             let (mut put, mut get) = lane();
             put.memory.long(put.head_at).store(head, Ordering::SeqCst);
             let _ = put.put(&[7; 1000]);
             let mut got = Vec::new();
-            let both = [Lane::announced(&announced), Lane::announced(&length.to_ne_bytes())];
+            let said = [&length.to_ne_bytes()[..], &[0; 4]].concat();
+            let both = [Lane::announced(&announced), Lane::announced(&said)];
             for announced in both.into_iter().flatten() {
-                get.get(announced, &mut got);
+                let _ = get.get(announced, &mut got);
             }
             prop_assert!(got.len() <= LARGEST);
         }

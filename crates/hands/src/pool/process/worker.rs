@@ -14,11 +14,12 @@ use super::board::{
 use super::core::Mover;
 use super::parcel::{Kind, Parcel, Start};
 use super::remote::{Call, called, write_failed};
-use super::slab::{LARGEST, Lane};
+use super::slab::{LARGEST, Lane, announce};
 use super::tokens::{Running, Tokens};
 use super::wake;
 use crate::context::{Context, Written};
 use crate::process::codec::{self, Carried, Failure, LaidReady, Message};
+use crate::process::fork::end_if_copy;
 use crate::process::order::Answer;
 use crate::process::wire;
 use crate::shared::Memory;
@@ -63,8 +64,12 @@ pub(super) struct Worker {
     weighed: Instant,
 }
 
-/// The reason why it cannot go on: the pool is gone, or writes what it cannot.
+/// It cannot go on: the pool is gone, or writes what it cannot; or this process cannot receive what it writes, and the pool is told why by
+/// the last words of this process.
 pub(super) struct Lost;
+
+/// An argument has come that cannot be received, for this reason.
+pub(super) struct Unreceived(pub(super) String);
 
 /// What surrounds a task, and a token that has its deadline.
 pub(super) fn context(
@@ -96,7 +101,7 @@ pub(super) fn serve(start: Start) {
     if !start.board.is_whole() {
         return;
     }
-    super::capture::have(start.capture.0);
+    super::capture::have(start.capture);
     let owners = Owners::default();
     owners.adopt();
     let mut worker = Worker {
@@ -169,9 +174,20 @@ pub(super) fn serve(start: Start) {
             }
             Ok(None) if worker.is_closing() => return,
             Ok(None) => worker.wait(),
-            Err(_) => return,
+            Err(_) => {
+                overwritten();
+                return;
+            }
         }
     }
+}
+
+/// A task has written over memory that is not its own; what of the others is there still is theirs whom the pool gives it to.
+pub(super) fn overwritten() -> Lost {
+    eprintln!(
+        "hands: a task has written over the memory that its worker has in common with the pool"
+    );
+    Lost
 }
 
 impl Worker {
@@ -190,19 +206,34 @@ impl Worker {
         wake::sleep_unless(self.board.sleeps(), FOR_WORK, self.board.bell(), is_called);
     }
 
-    fn parcel(&self) -> Result<(Parcel, LaidReady), Lost> {
+    fn parcel(&self) -> Result<Result<(Parcel, LaidReady), Unreceived>, Lost> {
         let message = wire::receive(self.socket.as_fd(), RecvFlags::empty());
-        let Ok(Some(Message { bytes, descriptors })) = message else {
-            return Err(Lost);
+        let Message { bytes, descriptors } = match message {
+            Ok(Some(message)) => message,
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Ok(Err(Unreceived(error.to_string())));
+            }
+            Ok(None) | Err(_) => return Err(Lost),
         };
         let mut carried = codec::laid_ready(descriptors);
         let parcel = codec::lend(&mut carried, || codec::decode(&bytes));
-        Ok((parcel.map_err(|_| Lost)?, carried))
+        Ok(Ok((parcel.map_err(|_| Lost)?, carried)))
+    }
+
+    /// One without which this process is of no use.
+    fn needed_parcel(&self) -> Result<Parcel, Lost> {
+        match self.parcel()? {
+            Ok((parcel, _)) => Ok(parcel),
+            Err(Unreceived(why)) => {
+                eprintln!("hands: a worker cannot go on: {why}");
+                Err(Lost)
+            }
+        }
     }
 
     pub(super) fn function(&mut self, number: usize) -> Result<Function, Lost> {
         while self.functions.len() <= number {
-            let (Parcel::Function(code, kind), _) = self.parcel()? else {
+            let Parcel::Function(code, kind) = self.needed_parcel()? else {
                 return Err(Lost);
             };
             let function = match kind {
@@ -223,10 +254,10 @@ impl Worker {
         &mut self,
         header: Header,
         payload: &mut Vec<u8>,
-    ) -> Result<LaidReady, Lost> {
+    ) -> Result<Result<LaidReady, Unreceived>, Lost> {
         if header.flags & IN_SLAB != 0 {
             if self.lanes.is_none() {
-                let (Parcel::Slab(slab), _) = self.parcel()? else {
+                let Parcel::Slab(slab) = self.needed_parcel()? else {
                     return Err(Lost);
                 };
                 self.lanes = Some(slab.lanes().map_err(|_| Lost)?);
@@ -235,20 +266,26 @@ impl Worker {
             let Some((requests, _)) = &mut self.lanes else {
                 return Err(Lost);
             };
-            requests.get(announced, payload);
-            return Ok(Vec::new());
+            requests
+                .get(announced, payload)
+                .map_err(|_| overwritten())?;
+            return Ok(Ok(Vec::new()));
         }
         if header.flags & BY_SOCKET == 0 {
-            return Ok(Vec::new());
+            return Ok(Ok(Vec::new()));
         }
-        let (Parcel::Payload { number, bytes }, carried) = self.parcel()? else {
+        let (parcel, carried) = match self.parcel()? {
+            Ok(received) => received,
+            Err(why) => return Ok(Err(why)),
+        };
+        let Parcel::Payload { number, bytes } = parcel else {
             return Err(Lost);
         };
         if number != header.number {
             return Err(Lost);
         }
         *payload = bytes;
-        Ok(carried)
+        Ok(Ok(carried))
     }
 
     /// Runs a function for one argument.
@@ -286,14 +323,19 @@ impl Worker {
         output: &mut Vec<u8>,
     ) -> Result<(), Lost> {
         let function = self.function(usize::from(header.kind))?;
-        let mut carried = self.payload(header, payload)?;
+        let carried = self.payload(header, payload)?;
         let start = now();
         if !self.board.take(header.number, start) {
             return Ok(());
         }
         let mut input = &payload[..];
-        let (context, outer) = match context(header, &mut input, &mut carried) {
-            Ok(context) => context,
+        let read = carried.map_err(|Unreceived(why)| Answer::Decode(why));
+        let read = read.and_then(|mut carried| {
+            let context = context(header, &mut input, &mut carried)?;
+            Ok((context, carried))
+        });
+        let ((context, outer), mut carried) = match read {
+            Ok(read) => read,
             Err(why) => {
                 output.clear();
                 (0..header.count).for_each(|_| write_failed(&why, output));
@@ -347,6 +389,7 @@ impl Worker {
         for n in 1..=header.count {
             let before = output.len();
             let descriptors = self.call(function, &mut input, carried, output);
+            end_if_copy();
             let is_last = n == header.count;
             if !descriptors.is_empty() {
                 // On their own, as they are counted from 0.
@@ -409,7 +452,7 @@ impl Worker {
                 flags: header.flags | IN_SLAB,
                 ..header
             };
-            self.reply(header, &payload.len().to_ne_bytes());
+            self.reply(header, &announce(payload));
         } else if payload.len() > INLINE {
             let bytes = std::mem::take(payload);
             self.send_apart(header, bytes, Vec::new());
@@ -430,17 +473,28 @@ impl Worker {
             descriptors,
             ..message
         };
-        // The pool may be gone, and we with it.
-        let _ = wire::send_with(
-            self.socket.as_fd(),
-            &message,
-            rustix::net::SendFlags::empty(),
-        );
-        let header = Header {
-            flags: header.flags | BY_SOCKET,
-            ..header
+        let flags = rustix::net::SendFlags::empty();
+        let Err(error) = wire::send_with(self.socket.as_fd(), &message, flags) else {
+            let header = Header {
+                flags: header.flags | BY_SOCKET,
+                ..header
+            };
+            return self.reply(header, &[]);
         };
-        self.reply(header, &[]);
+        // No memory for it, or no descriptor. (Or the pool is gone, and we with it.)
+        let mut failed = Vec::new();
+        write_failed(&Answer::Encode(error.to_string()), &mut failed);
+        for n in 1..=header.count {
+            let kind = if n == header.count { header.kind } else { 0 };
+            self.reply(
+                Header {
+                    kind,
+                    count: 1,
+                    ..header
+                },
+                &failed,
+            );
+        }
     }
 
     fn await_room(&mut self, payload: usize) {

@@ -1,5 +1,5 @@
-//! Workers are killed, stopped and broken at random, and their tasks end their own processes; an oracle counts what was begun and
-//! what came of it. `HANDS_SOAK` sets for how many seconds.
+//! Workers are killed, stopped and broken at random, and their tasks end their own processes, copy them, or write over the memory that
+//! they have in common with the pool; an oracle counts what was begun and what came of it. `HANDS_SOAK` sets for how many seconds.
 
 use std::time::Duration;
 
@@ -147,6 +147,157 @@ fn killed_at_random_chunks_lose_one_at_a_time() {
                 judge(n, begun.get(n).unwrap(), outcome);
             }
             assert_eq!(failed, bad);
+        }
+    });
+}
+
+/// What some tasks get that no worker can receive.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+struct Whim(u64);
+
+/// Workers that read it die of it.
+const UNDELIVERABLE: u64 = 1;
+const SCRIBBLES: u64 = 2;
+const FORKS: u64 = 3;
+
+impl<'de> serde::Deserialize<'de> for Whim {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Whim, D::Error> {
+        match u64::deserialize(deserializer)? {
+            UNDELIVERABLE => std::process::abort(),
+            whim => Ok(Whim(whim)),
+        }
+    }
+}
+
+/// Writes random words at random places of all that this worker has in common with the pool.
+fn scribble(dice: &mut Dice) {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("our own");
+    let shared = maps
+        .lines()
+        .filter(|line| line.contains("memfd:hands-shared"));
+    let ranges = shared.filter_map(|line| {
+        let (from, to) = line.split(' ').next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some((number(from)?, number(to)?))
+    });
+    // The bell, the board and the slab; the oracle's is of another size.
+    let is_ours = |(from, to): &(usize, usize)| matches!(to - from, 4096 | 400_000..);
+    let ranges: Vec<_> = ranges.filter(is_ours).collect();
+    assert!(ranges.len() >= 2, "{maps}");
+    for _ in 0..=dice.roll(20) {
+        let (from, to) = ranges[dice.roll(ranges.len() as u64) as usize];
+        let place = from + 8 * dice.roll((to - from) as u64 / 8) as usize;
+        // The lines at the beginning of the board are a small part of it, and the most interesting.
+        let place = if dice.roll(3) == 0 {
+            from + place % 1600 / 8 * 8
+        } else {
+            place
+        };
+        let word = dice.roll(1 << 31) << 33 | dice.roll(1 << 31);
+        if place < to {
+            // SAFETY: it is mapped, writable and aligned; that others read it is what is tried.
+            unsafe { std::ptr::write_volatile(place as *mut u64, word) };
+        }
+    }
+}
+
+type Innocent = (Slice<u64>, usize, Whim, Vec<u64>);
+
+/// A result that depends on each byte of the argument.
+fn expected(number: usize, numbers: &[u64]) -> Vec<u64> {
+    let sum = numbers
+        .iter()
+        .fold(number as u64, |sum, n| sum.rotate_left(7) ^ n);
+    (0..numbers.len() as u64).map(|n| sum ^ n).collect()
+}
+
+fn innocent_or_not((begun, number, whim, numbers): Innocent) -> Vec<u64> {
+    begun.set(number, begun.get(number).expect("it has so many") + 1);
+    match whim.0 {
+        SCRIBBLES => scribble(&mut Dice(number as u64)),
+        // SAFETY: both go on and return, which is what is tried.
+        FORKS => drop(unsafe { libc::fork() }),
+        _ => {}
+    }
+    expected(number, &numbers)
+}
+
+fn innocents(dice: &mut Dice, begun: &Slice<u64>) -> Vec<Innocent> {
+    let one = |number| {
+        let whim = match dice.roll(500) {
+            0 => UNDELIVERABLE,
+            1 => SCRIBBLES,
+            2 => FORKS,
+            _ => 0,
+        };
+        // Through the ring, the slab, and the socket.
+        let length = match dice.roll(400) {
+            0 => 20_000,
+            1 => 300_000,
+            _ => dice.roll(50),
+        };
+        let numbers = (0..length).map(|n| n ^ whim).collect();
+        (begun.clone(), number, Whim(whim), numbers)
+    };
+    (0..INNOCENTS).map(one).collect()
+}
+
+const INNOCENTS: usize = 3_000;
+
+fn judge_innocent(input: &Innocent, outcome: &Result<Vec<u64>, TaskError>) -> bool {
+    let (begun, number, Whim(whim), numbers) = input;
+    let begun = begun.get(*number).expect("it has so many");
+    match outcome {
+        Ok(result) => {
+            assert_eq!(begun, 1, "{number} ({whim})");
+            assert!(*result == expected(*number, numbers), "{number} ({whim})");
+        }
+        // Beside a scribbler one may die that has done nothing.
+        Err(TaskError::Died(_)) => assert!(begun <= 1, "{number} was begun {begun} times"),
+        Err(other) => panic!("{number} ({whim}): {other}"),
+    }
+    outcome.is_ok()
+}
+
+#[test]
+fn beside_those_that_scribble_fork_or_cannot_be_received_no_task_is_lost_or_comes_to_something_else()
+ {
+    in_time(|| {
+        for round in rounds(2) {
+            let mut dice = Dice(round + 1234);
+            let pool = ProcessPool::with_workers(2).unwrap();
+            let begun = Slice::<u64>::zeroed(INNOCENTS).unwrap();
+            let inputs = innocents(&mut dice, &begun);
+            let handles = inputs
+                .iter()
+                .map(|input| pool.submit(innocent_or_not, input.clone()));
+            let handles: Vec<_> = handles.collect();
+            let outcomes = handles.into_iter().map(Handle::join);
+            let judged = inputs.iter().zip(outcomes);
+            let well = judged
+                .filter(|(input, outcome)| judge_innocent(input, outcome))
+                .count();
+            assert!(well > INNOCENTS * 8 / 10, "{well} of {INNOCENTS}");
+            pool.join();
+            assert_eq!(pool.stats().finished, INNOCENTS as u64);
+        }
+    });
+}
+
+#[test]
+fn in_chunks_beside_those_that_scribble_fork_or_cannot_be_received_no_task_is_lost() {
+    in_time(|| {
+        for round in rounds(2) {
+            let mut dice = Dice(round + 4321);
+            let pool = ProcessPool::with_workers(2).unwrap();
+            let begun = Slice::<u64>::zeroed(INNOCENTS).unwrap();
+            let inputs = innocents(&mut dice, &begun);
+            let outcomes = pool.map(innocent_or_not, inputs.clone()).chunk(20);
+            let outcomes: Vec<_> = outcomes.collect();
+            assert_eq!(outcomes.len(), INNOCENTS);
+            for (input, outcome) in inputs.iter().zip(&outcomes) {
+                judge_innocent(input, outcome);
+            }
         }
     });
 }

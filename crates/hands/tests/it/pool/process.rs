@@ -443,13 +443,11 @@ fn an_argument_that_no_worker_can_take_fails_and_those_after_it_run() {
         let large = pool.submit(|text: String| text.len(), "x".repeat(400 << 20));
         let small = pool.submit(square, 3);
         let outcome = large.join();
-        assert!(
-            matches!(
-                outcome,
-                Err(TaskError::MemoryLimit { .. } | TaskError::Died(_))
-            ),
-            "{outcome:?}"
-        );
+        match outcome {
+            Err(TaskError::Decode { what }) => assert!(what.contains("memory"), "{what}"),
+            Err(TaskError::MemoryLimit { .. } | TaskError::Died(_)) => {}
+            other => panic!("{other:?}"),
+        }
         assert_eq!(small.join(), Ok(9));
     });
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use hands::process::{self, Builder};
 
-use crate::support::{Scene, Scenes, fifo, folder, in_time};
+use crate::support::{HANGS, Scene, Scenes, fifo, folder, in_time};
 
 pub(crate) const SCENES: Scenes = &[
     ("drop_rights", super::start::drop_rights),
@@ -190,6 +191,14 @@ fn many() {
     };
     // The first ones make the heap as large as a round wants it.
     (0..5).for_each(|_| round());
+    // What waits for those that nobody joins is there from the first one on that runs when its handle is dropped.
+    drop(
+        process::spawn(
+            |()| std::thread::park_timeout(Duration::from_millis(20)),
+            (),
+        )
+        .unwrap(),
+    );
     drop(hands::init());
     let (descriptors, kin, named) = (open_descriptors(), children(), named_memory());
     let [zygote] = kin[..] else {
@@ -203,6 +212,11 @@ fn many() {
     }
     let after = [own, zygote].map(resident);
     drop(hands::init());
+    // What is kept for those that nobody joined is given back by a thread, a moment after they have ended.
+    let until = std::time::Instant::now() + HANGS;
+    while open_descriptors() != descriptors && std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
     assert_eq!(open_descriptors(), descriptors);
     assert_eq!(children(), kin);
     let its = fs::read_to_string(format!("/proc/{zygote}/task/{zygote}/children"));

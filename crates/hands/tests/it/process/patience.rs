@@ -22,7 +22,7 @@ fn is_stopped(pid: Pid) -> bool {
 
 pub(super) fn stopped_zygote() {
     let _hands = hands::init();
-    let sleeper = process::spawn(|()| std::thread::sleep(HANGS), ()).expect("a process");
+    let sleeper = process::spawn(|()| std::thread::park_timeout(HANGS), ()).expect("a process");
     let zygote = zygote();
     let stop = || {
         kill_process(zygote, Signal::STOP).expect("it is there");
@@ -90,7 +90,7 @@ fn what_holds_the_one_that_starts_processes_is_named_and_another_takes_its_place
 /// Longer than anybody waits.
 fn load_for_ever() {
     report(std::process::id());
-    std::thread::sleep(HANGS);
+    std::thread::park_timeout(HANGS);
 }
 
 pub(super) fn slow_preload() {

@@ -1,0 +1,173 @@
+//! How workers come to be: at first, one after the other; in the place of one that has ended, on a thread that may wait, for what starts
+//! them may be busy or stopped, and the pool's own thread sees to everybody's time.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, epoll, eventfd};
+
+use super::board::{Board, MOST};
+use super::capture::Capture;
+use super::inner::Inner;
+use super::parcel::Start;
+use super::peer::{Bell, Worker};
+use super::tail::Tail;
+use super::turns::Turn;
+use super::worker;
+use crate::process::codec::Carried;
+use crate::process::{Builder, SpawnError, wire};
+
+/// Starts the workers of a pool. A clone is the same.
+#[derive(Clone)]
+pub(super) struct Starter {
+    pool: Arc<Inner>,
+    /// What tells the pool's thread that one has ended.
+    epoll: Arc<OwnedFd>,
+}
+
+impl Starter {
+    pub(super) fn new(pool: &Arc<Inner>) -> io::Result<Starter> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Starter {
+            pool: Arc::clone(pool),
+            epoll: Arc::new(epoll),
+        })
+    }
+
+    pub(super) fn epoll(&self) -> &OwnedFd {
+        &self.epoll
+    }
+
+    pub(super) fn watch(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(key);
+        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+    }
+
+    /// Starts a worker in a place that the caller has noted as [`starting`](super::crew::Crew::starting), and sees to what comes of it.
+    pub(super) fn start_elsewhere(&self, slot: usize) {
+        let starter = self.clone();
+        self.pool.elsewhere(move |pool| {
+            let started = starter.start(slot);
+            if let Err(error) = started {
+                let mut crew = pool.crew.lock();
+                crew.starting.remove(&slot);
+                crew.missing = Some(Instant::now());
+                if crew.workers().next().is_none() && crew.starting.is_empty() {
+                    crew.broken.get_or_insert_with(|| error.to_string().into());
+                }
+            }
+            pool.refuse_if_broken();
+            pool.wake_joiner();
+            pool.calmed();
+            pool.kick();
+        });
+    }
+
+    /// Starts a worker.
+    pub(super) fn start(&self, slot: usize) -> Result<(), SpawnError> {
+        let system = SpawnError::system("make what a worker needs");
+        let plan = &self.pool.plan;
+        let board = Board::new().map_err(&system)?;
+        let (socket, its) = wire::pair().map_err(&system)?;
+        let service = self.pool.service.try_clone().map_err(&system)?;
+        let mut builder = Builder::new()
+            .name(format!("{}-{slot}", plan.name))
+            .daemon(true)
+            .start_timeout(plan.start_timeout)
+            .start_method(plan.method);
+        for (name, value) in &plan.environment {
+            builder = builder.env(name, value);
+        }
+        if let Some(limit) = plan.memory_limit {
+            builder = builder.memory_limit(limit);
+        }
+        if let Some(limit) = plan.cpu_limit {
+            builder = builder.cpu_limit(limit);
+        }
+        let tail = match &self.pool.forwarder {
+            None => Arc::new(Tail::default()),
+            Some(forwarder) => {
+                let (tail, stderr) = Tail::new().map_err(&system)?;
+                builder = builder.stderr(stderr);
+                forwarder.add(Arc::clone(&tail));
+                tail
+            }
+        };
+        let doorbell = match plan.coroutines {
+            None => None,
+            Some(_) => {
+                let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+                let door = eventfd(0, flags).map_err(|error| system(error.into()))?;
+                Some(Arc::new(door))
+            }
+        };
+        let its_door = doorbell.as_ref().map(|door| door.try_clone());
+        let (capture, its_capture) = Capture::new().map_err(&system)?;
+        let start = Start {
+            capture: its_capture,
+            doorbell: its_door.transpose().map_err(&system)?.map(Carried::from),
+            board: board.clone(),
+            bell: self.pool.bell.clone(),
+            service: Carried::from(service),
+            socket: Carried::from(its),
+            initializer: plan.initializer,
+            number: slot as u64,
+            heavy: plan.heavy,
+        };
+        let process = builder.spawn(worker::serve, start)?;
+        let worker = Worker {
+            requests: board.requests(),
+            replies: board.replies(),
+            board,
+            lanes: None,
+            socket,
+            doorbell,
+            capture,
+            is_killed: Cell::new(false),
+            sent: Default::default(),
+            numbers: (1..=MOST).collect(),
+            learned: 0,
+            given: 0,
+            finished: 0,
+            back: Vec::new(),
+            is_retiring: false,
+            is_closing: false,
+            is_damaged: false,
+            bad_start: None,
+            born: Instant::now(),
+            was_ready: false,
+            tail,
+            process,
+        };
+        self.watch(worker.process.news(), slot as u64)
+            .map_err(&system)?;
+        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        {
+            let mut crew = self.pool.crew.lock();
+            crew.starting.remove(&slot);
+            if self.pool.is_over.load(Ordering::SeqCst) {
+                // Nobody has waited for it, or sees to it now.
+                drop(crew);
+                worker.kill();
+                worker.process.wait();
+                return Ok(());
+            }
+            worker
+                .board
+                .watched()
+                .store(worker::SERVICE, Ordering::SeqCst);
+            crew.slots[slot] = Some(worker);
+            if crew.is_ending {
+                crew.workers_mut().for_each(Worker::close);
+            }
+            crew.dispatch(&mut news, &mut wake);
+        }
+        wake.iter().for_each(Bell::ring);
+        self.pool.tell_elsewhere(news, Turn::ANY);
+        Ok(())
+    }
+}
