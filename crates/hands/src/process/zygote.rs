@@ -48,7 +48,7 @@ const REQUESTS: u64 = 0;
 const PROGRAM: u64 = u64::MAX;
 
 /// So long all that is to end may take to do so, before nobody waits for it any more.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A zygote's whole life.
 pub(super) fn run(socket: OwnedFd) -> ! {
@@ -180,8 +180,7 @@ fn other_threads() -> Option<String> {
 struct Child {
     pid: Pid,
     pidfd: OwnedFd,
-    /// `None` for one that another has started, and left behind.
-    answers: Option<OwnedFd>,
+    answers: OwnedFd,
     leads_group: bool,
 }
 
@@ -303,7 +302,7 @@ impl Zygote {
             Ok((Forked::Parent { pid, pidfd }, answers)) => self.watch(Child {
                 pid,
                 pidfd,
-                answers: Some(answers),
+                answers,
                 leads_group,
             }),
             Err(error) => Made::Refused {
@@ -353,7 +352,7 @@ impl Zygote {
         };
         let _ = epoll::delete(&self.epoll, &child.pidfd);
         self.end_strays();
-        if let (Some(answers), Some((status, usage))) = (&child.answers, ended) {
+        if let Some((status, usage)) = ended {
             let told = Told::Ended {
                 status: std::os::unix::process::ExitStatusExt::into_raw(status),
                 cpu_user: nanoseconds(usage.cpu_user),
@@ -361,30 +360,31 @@ impl Zygote {
                 max_rss: usage.max_rss,
             };
             // A process that has filled its place with something else holds up nobody; that it is closed tells the end, too.
-            let _ = wire::send_with(answers, &told.message(), SendFlags::DONTWAIT);
+            let _ = wire::send_with(&child.answers, &told.message(), SendFlags::DONTWAIT);
         }
     }
 }
 
 impl Zygote {
     /// What a process leaves behind that has left its group, by a session of its own, say, is our child from its end on: processes keep what they
-    /// have started [below themselves](worker::keep_descendants) until then.
-    fn end_strays(&mut self) {
-        for pid in own_children() {
-            if self.children.contains_key(&pid.as_raw_nonzero().get()) {
-                continue;
+    /// have started [below themselves](worker::keep_descendants) until then. It has ended when the process's end is told, unless that takes
+    /// long.
+    fn end_strays(&self) {
+        let until = Instant::now() + PATIENCE;
+        let is_stray = |pid: &Pid| !self.children.contains_key(&pid.as_raw_nonzero().get());
+        while Instant::now() < until {
+            let strays: Vec<Pid> = own_children().into_iter().filter(is_stray).collect();
+            if strays.is_empty() {
+                return;
             }
-            let _ = kill_process(pid, Signal::KILL);
-            match pidfd_open(pid, PidfdFlags::empty()) {
-                Ok(pidfd) => {
-                    self.watch(Child {
-                        pid,
-                        pidfd,
-                        answers: None,
-                        leads_group: false,
-                    });
+            for stray in strays {
+                let _ = kill_process(stray, Signal::KILL);
+                // Its own children are ours then.
+                while let Ok(None) = waitpid(Some(stray), WaitOptions::NOHANG)
+                    && Instant::now() < until
+                {
+                    std::thread::park_timeout(Duration::from_micros(100));
                 }
-                Err(_) => undo(pid),
             }
         }
     }

@@ -14,6 +14,7 @@ mod process;
 mod reach;
 mod scope;
 mod sizing;
+mod trust;
 mod waits;
 mod workers;
 

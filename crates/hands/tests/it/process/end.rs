@@ -214,10 +214,10 @@ fn many() {
     drop(hands::init());
     // What is kept for those that nobody joined is given back by a thread, a moment after they have ended.
     let until = std::time::Instant::now() + HANGS;
-    while open_descriptors() != descriptors && std::time::Instant::now() < until {
+    while open_descriptors() > descriptors && std::time::Instant::now() < until {
         std::thread::yield_now();
     }
-    assert_eq!(open_descriptors(), descriptors);
+    assert!(open_descriptors() <= descriptors);
     assert_eq!(children(), kin);
     let its = fs::read_to_string(format!("/proc/{zygote}/task/{zygote}/children"));
     assert_eq!(its.unwrap(), "");
