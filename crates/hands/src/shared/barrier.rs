@@ -1,12 +1,13 @@
 //! [`Barrier`]: processes that go on only when all have come.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use super::mutex::{Guard, Mutex};
+use super::mutex::{Guard, LockError, Mutex};
 use super::signals::Condvar;
 use super::wait::deadline;
 use crate::sync::Broken;
@@ -86,8 +87,8 @@ impl Barrier {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<u32, Broken> {
-        let mut state = self.look();
-        if state.is_broken != 0 {
+        let mut state = self.look_until(deadline)?;
+        if self.is_broken_in(&state) {
             return Err(Broken);
         }
         // Others write there, too.
@@ -102,7 +103,7 @@ impl Barrier {
         }
         let round = state.rounds;
         loop {
-            if state.is_broken != 0 {
+            if self.is_broken_in(&state) {
                 return Err(Broken);
             }
             if state.rounds != round {
@@ -121,7 +122,7 @@ impl Barrier {
             }
             state = match self.changed.wait_timeout(state, left_to_wait) {
                 Ok((state, _)) => state,
-                Err(_) => self.look(),
+                Err(_) => self.look_until(deadline)?,
             };
         }
     }
@@ -133,6 +134,24 @@ impl Barrier {
             state.is_broken = 1;
             state
         })
+    }
+
+    /// Whether it is broken, be it by one who could not have the lock in time.
+    fn is_broken_in(&self, state: &State) -> bool {
+        state.is_broken != 0 || self.state.spare().load(Ordering::SeqCst) != 0
+    }
+
+    /// As [`look`](Self::look). One who does not get to look in time breaks it all the same.
+    fn look_until(&self, deadline: Option<Instant>) -> Result<Guard<'_, State>, Broken> {
+        match self.state.lock_until(deadline) {
+            Ok(state) => Ok(state),
+            Err(LockError::TimedOut) => {
+                self.state.spare().store(1, Ordering::SeqCst);
+                self.changed.notify_all();
+                Err(Broken)
+            }
+            Err(LockError::Poisoned { .. }) => Ok(self.look()),
+        }
     }
 
     /// Breaks it: whoever waits, and whoever comes, is told.
@@ -149,6 +168,7 @@ impl Barrier {
             state.reset = state.rounds;
             state.arrived = 0;
             state.is_broken = 0;
+            self.state.spare().store(0, Ordering::SeqCst);
         }
         self.changed.notify_all();
     }
@@ -165,6 +185,6 @@ impl Barrier {
 
     /// Whether it is broken.
     pub fn is_broken(&self) -> bool {
-        self.look().is_broken != 0
+        self.is_broken_in(&self.look())
     }
 }

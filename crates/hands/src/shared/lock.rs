@@ -64,6 +64,8 @@ fn slow(word: &AtomicU32, own: u32, deadline: Option<Instant>) -> Option<Had> {
     }
     let mut looked_at = 0;
     loop {
+        // Whatever somebody writes there all the time, it ends.
+        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
         let seen = word.load(not);
         if seen & !FREE_BIT == 0 {
             if word
@@ -72,7 +74,13 @@ fn slow(word: &AtomicU32, own: u32, deadline: Option<Instant>) -> Option<Had> {
             {
                 return Some(Had::Free);
             }
+            if is_late {
+                return None;
+            }
             continue;
+        }
+        if is_late {
+            return inherit(word, seen, own | FREE_BIT);
         }
         if seen & FREE_BIT == 0 {
             let _ = word.compare_exchange(seen, seen | FREE_BIT, not, not);
@@ -86,16 +94,15 @@ fn slow(word: &AtomicU32, own: u32, deadline: Option<Instant>) -> Option<Had> {
             return Some(had);
         }
         looked_at = seen;
-        if !wait(word, seen, deadline) {
-            return None;
-        }
+        let _ = wait(word, seen, deadline);
         step();
     }
 }
 
 /// Takes the place of an owner that has ended.
 fn inherit(word: &AtomicU32, seen: u32, own: u32) -> Option<Had> {
-    if seen & !FREE_BIT == identity::own() || identity::is_alive(seen) {
+    let owner = seen & !FREE_BIT;
+    if owner == 0 || owner == identity::own() || identity::is_alive(seen) {
         return None;
     }
     word.compare_exchange(seen, own, Ordering::Acquire, Ordering::Relaxed)

@@ -18,6 +18,8 @@ use super::{Plain, TooLarge, step};
 const WORD: usize = 0;
 /// The number of a process that died with the lock, until somebody has recovered from it.
 const DIED: usize = 4;
+/// For what [`Barrier`](super::Barrier) has to say without the lock.
+const SPARE: usize = 8;
 const VALUE: usize = 64;
 
 /// A plain value of which one thread of one process at a time has the use. A clone is the same value, and so is one that was
@@ -156,6 +158,11 @@ impl<T: Plain> Mutex<T> {
         let _ = lock::lock(self.memory.word(WORD), None);
         self.memory.word(DIED).store(0, Ordering::Relaxed);
         self.guard()
+    }
+
+    /// A word that others may write without the lock.
+    pub(super) fn spare(&self) -> &std::sync::atomic::AtomicU32 {
+        self.memory.word(SPARE)
     }
 
     /// The lock is held.

@@ -15,6 +15,9 @@ const FIRST: usize = 0;
 const SLEEPERS: usize = 64;
 const LENGTH: usize = 128;
 
+/// So long a lock may be had by others, in passing, before a wait whose time is up goes on without it.
+const LOCKING: Duration = Duration::from_millis(50);
+
 /// Memory that has the words of one of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Memory", into = "Memory")]
@@ -232,7 +235,8 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// [`Poisoned`](LockError::Poisoned), for the lock.
+    /// [`LockError`], for the lock: it is not held then. It is [`TimedOut`](LockError::TimedOut) if somebody has it, and keeps it beyond the time
+    /// by more than a twentieth of a second.
     pub fn wait_timeout<'a, T: Plain>(
         &self,
         guard: Guard<'a, T>,
@@ -249,7 +253,8 @@ impl Condvar {
                 break self.0.first().load(Ordering::SeqCst) != notices;
             }
         };
-        Ok((mutex.lock()?, is_noticed))
+        let by = deadline.map(|deadline| deadline.max(Instant::now()) + LOCKING);
+        Ok((mutex.lock_until(by)?, is_noticed))
     }
 
     /// Wakes one of those who wait.

@@ -7,6 +7,7 @@
 mod compact;
 mod probe;
 mod value;
+mod worded;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -16,7 +17,7 @@ use postcard::ser_flavors::Flavor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) use self::value::{read, write};
+pub(crate) use self::value::{HEAD, read, write};
 use crate::task::Data;
 
 /// A value could not be written down, or not be read back.

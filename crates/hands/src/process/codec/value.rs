@@ -14,13 +14,13 @@ use std::hash::{Hash, Hasher};
 
 use super::compact::{Compact, Refused};
 use super::probe::{self, Shape};
-use super::{Appended, Failure};
+use super::{Appended, FILLED, Failure, worded};
 use crate::task::Data;
 use crate::thread::panic::caught;
 
 const COMPACT: u8 = 0;
 const NAMED: u8 = 1;
-const HEAD: usize = 5;
+pub(crate) const HEAD: usize = 5;
 
 /// Types of which is known how they are written down; few are used at a time.
 const KNOWN: usize = 64;
@@ -122,12 +122,17 @@ pub(crate) fn read<T: Data>(bytes: &mut &[u8]) -> Result<T, Failure> {
     *bytes = &rest[length..];
     match form {
         COMPACT => {
+            // What belongs to it has been taken by the first who reads it.
+            let may_repeat = !FILLED.get();
             let mut deserializer = postcard::Deserializer::from_bytes(own);
             let value = match shape::<T>().is_recursive {
                 false => T::deserialize(&mut deserializer),
                 true => T::deserialize(serde_stacker::Deserializer::new(&mut deserializer)),
             };
-            let value = value.map_err(|error| Failure::Decode(error.to_string()))?;
+            let value = value.map_err(|error| {
+                let said = may_repeat.then(|| worded::why::<T>(own)).flatten();
+                Failure::Decode(said.unwrap_or_else(|| error.to_string()))
+            })?;
             let left = deserializer.finalize();
             let left = left.map_err(|error| Failure::Decode(error.to_string()))?;
             whole(value, left.len())

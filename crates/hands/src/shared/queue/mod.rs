@@ -19,6 +19,7 @@ use self::ring::{Got, Put, Ring, Side};
 use self::watch::{Registered, Watch};
 use super::memory::Memory;
 use super::wait::deadline;
+use crate::process::codec;
 use crate::queue::{GetError, PutError, Shutdown, TaskDoneError, WorkQueue};
 use crate::task::Data;
 
@@ -28,8 +29,7 @@ use crate::task::Data;
 /// Its memory is there from the beginning: so many places, each for an item that takes no more than so many bytes when it is
 /// written down. An item is written down when it is put and read when it is got; one that has something shared in it
 /// cannot be (send that through a [pipe](crate::process::pipe)). What a process that has gone wrong may have scribbled there is
-/// read as an item or is an error, provided that `T` has a bounded depth: a type that contains a `Box` of itself is read by
-/// recursion, as deep as the bytes say.
+/// read as an item or is an error.
 ///
 /// ```
 /// # hands::test_entry!();
@@ -86,11 +86,10 @@ impl Written {
     }
 
     /// `None`: it cannot be written down.
-    fn new<T: Serialize>(item: &T) -> Option<Written> {
+    fn new<T: Data>(item: &T) -> Option<Written> {
         let mut buffer = Written::empty();
         buffer.0.clear();
-        let written = postcard::to_extend(item, std::mem::take(&mut buffer.0));
-        written.ok().map(Written)
+        codec::write(item, &mut buffer.0).ok().map(|()| buffer)
     }
 }
 
@@ -111,20 +110,28 @@ impl Drop for Written {
     }
 }
 
+/// Who does not wait for items or room waits no longer than this for one who is in the middle of a put or get, and may have been stopped there.
+fn soon() -> Option<Instant> {
+    deadline(Duration::from_millis(20))
+}
+
 struct Inner {
     ring: Ring,
     watch: Watch,
 }
 
 impl<T: Data> Queue<T> {
-    /// For so many items, each of at most so many bytes when written down (a `u64` takes up to 10, text a few more than it
-    /// is long). 0 of either is taken for 1.
+    /// For so many items, each of at most so many bytes when written down: a `u64` takes up to 10, text a few more than it
+    /// is long; a type that leaves out fields, or is read by their names (`untagged`, `flatten`, `skip_serializing_if`), those, too. 0 of either
+    /// is taken for 1.
     ///
     /// # Errors
     ///
     /// When that is more memory than there is.
     pub fn bounded(capacity: usize, item_bytes: usize) -> io::Result<Queue<T>> {
-        Ring::new(capacity.max(1), item_bytes.max(1)).map(Queue::of)
+        // Beside the frame that each is in.
+        let bytes = item_bytes.max(1).saturating_add(codec::HEAD);
+        Ring::new(capacity.max(1), bytes).map(Queue::of)
     }
 }
 
@@ -176,7 +183,7 @@ impl<T: Data> Queue<T> {
             return Err(PutError::Refused(item));
         };
         loop {
-            match self.try_put_bytes(&bytes) {
+            match self.put_bytes(&bytes, deadline) {
                 Put::Done => return Ok(()),
                 Put::ShutDown => return Err(PutError::ShutDown(item)),
                 Put::TooLarge => return Err(PutError::Refused(item)),
@@ -184,7 +191,7 @@ impl<T: Data> Queue<T> {
             }
             let ring = &self.inner.ring;
             if !ring.sleep(Side::Room, deadline, || ring.is_full()) {
-                return match self.try_put_bytes(&bytes) {
+                return match self.put_bytes(&bytes, soon()) {
                     Put::Done => Ok(()),
                     Put::ShutDown => Err(PutError::ShutDown(item)),
                     Put::TooLarge | Put::Full => Err(late(item)),
@@ -194,14 +201,19 @@ impl<T: Data> Queue<T> {
     }
 
     fn try_put_bytes(&self, bytes: &[u8]) -> Put {
-        let put = self.inner.ring.try_put(bytes);
+        self.put_bytes(bytes, soon())
+    }
+
+    /// Waits for nothing but another put that is under way, no longer than `deadline`.
+    fn put_bytes(&self, bytes: &[u8], deadline: Option<Instant>) -> Put {
+        let put = self.inner.ring.try_put(bytes, deadline);
         if matches!(put, Put::Done) {
             self.changed(Side::Items, false);
         }
         put
     }
 
-    /// Puts an item if there is room.
+    /// Puts an item if there is room. While another process is stopped in the middle of a put there is none.
     ///
     /// # Errors
     ///
@@ -265,7 +277,7 @@ impl<T: Data> Queue<T> {
 
     fn get_until(&self, deadline: Option<Instant>) -> Result<T, GetError> {
         loop {
-            match self.try_get() {
+            match self.get_by(deadline) {
                 Err(GetError::Empty) => {}
                 got => return got,
             }
@@ -279,21 +291,26 @@ impl<T: Data> Queue<T> {
         }
     }
 
-    /// Gets an item if there is one.
+    /// Gets an item if there is one. While another process is stopped in the middle of a get there is none.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get), and [`GetError::Empty`].
     pub fn try_get(&self) -> Result<T, GetError> {
+        self.get_by(soon())
+    }
+
+    /// Waits for nothing but another get that is under way, no longer than `deadline`.
+    fn get_by(&self, deadline: Option<Instant>) -> Result<T, GetError> {
         let mut bytes = Written::empty();
-        match self.inner.ring.try_get(&mut bytes.0) {
+        match self.inner.ring.try_get(&mut bytes.0, deadline) {
             Got::Item => {}
             Got::Empty => return Err(GetError::Empty),
             Got::ShutDown => return Err(GetError::ShutDown),
             Got::Damaged => return Err(GetError::Unreadable),
         }
         self.changed(Side::Room, false);
-        postcard::from_bytes(&bytes).map_err(|_| GetError::Unreadable)
+        codec::decode_value(&bytes).map_err(|_| GetError::Unreadable)
     }
 
     /// Gets an item; the coroutine waits while the queue is empty.

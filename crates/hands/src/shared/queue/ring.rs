@@ -133,11 +133,11 @@ impl Ring {
         self.memory.long(at)
     }
 
-    fn hold(&self, at: usize) -> Held<'_> {
+    /// `None`: somebody else had it until `deadline`.
+    fn hold(&self, at: usize, deadline: Option<Instant>) -> Option<Held<'_>> {
         let word = self.memory.word(at);
         // Whom it is inherited from does not matter: nothing is left half done.
-        let _ = lock::lock(word, None);
-        Held(word)
+        lock::lock(word, deadline).map(|_| Held(word))
     }
 
     /// The numbers of both ends. Without either lock they need not fit together.
@@ -189,11 +189,13 @@ impl Ring {
         PLACES + at as usize * self.place
     }
 
-    pub(super) fn try_put(&self, bytes: &[u8]) -> Put {
+    pub(super) fn try_put(&self, bytes: &[u8], deadline: Option<Instant>) -> Put {
         if bytes.len() > self.place - LENGTH {
             return Put::TooLarge;
         }
-        let _held = self.hold(PUT_LOCK);
+        let Some(_held) = self.hold(PUT_LOCK, deadline) else {
+            return Put::Full;
+        };
         if self.shut() != OPEN {
             return Put::ShutDown;
         }
@@ -216,8 +218,10 @@ impl Ring {
     }
 
     /// Copies the next item to `bytes`, of which nothing else is left.
-    pub(super) fn try_get(&self, bytes: &mut Vec<u8>) -> Got {
-        let _held = self.hold(GET_LOCK);
+    pub(super) fn try_get(&self, bytes: &mut Vec<u8>, deadline: Option<Instant>) -> Got {
+        let Some(_held) = self.hold(GET_LOCK, deadline) else {
+            return Got::Empty;
+        };
         // In this order: once it is shut, no more is put.
         let shut = self.shut();
         if shut > DRAINING {
@@ -289,8 +293,8 @@ impl Ring {
 
     pub(super) fn shutdown(&self, discard: bool) {
         // With both locks nobody is in the middle of a put or a get.
-        let _putting = self.hold(PUT_LOCK);
-        let _getting = self.hold(GET_LOCK);
+        let _putting = self.hold(PUT_LOCK, None);
+        let _getting = self.hold(GET_LOCK, None);
         let how = DRAINING + u32::from(discard);
         step();
         self.memory.word(SHUT).fetch_max(how, Ordering::SeqCst);
@@ -325,14 +329,18 @@ impl Ring {
             (!is_so()).then_some(())
         };
         if self.spins[side as usize].look(is_other).is_some() {
-            return true;
+            // However often somebody says that there is something, and there is not.
+            return deadline.is_none_or(|deadline| Instant::now() < deadline);
         }
         let changes = self.changes(side);
         let seen = changes.load(Ordering::SeqCst);
         let sleepers = self.sleepers(side);
         sleepers.fetch_add(1, Ordering::SeqCst);
         step();
-        let in_time = !is_so() || wait(changes, seen, deadline);
+        let in_time = match is_so() {
+            true => wait(changes, seen, deadline),
+            false => deadline.is_none_or(|deadline| Instant::now() < deadline),
+        };
         step();
         sleepers.fetch_sub(1, Ordering::SeqCst);
         in_time
@@ -400,8 +408,8 @@ mod tests {
             prop_assert!(ring.len() <= 4);
             let mut bytes = Vec::new();
             for _ in 0..10 {
-                let _ = ring.try_put(&[1; 16]);
-                let _ = ring.try_get(&mut bytes);
+                let _ = ring.try_put(&[1; 16], None);
+                let _ = ring.try_get(&mut bytes, None);
                 prop_assert!(bytes.len() <= 16);
                 let _ = ring.task_done();
                 let _ = (ring.unfinished(), ring.is_full(), ring.is_empty());
@@ -409,7 +417,7 @@ mod tests {
             ring.shutdown(true);
             let left = ring.len();
             prop_assert_eq!(left, 0);
-            prop_assert!(!matches!(ring.try_get(&mut bytes), Got::Item));
+            prop_assert!(!matches!(ring.try_get(&mut bytes, None), Got::Item));
         }
     }
 

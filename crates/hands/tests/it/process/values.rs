@@ -314,3 +314,84 @@ fn what_is_a_hundred_thousand_deep_arrives() {
         assert!(matches!(back, Ok(Odder::Node(_))));
     });
 }
+
+/// One that says what it does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u16")]
+struct Port(u16);
+
+impl TryFrom<u16> for Port {
+    type Error = String;
+
+    fn try_from(number: u16) -> Result<Port, String> {
+        match number {
+            0 => Err("not a port: 0".to_owned()),
+            number => Ok(Port(number)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Address {
+    Here,
+    At {
+        host: String,
+        ports: Vec<Option<Port>>,
+    },
+}
+
+#[test]
+fn what_a_type_says_of_a_value_that_it_does_not_take_is_told_for_arguments_and_results() {
+    use hands::task::TaskError;
+
+    let told = |outcome: Result<(), TaskError>| match outcome {
+        Err(TaskError::Decode { what }) => what,
+        other => panic!("{other:?}"),
+    };
+    let bad = || Address::At {
+        host: "a".to_owned(),
+        ports: vec![None, Some(Port(7)), Some(Port(0))],
+    };
+    let pool = ProcessPool::with_workers(1).unwrap();
+    let argument = pool.submit(|place: Address| drop(place), bad()).join();
+    assert_eq!(told(argument), "the argument: not a port: 0");
+    let result = pool.submit(|()| Port(0), ()).join().map(drop);
+    assert_eq!(told(result), "the result: not a port: 0");
+    let spawned = process::spawn(|place: Address| drop(place), bad())
+        .unwrap()
+        .join();
+    assert_eq!(told(spawned), "the argument: not a port: 0");
+    let spawned = process::spawn(|()| Port(0), ()).unwrap().join().map(drop);
+    assert_eq!(told(spawned), "the result: not a port: 0");
+    assert_eq!(
+        pool.submit(
+            |place: Address| matches!(place, Address::Here),
+            Address::Here
+        )
+        .join(),
+        Ok(true)
+    );
+}
+
+#[test]
+fn every_attribute_of_serde_survives_a_shared_queue() {
+    use hands::shared::Queue;
+
+    let queue = Queue::<(Skips, Untagged, Flat)>::bounded(4, 200).unwrap();
+    let item = || {
+        let skips = Skips {
+            a: None,
+            b: 7,
+            c: Vec::new(),
+            d: None,
+            e: 0,
+        };
+        let rest = BTreeMap::from([("x".to_owned(), -1), ("y".to_owned(), 2)]);
+        let flat = Flat { id: 3, rest };
+        (skips, Untagged::Number(5), flat)
+    };
+    queue.put(item()).unwrap();
+    let echo = |queue: Queue<(Skips, Untagged, Flat)>| queue.put(queue.get().unwrap()).unwrap();
+    process::spawn(echo, queue.clone()).unwrap().join().unwrap();
+    assert_eq!(queue.get(), Ok(item()));
+}

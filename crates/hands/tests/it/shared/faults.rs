@@ -6,8 +6,11 @@ use std::time::Duration;
 use hands::fault;
 use hands::process::{self, Process};
 use hands::queue::Shutdown;
-use hands::shared::{Condvar, Event, LockError, Mutex, Queue, Semaphore, Value};
+use hands::shared::{
+    Barrier, Condvar, Event, LockError, Mutex, Queue, ReentrantMutex, Semaphore, Value,
+};
 use hands::task::TaskError;
+use serde::{Deserialize, Serialize};
 
 use crate::support::in_time;
 
@@ -303,5 +306,109 @@ fn coroutines_get_what_was_put_by_one_that_was_killed() {
         );
         queue.shutdown(Shutdown::Drain);
         assert!(got.join().unwrap().len() >= 2);
+    });
+}
+
+/// One of each, of which others do something.
+#[derive(Clone, Serialize, Deserialize)]
+struct All {
+    full: Queue<u64>,
+    empty: Queue<u64>,
+    some: Queue<u64>,
+    mutex: Mutex<u64>,
+    reentrant: ReentrantMutex,
+    semaphore: Semaphore,
+    event: Event,
+    condvar: Condvar,
+    barrier: Barrier,
+}
+
+impl All {
+    fn new() -> All {
+        let all = All {
+            full: Queue::bounded(1, 10).unwrap(),
+            empty: Queue::bounded(1, 10).unwrap(),
+            some: Queue::bounded(8, 10).unwrap(),
+            mutex: Mutex::new(0).unwrap(),
+            reentrant: ReentrantMutex::new().unwrap(),
+            semaphore: Semaphore::new(0).unwrap(),
+            event: Event::new().unwrap(),
+            condvar: Condvar::new().unwrap(),
+            barrier: Barrier::new(3).unwrap(),
+        };
+        all.full.put(1).unwrap();
+        (0..4).for_each(|n| all.some.put(n).unwrap());
+        all
+    }
+
+    /// What somebody does when it is stopped.
+    fn use_all(&self, which: u64) {
+        let short = Duration::from_millis(1);
+        match which {
+            0 => _ = self.some.put(1),
+            1 => _ = self.some.get(),
+            2 => _ = self.full.put_timeout(1, short),
+            3 => _ = self.empty.get_timeout(short),
+            4 => *self.mutex.lock().unwrap() += 1,
+            5 => _ = self.reentrant.lock(),
+            6 => _ = self.semaphore.acquire_timeout(short),
+            7 => _ = self.event.wait_timeout(short),
+            8 => _ = self.condvar.wait_timeout(self.mutex.lock().unwrap(), short),
+            9 => _ = self.barrier.wait_timeout(short),
+            10 => self.condvar.notify_all(),
+            11 => _ = self.some.task_done(),
+            _ => self.some.shutdown(Shutdown::Drain),
+        }
+    }
+
+    /// All that has a time limit comes back, with whatever there is to say.
+    fn try_all(&self) {
+        let limit = Duration::from_millis(3);
+        let _ = self.some.put_timeout(1, limit);
+        let _ = self.some.get_timeout(limit);
+        let _ = self.full.put_timeout(1, limit);
+        let _ = self.empty.get_timeout(limit);
+        let _ = (self.some.try_put(1), self.some.try_get());
+        self.some.join_timeout(limit);
+        let _ = self.reentrant.lock_timeout(limit);
+        self.semaphore.acquire_timeout(limit);
+        self.event.wait_timeout(limit);
+        if let Ok(guard) = self.mutex.lock_timeout(limit) {
+            let _ = self.condvar.wait_timeout(guard, limit);
+        }
+        let _ = self.barrier.wait_timeout(limit);
+    }
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let fields = crate::support::stat(pid.cast_signed());
+    fields.is_some_and(|fields| fields[0] == "T")
+}
+
+#[test]
+fn whoever_is_stopped_at_whatever_step_keeps_nobody_beyond_its_time() {
+    in_time(|| {
+        for which in 0..13 {
+            for step in 1.. {
+                let all = All::new();
+                let stops = process::spawn(
+                    |(all, which, step): (All, u64, u64)| {
+                        fault::stop_at(step);
+                        all.use_all(which);
+                    },
+                    (all.clone(), which, step),
+                );
+                let stops = stops.unwrap();
+                while !is_stopped(stops.pid()) && !stops.is_finished() {
+                    std::thread::yield_now();
+                }
+                all.try_all();
+                if stops.is_finished() {
+                    break;
+                }
+                stops.kill();
+                stops.wait();
+            }
+        }
     });
 }
