@@ -15,6 +15,7 @@ use super::codec::{self, Failure};
 use super::error::SpawnError;
 use super::handle::{Process, Shared};
 use super::order::Order;
+use super::rights::Rights;
 use super::{entry_of, exit, spawner, wire};
 use crate::task::{Data, Task};
 
@@ -57,6 +58,7 @@ pub struct Builder {
     directory: Option<PathBuf>,
     stdio: [Option<OwnedFd>; 3],
     start_timeout: Option<Duration>,
+    rights: Option<Rights>,
     order: Order,
 }
 
@@ -152,6 +154,12 @@ impl Builder {
         self
     }
 
+    /// It has these, for which another thread has prepared.
+    pub(crate) fn rights(mut self, rights: Option<Rights>) -> Builder {
+        self.rights = rights;
+        self
+    }
+
     /// Whether it leads a process group of its own, as it does unless told otherwise: then Ctrl-C does not reach it, and
     /// [`kill`](Process::kill) takes along what it has started. Else it stays in the program's.
     pub fn process_group(mut self, own: bool) -> Builder {
@@ -207,7 +215,7 @@ impl Builder {
             ..self.order
         };
         let within = self.start_timeout.unwrap_or(spawner::START);
-        let pid = spawner::make(order, descriptors, within)?;
+        let pid = spawner::make(order, descriptors, within, self.rights)?;
         let leads_group = group.is_none();
         let shared = Arc::new(Shared::new(
             pid,

@@ -104,11 +104,18 @@ where
     Ok(())
 }
 
-/// Has a process made, within this time. The descriptors are those that [`Request::Make`] names.
+/// Makes sure that processes can be made that have these rights, which are the calling thread's; other threads may have other ones, and start them.
+pub(crate) fn prepare(rights: Rights, within: Duration) -> Result<(), SpawnError> {
+    let deadline = Instant::now().checked_add(within);
+    Zygote::fitting(rights, deadline, within).map(drop)
+}
+
+/// Has a process made, within this time, with the calling thread's rights or those that another one has [prepared](prepare) for. The descriptors are those that [`Request::Make`] names.
 pub(super) fn make(
     order: Order,
     descriptors: Vec<OwnedFd>,
     within: Duration,
+    rights: Option<Rights>,
 ) -> Result<Pid, SpawnError> {
     let deadline = Instant::now().checked_add(within);
     let request = codec::encode(&Request::Make(order));
@@ -119,7 +126,7 @@ pub(super) fn make(
         descriptors,
         ..request
     };
-    let rights = Rights::now();
+    let rights = rights.unwrap_or_else(Rights::now);
     let mut again = true;
     loop {
         let zygote = Zygote::fitting(rights, deadline, within)?;
@@ -191,6 +198,12 @@ impl Zygote {
         // Somebody else may just have started it.
         if let Some(known) = known() {
             return Ok(known);
+        }
+        if rights != Rights::now() {
+            let told = "what had the rights that the program has kept was ended, and this thread has others; start it again where they were given up";
+            return Err(SpawnError::system("start a process")(io::Error::other(
+                told,
+            )));
         }
         let zygote = Arc::new(Zygote::start(rights, deadline, within)?);
         ZYGOTES.lock().push(Arc::clone(&zygote));

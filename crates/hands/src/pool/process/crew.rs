@@ -19,7 +19,7 @@ use super::service::Deadlines;
 use super::turns::Turn;
 use super::wake::NOBODY;
 use crate::process::image::Code;
-use crate::process::rights;
+use crate::process::rights::Rights;
 use crate::process::wire::Letter;
 use crate::sync::cancel::Watch;
 use crate::task::{Options, TaskError};
@@ -141,8 +141,8 @@ pub(super) struct Crew {
     functions: Vec<(Code, Kind)>,
     numbers: HashMap<Code, u16>,
     turns: u64,
-    /// As [`rights::quick`] was when last asked.
-    pub(super) rights: u64,
+    /// Those that workers are to have from now on, if they have changed.
+    pub(super) rights: Option<Rights>,
     /// How many tasks each worker may be at.
     pub(super) coroutines: Option<usize>,
     /// How many calls a worker may have in its life.
@@ -199,12 +199,9 @@ impl Crew {
         }
     }
 
-    /// The program's rights may have changed: if so, workers that have the old ones end with what they are at, and others take their place.
-    pub(super) fn renew_if_rights_changed(&mut self) {
-        let rights = rights::quick();
-        if std::mem::replace(&mut self.rights, rights) == rights {
-            return;
-        }
+    /// The program's rights have changed: workers that have the old ones end with what they are at, and others take their place.
+    pub(super) fn renew(&mut self, rights: Rights) {
+        self.rights = Some(rights);
         let mut back = Vec::new();
         for worker in self.slots.iter_mut().flatten() {
             while let Some(last) = worker.sent.back()

@@ -30,7 +30,8 @@ use super::worker::{JOINER, SERVICE};
 use crate::process::StartMethod;
 use crate::process::codec::{self, Message};
 use crate::process::image::Code;
-use crate::process::rights;
+use crate::process::rights::Known;
+use crate::process::spawner;
 use crate::process::wire::Letter;
 use crate::queue::Shutdown;
 use crate::shared::Memory;
@@ -97,6 +98,10 @@ pub(super) struct Inner {
     calm: (Mutex<()>, Condvar),
     pub(super) counts: Counts,
     pub(super) forwarder: Option<Arc<Forwarder>>,
+    /// The program's, when somebody last looked.
+    rights: Mutex<Known>,
+    /// How many short tasks were submitted since then, so that it is not done for each.
+    asked: AtomicU64,
     pub(super) is_over: AtomicBool,
     pub(super) interrupts: Option<Listener>,
 }
@@ -114,7 +119,6 @@ impl Inner {
         crew.slots.resize_with(plan.workers, || None);
         crew.coroutines = plan.coroutines;
         crew.most_tasks = plan.most_tasks;
-        crew.rights = rights::quick();
         Inner {
             me,
             turns: Turns::default(),
@@ -128,6 +132,8 @@ impl Inner {
             calm: (Mutex::default(), Condvar::new()),
             counts: Counts::default(),
             forwarder,
+            rights: Mutex::new(Known::now()),
+            asked: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             interrupts,
         }
@@ -138,7 +144,25 @@ impl Inner {
         let _ = rustix::io::write(&self.service, &1_u64.to_ne_bytes());
     }
 
+    /// What the program has given up since workers were started, they shall not have either.
+    fn renew_if_rights_changed(&self) {
+        let changed = self.rights.lock().changed();
+        if let Some(rights) = changed {
+            // Here, where they are. If it cannot be, whoever starts the next worker is told.
+            let _ = spawner::prepare(rights, self.plan.start_timeout);
+            self.crew.lock().renew(rights);
+        }
+    }
+
     pub(super) fn submit(&self, (code, kind): (Code, Kind), mut job: Job) {
+        // Of many short tasks in a row not before each.
+        if self
+            .asked
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(FLOW)
+        {
+            self.renew_if_rights_changed();
+        }
         let mut crew = self.crew.lock();
         let refused = match &crew.broken {
             Some(why) => Some(TaskError::Init {
@@ -170,9 +194,8 @@ impl Inner {
             crew.deadlines.note(deadline, after, &job.remote);
             is_limited = true;
         }
-        // Of many short tasks in a row not before each.
-        if !crew.is_brisk() || crew.submitted.is_multiple_of(FLOW) {
-            crew.renew_if_rights_changed();
+        if !crew.is_brisk() {
+            self.asked.store(0, Ordering::Relaxed);
         }
         crew.queue.push_back(job);
         let (mut news, mut wake) = (Vec::new(), Vec::new());

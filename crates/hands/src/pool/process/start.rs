@@ -78,6 +78,7 @@ impl Starter {
             .name(format!("{}-{slot}", plan.name))
             .daemon(true)
             .start_timeout(plan.start_timeout)
+            .rights(self.pool.crew.lock().rights)
             .start_method(plan.method);
         for (name, value) in &plan.environment {
             builder = builder.env(name, value);

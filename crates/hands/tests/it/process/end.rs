@@ -13,6 +13,10 @@ use crate::support::{HANGS, Scene, Scenes, fifo, folder, in_time};
 pub(crate) const SCENES: Scenes = &[
     ("drop_rights", super::start::drop_rights),
     ("drop_a_capability", super::start::drop_a_capability),
+    (
+        "change_what_workers_have",
+        super::start::change_what_workers_have,
+    ),
     ("process_stopped_zygote", super::patience::stopped_zygote),
     ("process_held_zygote", super::patience::held_zygote),
     ("process_slow_preload", super::patience::slow_preload),

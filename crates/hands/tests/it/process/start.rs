@@ -244,3 +244,43 @@ fn rights_that_were_given_up_are_given_up_for_workers_and_processes() {
     }
     Scene::new("drop_rights").succeed();
 }
+
+pub(super) fn change_what_workers_have() {
+    use hands::pool::{Pool, ProcessPool};
+
+    let _hands = hands::init();
+    let pool = ProcessPool::with_workers(2).expect("workers");
+    let limit = |()| {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
+        (limit.current, limit.maximum)
+    };
+    let groups = |()| rustix::process::getgroups().map_or(0, |groups| groups.len());
+    let bounded = |()| {
+        // SAFETY: it takes no pointers.
+        unsafe { libc::prctl(libc::PR_CAPBSET_READ, 23 as libc::c_ulong) }
+    };
+    // Each is seen by the pool's workers some tasks later at most.
+    let comes = |is_so: &dyn Fn() -> bool| while !is_so() {};
+    let lower = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Core, lower).expect("lower is allowed");
+    comes(&|| pool.submit(limit, ()).join() == Ok((Some(0), Some(0))));
+    // SAFETY: the pointer and the number are those of the list, which lives.
+    assert_eq!(unsafe { libc::setgroups(3, [7, 8, 9].as_ptr()) }, 0);
+    comes(&|| pool.submit(groups, ()).join() == Ok(3));
+    // SAFETY: it takes no pointers.
+    let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, 23 as libc::c_ulong) };
+    assert_eq!(dropped, 0);
+    comes(&|| pool.submit(bounded, ()).join() == Ok(0));
+}
+
+#[test]
+fn workers_of_a_pool_have_the_limits_groups_and_capabilities_that_the_program_has_by_then() {
+    if !rustix::process::getuid().is_root() {
+        println!("not tested: only root has rights to give up");
+        return;
+    }
+    Scene::new("change_what_workers_have").succeed();
+}
