@@ -103,10 +103,11 @@ pub use fork::join;
 pub use gauge::Class;
 pub use many::Many;
 pub use map::{Map, Progress};
-pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, WorkerStats};
+pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, Stream, WorkerStats};
 pub use scope::{Scope, ScopedHandle};
 pub use split::{IntoSplit, Split, split};
 pub use stats::{Sizing, Stats};
 pub use thread_pool::ThreadPool;
 
 pub use crate::queue::Shutdown;
+pub use crate::task::WorkerId;

@@ -21,6 +21,14 @@ pub struct Stats {
     pub panicked: u64,
     /// Those of them that were cancelled, or timed out, before they began.
     pub not_run: u64,
+    /// Those of them whose worker died under them. This and the following three are counted by pools of processes.
+    pub died: u64,
+    /// Those of them whose time was up.
+    pub timed_out: u64,
+    /// How often a task was begun again.
+    pub retried: u64,
+    /// Workers that have taken the place of others.
+    pub replaced: u64,
     /// Why there are so many workers.
     pub sizing: Sizing,
     /// What tasks take, by the type of their function; measured by pools that size themselves.

@@ -453,6 +453,7 @@ impl Pool for ThreadPool {
             not_run: crew.counts.not_run.load(Ordering::Relaxed),
             sizing: meter.map_or_else(fixed, |meter| Sizing::Auto(meter.decision())),
             classes: meter.map_or_else(Vec::new, |meter| meter.classes.all()),
+            ..Stats::default()
         }
     }
 

@@ -76,6 +76,10 @@ pub(crate) trait Claim<R>: Send + Sync {
     fn runnable(self: Arc<Self>) -> Option<Arc<dyn Runnable>> {
         None
     }
+    /// Who runs it, or ran it last.
+    fn worker(&self) -> Option<super::WorkerId> {
+        None
+    }
     /// Panics where waiting for it by blocking could not end.
     fn refuse_to_block(&self) {}
     /// What the calling thread can do for the outcome to come sooner, until there is one, or there is nothing to do for it.

@@ -51,6 +51,36 @@ pub struct Handle<R> {
 impl<R> std::panic::UnwindSafe for Handle<R> {}
 impl<R> std::panic::RefUnwindSafe for Handle<R> {}
 
+/// A worker of a [`ProcessPool`](crate::pool::ProcessPool).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct WorkerId {
+    /// Its place in the pool, from 0; whoever takes its place has the same.
+    pub number: usize,
+    /// Its process.
+    pub pid: u32,
+}
+
+impl WorkerId {
+    pub(crate) fn new(number: usize, pid: u32) -> WorkerId {
+        WorkerId { number, pid }
+    }
+
+    /// The one that the caller runs in. `None`: this process is no worker of a pool.
+    pub fn current() -> Option<WorkerId> {
+        let number = OWN.get()?;
+        Some(WorkerId::new(*number, std::process::id()))
+    }
+
+    /// This process is that one.
+    pub(crate) fn become_it(number: usize) {
+        let _ = OWN.set(number);
+    }
+}
+
+/// The number of the worker that this process is.
+static OWN: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+
 impl<R> Handle<R> {
     pub(crate) fn new(task: Arc<dyn Claim<R>>) -> Handle<R> {
         Handle {
@@ -188,6 +218,11 @@ impl<R> Handle<R> {
     /// Whether there is an outcome.
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// Who runs the task, or ran it last, if that is a worker of a [`ProcessPool`](crate::pool::ProcessPool), and it has begun.
+    pub fn worker(&self) -> Option<WorkerId> {
+        self.task.worker()
     }
 
     /// Has `callback` told of the outcome: by the worker, before it tells anybody else; by the caller, now, if there is

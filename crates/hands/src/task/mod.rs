@@ -26,6 +26,6 @@ pub use chain::ErrorChain;
 pub use data::AsyncTask;
 pub use data::{Data, Task};
 pub use error::{Died, Outcome, Panicked, TaskError};
-pub use handle::Handle;
+pub use handle::{Handle, WorkerId};
 pub use options::Options;
 pub use wait::{AsCompleted, Waited, When, as_completed, wait, wait_timeout};

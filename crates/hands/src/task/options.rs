@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 pub struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Instant>,
+    /// It is not begun again, whatever its pool does.
+    pub(crate) is_once: bool,
 }
 
 impl Options {

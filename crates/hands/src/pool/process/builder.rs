@@ -11,11 +11,12 @@ use super::inner::{Inner, Plan};
 use super::interrupt::Listener;
 use super::remote::code_of;
 use super::service::Service;
+use super::state;
 use super::tail::Forwarder;
 use crate::process::{SpawnError, StartMethod, spawner};
 use crate::shared::Memory;
 use crate::sync::timer::Alarm;
-use crate::task::Task;
+use crate::task::{Data, Task};
 use crate::thread::registry;
 
 /// How a pool of processes is to be made.
@@ -62,6 +63,9 @@ impl Builder {
                 coroutines: None,
                 heeds_interrupts: false,
                 start_timeout: spawner::START,
+                state: None,
+                retries_late: false,
+                resident_limit: None,
             },
             failed: None,
         }
@@ -110,6 +114,22 @@ impl Builder {
         self
     }
 
+    /// Makes a state that each worker has for itself, a connection, say, or a model, of this argument, after the
+    /// [initialiser](Self::initializer) and before its first task. Tasks are lent it by [`with_state`](ProcessPool::with_state). What it makes need
+    /// not be able to leave the process. If it panics the pool is of no use any more, as when an initialiser does.
+    pub fn state<F, A, S>(mut self, make: F, argument: A) -> Builder
+    where
+        F: Task<A, S>,
+        A: Data,
+        S: 'static,
+    {
+        match state::Plan::new(make, &argument) {
+            Ok(plan) => self.plan.state = Some(plan),
+            Err(error) => self.failed = Some(error),
+        }
+        self
+    }
+
     /// Has a function run once in the process that all workers are copies of, before the first of them: to load what they all read, a
     /// model, say, once for all. It is [`process::preload`](crate::process::preload): for the whole program, and before its first process.
     pub fn preload<F>(mut self, load: F) -> Builder
@@ -153,6 +173,16 @@ impl Builder {
         self
     }
 
+    /// Bytes that each worker may have in memory, its share of what the program has loaded [before](Self::preload) included. A task that has more has
+    /// the outcome [`MemoryLimit`](crate::task::TaskError::MemoryLimit), and costs its worker.
+    ///
+    /// It is looked at some fifty times a second, so for a moment there may be more. [`memory_limit`](Self::memory_limit), which the kernel keeps
+    /// to the byte, counts address space: of that, runtimes that compile, mathematics libraries and sanitizers reserve far more than they use.
+    pub fn resident_limit(mut self, bytes: u64) -> Builder {
+        self.plan.resident_limit = Some(bytes);
+        self
+    }
+
     /// CPU time that each worker may use in its life, in whole seconds, rounded up; then the kernel kills it (`SIGXCPU`).
     pub fn cpu_limit(mut self, time: Duration) -> Builder {
         self.plan.cpu_limit = Some(time);
@@ -162,6 +192,13 @@ impl Builder {
     /// How often a task is begun again when its worker died under it; 0 unless set, since what it has done by then stays done.
     pub fn retries(mut self, times: u32) -> Builder {
         self.plan.retries = times;
+        self
+    }
+
+    /// Has tasks begun again whose time was up, too, as often as there are [`retries`](Self::retries): after the [grace](Self::grace), or when
+    /// they have ended by themselves. For those whose result is an `Err` see [`submit_until_ok`](ProcessPool::submit_until_ok).
+    pub fn retry_timed_out(mut self) -> Builder {
+        self.plan.retries_late = true;
         self
     }
 
@@ -196,6 +233,12 @@ impl Builder {
         self
     }
 
+    pub(super) fn no_workers() -> SpawnError {
+        refused(
+            "workers that there are none of, or that may run no task, would never run one; let it be at least 1",
+        )
+    }
+
     /// Makes it, and starts its workers.
     ///
     /// # Errors
@@ -205,15 +248,8 @@ impl Builder {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let refused = |what: &'static str, told: &str| SpawnError::System {
-            what,
-            error: io::Error::new(io::ErrorKind::InvalidInput, told.to_owned()),
-        };
         if self.plan.workers == 0 || self.plan.most_tasks == Some(0) {
-            return Err(refused(
-                "make a pool",
-                "workers that there are none of, or that may run no task, would never run one; let it be at least 1",
-            ));
+            return Err(Builder::no_workers());
         }
         let at_most = super::board::MOST as usize;
         if self
@@ -222,7 +258,6 @@ impl Builder {
             .is_some_and(|most| most == 0 || most > at_most)
         {
             return Err(refused(
-                "make a pool",
                 "a worker has from 1 to 1024 coroutines; for more, use more workers",
             ));
         }
@@ -273,6 +308,11 @@ impl Builder {
             }
         }
     }
+}
+
+fn refused(told: &str) -> SpawnError {
+    let error = io::Error::new(io::ErrorKind::InvalidInput, told.to_owned());
+    SpawnError::system("make a pool")(error)
 }
 
 impl fmt::Debug for Builder {

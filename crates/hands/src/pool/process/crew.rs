@@ -109,6 +109,8 @@ pub(super) enum News {
         remote: Arc<dyn Remote>,
         why: TaskError,
     },
+    /// It has been begun, and is to be again.
+    Again,
     /// It has not begun, and has an outcome.
     Over,
     /// It had begun, and has an outcome.
@@ -123,7 +125,7 @@ impl News {
             | News::CameApart { remote, .. }
             | News::Failed { remote, .. }
             | News::Refused { remote, .. } => remote.has_callbacks(),
-            News::Over | News::Ended => false,
+            News::Again | News::Over | News::Ended => false,
         }
     }
 }
@@ -134,6 +136,10 @@ pub(super) struct Crew {
     pub(super) slots: Vec<Option<Worker>>,
     /// Since when the first task cannot be handed over, because the program is short of descriptors or memory.
     pub(super) short_since: Option<Instant>,
+    /// How many workers there are to be.
+    pub(super) wanted: usize,
+    /// Tasks whose time is up are begun again, if they may be.
+    pub(super) retries_late: bool,
     /// Places of workers that are being started.
     pub(super) starting: HashSet<usize>,
     /// A worker could not be started.
@@ -202,8 +208,18 @@ impl Crew {
     /// The program's rights have changed: workers that have the old ones end with what they are at, and others take their place.
     pub(super) fn renew(&mut self, rights: Rights) {
         self.rights = Some(rights);
+        self.retire(0);
+    }
+
+    /// Workers in places that are no longer wanted end with what they are at.
+    pub(super) fn dismiss(&mut self) {
+        self.retire(self.wanted);
+    }
+
+    /// Those in the places from this one on.
+    fn retire(&mut self, from: usize) {
         let mut back = Vec::new();
-        for worker in self.slots.iter_mut().flatten() {
+        for worker in self.slots.iter_mut().skip(from).flatten() {
             while let Some(last) = worker.sent.back()
                 && worker.board.revoke(last.number)
             {
@@ -295,6 +311,7 @@ impl Crew {
                     at: Instant::now(),
                     job,
                     until: None,
+                    is_again: false,
                     seen: Cell::new(None),
                 });
             }

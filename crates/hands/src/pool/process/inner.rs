@@ -21,8 +21,9 @@ use parking_lot::{Condvar, Mutex};
 use super::crew::{Crew, FLOW, Job, News};
 use super::interrupt::Listener;
 use super::parcel::{Kind, Parcel};
-use super::peer::Bell;
+use super::peer::{Bell, Sent};
 use super::remote::Remote;
+use super::state;
 use super::tail::Forwarder;
 use super::turns::{Told, Turn, Turns};
 use super::wake::{self, NOBODY};
@@ -38,7 +39,7 @@ use crate::shared::Memory;
 use crate::shared::wait;
 use crate::spin::Spin;
 use crate::sync::timer;
-use crate::task::TaskError;
+use crate::task::{TaskError, WorkerId};
 use crate::thread::panic::caught;
 use crate::thread::registry::Unfinished;
 
@@ -61,6 +62,11 @@ pub(super) struct Plan {
     pub(super) coroutines: Option<usize>,
     pub(super) heeds_interrupts: bool,
     pub(super) start_timeout: Duration,
+    pub(super) state: Option<state::Plan>,
+    /// Tasks whose time is up are begun again, too.
+    pub(super) retries_late: bool,
+    /// Bytes that a worker may have in memory.
+    pub(super) resident_limit: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +75,9 @@ pub(super) struct Counts {
     pub(super) panicked: AtomicU64,
     pub(super) not_run: AtomicU64,
     pub(super) died: AtomicU64,
+    pub(super) timed_out: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) replaced: AtomicU64,
 }
 
 /// When the pool's thread is to look again.
@@ -117,6 +126,8 @@ impl Inner {
     ) -> Inner {
         let mut crew = Crew::default();
         crew.slots.resize_with(plan.workers, || None);
+        crew.wanted = plan.workers;
+        crew.retries_late = plan.retries_late;
         crew.coroutines = plan.coroutines;
         crew.most_tasks = plan.most_tasks;
         Inner {
@@ -356,6 +367,10 @@ impl Inner {
                 remote.refuse(why);
                 None
             }
+            News::Again => {
+                counts.retried.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
             News::Over => {
                 not_run();
                 None
@@ -564,20 +579,58 @@ impl Inner {
         }
         drop(crew);
         if let Some(job) = revoked {
+            let is_late = matches!(why, TaskError::TimedOut { .. });
             let was_open = job.remote.refuse(why);
+            if is_late && was_open {
+                self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
+            }
             self.tell(vec![News::Over]);
             self.wake_joiner();
             return was_open;
         }
+        let is_late = matches!(why, TaskError::TimedOut { .. });
         let is_refused = match (is_running, why) {
             (true, TaskError::Cancelled) => false,
             (_, why) => task.refuse(why),
         };
+        if is_late && is_refused {
+            self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
+        }
         if is_running {
             self.kick();
         }
         self.wake_joiner();
         is_refused && !is_running
+    }
+
+    /// Who runs a task just now.
+    pub(super) fn runs(&self, task: &dyn Remote) -> Option<WorkerId> {
+        let place = std::ptr::from_ref(task).cast::<()>();
+        let crew = self.crew.lock();
+        let mut running = crew.workers().flat_map(|worker| {
+            let begun = worker
+                .begun()
+                .filter(|sent| worker.board.is_taken(sent.number));
+            begun.map(move |sent| (worker, sent))
+        });
+        let is_it = |sent: &Sent| std::ptr::eq(Arc::as_ptr(&sent.job.remote).cast::<()>(), place);
+        running
+            .find(|(_, sent)| is_it(sent))
+            .map(|(worker, _)| worker.id())
+    }
+
+    /// Has so many workers from now on.
+    pub(super) fn resize(&self, workers: usize) {
+        let mut crew = self.crew.lock();
+        crew.wanted = workers;
+        if crew.slots.len() < workers {
+            crew.slots.resize_with(workers, || None);
+        }
+        // Due at once.
+        crew.missing = Instant::now().checked_sub(Duration::from_secs(60));
+        crew.dismiss();
+        drop(crew);
+        self.kick();
     }
 
     pub(super) fn close(&self) {

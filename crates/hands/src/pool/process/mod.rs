@@ -34,6 +34,8 @@ mod remote;
 mod service;
 mod slab;
 mod start;
+mod state;
+mod stream;
 mod tail;
 mod tokens;
 mod turns;
@@ -54,7 +56,8 @@ pub use self::capture::Captured;
 use self::crew::Job;
 use self::inner::Inner;
 use self::parcel::Kind;
-use self::remote::{Chunk, Part, Remote, Single, code_of};
+use self::remote::{Chunk, Part, Remote, Single, code_of, until_ok_code_of};
+pub use self::stream::Stream;
 #[cfg(feature = "async")]
 use super::contract::CoroutinePool;
 use super::contract::Pool;
@@ -120,6 +123,8 @@ pub struct ProcessPool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerStats {
+    /// Its place in the pool, from 0.
+    pub number: usize,
     /// Its process.
     pub pid: u32,
     /// Tasks that it has finished.
@@ -156,6 +161,7 @@ impl ProcessPool {
     pub fn worker_stats(&self) -> Vec<WorkerStats> {
         let crew = self.inner.crew.lock();
         let each = crew.workers().map(|worker| WorkerStats {
+            number: worker.slot,
             pid: worker.process.pid(),
             finished: worker.finished,
             is_busy: !worker.sent.is_empty(),
@@ -242,6 +248,128 @@ impl ProcessPool {
         let code = (capture::captured_code_of::<F, A, R>(task), Kind::Call);
         self.send(Options::new(), code, std::iter::once(&argument), single);
         handle
+    }
+
+    /// As [`submit`](Pool::submit), for a task that is begun again when its result is an `Err`, as often as there are
+    /// [`retries`](Builder::retries). The last result counts.
+    ///
+    /// ```
+    /// # hands::test_entry!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let _hands = hands::init();
+    /// use hands::pool::ProcessPool;
+    /// use hands::shared::Value;
+    ///
+    /// fn third_time(tries: Value<u64>) -> Result<u64, String> {
+    ///     let tries = tries.update(|tries| { *tries += 1; *tries });
+    ///     if tries < 3 { Err(format!("{tries} is too early")) } else { Ok(tries) }
+    /// }
+    ///
+    /// let pool = ProcessPool::builder().workers(1).retries(5).build()?;
+    /// assert_eq!(pool.submit_until_ok(third_time, Value::new(0)?).join()?, Ok(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn submit_until_ok<F, A, T, E>(&self, task: F, argument: A) -> Handle<Result<T, E>>
+    where
+        F: Task<A, Result<T, E>>,
+        A: Data,
+        Result<T, E>: Data,
+    {
+        let single = Single::<Result<T, E>>::new::<F>(&self.inner);
+        let handle = Handle::new(Arc::clone(&single) as _);
+        let code = (until_ok_code_of::<F, A, T, E>(task), Kind::Call);
+        self.send(Options::new(), code, std::iter::once(&argument), single);
+        handle
+    }
+
+    /// As [`submit`](Pool::submit), for a task that is lent the [state](Builder::state) that its worker has for itself.
+    ///
+    /// A task that panics while it has the state costs its worker, which is replaced, and so the state. If the workers have no state of this type
+    /// the outcome is [`Init`](TaskError::Init).
+    ///
+    /// ```
+    /// # hands::test_entry!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let _hands = hands::init();
+    /// use std::collections::HashMap;
+    /// use hands::pool::ProcessPool;
+    ///
+    /// struct Model(HashMap<String, u64>);
+    ///
+    /// fn load(words: Vec<String>) -> Model {
+    ///     Model(words.into_iter().zip(1..).collect())
+    /// }
+    ///
+    /// let words = ["many", "hands"].map(str::to_owned).to_vec();
+    /// let pool = ProcessPool::builder().workers(2).state(load, words).build()?;
+    /// let place = pool.with_state(|model: &mut Model, word: String| model.0.get(&word).copied(), "hands".to_owned());
+    /// assert_eq!(place.join()?, Some(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_state<F, S, A, R>(&self, task: F, argument: A) -> Handle<R>
+    where
+        F: Fn(&mut S, A) -> R + Copy + Send + Sync + 'static,
+        S: 'static,
+        A: Data,
+        R: Data,
+    {
+        let single = Single::<R>::new::<F>(&self.inner);
+        let handle = Handle::new(Arc::clone(&single) as _);
+        let code = (state::code_of::<F, S, A, R>(task), Kind::Call);
+        self.send(Options::new(), code, std::iter::once(&argument), single);
+        handle
+    }
+
+    /// Has a task make items one after the other, and gives each as soon as it is there. See [`Stream`]. The task is not begun again when its
+    /// worker dies: some of its items have been taken.
+    ///
+    /// ```
+    /// # hands::test_entry!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let _hands = hands::init();
+    /// use hands::pool::ProcessPool;
+    ///
+    /// let pool = ProcessPool::with_workers(1)?;
+    /// let squares = pool.stream(|from: u64| (from..).map(|n| n * n), 3);
+    /// let first: Result<Vec<u64>, _> = squares.take(3).collect();
+    /// assert_eq!(first?, [9, 16, 25]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<F, A, I, T>(&self, task: F, argument: A) -> Stream<T>
+    where
+        F: Task<A, I>,
+        A: Data,
+        I: IntoIterator<Item = T> + 'static,
+        T: Data,
+    {
+        let _ = task;
+        let options = Options {
+            is_once: true,
+            ..Options::new()
+        };
+        Stream::new(|items| {
+            self.submit_with(
+                options,
+                stream::Run::<F, I>::task::<A, T>,
+                (argument, items),
+            )
+        })
+    }
+
+    /// Has so many workers from now on. New ones are started at once; those that are too many end when they have finished what they have.
+    ///
+    /// # Errors
+    ///
+    /// When that is 0.
+    pub fn resize(&self, workers: usize) -> Result<(), SpawnError> {
+        if workers == 0 {
+            return Err(Builder::no_workers());
+        }
+        self.inner.resize(workers);
+        Ok(())
     }
 
     fn options(&self, options: Options) -> Options {
@@ -367,7 +495,11 @@ impl ProcessPool {
             done: 0,
             count: count as u64,
             options,
-            retries: self.inner.plan.retries,
+            retries: if options.is_once {
+                0
+            } else {
+                self.inner.plan.retries
+            },
             undelivered: 0,
         };
         self.inner.submit((code, kind), job);
@@ -383,7 +515,7 @@ struct TooMuch(usize);
 
 impl Pool for ProcessPool {
     fn workers(&self) -> usize {
-        self.inner.plan.workers
+        self.inner.crew.lock().wanted
     }
 
     fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
@@ -433,8 +565,12 @@ impl Pool for ProcessPool {
             finished: counts.finished.load(Ordering::Relaxed),
             panicked: counts.panicked.load(Ordering::Relaxed),
             not_run: counts.not_run.load(Ordering::Relaxed),
+            died: counts.died.load(Ordering::Relaxed),
+            timed_out: counts.timed_out.load(Ordering::Relaxed),
+            retried: counts.retried.load(Ordering::Relaxed),
+            replaced: counts.replaced.load(Ordering::Relaxed),
             sizing: Sizing::Fixed {
-                workers: self.inner.plan.workers,
+                workers: crew.wanted,
             },
             classes: Vec::new(),
         }

@@ -26,6 +26,16 @@ pub(super) struct Start {
     pub(super) number: u64,
     /// Bytes of memory from which on it wants to be replaced.
     pub(super) heavy: Option<u64>,
+    pub(super) state: Option<StateOf>,
+}
+
+/// How a worker makes the state that it has for itself.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StateOf {
+    pub(super) code: Code,
+    #[serde(with = "codec::raw")]
+    pub(super) argument: Vec<u8>,
+    pub(super) descriptors: Vec<Carried>,
 }
 
 /// What goes through the socket, each in time for the request or the reply that needs it.

@@ -23,12 +23,13 @@ use super::parcel::{Kind, Parcel};
 use super::slab::{LARGEST, Lane, Slab, announce};
 use super::tail::Tail;
 use super::wake;
-use super::worker::{TIRED, now};
+use super::worker::{TIRED, UNWELL, now};
 use crate::process::Process;
 use crate::process::codec;
 use crate::process::image::Code;
 use crate::process::wire::{self, Letter};
 use crate::shared::wait;
+use crate::task::WorkerId;
 
 /// So many replies of one worker are taken in at a time, however many there are: others wait for the lock.
 const LOOKS: u32 = 4096;
@@ -44,6 +45,8 @@ pub(super) struct Sent {
     pub(super) goal: u64,
     /// It is no longer wanted, and the worker ends with it from then on.
     pub(super) until: Option<Instant>,
+    /// It is then to be begun again.
+    pub(super) is_again: bool,
     /// When it was first seen to have begun.
     pub(super) seen: Cell<Option<Instant>>,
 }
@@ -79,6 +82,10 @@ pub(super) struct Worker {
     pub(super) finished: u64,
     /// What it was given in part, and is done with.
     pub(super) back: Vec<Job>,
+    /// Its place in the pool.
+    pub(super) slot: usize,
+    /// It has more in memory than it may.
+    pub(super) is_too_large: bool,
     /// It takes no more, and ends when it has finished what it has.
     pub(super) is_retiring: bool,
     /// It was told to end.
@@ -256,6 +263,10 @@ impl Worker {
         self.sent.iter().take(most)
     }
 
+    pub(super) fn id(&self) -> WorkerId {
+        WorkerId::new(self.slot, self.process.pid())
+    }
+
     pub(super) fn bell(&self) -> Bell {
         match &self.doorbell {
             None => Bell::Board(self.board.clone()),
@@ -302,6 +313,10 @@ impl Worker {
             if header.count == 0 || header.count > left || is_last != (header.count == left) {
                 return Err(Damaged);
             }
+            // An `Err` that is to be tried again, or what came when its time was up.
+            let is_again = is_last
+                && sent.job.retries > 0
+                && (header.flags & UNWELL != 0 && sent.job.count == 1 || sent.is_again);
             let is_all = header.count == sent.job.count - sent.job.done;
             let mut bytes = std::mem::take(&mut payload);
             let mut letter = None;
@@ -309,7 +324,10 @@ impl Worker {
                 let (_, replies) = self.lanes.as_mut().ok_or(Damaged)?;
                 let announced = Lane::announced(&bytes)?;
                 // The task's own bytes are not needed any more, and likely to be as many.
-                if is_all && let Some(sent) = self.sent.get_mut(at) {
+                if is_all
+                    && !is_again
+                    && let Some(sent) = self.sent.get_mut(at)
+                {
                     bytes = std::mem::take(&mut sent.job.payload);
                 }
                 replies.get(announced, &mut bytes)?;
@@ -320,10 +338,15 @@ impl Worker {
                 return Err(Damaged);
             };
             let first = sent.job.done;
-            sent.job.done += header.count;
+            if is_again {
+                sent.job.retries -= 1;
+            } else {
+                sent.job.done += header.count;
+            }
             self.was_ready = true;
             self.finished += header.count;
             let remote = Arc::clone(&sent.job.remote);
+            remote.runs_on(WorkerId::new(self.slot, self.process.pid()));
             let is_whole = sent.job.done == sent.job.count;
             if is_last {
                 // A chunk counts as the one task that it is for a worker; and nothing takes longer than it was there.
@@ -342,6 +365,10 @@ impl Worker {
                 if !is_whole {
                     self.back.extend(sent.map(|sent| sent.job));
                 }
+            }
+            if is_again {
+                news.push(News::Again);
+                continue;
             }
             news.push(match letter {
                 None => News::Came {
@@ -393,6 +420,16 @@ impl Worker {
             if self.doorbell.is_some() {
                 self.bell().ring();
             }
+        }
+    }
+
+    /// As [`give_up`](Self::give_up), for a task that is to be begun again.
+    pub(super) fn retry(&mut self, at: usize, grace: Duration) {
+        if let Some(sent) = self.sent.get_mut(at)
+            && sent.until.is_none()
+        {
+            sent.is_again = true;
+            self.give_up(at, grace);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A task whose function runs in another process: what is typed about it, on both sides.
 
 use std::any::type_name;
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -17,12 +18,14 @@ use crate::process::order::Answer;
 use crate::process::wire;
 use crate::sync::waiters::Ticket;
 use crate::task::cell::{Callback, Claim, TaskCell};
-use crate::task::{Data, Outcome, Task, TaskError};
+use crate::task::{Data, Outcome, Task, TaskError, WorkerId};
 use crate::thread::panic::caught;
 
 /// What precedes an outcome: a result, or an [`Answer`] that is none.
 const RESULT: u8 = 0;
 const FAILED: u8 = 1;
+/// A result that is an `Err`, of a task that is begun again then.
+pub(super) const UNWELL: u8 = 2;
 
 /// What is called in the worker: it takes one argument from what is to be read, and appends one outcome. Returned are the
 /// descriptors that belong to that. (What the function itself writes down must not see the argument's descriptors.)
@@ -55,6 +58,21 @@ where
     A: Data,
     R: Data,
 {
+    // SAFETY: `code_of`, which alone names this function, was given one.
+    let run = unsafe { again::<F>() };
+    call_by(run, (input, carried), output)
+}
+
+/// Reads the argument, calls, and appends what comes of it.
+pub(super) fn call_by<A, R>(
+    run: impl FnOnce(A) -> R,
+    (input, carried): (&mut &[u8], &mut LaidReady),
+    output: &mut Vec<u8>,
+) -> Vec<OwnedFd>
+where
+    A: Data,
+    R: Data,
+{
     let before = output.len();
     let done = caught(|| {
         let argument = match codec::lend(carried, || codec::read::<A>(input)) {
@@ -63,8 +81,6 @@ where
                 return Err(Answer::Decode(what));
             }
         };
-        // SAFETY: `code_of`, which alone names this function, was given one.
-        let run = unsafe { again::<F>() };
         let result = run(argument);
         Ok(write_result(&result, output))
     });
@@ -76,6 +92,48 @@ where
     output.truncate(before);
     write_failed(&failed, output);
     Vec::new()
+}
+
+/// As [`code_of`], for a task that is begun again when its result is an `Err`.
+pub(super) fn until_ok_code_of<F, A, T, E>(_task: F) -> Option<Code>
+where
+    F: Task<A, Result<T, E>>,
+    A: Data,
+    Result<T, E>: Data,
+{
+    const { F::CAPTURES_NOTHING };
+    let call: Call = call_until_ok::<F, A, T, E>;
+    Code::at(call as usize)
+}
+
+fn call_until_ok<F, A, T, E>(
+    input: &mut &[u8],
+    carried: &mut LaidReady,
+    output: &mut Vec<u8>,
+) -> Vec<OwnedFd>
+where
+    F: Task<A, Result<T, E>>,
+    A: Data,
+    Result<T, E>: Data,
+{
+    thread_local! {
+        static IS_ERR: Cell<bool> = const { Cell::new(false) };
+    }
+    fn noting<F, A, T, E>(argument: A) -> Result<T, E>
+    where
+        F: Task<A, Result<T, E>>,
+    {
+        // SAFETY: `until_ok_code_of`, which alone leads here, was given one.
+        let result = unsafe { again::<F>() }(argument);
+        IS_ERR.set(result.is_err());
+        result
+    }
+    let before = output.len();
+    let descriptors = call_by(noting::<F, A, T, E>, (input, carried), output);
+    if IS_ERR.take() && output.get(before) == Some(&RESULT) {
+        output[before] = UNWELL;
+    }
+    descriptors
 }
 
 /// Appends a result, or why it cannot be written down.
@@ -110,7 +168,7 @@ fn outcome<R: Data>(bytes: &mut &[u8]) -> Outcome<R> {
         what: format!("the result: {what}"),
     };
     let read = match bytes.split_first() {
-        Some((&RESULT, rest)) => {
+        Some((&(RESULT | UNWELL), rest)) => {
             *bytes = rest;
             caught(|| codec::read::<R>(bytes))
         }
@@ -195,6 +253,10 @@ impl<R: Data> Remote for Part<R> {
     fn has_callbacks(&self) -> bool {
         self.whole.has_callbacks()
     }
+
+    fn runs_on(&self, worker: WorkerId) {
+        self.whole.runs_on(worker);
+    }
 }
 
 /// A task, whatever its types are: it has an outcome for each argument, and is finished when all have come, in whatever order they are told of.
@@ -210,12 +272,34 @@ pub(super) trait Remote: Send + Sync {
     fn is_open(&self) -> bool;
     /// Whether the user's callbacks are called when it is finished.
     fn has_callbacks(&self) -> bool;
+    /// This one has run it, or has died of it.
+    fn runs_on(&self, worker: WorkerId);
+}
+
+/// Who ran a task last.
+#[derive(Default)]
+struct Last(AtomicU64);
+
+impl Last {
+    fn set(&self, worker: WorkerId) {
+        // No pool has so many workers.
+        let number = worker.number as u64 + 1;
+        self.0
+            .store(number << 32 | u64::from(worker.pid), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<WorkerId> {
+        let word = self.0.load(Ordering::Relaxed);
+        let number = usize::try_from(word >> 32).ok()?.checked_sub(1)?;
+        Some(WorkerId::new(number, word as u32))
+    }
 }
 
 /// One call, with its outcome.
 pub(super) struct Single<R> {
     cell: TaskCell<(), R>,
     outcome: Mutex<Option<Outcome<R>>>,
+    last: Last,
     pool: Weak<Inner>,
 }
 
@@ -245,6 +329,7 @@ impl<R> Gathered<R> {
 pub(super) struct Chunk<R> {
     cell: TaskCell<(), Vec<Outcome<R>>>,
     outcomes: Mutex<Gathered<R>>,
+    last: Last,
     pool: Weak<Inner>,
 }
 
@@ -253,6 +338,7 @@ impl<R: Data> Single<R> {
         Arc::new(Single {
             cell: TaskCell::remote(type_name::<F>(), ()),
             outcome: Mutex::new(None),
+            last: Last::default(),
             pool: Arc::downgrade(pool),
         })
     }
@@ -266,6 +352,7 @@ impl<R: Data> Chunk<R> {
                 outcomes: Some((0..count).map(|_| None).collect()),
                 left: count,
             }),
+            last: Last::default(),
             pool,
         })
     }
@@ -319,6 +406,10 @@ impl<R: Data> Remote for Single<R> {
     fn has_callbacks(&self) -> bool {
         self.cell.has_callbacks()
     }
+
+    fn runs_on(&self, worker: WorkerId) {
+        self.last.set(worker);
+    }
 }
 
 impl<R: Data> Remote for Chunk<R> {
@@ -358,6 +449,10 @@ impl<R: Data> Remote for Chunk<R> {
     fn has_callbacks(&self) -> bool {
         self.cell.has_callbacks()
     }
+
+    fn runs_on(&self, worker: WorkerId) {
+        self.last.set(worker);
+    }
 }
 
 macro_rules! claim {
@@ -384,6 +479,12 @@ macro_rules! claim {
                     Some(pool) => pool.cancel(self),
                     None => self.refuse(TaskError::Cancelled),
                 }
+            }
+
+            fn worker(&self) -> Option<WorkerId> {
+                let pool = self.pool.upgrade().filter(|_| !self.cell.is_finished());
+                pool.and_then(|pool| pool.runs(self))
+                    .or_else(|| self.last.get())
             }
 
             fn on_done(&self, callback: Callback<$outcome>) {

@@ -32,6 +32,8 @@ const STUCK: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_micros(50);
 /// So often replies are taken in though somebody else does that, who may be stuck in the user's code.
 const STUCK_LEADER: Duration = Duration::from_millis(100);
+/// How often it is looked how much memory workers have, if that is limited.
+const WEIGH: Duration = Duration::from_millis(20);
 /// It is looked for that so often.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -83,6 +85,13 @@ fn memory_kills() -> u64 {
     count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
+/// Bytes that a process has in memory.
+fn resident(pid: u32) -> Option<u64> {
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
 impl Service {
     /// Starts the workers of a new pool.
     pub(super) fn new(pool: Arc<Inner>) -> Result<Service, SpawnError> {
@@ -117,7 +126,9 @@ impl Service {
             let watching = self.pool.watch_as_service();
             let next = self.expire();
             self.fill();
+            let weigh = self.weigh();
             let mut next = next.map(|at| at.saturating_duration_since(Instant::now()));
+            next = [next, weigh].into_iter().flatten().min();
             if self.pool.is_led() {
                 // Who leads may be stuck in a callback.
                 next = Some(next.map_or(STUCK_LEADER, |next| next.min(STUCK_LEADER)));
@@ -156,7 +167,9 @@ impl Service {
             }
             crew.missing = None;
             let slots = crew.slots.iter().enumerate();
-            let empty = slots.filter(|(_, worker)| worker.is_none());
+            let empty = slots
+                .take(crew.wanted)
+                .filter(|(_, worker)| worker.is_none());
             let empty: Vec<usize> = empty.map(|(slot, _)| slot).collect();
             let news = empty.into_iter().filter(|slot| crew.starting.insert(*slot));
             news.collect()
@@ -184,6 +197,7 @@ impl Service {
                 crew.shortest = None;
             }
             sooner(crew.shortest.and_then(|shortest| now.checked_add(shortest)));
+            let retries_late = crew.retries_late;
             for worker in crew.workers_mut() {
                 if !worker.is_ready() {
                     match worker.born.checked_add(pool.plan.start_timeout) {
@@ -196,7 +210,8 @@ impl Service {
                     worker.kill();
                     continue;
                 }
-                for sent in worker.begun() {
+                let mut again = Vec::new();
+                for (at, sent) in worker.begun().enumerate() {
                     if let Some(until) = sent.until {
                         if until <= now {
                             worker.kill();
@@ -210,10 +225,15 @@ impl Service {
                     };
                     if let Some(spent) = worker.running_for(sent) {
                         match timeout.checked_sub(spent) {
+                            None if retries_late && sent.job.retries > 0 => again.push(at),
                             None => late.push((timeout, Arc::clone(&sent.job.remote))),
                             Some(left) => sooner(now.checked_add(left)),
                         }
                     }
+                }
+                for at in again {
+                    worker.retry(at, pool.plan.grace);
+                    sooner(now.checked_add(pool.plan.grace));
                 }
             }
             if crew.short_since.is_some() {
@@ -236,6 +256,33 @@ impl Service {
             });
         }
         next
+    }
+
+    /// Ends workers that have more in memory than they may. Returns when to look again.
+    fn weigh(&self) -> Option<Duration> {
+        let limit = self.pool.plan.resident_limit?;
+        let at_work: Vec<(usize, u32)> = {
+            let crew = self.pool.crew.lock();
+            let at_work = crew.workers().filter(|worker| !worker.sent.is_empty());
+            at_work
+                .map(|worker| (worker.slot, worker.process.pid()))
+                .collect()
+        };
+        if at_work.is_empty() {
+            return None;
+        }
+        for (slot, pid) in at_work {
+            if resident(pid).is_none_or(|bytes| bytes <= limit) {
+                continue;
+            }
+            let mut crew = self.pool.crew.lock();
+            let worker = crew.slots.get_mut(slot).and_then(Option::as_mut);
+            if let Some(worker) = worker.filter(|worker| worker.process.pid() == pid) {
+                worker.is_too_large = true;
+                worker.kill();
+            }
+        }
+        Some(WEIGH)
     }
 
     /// The first time what has begun may end, the second time it may not.
@@ -330,9 +377,14 @@ impl Service {
                 format!("{BAD_STARTS} workers in a row ended before they were ready; of the last, {died}").into(),
             );
         }
-        let is_replaced = !crew.is_ending && crew.broken.is_none();
+        let is_replaced = !crew.is_ending && crew.broken.is_none() && slot < crew.wanted;
         if is_replaced {
+            pool.counts.replaced.fetch_add(1, Ordering::Relaxed);
             crew.starting.insert(slot);
+        }
+        // Places that are no longer wanted.
+        while crew.slots.len() > crew.wanted && matches!(crew.slots.last(), Some(None)) {
+            crew.slots.pop();
         }
         drop(worker);
         let turn = crew.turn(&news);
@@ -376,6 +428,12 @@ impl Service {
                 _ => worker.is_damaged = true,
             }
         }
+        job.remote.runs_on(worker.id());
+        if sent.is_again && job.retries > 0 {
+            job.retries -= 1;
+            news.push(News::Again);
+            return Some(job);
+        }
         if sent.until.is_some() {
             news.push(News::Refused {
                 remote: job.remote,
@@ -385,6 +443,7 @@ impl Service {
         }
         if job.retries > 0 {
             job.retries -= 1;
+            news.push(News::Again);
             return Some(job);
         }
         // Of a chunk the one that it was at; or all, if it cannot be said which that was.
@@ -395,8 +454,14 @@ impl Service {
         let first = job.done;
         job.done += doubtful;
         let is_last = job.done >= job.count;
-        let limit = self.pool.plan.memory_limit;
+        let resident = self
+            .pool
+            .plan
+            .resident_limit
+            .filter(|_| worker.is_too_large);
+        let limit = resident.or(self.pool.plan.memory_limit);
         let why = match limit {
+            Some(limit) if resident.is_some() => TaskError::MemoryLimit { limit },
             // Rust's allocator says so when it is refused memory, and aborts.
             Some(limit)
                 if died.signal == Some(libc::SIGABRT)

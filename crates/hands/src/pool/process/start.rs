@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use super::board::{Board, MOST};
 use super::capture::Capture;
 use super::inner::Inner;
-use super::parcel::Start;
+use super::parcel::{Start, StateOf};
 use super::peer::{Bell, Worker};
 use super::tail::Tail;
 use super::turns::Turn;
@@ -118,6 +118,14 @@ impl Starter {
             initializer: plan.initializer,
             number: slot as u64,
             heavy: plan.heavy,
+            state: match &plan.state {
+                None => None,
+                Some(state) => Some(StateOf {
+                    code: state.code,
+                    argument: state.argument.clone(),
+                    descriptors: copies(&state.descriptors).map_err(&system)?,
+                }),
+            },
         };
         let process = builder.spawn(worker::serve, start)?;
         let worker = Worker {
@@ -139,6 +147,8 @@ impl Starter {
             is_closing: false,
             is_damaged: false,
             bad_start: None,
+            slot,
+            is_too_large: false,
             born: Instant::now(),
             was_ready: false,
             tail,
@@ -150,6 +160,10 @@ impl Starter {
         {
             let mut crew = self.pool.crew.lock();
             crew.starting.remove(&slot);
+            if crew.slots.len() <= slot {
+                // There are fewer by now; this one goes at once.
+                crew.slots.resize_with(slot + 1, || None);
+            }
             if self.pool.is_over.load(Ordering::SeqCst) {
                 // Nobody has waited for it, or sees to it now.
                 drop(crew);
@@ -162,6 +176,7 @@ impl Starter {
                 .watched()
                 .store(worker::SERVICE, Ordering::SeqCst);
             crew.slots[slot] = Some(worker);
+            crew.dismiss();
             if crew.is_ending {
                 crew.workers_mut().for_each(Worker::close);
             }
@@ -171,4 +186,11 @@ impl Starter {
         self.pool.tell_elsewhere(news, Turn::ANY);
         Ok(())
     }
+}
+
+fn copies(descriptors: &[OwnedFd]) -> io::Result<Vec<Carried>> {
+    let copies = descriptors
+        .iter()
+        .map(|fd| fd.try_clone().map(Carried::from));
+    copies.collect()
 }

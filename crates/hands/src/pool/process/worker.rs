@@ -20,11 +20,13 @@ use super::wake;
 use crate::context::{Context, Written};
 use crate::process::codec::{self, Carried, Failure, LaidReady, Message};
 use crate::process::fork::end_if_copy;
+use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::process::wire;
 use crate::shared::Memory;
 use crate::spin::Spin;
 use crate::sync::cancel::{CancelToken, Owners};
+use crate::task::WorkerId;
 use crate::thread::panic::caught;
 
 /// Who wants to be woken by a reply, if anybody does: the pool's own thread, or somebody who waits for an outcome.
@@ -126,32 +128,17 @@ pub(super) fn serve(start: Start) {
         heavy: start.heavy,
         weighed: Instant::now(),
     };
-    if let Some(code) = start.initializer {
-        // SAFETY: the pool made it by `code_of`, in a process of the same image, or we would not have been started.
-        let call = unsafe { called(code) };
-        let mut number = Vec::new();
-        // A number can always be written down.
-        let _ = codec::write(&start.number, &mut number);
-        let mut said = Vec::new();
-        if let Some(call) = call {
-            call(&mut &number[..], &mut LaidReady::default(), &mut said);
-        }
-        // A result of `()` is all of it.
-        if super::remote::said(&said).is_some() {
-            if said.len() > INLINE / 2 {
-                let why = super::remote::said(&said);
-                let mut why = why.map_or_else(String::new, |error| error.to_string());
-                let end = (0..=INLINE / 4).rev().find(|at| why.is_char_boundary(*at));
-                why.truncate(end.unwrap_or(0));
-                said.clear();
-                write_failed(&Answer::SetUp(why + " ..."), &mut said);
-            }
-            let header = Header {
-                kind: BAD_START,
-                count: 1,
-                ..Header::default()
-            };
-            worker.reply(header, &said);
+    WorkerId::become_it(usize::try_from(start.number).unwrap_or(usize::MAX));
+    let mut number = Vec::new();
+    // A number can always be written down.
+    let _ = codec::write(&start.number, &mut number);
+    let initializer = start.initializer.map(|code| (code, number, Vec::new()));
+    let state = start.state.map(|state| {
+        let descriptors = state.descriptors.into_iter().map(|carried| carried.0);
+        (state.code, state.argument, descriptors.collect())
+    });
+    for (code, argument, descriptors) in initializer.into_iter().chain(state) {
+        if !worker.make_ready(code, &argument, descriptors) {
             return;
         }
     }
@@ -191,6 +178,39 @@ pub(super) fn overwritten() -> Lost {
 }
 
 impl Worker {
+    /// Calls the initialiser, or what makes the state. False: it failed, and the pool has been told.
+    fn make_ready(&mut self, code: Code, mut argument: &[u8], descriptors: Vec<OwnedFd>) -> bool {
+        // SAFETY: the pool made it by `code_of` or `state::Plan::new`, in a process of the same image, or we would not have been started.
+        let call = unsafe { called(code) };
+        let mut said = Vec::new();
+        if let Some(call) = call {
+            call(
+                &mut argument,
+                &mut codec::laid_ready(descriptors),
+                &mut said,
+            );
+        }
+        end_if_copy();
+        // A result of `()` is all of it.
+        let Some(why) = super::remote::said(&said) else {
+            return true;
+        };
+        if said.len() > INLINE / 2 {
+            let mut why = why.to_string();
+            let end = (0..=INLINE / 4).rev().find(|at| why.is_char_boundary(*at));
+            why.truncate(end.unwrap_or(0));
+            said.clear();
+            write_failed(&Answer::SetUp(why + " ..."), &mut said);
+        }
+        let header = Header {
+            kind: BAD_START,
+            count: 1,
+            ..Header::default()
+        };
+        self.reply(header, &said);
+        false
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.board.closing().load(Ordering::SeqCst) != 0
     }
@@ -415,10 +435,13 @@ impl Worker {
             }
         }
         if ready > 0 {
-            let weight = self.weigh();
+            let mut flags = self.weigh();
+            if header.count == 1 && output.first() == Some(&super::remote::UNWELL) {
+                flags |= UNWELL;
+            }
             self.flush(
                 Header {
-                    flags: weight,
+                    flags,
                     ..reply(ready, true)
                 },
                 output,
@@ -428,6 +451,9 @@ impl Worker {
 
     /// [`TIRED`] for one that has grown too large.
     pub(super) fn weigh(&mut self) -> u16 {
+        if super::state::is_in_doubt() {
+            return TIRED;
+        }
         let Some(heavy) = self.heavy else { return 0 };
         if self.weighed.elapsed() < WEIGH {
             return 0;
@@ -524,6 +550,8 @@ impl Worker {
 
 /// A flag of a reply: the worker wants to be replaced.
 pub(super) const TIRED: u16 = 2;
+/// Another: the result is an `Err`, and the task may be tried again.
+pub(super) const UNWELL: u16 = 16;
 
 /// Nanoseconds on the clock that all processes have.
 pub(super) fn now() -> u64 {

@@ -10,6 +10,7 @@ mod coroutines;
 mod faults;
 mod foreign;
 mod fork;
+mod practice;
 mod process;
 mod reach;
 mod scope;
