@@ -40,6 +40,13 @@ pub enum CommandError {
         /// What it had written by then, and what it had used.
         output: Box<super::Output>,
     },
+    /// It has ended, and not well; where that is an error, as for [`check`](super::Command::check).
+    Failed {
+        /// As the caller named it.
+        program: Box<[u8]>,
+        /// How it ended, and what it had written.
+        output: Box<super::Output>,
+    },
     /// It has ended, but the host program took its exit status: it ignores `SIGCHLD` (see
     /// [`keep_exit_codes`](super::keep_exit_codes)), or waits for children that are not its own.
     StatusLost {
@@ -173,6 +180,16 @@ fn name(program: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(program)
 }
 
+/// The end of what a command has said, no longer than a message should be.
+fn last_lines(text: &str) -> &str {
+    let text = text.trim_end();
+    let from = text.len().saturating_sub(400);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at));
+    let end = &text[from.unwrap_or(0)..];
+    let lines = end.rmatch_indices('\n').nth(4);
+    lines.map_or(end, |(at, _)| &end[at + 1..])
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -191,6 +208,13 @@ impl fmt::Display for CommandError {
                 "`{}` wrote more than {limit} bytes and was ended; raise `capture_limit` or send its output to a writer",
                 name(program)
             ),
+            CommandError::Failed { program, output } => {
+                write!(f, "`{}` failed ({})", name(program), output.status)?;
+                match last_lines(&output.stderr_text()) {
+                    "" => Ok(()),
+                    said => write!(f, ": {said}"),
+                }
+            }
             CommandError::StatusLost { program } => write!(
                 f,
                 "`{}` has ended, but its exit status was taken by other code in this program, or dropped because SIGCHLD is ignored; call `keep_exit_codes` first",

@@ -1,6 +1,7 @@
 //! Subprocesses, one or a million.
 pub mod batch;
 mod builder;
+mod child;
 mod engine;
 pub(crate) mod environ;
 mod error;
@@ -18,6 +19,7 @@ pub(crate) mod sys;
 pub mod template;
 
 pub use self::builder::{Command, Stdin, find_program};
+pub use self::child::{Child, ChildStdin, ChildStdout};
 pub use self::engine::Stream;
 pub use self::error::{CommandError, SpawnReason};
 pub use self::output::Output;

@@ -99,7 +99,7 @@ fn finish(command: &Command, driven: Driven) -> Result<Output, CommandError> {
 }
 
 /// Which ends are errors: of a command whose time was up, or of which nobody knows how it ended.
-fn judge(
+pub(super) fn judge(
     commands: &[Command],
     ended: &[Ended],
     outputs: &mut Vec<Output>,
@@ -179,7 +179,7 @@ fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Dri
     wait(&mut engine, &keys, receive)
 }
 
-fn start(
+pub(super) fn start(
     engine: &mut Engine,
     run: &Run,
     index: usize,
