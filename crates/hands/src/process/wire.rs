@@ -18,6 +18,7 @@ use rustix::net::{
 };
 
 use super::codec::Message;
+use crate::command::sys::host::with_file_limit_as_error;
 
 /// Bytes of a message that are sent as they are.
 const INLINE: usize = 48 * 1024;
@@ -127,7 +128,7 @@ pub(crate) fn send_beside(
 
 fn in_a_file(bytes: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("hands-message", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
+    with_file_limit_as_error(|| file.write_all(bytes))?;
     file.rewind()?;
     Ok(file)
 }

@@ -11,6 +11,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::memory::{Map, is_all_there, reserve, sealed_length};
+use crate::command::sys::host::with_file_limit_as_error;
 use crate::process::codec::Carried;
 
 /// What no process can undo: neither size nor content changes.
@@ -56,7 +57,7 @@ impl Bytes {
             return Ok(Bytes { shared: None });
         }
         let mut file = File::from(reserve(bytes.len())?);
-        file.write_all(bytes)?;
+        with_file_limit_as_error(|| file.write_all(bytes))?;
         fcntl_add_seals(&file, FROZEN | SealFlags::SEAL)?;
         Bytes::of(Carried::from(std::os::fd::OwnedFd::from(file)))
     }

@@ -16,6 +16,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::command::batch::policy::{MemFreeGate, Verdict};
+use crate::command::sys::host::with_file_limit_as_error;
 use crate::process::codec::Carried;
 
 /// From here on it is looked whether there is so much memory.
@@ -116,7 +117,8 @@ pub(super) fn reserve(length: usize) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = memfd_create("hands-shared", flags)?;
     loop {
-        match fallocate(&fd, FallocateFlags::empty(), 0, length as u64) {
+        let all = || fallocate(&fd, FallocateFlags::empty(), 0, length as u64);
+        match with_file_limit_as_error(all) {
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
                 let error = io::Error::from(error);

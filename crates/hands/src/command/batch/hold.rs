@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::command::sys::host::with_file_limit_as_error;
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
 /// Bytes of one stream that may wait in memory.
@@ -199,10 +200,9 @@ impl Hold {
                 .expect("pushed above if there was none");
             let room = usize::try_from(extent.size - extent.written).unwrap_or(usize::MAX);
             let piece = &rest[..rest.len().min(room)];
-            if let Err(error) = spill
-                .file()?
-                .write_all_at(piece, extent.offset + extent.written)
-            {
+            let file = spill.file()?;
+            let at = extent.offset + extent.written;
+            if let Err(error) = with_file_limit_as_error(|| file.write_all_at(piece, at)) {
                 if done > 0 {
                     break;
                 }

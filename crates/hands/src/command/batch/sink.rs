@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::command::sys::host::with_file_limit_as_error;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -132,7 +133,9 @@ impl Sink {
             let rest = &self.queue[self.sent..];
             let written = match &mut self.target {
                 Target::Writer(writer) => writer.write(rest),
-                Target::Fd { fd, blocking } => write_some(fd, *blocking, rest),
+                Target::Fd { fd, blocking } => {
+                    with_file_limit_as_error(|| write_some(fd, *blocking, rest))
+                }
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -13,6 +13,7 @@ use memchr::memrchr;
 
 use super::header::{ENOUGH, HEADER, Opening};
 use super::{Entry, JobLogError};
+use crate::command::sys::host::with_file_limit_as_error;
 
 /// A job log open for writing.
 ///
@@ -185,7 +186,7 @@ impl JobLog {
     fn append_whole(&mut self, bytes: &[u8]) -> Result<(), JobLogError> {
         let mut written = 0;
         while written < bytes.len() {
-            match self.file.write(&bytes[written..]) {
+            match with_file_limit_as_error(|| self.file.write(&bytes[written..])) {
                 Ok(0) => return Err(self.undo(written, ErrorKind::WriteZero.into())),
                 // A disk fills up in the middle of a row: the next attempt gets the reason.
                 Ok(more) => written += more,

@@ -16,6 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 
 use super::remote::{Call, write_failed, write_result};
+use crate::command::sys::host::with_file_limit_as_error;
 use crate::process::again;
 use crate::process::codec::{self, Carried, Failure, LaidReady};
 use crate::process::fork::end_if_copy;
@@ -179,7 +180,7 @@ impl Taker {
         while !bytes.is_empty() {
             let place = written.count % KEPT as u64;
             let length = (KEPT as u64 - place).min(bytes.len() as u64) as usize;
-            let _ = pwrite(&self.file, &bytes[..length], TEXT + place);
+            let _ = with_file_limit_as_error(|| pwrite(&self.file, &bytes[..length], TEXT + place));
             written.count += length as u64;
             bytes = &bytes[length..];
         }

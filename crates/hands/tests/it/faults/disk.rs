@@ -55,7 +55,7 @@ fn a_folder_of_256_kib_is_enough_for_megabytes_that_wait() {
     let folder = folder();
     // A file that may not grow further is refused as one on a full disk is.
     Scene::new("full_disk")
-        .through(["env", "--ignore-signal=XFSZ", "prlimit", "--fsize=262144"])
+        .through(["prlimit", "--fsize=262144"])
         .var("SPILL", folder.path())
         .succeed();
 }
@@ -83,4 +83,46 @@ fn a_file_system_of_256_kib_is_enough_for_megabytes_that_wait() {
             played.report
         );
     }
+}
+
+/// As a library: nobody has had the signal ignored.
+pub(crate) fn small_files() {
+    use hands::pool::ProcessPool;
+    use hands::shared::{Bytes, Memory};
+
+    let _hands = hands::init();
+    let told = |refused: Result<(), String>| refused.expect_err("files are small");
+    let large = |error: &str| assert!(error.contains("File too large"), "{error}");
+    large(&told(
+        Memory::new(1 << 20)
+            .map(drop)
+            .map_err(|error| error.to_string()),
+    ));
+    large(&told(
+        Bytes::new(&[0; 1 << 20])
+            .map(drop)
+            .map_err(|error| error.to_string()),
+    ));
+    large(&told(
+        ProcessPool::new()
+            .map(drop)
+            .map_err(|error| error.to_string()),
+    ));
+    let sent = hands::process::spawn(|bytes: Vec<u8>| bytes.len(), vec![7; 1 << 20]);
+    large(&told(sent.map(drop).map_err(|error| error.to_string())));
+    let small =
+        hands::process::spawn(|bytes: Vec<u8>| bytes.len(), vec![7; 1000]).expect("it fits");
+    assert_eq!(small.join(), Ok(1000));
+    let result = hands::process::spawn(|n: usize| vec![7_u8; n], 1 << 20).expect("a process");
+    match result.join() {
+        Err(hands::task::TaskError::Encode { what }) => large(&what),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_not_the_end_of_the_program() {
+    Scene::new("small_files")
+        .through(["prlimit", "--fsize=262144"])
+        .succeed();
 }

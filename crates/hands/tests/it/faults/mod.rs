@@ -10,6 +10,7 @@ use crate::support::Scenes;
 
 pub(crate) const SCENES: Scenes = &[
     ("full_disk", disk::full_disk),
+    ("small_files", disk::small_files),
     ("victim", killed::victim),
     ("many_batches", killed::many_batches),
     ("lost_watchdog", killed::lost_watchdog),
