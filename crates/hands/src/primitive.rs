@@ -6,7 +6,7 @@
 mod real {
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 
@@ -65,55 +65,122 @@ mod model {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, Ordering, fence};
     pub(crate) use loom::thread::{Thread, current, park};
 
-    /// The model checker takes `SeqCst` for `AcqRel`, but knows fences: with one on either side all threads agree on the
+    /// The model checker takes `SeqCst` for `AcqRel`, but knows fences: with one between any two of them all threads agree on the
     /// order of these operations, as they do on that of the real ones.
-    #[derive(Debug, Default)]
-    pub(crate) struct AtomicUsize(loom::sync::atomic::AtomicUsize);
+    macro_rules! atomic {
+        ($name:ident: $number:ty) => {
+            #[derive(Debug, Default)]
+            pub(crate) struct $name {
+                value: loom::sync::atomic::$name,
+                sleepers: loom::sync::Mutex<()>,
+                woken: loom::sync::Condvar,
+            }
 
-    impl AtomicUsize {
-        pub(crate) fn new(value: usize) -> AtomicUsize {
-            AtomicUsize(loom::sync::atomic::AtomicUsize::new(value))
-        }
+            #[allow(dead_code, reason = "not all are used of each")]
+            impl $name {
+                pub(crate) fn new(value: $number) -> $name {
+                    $name {
+                        value: loom::sync::atomic::$name::new(value),
+                        ..$name::default()
+                    }
+                }
 
-        pub(crate) fn store(&self, value: usize, order: Ordering) {
-            agreed(order, || self.0.store(value, order));
-        }
+                pub(crate) fn load(&self, order: Ordering) -> $number {
+                    agreed(order, || self.value.load(order))
+                }
 
-        pub(crate) fn fetch_update(
-            &self,
-            set: Ordering,
-            got: Ordering,
-            update: impl FnMut(usize) -> Option<usize>,
-        ) -> Result<usize, usize> {
-            agreed(set, || self.0.fetch_update(set, got, update))
-        }
+                pub(crate) fn store(&self, value: $number, order: Ordering) {
+                    agreed(order, || self.value.store(value, order));
+                }
 
-        pub(crate) fn load(&self, order: Ordering) -> usize {
-            agreed(order, || self.0.load(order))
-        }
+                pub(crate) fn swap(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.swap(value, order))
+                }
 
-        pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
-            agreed(order, || self.0.fetch_add(value, order))
-        }
+                pub(crate) fn fetch_add(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.fetch_add(value, order))
+                }
 
-        pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
-            agreed(order, || self.0.fetch_sub(value, order))
-        }
-    }
+                pub(crate) fn fetch_sub(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.fetch_sub(value, order))
+                }
 
-    fn agreed<T>(order: Ordering, run: impl FnOnce() -> T) -> T {
-        let fence = || {
-            if order == Ordering::SeqCst {
-                loom::sync::atomic::fence(order);
+                pub(crate) fn fetch_or(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.fetch_or(value, order))
+                }
+
+                pub(crate) fn fetch_and(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.fetch_and(value, order))
+                }
+
+                pub(crate) fn fetch_xor(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.fetch_xor(value, order))
+                }
+
+                pub(crate) fn fetch_max(&self, value: $number, order: Ordering) -> $number {
+                    agreed(order, || self.value.fetch_max(value, order))
+                }
+
+                pub(crate) fn compare_exchange(
+                    &self,
+                    from: $number,
+                    to: $number,
+                    had: Ordering,
+                    not: Ordering,
+                ) -> Result<$number, $number> {
+                    agreed(had, || self.value.compare_exchange(from, to, had, not))
+                }
+
+                pub(crate) fn compare_exchange_weak(
+                    &self,
+                    from: $number,
+                    to: $number,
+                    had: Ordering,
+                    not: Ordering,
+                ) -> Result<$number, $number> {
+                    self.compare_exchange(from, to, had, not)
+                }
+
+                pub(crate) fn fetch_update(
+                    &self,
+                    set: Ordering,
+                    got: Ordering,
+                    update: impl FnMut($number) -> Option<$number>,
+                ) -> Result<$number, $number> {
+                    agreed(set, || self.value.fetch_update(set, got, update))
+                }
+
+                /// As the kernel does for whoever sleeps at a word: it looks, and puts to sleep, under a lock of its own, behind a fence.
+                pub(crate) fn sleep(&self, seen: $number) {
+                    let held = self.sleepers.lock().expect("a panic ends the model anyway");
+                    fence(Ordering::SeqCst);
+                    if self.value.load(Ordering::SeqCst) == seen {
+                        drop(self.woken.wait(held));
+                    }
+                }
+
+                pub(crate) fn wake(&self) {
+                    fence(Ordering::SeqCst);
+                    drop(self.sleepers.lock());
+                    self.woken.notify_all();
+                }
             }
         };
-        fence();
-        let result = run();
-        fence();
-        result
+    }
+
+    atomic!(AtomicU32: u32);
+    atomic!(AtomicU64: u64);
+    atomic!(AtomicUsize: usize);
+
+    /// A fence before it, and none behind: what comes behind and is weaker may be done before it, as on real processors.
+    fn agreed<T>(order: Ordering, run: impl FnOnce() -> T) -> T {
+        if order == Ordering::SeqCst {
+            loom::sync::atomic::fence(order);
+        }
+        run()
     }
 
     /// Without poison, as the real one.

@@ -1,7 +1,6 @@
 //! [`Barrier`]: processes that go on only when all have come.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytemuck::{Pod, Zeroable};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::mutex::{Guard, LockError, Mutex};
 use super::signals::Condvar;
 use super::wait::deadline;
+use crate::primitive::Ordering;
 use crate::sync::Broken;
 
 /// A point that threads of several processes pass together. A clone is the same point.

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use rustix::fs::{
     FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat,
@@ -17,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::command::batch::policy::{MemFreeGate, Verdict};
 use crate::command::sys::host::with_file_limit_as_error;
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::process::codec::Carried;
 
 /// From here on it is looked whether there is so much memory.
@@ -31,7 +31,9 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 /// has not enough of it refuses [`new`](Self::new), and nobody is killed later by a page that is missing, unless a process that
 /// has it gives pages back on purpose (`fallocate` can punch holes). Its size is fixed for everybody.
 ///
-/// Others may write while this process reads: what is read is then some mixture of both, and never anything worse.
+/// Others may write while this process reads: what is read is then some mixture of both, and never anything worse. Nothing is changed but the bytes
+/// that are written, also where others write their neighbours at the same time. All is read and written 8 bytes at a time, by relaxed atomic
+/// operations: what is written before a lock is left, an event set or an item put is seen by whoever has the lock, the event or the item next.
 ///
 /// ```
 /// # hands::test_entry!();
@@ -56,6 +58,9 @@ pub struct Memory {
 struct Shared {
     fd: Carried,
     map: Map,
+    /// In its place.
+    #[cfg(hands_loom)]
+    model: (Vec<AtomicU64>, Vec<AtomicU32>),
 }
 
 /// A mapping of a whole file.
@@ -171,7 +176,15 @@ impl Memory {
             MapFlags::SHARED,
         )?;
         Ok(Memory {
-            shared: Arc::new(Shared { fd, map }),
+            shared: Arc::new(Shared {
+                fd,
+                map,
+                #[cfg(hands_loom)]
+                model: (
+                    (0..length.div_ceil(8)).map(|_| AtomicU64::new(0)).collect(),
+                    (0..length.div_ceil(4)).map(|_| AtomicU32::new(0)).collect(),
+                ),
+            }),
         })
     }
 
@@ -197,20 +210,21 @@ impl Memory {
     /// When that goes beyond the end.
     pub fn read(&self, at: usize, into: &mut [u8]) {
         self.check(at, into.len());
-        let (mut at, mut left) = (at, into);
-        while !left.is_empty() && at % 8 != 0 {
-            left[0] = self.byte(at).load(Ordering::Relaxed);
-            (at, left) = (at + 1, &mut left[1..]);
+        let (first, words, last) = pieces(at, into.len());
+        let (head, rest) = into.split_at_mut(first.length);
+        let (middle, tail) = rest.split_at_mut(8 * words);
+        for (piece, own) in [(&first, head), (&last, tail)] {
+            if piece.length > 0 {
+                let word = self
+                    .long_around(piece.at)
+                    .load(Ordering::Relaxed)
+                    .to_ne_bytes();
+                own.copy_from_slice(&word[piece.from..][..piece.length]);
+            }
         }
-        let (words, rest) = left.as_chunks_mut::<8>();
-        let longs = self.longs(at, words.len());
-        for (word, long) in words.iter_mut().zip(longs) {
+        let (middle, _) = middle.as_chunks_mut::<8>();
+        for (word, long) in middle.iter_mut().zip(self.longs(at + first.length, words)) {
             *word = long.load(Ordering::Relaxed).to_ne_bytes();
-        }
-        at += 8 * longs.len();
-        for byte in rest {
-            *byte = self.byte(at).load(Ordering::Relaxed);
-            at += 1;
         }
     }
 
@@ -221,19 +235,39 @@ impl Memory {
     /// When that goes beyond the end.
     pub fn write(&self, at: usize, bytes: &[u8]) {
         self.check(at, bytes.len());
-        let (mut at, mut left) = (at, bytes);
-        while !left.is_empty() && at % 8 != 0 {
-            self.byte(at).store(left[0], Ordering::Relaxed);
-            (at, left) = (at + 1, &left[1..]);
+        let (first, words, last) = pieces(at, bytes.len());
+        let (head, rest) = bytes.split_at(first.length);
+        let (middle, tail) = rest.split_at(8 * words);
+        for (piece, own) in [(&first, head), (&last, tail)] {
+            if piece.length == 0 {
+                continue;
+            }
+            // Its neighbours in the word are others'.
+            let with_own = |word: u64| {
+                let mut word = word.to_ne_bytes();
+                word[piece.from..][..piece.length].copy_from_slice(own);
+                Some(u64::from_ne_bytes(word))
+            };
+            let (set, got) = (Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.long_around(piece.at).fetch_update(set, got, with_own);
         }
-        let (words, rest) = left.as_chunks::<8>();
-        for (word, long) in words.iter().zip(self.longs(at, words.len())) {
+        let (middle, _) = middle.as_chunks::<8>();
+        for (word, long) in middle.iter().zip(self.longs(at + first.length, words)) {
             long.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
-        at += 8 * words.len();
-        for &byte in rest {
-            self.byte(at).store(byte, Ordering::Relaxed);
-            at += 1;
+    }
+
+    /// As [`write`](Self::write) at a multiple of 8, for who has the rest of the last 8 bytes to himself: it becomes 0.
+    pub(crate) fn write_whole(&self, at: usize, bytes: &[u8]) {
+        let (middle, tail) = bytes.as_chunks::<8>();
+        for (word, long) in middle.iter().zip(self.longs(at, middle.len())) {
+            long.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+        }
+        if !tail.is_empty() {
+            let mut word = [0; 8];
+            word[..tail.len()].copy_from_slice(tail);
+            let last = self.long_around(at + 8 * middle.len());
+            last.store(u64::from_ne_bytes(word), Ordering::Relaxed);
         }
     }
 
@@ -247,14 +281,20 @@ impl Memory {
         );
     }
 
-    fn byte(&self, at: usize) -> &AtomicU8 {
+    /// The 8 bytes that the byte at `at` is one of. They are there also at the end of memory of another length: pages are.
+    fn long_around(&self, at: usize) -> &AtomicU64 {
         self.check(at, 1);
-        // SAFETY: inside the mapping, which lives as long as `self`.
-        let byte = unsafe { self.shared.map.start.add(at) };
-        // SAFETY: mapped for reading and writing, and touched by atomic operations only. Not all of them are of one size (a
-        // copy takes 8 bytes at a time where it can): how such ones see each other when they race, the language leaves open; all
-        // processors that Rust has atomics for give some mixture of the bytes, and none of it is looked at as anything but bytes.
-        unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
+        let at = at / 8 * 8;
+        #[cfg(hands_loom)]
+        return &self.shared.model.0[at / 8];
+        #[cfg(not(hands_loom))]
+        {
+            // SAFETY: inside the mapping, which is one of whole pages and lives as long as `self`.
+            let long = unsafe { self.shared.map.start.add(at) };
+            // SAFETY: mapped for reading and writing, and touched by atomic operations of this size only; a mapping begins at a page, so a
+            // multiple of 8 from there is aligned.
+            unsafe { AtomicU64::from_ptr(long.cast().as_ptr()) }
+        }
     }
 
     /// So many times 8 bytes from `at` on, a multiple of 8.
@@ -264,11 +304,16 @@ impl Memory {
         }
         self.check(at, count.saturating_mul(8));
         assert_eq!(at % 8, 0, "8 bytes lie at a multiple of 8");
-        // SAFETY: inside the mapping, which lives as long as `self`.
-        let longs = unsafe { self.shared.map.start.add(at) };
-        // SAFETY: all of them are inside. Mapped for reading and writing, and touched by atomic operations only; a mapping
-        // begins at a page, so a multiple of 8 from there is aligned.
-        unsafe { std::slice::from_raw_parts(longs.cast().as_ptr(), count) }
+        #[cfg(hands_loom)]
+        return &self.shared.model.0[at / 8..at / 8 + count];
+        #[cfg(not(hands_loom))]
+        {
+            // SAFETY: inside the mapping, which lives as long as `self`.
+            let longs = unsafe { self.shared.map.start.add(at) };
+            // SAFETY: all of them are inside. Mapped for reading and writing, and touched by atomic operations of this size only; a
+            // mapping begins at a page, so a multiple of 8 from there is aligned.
+            unsafe { std::slice::from_raw_parts(longs.cast().as_ptr(), count) }
+        }
     }
 
     /// The 8 bytes at `at`, a multiple of 8.
@@ -276,15 +321,50 @@ impl Memory {
         &self.longs(at, 1)[0]
     }
 
-    /// The word at `at`, a multiple of 4.
+    /// The word at `at`, a multiple of 4. Whoever has a word somewhere looks at these 4 bytes by nothing else: the language leaves open what atomic
+    /// operations of different sizes see of each other.
     pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
         self.check(at, 4);
         assert_eq!(at % 4, 0, "a word lies at a multiple of 4");
-        // SAFETY: inside the mapping, which lives as long as `self`.
-        let word = unsafe { self.shared.map.start.add(at) };
-        // SAFETY: as for a byte; a mapping begins at a page, so a multiple of 4 from there is aligned.
-        unsafe { AtomicU32::from_ptr(word.cast().as_ptr()) }
+        #[cfg(hands_loom)]
+        return &self.shared.model.1[at / 4];
+        #[cfg(not(hands_loom))]
+        {
+            // SAFETY: inside the mapping, which lives as long as `self`.
+            let word = unsafe { self.shared.map.start.add(at) };
+            // SAFETY: mapped for reading and writing, and touched by atomic operations of this size only, as the caller sees to; a mapping
+            // begins at a page, so a multiple of 4 from there is aligned.
+            unsafe { AtomicU32::from_ptr(word.cast().as_ptr()) }
+        }
     }
+}
+
+/// What is copied of a word that is not copied whole.
+struct Piece {
+    at: usize,
+    /// Where it begins in its word.
+    from: usize,
+    length: usize,
+}
+
+/// What lies before the first whole word, how many of them there are, and what lies behind the last.
+fn pieces(at: usize, length: usize) -> (Piece, usize, Piece) {
+    let first = Piece {
+        at,
+        from: at % 8,
+        length: if at % 8 == 0 {
+            0
+        } else {
+            length.min(8 - at % 8)
+        },
+    };
+    let words = (length - first.length) / 8;
+    let last = Piece {
+        at: at + first.length + 8 * words,
+        from: 0,
+        length: length - first.length - 8 * words,
+    };
+    (first, words, last)
 }
 
 impl Serialize for Memory {

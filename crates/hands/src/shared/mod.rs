@@ -54,6 +54,8 @@ mod hostile;
 pub(crate) mod identity;
 mod lock;
 mod memory;
+#[cfg(all(test, hands_loom))]
+mod model;
 mod mutex;
 mod queue;
 mod reentrant;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,6 +12,7 @@ use super::lock::{self, Had};
 use super::memory::Memory;
 use super::wait::deadline;
 use super::{Plain, TooLarge, step};
+use crate::primitive::Ordering;
 
 /// Where in its memory it has what.
 const WORD: usize = 0;
@@ -98,7 +98,7 @@ impl<T: Plain> Mutex<T> {
     pub fn new(value: T) -> io::Result<Mutex<T>> {
         let length = size_of::<T>().checked_add(VALUE).ok_or(TooLarge)?;
         let memory = Memory::new(length)?;
-        memory.write(VALUE, bytemuck::bytes_of(&value));
+        memory.write_whole(VALUE, bytemuck::bytes_of(&value));
         Ok(Mutex {
             memory,
             value: PhantomData,
@@ -161,7 +161,7 @@ impl<T: Plain> Mutex<T> {
     }
 
     /// A word that others may write without the lock.
-    pub(super) fn spare(&self) -> &std::sync::atomic::AtomicU32 {
+    pub(super) fn spare(&self) -> &crate::primitive::AtomicU32 {
         self.memory.word(SPARE)
     }
 
@@ -205,7 +205,7 @@ impl<T: Plain> Drop for Guard<'_, T> {
         // Not in a copy of the process that has it.
         if self.is_changed && lock::is_own(memory.word(WORD)) {
             step();
-            memory.write(VALUE, bytemuck::bytes_of(&self.value));
+            memory.write_whole(VALUE, bytemuck::bytes_of(&self.value));
             step();
         }
         lock::unlock(memory.word(WORD));

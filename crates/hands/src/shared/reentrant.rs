@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use super::memory::Memory;
 use super::mutex::LockError;
 use super::signals::Words;
 use super::wait::deadline;
+use crate::primitive::Ordering;
 
 /// Where its words are; the first is the lock. The others are written by who has that.
 const LOCK: usize = 0;
@@ -170,7 +170,7 @@ impl ReentrantMutex {
         }
     }
 
-    fn word(&self, at: usize) -> &std::sync::atomic::AtomicU32 {
+    fn word(&self, at: usize) -> &crate::primitive::AtomicU32 {
         self.0.memory().word(at)
     }
 }

@@ -1,7 +1,6 @@
 //! [`Semaphore`], [`Event`] and [`Condvar`]: waiting for other processes.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use super::memory::Memory;
 use super::mutex::{Guard, LockError};
 use super::wait::{ALL, deadline, wait, wake};
 use super::{Plain, step};
+use crate::primitive::Ordering;
 
 const FIRST: usize = 0;
 const SLEEPERS: usize = 64;
@@ -51,7 +51,7 @@ impl Words {
         &self.0
     }
 
-    fn first(&self) -> &std::sync::atomic::AtomicU32 {
+    fn first(&self) -> &crate::primitive::AtomicU32 {
         self.0.word(FIRST)
     }
 

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::memory::Memory;
 use super::{Plain, TooLarge, lock, step};
+use crate::primitive::{AtomicU32, Ordering};
 
 /// Where in its memory it has what.
 const WORD: usize = 0;
@@ -72,7 +72,7 @@ impl<T: Plain> Value<T> {
             memory: Memory::new(length)?,
             value: PhantomData,
         };
-        new.memory.write(PLACES, bytemuck::bytes_of(&value));
+        new.memory.write_whole(PLACES, bytemuck::bytes_of(&value));
         Ok(new)
     }
 
@@ -133,7 +133,7 @@ impl<T: Plain> Value<T> {
         let next = which.wrapping_add(1);
         step();
         self.memory
-            .write(Self::place(next), bytemuck::bytes_of(&value));
+            .write_whole(Self::place(next), bytemuck::bytes_of(&value));
         step();
         // Seen by the next to have the lock, who also sees what was written before.
         self.memory.word(WHICH).store(next, Ordering::Release);

@@ -25,10 +25,9 @@
 //! A task that writes over memory that is not its own may hit what lies here, too. So whatever goes through a ring or a lane has a sum
 //! (CRC-32), on both ways: what has been hit is damage, and never another argument or result than was sent.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use serde::{Deserialize, Serialize};
 
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::shared::Memory;
 
 const LINE: usize = 64;
@@ -47,9 +46,9 @@ const CLAIMS: usize = 20 * LINE;
 const RINGS: usize = CLAIMS + 16 * MOST as usize;
 
 /// So many tasks may have been handed over to one worker.
-pub(super) const MOST: u64 = 1024;
+pub(super) const MOST: u64 = if cfg!(hands_loom) { 4 } else { 1024 };
 /// Bytes of a ring.
-const RING: usize = 256 * 1024;
+const RING: usize = if cfg!(hands_loom) { 64 } else { 256 * 1024 };
 /// Bytes of a payload that goes through a ring; longer ones go through the socket.
 pub(super) const INLINE: usize = RING / 4;
 const HEADER: usize = 32;
@@ -295,6 +294,15 @@ impl Ring {
         // Less than `RING`.
         let from = (at % RING as u64) as usize;
         let first = bytes.len().min(RING - from);
+        self.memory().write_whole(self.data + from, &bytes[..first]);
+        self.memory().write_whole(self.data, &bytes[first..]);
+    }
+
+    /// As [`write`](Self::write), where the bytes before and behind them are to stay.
+    fn write_between(&self, at: u64, bytes: &[u8]) {
+        // Less than `RING`.
+        let from = (at % RING as u64) as usize;
+        let first = bytes.len().min(RING - from);
         self.memory().write(self.data + from, &bytes[..first]);
         self.memory().write(self.data, &bytes[first..]);
     }
@@ -361,7 +369,7 @@ impl Ring {
         if !matches!(self.has_room(HEADER + padded(length)), Ok(true)) {
             return false;
         }
-        self.write(self.at + (HEADER + before) as u64, bytes);
+        self.write_between(self.at + (HEADER + before) as u64, bytes);
         if before == 0 {
             self.staged.reset();
         }

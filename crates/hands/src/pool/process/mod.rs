@@ -28,6 +28,8 @@ mod coroutines;
 mod crew;
 mod inner;
 mod interrupt;
+#[cfg(all(test, hands_loom))]
+mod model;
 mod parcel;
 mod peer;
 mod remote;

@@ -3,15 +3,14 @@
 //! A message in a ring says that so many bytes come next in the lane. Each side keeps its own place, so nothing that the other
 //! writes there leads outside of it.
 
-use std::sync::atomic::Ordering;
-
 use serde::{Deserialize, Serialize};
 
 use super::board::{Damaged, sum};
+use crate::primitive::Ordering;
 use crate::shared::Memory;
 
 /// Bytes of a lane.
-const LANE: usize = 4 << 20;
+const LANE: usize = if cfg!(hands_loom) { 32 } else { 4 << 20 };
 /// Bytes of a payload that goes through one; longer ones go through the socket.
 pub(super) const LARGEST: usize = LANE / 2;
 const LINE: usize = 128;
@@ -89,8 +88,8 @@ impl Lane {
         }
         let (from, left) = self.place(self.at);
         let (first, second) = bytes.split_at(bytes.len().min(left));
-        self.memory.write(from, first);
-        self.memory.write(self.data, second);
+        self.memory.write_whole(from, first);
+        self.memory.write_whole(self.data, second);
         self.at += length;
         Ok(true)
     }

@@ -1,8 +1,7 @@
 //! Going to sleep, and being woken, between two processes: nobody sleeps while there is something for it. `README.md` beside this file has a
 //! picture, and says why.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
+use crate::primitive::{AtomicU32, Ordering};
 use crate::shared::wait;
 
 /// A word that several processes have.
@@ -98,9 +97,7 @@ mod model {
 
     fn agreed<T>(run: impl FnOnce() -> T) -> T {
         fence(Ordering::SeqCst);
-        let done = run();
-        fence(Ordering::SeqCst);
-        done
+        run()
     }
 
     impl Word for Model {
@@ -123,7 +120,8 @@ mod model {
 
         fn sleep(&self, seen: u32) {
             let held = self.sleepers.lock().expect("no poison");
-            // The kernel looks, and puts to sleep, under a lock of its own.
+            // The kernel looks, and puts to sleep, under a lock of its own, behind a fence.
+            fence(Ordering::SeqCst);
             if self.value.load(Ordering::SeqCst) == seen {
                 drop(self.woken.wait(held));
             }

@@ -14,9 +14,9 @@
 //!   item longer than a place, make a queue that is damaged, and counts as shut down.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::shared::lock;
 use crate::shared::memory::Memory;
 use crate::shared::wait::{ALL, wait, wake};
@@ -42,7 +42,7 @@ const PLACES: usize = SIDES + 4 * SIDE;
 const LENGTH: usize = 8;
 
 /// How often the core is told to wait between two looks of whoever would sleep: nearly a microsecond, in which some items come.
-const PAUSE: u32 = 100;
+const PAUSE: u32 = if cfg!(hands_loom) { 0 } else { 100 };
 
 /// What is in `SHUT`.
 const OPEN: u32 = 0;
@@ -208,7 +208,7 @@ impl Ring {
         self.number(place)
             .store(bytes.len() as u64, Ordering::Relaxed);
         step();
-        self.memory.write(place + LENGTH, bytes);
+        self.memory.write_whole(place + LENGTH, bytes);
         step();
         // Whoever sees it sees the item.
         self.number(TAIL)
