@@ -121,7 +121,7 @@ fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Res
         let name = OsStr::from_bytes(name);
         match value {
             // SAFETY: nobody else looks at the environment: this process has one thread, as the one that it was forked from
-            // has counted; or it is a program that has not come past `hands::init()` yet, which is to be the first thing in `main`.
+            // has counted. One that was started afresh was given its environment then, and has none to change.
             Some(value) => unsafe { std::env::set_var(name, OsStr::from_bytes(value)) },
             // SAFETY: as above.
             None => unsafe { std::env::remove_var(name) },

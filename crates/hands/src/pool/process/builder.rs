@@ -204,8 +204,10 @@ impl Builder {
 
     /// After so many tasks a worker is replaced.
     ///
-    /// With 1 no task has to trust another. Otherwise some tasks wait in the memory of a worker, without a checksum: one that writes over
-    /// memory that is not its own can change the arguments of those behind it in the same worker. It cannot harm the pool, nor other workers.
+    /// With 1 no task has to trust another. Otherwise some tasks wait in the memory of a worker, and one that writes over memory that is not its own
+    /// may hit those behind it in the same worker. By mistake it changes nothing of them but whether they [die](crate::task::TaskError::Died) with it:
+    /// what lies there has a sum. One that means harm can make a sum, too, and so change their arguments and results. It cannot harm the pool, nor
+    /// other workers.
     pub fn max_tasks_per_worker(mut self, tasks: u64) -> Builder {
         self.plan.most_tasks = Some(tasks);
         self
