@@ -97,19 +97,20 @@ fn watch_program() -> Option<OwnedFd> {
 
 /// Calls `load`, which may take long, and ends this process if the program does meanwhile: the kernel signals that the other end is closed.
 fn while_it_lives<T>(socket: &OwnedFd, load: impl FnOnce() -> T) -> T {
-    let heed = |is_heeded: bool| {
+    let set = |command: libc::c_int, value: libc::c_int| {
         let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
-        // SAFETY: these take numbers only, and change what the kernel does about this socket, which is ours.
-        unsafe {
-            libc::fcntl(fd, libc::F_SETOWN, libc::getpid());
-            libc::fcntl(fd, F_SETSIG, if is_heeded { libc::SIGKILL } else { 0 });
-            let flags = libc::fcntl(fd, libc::F_GETFL);
-            let flags = match is_heeded {
-                true => flags | libc::O_ASYNC,
-                false => flags & !libc::O_ASYNC,
-            };
-            libc::fcntl(fd, libc::F_SETFL, flags);
-        }
+        // SAFETY: it takes numbers only, and changes what the kernel does about this socket, which is ours.
+        unsafe { libc::fcntl(fd, command, value) }
+    };
+    let heed = |is_heeded: bool| {
+        set(libc::F_SETOWN, getpid().as_raw_nonzero().get());
+        set(F_SETSIG, if is_heeded { libc::SIGKILL } else { 0 });
+        let flags = set(libc::F_GETFL, 0);
+        let flags = match is_heeded {
+            true => flags | libc::O_ASYNC,
+            false => flags & !libc::O_ASYNC,
+        };
+        set(libc::F_SETFL, flags);
     };
     heed(true);
     // It may have ended before.

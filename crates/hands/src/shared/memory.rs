@@ -352,7 +352,7 @@ fn pieces(at: usize, length: usize) -> (Piece, usize, Piece) {
     let first = Piece {
         at,
         from: at % 8,
-        length: if at % 8 == 0 {
+        length: if at.is_multiple_of(8) {
             0
         } else {
             length.min(8 - at % 8)

@@ -553,10 +553,10 @@ mod tests {
                 place.fetch_xor(*bits, Ordering::Relaxed);
             }
             let mut payload = Vec::new();
-            for n in 0..lengths.len() {
+            for (n, length) in lengths.iter().enumerate() {
                 match get.get(&mut payload) {
                     Ok(Some(got)) => {
-                        let sent = Header { length: lengths[n] as u32, ..header(n as u64) };
+                        let sent = Header { length: *length as u32, ..header(n as u64) };
                         prop_assert_eq!((got, &payload), (sent, &message(n)));
                     }
                     Ok(None) => prop_assert!(false, "it is there"),

@@ -35,25 +35,23 @@ const TEXT: u64 = 8;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Captured<R> {
     outcome: Result<R, Answer>,
-    first: Vec<u8>,
-    last: Vec<u8>,
-    left_out: u64,
+    stderr: Text,
 }
 
 impl<R> Captured<R> {
     /// What it wrote, with `�` in the place of what is no text. Of more than a mebibyte the first and the last half are kept, and a line between
     /// them says how much is missing.
     pub fn stderr(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.first).into_owned();
-        if self.left_out > 0 {
-            text += &format!("\n... {} bytes are left out ...\n", self.left_out);
+        let mut text = String::from_utf8_lossy(&self.stderr.first).into_owned();
+        if self.left_out() > 0 {
+            text += &format!("\n... {} bytes are left out ...\n", self.left_out());
         }
-        text + &String::from_utf8_lossy(&self.last)
+        text + &String::from_utf8_lossy(&self.stderr.last)
     }
 
     /// How many bytes it wrote that have not been kept.
     pub fn left_out(&self) -> u64 {
-        self.left_out
+        self.stderr.left_out
     }
 
     /// Its result, or its panic.
@@ -142,6 +140,14 @@ struct Written {
     count: u64,
 }
 
+/// What a task wrote: the first and the last, and how much is missing between them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Text {
+    first: Vec<u8>,
+    last: Vec<u8>,
+    left_out: u64,
+}
+
 struct Taker {
     file: OwnedFd,
     pipe: OwnedFd,
@@ -204,8 +210,7 @@ impl Taker {
         let _ = pwrite(&self.file, &[0; 8], COUNT);
     }
 
-    /// The first, the last, and how much is missing between them.
-    fn end(&self) -> (Vec<u8>, Vec<u8>, u64) {
+    fn end(&self) -> Text {
         let mut written = self.written.lock();
         self.drain(&mut written);
         let Written { first, count, .. } = std::mem::take(&mut *written);
@@ -213,7 +218,11 @@ impl Taker {
         let last = last(&self.file, count, usize::try_from(more).unwrap_or(KEPT));
         let left_out = more - last.len() as u64;
         let _ = pwrite(&self.file, &[0; 8], COUNT);
-        (first, last, left_out)
+        Text {
+            first,
+            last,
+            left_out,
+        }
     }
 }
 
@@ -234,7 +243,7 @@ fn redirect() -> io::Result<OwnedFd> {
 }
 
 /// Runs a function, and returns what was written to stderr meanwhile.
-fn capturing<T>(run: impl FnOnce() -> T) -> io::Result<(T, (Vec<u8>, Vec<u8>, u64))> {
+fn capturing<T>(run: impl FnOnce() -> T) -> io::Result<(T, Text)> {
     let before = redirect()?;
     let done = run();
     end_if_copy();
@@ -268,12 +277,10 @@ where
             // SAFETY: `captured_code_of`, which alone names this function, was given one.
             let run = unsafe { again::<F>() };
             match capturing(|| caught(|| run(argument))) {
-                Ok((done, (first, last, left_out))) => {
+                Ok((done, stderr)) => {
                     let captured = Captured {
                         outcome: done.map_err(Answer::from),
-                        first,
-                        last,
-                        left_out,
+                        stderr,
                     };
                     return write_result(&captured, output);
                 }

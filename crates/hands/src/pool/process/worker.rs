@@ -1,5 +1,6 @@
 //! What a worker does, in its own process.
 
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -169,11 +170,14 @@ pub(super) fn serve(start: Start) {
     }
 }
 
+/// The last words of this process, which the pool gives as the reason of its end.
+fn say(why: &str) {
+    let _ = writeln!(std::io::stderr(), "hands: {why}");
+}
+
 /// A task has written over memory that is not its own; what of the others is there still is theirs whom the pool gives it to.
 pub(super) fn overwritten() -> Lost {
-    eprintln!(
-        "hands: a task has written over the memory that its worker has in common with the pool"
-    );
+    say("a task has written over the memory that its worker has in common with the pool");
     Lost
 }
 
@@ -245,7 +249,7 @@ impl Worker {
         match self.parcel()? {
             Ok((parcel, _)) => Ok(parcel),
             Err(Unreceived(why)) => {
-                eprintln!("hands: a worker cannot go on: {why}");
+                say(&format!("a worker cannot go on: {why}"));
                 Err(Lost)
             }
         }

@@ -1,10 +1,5 @@
 //! One command: what goes in and out, under which conditions it runs, how it ends, and what is left of it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that unwraps fails with the error in hand"
-)]
-
 mod child;
 mod conditions;
 mod ending;

@@ -1,6 +1,6 @@
 //! What starts processes may itself be stopped, held or busy: nobody waits for it for ever.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use hands::process::{self, Builder, SpawnError};
@@ -50,12 +50,12 @@ pub(super) fn held_zygote() {
     let zygote = zygote();
     let pid = zygote.as_raw_nonzero().get();
     // As a debugger does: it does not go on before we say so.
-    // SAFETY: it takes no pointers but null.
-    let held = unsafe {
+    let trace = |request| {
         let none = std::ptr::null_mut::<libc::c_void>();
-        libc::ptrace(libc::PTRACE_SEIZE, pid, none, none) == 0
-            && libc::ptrace(libc::PTRACE_INTERRUPT, pid, none, none) == 0
+        // SAFETY: it takes no pointers but null.
+        unsafe { libc::ptrace(request, pid, none, none) == 0 }
     };
+    let held = trace(libc::PTRACE_SEIZE) && trace(libc::PTRACE_INTERRUPT);
     assert!(held, "{}", std::io::Error::last_os_error());
     while !is_stopped(zygote) {
         std::thread::yield_now();
@@ -64,19 +64,17 @@ pub(super) fn held_zygote() {
     let late = Builder::new()
         .start_timeout(Duration::from_millis(300))
         .stdout(marks)
-        .spawn(|()| println!("it was called"), ());
+        .spawn(
+            |()| drop(std::io::stdout().write_all(b"it was called\n")),
+            (),
+        );
     let told_late = late.map(drop).expect_err("too late").to_string();
     assert!(told_late.contains("within 300ms") && told_late.contains("start_timeout"));
     // Another takes its place.
     let after = process::spawn(|n: u64| n + 1, 1).expect("a process");
     assert_eq!(after.join(), Ok(2));
     // What it was asked for when nobody waited any more is not done when it goes on.
-    // SAFETY: as above.
-    let gone_on = unsafe {
-        let none = std::ptr::null_mut::<libc::c_void>();
-        libc::ptrace(libc::PTRACE_DETACH, pid, none, none)
-    };
-    assert_eq!(gone_on, 0);
+    assert!(trace(libc::PTRACE_DETACH));
     let mut said = String::new();
     told.read_to_string(&mut said).expect("all ends are closed");
     assert_eq!(said, "");

@@ -1,5 +1,10 @@
 //! A process is killed at each step of each operation, and the others go on.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the error in hand"
+)]
+
 use std::cell::RefCell;
 use std::time::Duration;
 
