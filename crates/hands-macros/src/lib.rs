@@ -14,7 +14,7 @@ pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
-/// The function, beginning with `hands::init()`.
+/// The function, beginning with `hands::init()`; one that is async, on a runtime that is started behind that.
 fn with_init(
     attribute: &proc_macro2::TokenStream,
     mut function: ItemFn,
@@ -32,11 +32,13 @@ fn with_init(
             "`#[hands::main]` is for `main`: in no other function would it come first",
         ));
     }
-    if let Some(token) = &signature.asyncness {
-        return Err(Error::new_spanned(
-            token,
-            "`#[hands::main]` needs a `main` that is not async: begin it with this, and start the runtime inside",
-        ));
+    if function.sig.asyncness.take().is_some() {
+        let body = function.block;
+        function.block = parse_quote!({
+            let _hands = ::hands::init();
+            ::hands::block_on_main(async move #body)
+        });
+        return Ok(quote!(#function));
     }
     function
         .block
@@ -73,6 +75,23 @@ mod tests {
     }
 
     #[test]
+    fn a_runtime_is_started_behind_it() {
+        let function = parse_quote!(
+            async fn main() -> Result<(), String> {
+                work().await
+            }
+        );
+        let whole = with_init(&Default::default(), function).expect("a function");
+        let expected = quote!(
+            fn main() -> Result<(), String> {
+                let _hands = ::hands::init();
+                ::hands::block_on_main(async move { work().await })
+            }
+        );
+        assert_eq!(whole.to_string(), expected.to_string());
+    }
+
+    #[test]
     fn what_would_not_come_first_is_refused() {
         assert!(
             told(
@@ -82,15 +101,6 @@ mod tests {
                 )
             )
             .contains("is for `main`")
-        );
-        assert!(
-            told(
-                "",
-                parse_quote!(
-                    async fn main() {}
-                )
-            )
-            .contains("not async")
         );
         assert!(
             told(

@@ -2,6 +2,20 @@
 
 use crate::process;
 
+/// What `#[hands::main]` makes of an `async fn main`.
+#[cfg(feature = "async")]
+#[doc(hidden)]
+pub fn block_on_main<T>(main: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(main),
+        // Nothing has run yet, and nothing can.
+        Err(error) => process::stop(&format!("no runtime can be had for `main`: {error}")),
+    }
+}
+
 /// To be called first in `main`. Its guard waits, when `main` ends, for all threads that are not daemons.
 ///
 /// ```

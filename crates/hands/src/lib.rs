@@ -22,8 +22,20 @@
 //! # Platforms
 //!
 //! Linux 5.4 or later.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #[cfg(not(target_os = "linux"))]
 compile_error!("`hands` runs on Linux only, 5.4 or later");
+
+/// What these errors are shown as where a program's `main` returns them: their sentence.
+macro_rules! debug_is_sentence {
+    ($($error:ty),* $(,)?) => { $(
+        impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    )* };
+}
 
 mod cgroup;
 pub mod command;
@@ -45,6 +57,22 @@ pub mod sync;
 pub mod task;
 pub mod thread;
 
+/// What most programs need, for `use hands::prelude::*;`.
+pub mod prelude {
+    #[cfg(feature = "async")]
+    pub use crate::pool::{AsyncPool, CoroutinePool};
+    pub use crate::pool::{Pool, ProcessPool, ThreadPool};
+    pub use crate::queue::WorkQueue;
+    pub use crate::task::{Handle, TaskError};
+}
+
+/// For `fn main() -> hands::Result<()>`: any error may be returned by `?`, and is shown as its sentence.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+#[cfg(feature = "async")]
+#[doc(hidden)]
+pub use init::block_on_main;
+
 pub use cores::cores;
 /// Begins `main` with [`init()`], and keeps its guard to the end.
 ///
@@ -53,6 +81,20 @@ pub use cores::cores;
 /// fn main() {
 ///     hands::thread::spawn(|| println!("printed, though nobody joins this thread"));
 /// }
+/// ```
+///
+/// With the feature `async` it may be `async`: then it runs on a `tokio` runtime, as under `#[tokio::main]`, which is started behind `init()`.
+///
+/// ```
+/// # #[cfg(feature = "async")]
+/// #[hands::main]
+/// async fn main() -> hands::Result<()> {
+///     let process = hands::process::spawn(|n: u64| n * n, 12)?;
+///     assert_eq!(process.join_async().await?, 144);
+///     Ok(())
+/// }
+/// # #[cfg(not(feature = "async"))]
+/// # fn main() {}
 /// ```
 ///
 /// ```compile_fail

@@ -4,7 +4,7 @@
 #[path = "../benches/coroutines/main.rs"]
 mod coroutines;
 
-hands::test_entry!();
+hands::entry!();
 
 #[test]
 fn everybody_does_every_task() {

@@ -3,7 +3,7 @@
 #[path = "../benches/process/main.rs"]
 mod process;
 
-hands::test_entry!();
+hands::entry!();
 
 #[test]
 fn everybody_does_everything() {

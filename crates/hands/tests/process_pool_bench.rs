@@ -3,7 +3,7 @@
 #[path = "../benches/process_pool/main.rs"]
 mod process_pool;
 
-hands::test_entry!();
+hands::entry!();
 
 #[test]
 fn everybody_does_everything() {

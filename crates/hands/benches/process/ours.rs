@@ -75,7 +75,7 @@ pub(crate) fn lock_contended(count: u64) -> Figure {
 }
 
 pub(crate) fn queue(count: u64) -> Figure {
-    let queue = Queue::<[u64; 8]>::bounded(1024, 80).map_err(told)?;
+    let queue = Queue::<[u64; 8]>::sized(1024, 80).map_err(told)?;
     let sum = |queue: Queue<[u64; 8]>| {
         let mut sum = 0_u64;
         while let Ok(item) = queue.get() {
@@ -98,7 +98,7 @@ pub(crate) fn queue(count: u64) -> Figure {
 }
 
 pub(crate) fn queue_large(count: u64) -> Figure {
-    let queue = Queue::<Large>::bounded(4, 1 << 20 | 16).map_err(told)?;
+    let queue = Queue::<Large>::sized(4, 1 << 20 | 16).map_err(told)?;
     let take = |queue: Queue<Large>| {
         let mut bytes = 0;
         while let Ok(Large(item)) = queue.get() {

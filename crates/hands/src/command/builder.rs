@@ -40,6 +40,7 @@ pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(2);
 /// # Platforms
 ///
 /// Linux 5.4 or later.
+#[doc(alias("subprocess", "Popen"))]
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing until it is run"]
 pub struct Command {

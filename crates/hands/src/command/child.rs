@@ -36,7 +36,7 @@ const KILL: u8 = 2;
 /// ```
 /// use hands::command::Command;
 ///
-/// let mut calculator = Command::shell("while read -r line; do echo $((line)); done").spawn()?;
+/// let mut calculator = Command::shell("while read -r line; do echo $(($line)); done").spawn()?;
 /// calculator.write_line("6 * 7")?;
 /// assert_eq!(calculator.read_line()?.as_deref(), Some("42"));
 /// calculator.write_line("2 + 2")?;

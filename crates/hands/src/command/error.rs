@@ -12,7 +12,6 @@ use super::sys::spawn::{Failed, Stage};
 ///
 /// A command that runs and exits with a code other than 0 is *not* an error here: look at
 /// [`Output::status`](super::Output::status).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum CommandError {
     /// The program was not started.
@@ -297,3 +296,5 @@ impl std::error::Error for CommandError {
         }
     }
 }
+
+debug_is_sentence!(CommandError);

@@ -134,7 +134,7 @@ impl<T: Data + Sync> Local<T> {
     /// `static` of the program itself.
     ///
     /// ```
-    /// # hands::test_entry!();
+    /// # hands::entry!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let _hands = hands::init();
     /// use hands::context::Local;

@@ -105,7 +105,7 @@ pub trait Pool {
 /// A pool that runs coroutines, too: on its threads, in its processes.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let _hands = hands::init();
 /// use std::time::Duration;

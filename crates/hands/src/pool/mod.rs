@@ -51,6 +51,26 @@
 //! | mostly awaits sockets or the clock | `AsyncPool` |
 //! | does both, on all cores | [`ProcessPool`] with `coroutines` |
 //!
+//! More than one may be right: the same function runs on each of them by changing the line that makes the pool. What a [`ProcessPool`] costs over a
+//! [`ThreadPool`] is a microsecond a task, copies of arguments and results, and that they can be written down.
+//!
+//! **On a runtime's thread do not drop a pool that works still**: it waits, and with it whatever shares the thread. Await `shutdown_async` before. Handles
+//! are futures; so with the adapters of `futures`, results come in order, and no more than eight tasks are on their way:
+//!
+//! ```
+//! use futures_util::{StreamExt, stream};
+//! use hands::pool::{Shutdown, ThreadPool};
+//!
+//! # futures_lite::future::block_on(async {
+//! let pool = ThreadPool::new()?;
+//! let tasks = stream::iter(0..100_u64).map(|n| pool.submit(|n: u64| n * n, n));
+//! let squares: Vec<_> = tasks.buffered(8).collect().await;
+//! assert_eq!(squares[99], Ok(9801));
+//! pool.shutdown_async(Shutdown::Drain).await;
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
+//! ```
+//!
 //! # How it works
 //!
 //! ```text
@@ -64,6 +84,7 @@
 //! `join` and `shutdown` are the pool's. A task's cell ([`task`](crate::task)) is the other half.
 
 mod adapters;
+mod apart;
 mod broadcast;
 mod builder;
 mod calls;
@@ -105,6 +126,7 @@ pub use many::Many;
 pub use map::{Map, Progress};
 pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, Stream, WorkerStats};
 pub use scope::{Scope, ScopedHandle};
+pub use sizing::formula;
 pub use split::{IntoSplit, Split, split};
 pub use stats::{Sizing, Stats};
 pub use thread_pool::ThreadPool;

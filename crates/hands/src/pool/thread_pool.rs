@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::apart::apart;
 use super::broadcast::broadcast;
 use super::builder::Builder;
 use super::contract::Pool;
@@ -40,8 +41,17 @@ use crate::task::{Data, Handle, Options, Outcome, Task};
 /// Its own `submit`, `map` and `submit_many` take any closure and any types that may be sent to another thread; those of the trait [`Pool`] what can go
 /// to a process or a machine as well.
 ///
+/// Dropping it on a thread of an asynchronous runtime blocks that thread: await [`shutdown_async`](Self::shutdown_async) before.
+///
 /// Threads that its tasks start are daemons if whoever made the pool is one. Dropping the pool waits for all tasks, except on one of its own
 /// workers.
+#[doc(alias(
+    "ThreadPoolExecutor",
+    "executor",
+    "rayon",
+    "run_in_executor",
+    "spawn_blocking"
+))]
 pub struct ThreadPool {
     pub(super) crew: Arc<Crew>,
 }
@@ -221,6 +231,16 @@ impl ThreadPool {
         blocking::aside(|| self.crew.join_threads(until))
     }
 
+    /// [`shutdown`](Pool::shutdown) for a coroutine, whose thread it does not block. What it waits for goes on when its future is dropped.
+    pub async fn shutdown_async(&self, how: Shutdown) {
+        self.begin_shutdown(how);
+        let crew = Arc::clone(&self.crew);
+        apart(move || {
+            crew.join_threads(None);
+        })
+        .await;
+    }
+
     fn refuse_own_worker(&self) {
         assert!(
             !self.is_own_worker(),
@@ -336,6 +356,7 @@ impl ThreadPool {
     /// # Panics
     ///
     /// With the panic of the function, once all workers have stopped, and when the pool takes no more tasks.
+    #[doc(alias = "par_iter")]
     pub fn for_each<S, F>(&self, whole: S, each: F)
     where
         S: IntoSplit,

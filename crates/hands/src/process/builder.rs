@@ -34,7 +34,7 @@ pub enum StartMethod {
 /// How a process is to be started.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::process::Builder;
 ///

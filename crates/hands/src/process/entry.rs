@@ -42,7 +42,7 @@ pub(super) fn is_ready() -> bool {
 
 /// Notes that copies of this program will be workers where they are to be; and does not return in one that is.
 ///
-/// For [`init`](crate::init) and [`test_entry!`](crate::test_entry).
+/// For [`init`](crate::init) and [`entry!`](crate::entry).
 #[doc(hidden)]
 pub fn enter() {
     READY.store(true, Ordering::Relaxed);
@@ -91,24 +91,35 @@ fn is_one_of_us(socket: &OwnedFd) -> bool {
 }
 
 /// Ends a copy of the program that cannot work.
-pub(super) fn stop(why: &str) -> ! {
+pub(crate) fn stop(why: &str) -> ! {
     // Nobody but a person who reads the terminal could be told.
     let _ = writeln!(std::io::stderr(), "hands: {why}");
     std::process::exit(2)
 }
 
-/// Lets the processes of [`hands::process`](crate::process) work in tests.
+/// Lets copies of a program be workers where `main` is not yours to begin: under `#[tokio::main]`, in tests, in a library that others' programs use.
 ///
-/// The program that runs tests has a `main` of its own, which does not call [`init`](crate::init). This, written once in each file
-/// under `tests/`, or in `lib.rs` under `#[cfg(test)]`, makes the copies of that program workers before its `main` begins. It works with
-/// `cargo test` and with `cargo nextest`.
+/// [`init`](crate::init) does that at the beginning of `main`; this, written once in some file of the program, does it before `main` begins. The guard of
+/// [`init`](crate::init), which waits at the end of `main`, is not part of it, and can be had beside it.
 ///
 /// ```
-/// hands::test_entry!();
-/// # fn main() {}
+/// hands::entry!();
+///
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> hands::Result<()> {
+///     use hands::prelude::*;
+///
+///     let pool = ProcessPool::with_workers(1)?;
+///     assert_eq!(pool.submit(|n: u64| n + 1, 1).await?, 2);
+///     pool.shutdown_async(hands::pool::Shutdown::Drain).await;
+///     Ok(())
+/// }
 /// ```
+///
+/// In tests it stands once in each file under `tests/`, or in `lib.rs` under `#[cfg(test)]`; it works with `cargo test` and with `cargo nextest`. A library
+/// that starts processes has it in its `lib.rs`: whatever program uses it need not know.
 #[macro_export]
-macro_rules! test_entry {
+macro_rules! entry {
     () => {
         const _: () = {
             #[used]

@@ -7,7 +7,6 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why no process was started.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// Copies of this program would not become workers, but run its `main` once more.
@@ -60,7 +59,7 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpawnError::NoInit => f.write_str(
-                "this program cannot start copies of itself yet; begin `main` with `let _hands = hands::init();`, and tests with `hands::test_entry!();`",
+                "this program cannot start copies of itself yet; begin `main` with `let _hands = hands::init();`, or, under `#[tokio::main]`, in tests and in libraries, write `hands::entry!();` once beside it",
             ),
             SpawnError::NotInExecutable => f.write_str(
                 "the function lies in a shared library, where another process may not have it; call it from a function of the program itself",
@@ -102,3 +101,5 @@ impl Error for SpawnError {
         }
     }
 }
+
+debug_is_sentence!(SpawnError);

@@ -22,7 +22,7 @@ use crate::task::{Data, Died, Outcome, TaskError};
 /// A process that runs one function. Dropping this lets it run on.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let _hands = hands::init();
 /// let square = hands::process::spawn(|n: u64| n * n, 12)?;

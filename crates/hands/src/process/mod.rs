@@ -1,7 +1,7 @@
 //! Processes that run a function of this program.
 //!
 //! ```
-//! # hands::test_entry!();
+//! # hands::entry!();
 //! use hands::process;
 //!
 //! fn sum(numbers: std::ops::Range<u64>) -> u64 {
@@ -75,6 +75,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use builder::{Builder, StartMethod};
 #[doc(hidden)]
 pub use entry::enter;
+#[cfg(feature = "async")]
+pub(crate) use entry::stop;
 pub use error::SpawnError;
 pub use handle::{Process, Resources};
 pub use pipe::{Pipe, PipeError, pipe};

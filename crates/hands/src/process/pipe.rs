@@ -19,7 +19,7 @@ use crate::task::Data;
 /// through another pipe.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// use hands::process::{self, Pipe, pipe};
 ///
 /// fn double(end: Pipe<u64, u64>) {
@@ -68,7 +68,6 @@ pub struct Pipe<S, R> {
 }
 
 /// Why a value was not sent or received.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum PipeError {
     /// The other end is gone, in every process that had it.
@@ -272,3 +271,5 @@ impl<S, R> fmt::Debug for Pipe<S, R> {
         f.debug_tuple("Pipe").field(&self.socket).finish()
     }
 }
+
+debug_is_sentence!(PipeError);

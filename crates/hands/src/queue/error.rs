@@ -61,7 +61,7 @@ impl<T> fmt::Display for PutError<T> {
 impl<T> Error for PutError<T> {}
 
 /// No item was got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GetError {
     /// The queue is empty, and the caller did not want to wait.
@@ -88,7 +88,7 @@ impl fmt::Display for GetError {
 impl Error for GetError {}
 
 /// [`task_done`](super::OrderedQueue::task_done) was called more often than items had been put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TaskDoneError;
 
 impl fmt::Display for TaskDoneError {
@@ -100,3 +100,7 @@ impl fmt::Display for TaskDoneError {
 }
 
 impl Error for TaskDoneError {}
+
+debug_is_sentence!(GetError);
+
+debug_is_sentence!(TaskDoneError);

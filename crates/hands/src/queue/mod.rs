@@ -73,6 +73,7 @@ use crate::primitive::Padded;
 use crate::sync::park::{TimedOut, block_on, deadline, wait};
 
 /// First in, first out.
+#[doc(alias("channel", "mpmc"))]
 pub type Queue<T> = OrderedQueue<T, Fifo>;
 
 /// Last in, first out.

@@ -17,7 +17,7 @@ use crate::sync::Broken;
 /// One that gives up, or dies at an unlucky moment, breaks it for all; a [`reset`](Self::reset) mends it.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::shared::Barrier;
 ///

@@ -24,7 +24,7 @@ const FROZEN: SealFlags = SealFlags::SHRINK
 /// The kernel keeps everybody from changing them, also whoever made them. So they are read as any slice is.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::shared::Bytes;
 ///

@@ -118,7 +118,7 @@ proptest! {
 
     #[test]
     fn a_scribbled_queue_answers(words in scribbles(), item in any::<Vec<u8>>()) {
-        let queue = Queue::<String>::bounded(4, 32)?;
+        let queue = Queue::<String>::sized(4, 32)?;
         let memories = memory_of(&queue);
         queue.put("an item".to_owned()).unwrap_or_default();
         // But for its locks, as above.

@@ -36,7 +36,7 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 /// operations: what is written before a lock is left, an event set or an item put is seen by whoever has the lock, the event or the item next.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::shared::Memory;
 ///

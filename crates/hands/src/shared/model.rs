@@ -67,7 +67,7 @@ fn no_event_is_slept_through() {
 #[test]
 fn each_item_is_got_once_and_whole_and_nobody_sleeps_through_room_or_an_item() {
     explore(|| {
-        let queue = Queue::<u8>::bounded(1, 1).expect("memory");
+        let queue = Queue::<u8>::sized(1, 1).expect("memory");
         let producer = thread::spawn({
             let queue = queue.clone();
             move || (7..9).for_each(|n| assert!(queue.put(n).is_ok()))
@@ -80,7 +80,7 @@ fn each_item_is_got_once_and_whole_and_nobody_sleeps_through_room_or_an_item() {
 #[test]
 fn a_shutdown_is_not_slept_through() {
     explore(|| {
-        let queue = Queue::<u8>::bounded(1, 1).expect("memory");
+        let queue = Queue::<u8>::sized(1, 1).expect("memory");
         let consumer = thread::spawn({
             let queue = queue.clone();
             move || queue.get().is_err()

@@ -29,7 +29,7 @@ const VALUE: usize = 64;
 /// may look whether the value still makes sense.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::shared::Mutex;
 ///
@@ -55,7 +55,7 @@ pub struct Mutex<T> {
 }
 
 /// Why a lock was not had, or not in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockError {
     /// A process died with the lock, and nobody has [recovered](Mutex::recover) from it. The lock is not held.
@@ -253,3 +253,5 @@ impl<T> fmt::Debug for Mutex<T> {
         f.debug_struct("Mutex").finish_non_exhaustive()
     }
 }
+
+debug_is_sentence!(LockError);

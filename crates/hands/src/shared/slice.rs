@@ -15,7 +15,7 @@ use super::{Plain, TooLarge};
 /// parts, or put a [`Mutex`](super::Mutex) beside it.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::shared::Slice;
 ///

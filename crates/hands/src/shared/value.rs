@@ -26,7 +26,7 @@ const PLACES: usize = 64;
 /// changed it or not. A mutex is for what is changed in several steps, or is elsewhere.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::shared::Value;
 ///
@@ -120,6 +120,14 @@ impl<T: Plain> Value<T> {
     /// Another value from now on; returns the one before.
     pub fn replace(&self, value: T) -> T {
         self.update(|now| std::mem::replace(now, value))
+    }
+
+    /// Adds to the value, and returns what it was before. A sum that has no room is a panic, where others are, and leaves the value as it was.
+    pub fn fetch_add(&self, add: T) -> T
+    where
+        T: std::ops::Add<Output = T>,
+    {
+        self.update(|now| std::mem::replace(now, *now + add))
     }
 
     /// Changes the value, while nobody else reads or changes it; returns what `change` does. A panic in there leaves the value as

@@ -250,7 +250,7 @@ impl fmt::Debug for Barrier {
 }
 
 /// The barrier is broken: somebody did not arrive in time, it was aborted or reset, or its action panicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Broken;
 
 impl fmt::Display for Broken {
@@ -262,3 +262,5 @@ impl fmt::Display for Broken {
 }
 
 impl Error for Broken {}
+
+debug_is_sentence!(Broken);

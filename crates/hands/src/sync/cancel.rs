@@ -68,7 +68,7 @@ struct Family {
 }
 
 /// Why work is no longer wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cancelled {
     /// Somebody has cancelled it.
@@ -413,3 +413,5 @@ impl fmt::Debug for WaitCancelled<'_> {
         shown.finish_non_exhaustive()
     }
 }
+
+debug_is_sentence!(Cancelled);

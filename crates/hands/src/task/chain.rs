@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The `?` operator makes it of any error. (An error that is `Serialize` and `Deserialize` needs none of this: it goes as it is.)
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let _hands = hands::init();
 /// use hands::pool::{Pool, ProcessPool};

@@ -5,11 +5,13 @@ use serde::de::DeserializeOwned;
 
 /// What a portable task takes and returns: anything that can be written down and read back. Several arguments are a tuple.
 ///
-/// It is implemented for all that is, and never by hand.
+/// It is implemented for all that is, and never by hand. What is borrowed is not, `&'static str` included (the compiler says that `Deserialize` is not general enough): send
+/// a `String`, as in `spawn(load, "a.pdf".to_owned())` and `pool.map(load, ["a", "b"].map(String::from))`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot leave the process",
     label = "not `Serialize`, `Deserialize`, `Send` and `'static`",
-    note = "derive `serde::Serialize` and `serde::Deserialize`, or use `ThreadPool::spawn`, whose tasks stay in the process"
+    note = "derive `serde::Serialize` and `serde::Deserialize`, or use `ThreadPool::spawn`, whose tasks stay in the process",
+    note = "of text send a `String`, of a slice a `Vec`: what is borrowed stays here"
 )]
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
 
@@ -32,14 +34,15 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no portable task",
-    note = "a portable task is a function, or a closure that captures nothing; pass the data as its argument"
+    note = "a portable task is a function of one argument, or a closure that captures nothing",
+    note = "several arguments are a tuple: `pool.submit(|(a, b): (u64, u64)| a + b, (1, 2))`"
 )]
 pub trait Task<A, R>: Fn(A) -> R + Copy + Send + Sync + 'static {
     /// Does not compile for what captures.
     #[doc(hidden)]
     const CAPTURES_NOTHING: () = assert!(
         size_of::<Self>() == 0,
-        "a portable task captures nothing: pass the data as its argument, or use `ThreadPool::spawn`"
+        "this closure captures something, which cannot leave the process. Pass it with the argument: instead of `submit(move |n: u64| n * factor, 4)` write `submit(|(n, factor): (u64, u64)| n * factor, (4, factor))`. `ThreadPool::spawn` and `ThreadPool::map` take what captures"
     );
 }
 

@@ -17,7 +17,7 @@ use crate::thread::panic::Caught;
 pub type Outcome<R> = Result<R, TaskError>;
 
 /// Why a task has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
     /// Its function panicked; the worker goes on with the next task.
@@ -261,3 +261,5 @@ impl fmt::Display for Panicked {
 }
 
 impl Error for TaskError {}
+
+debug_is_sentence!(TaskError);

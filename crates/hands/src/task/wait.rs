@@ -124,6 +124,7 @@ fn wait_until<R>(
 /// }
 /// # std::io::Result::Ok(())
 /// ```
+#[doc(alias = "gather")]
 pub fn as_completed<R>(handles: impl IntoIterator<Item = Handle<R>>) -> AsCompleted<R> {
     AsCompleted {
         watched: Watched::new(handles),

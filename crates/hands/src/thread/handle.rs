@@ -26,7 +26,6 @@ impl Shared {
 }
 
 /// Why a thread's value cannot be had.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
     /// A thread cannot wait for its own end.
@@ -103,3 +102,5 @@ impl<T> JoinHandle<T> {
         self.info.is_daemon()
     }
 }
+
+debug_is_sentence!(JoinError);

@@ -20,7 +20,7 @@ mod support;
 mod sync;
 mod thread;
 
-hands::test_entry!();
+hands::entry!();
 
 /// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
 #[test]

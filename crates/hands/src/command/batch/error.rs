@@ -7,7 +7,6 @@ use super::work::WorkError;
 use crate::command::CommandError;
 
 /// Why a batch ended before its time. Single jobs' failures are not here.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum BatchError {
     /// Nobody reads what the jobs write: the reader of stdout or stderr has gone (`… | head`).
@@ -57,3 +56,5 @@ impl From<CommandError> for BatchError {
         BatchError::Command(error)
     }
 }
+
+debug_is_sentence!(BatchError);

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 
 /// Why an input cannot be used, naming it and the place.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum InputError {
     /// It cannot be opened.
@@ -88,3 +87,5 @@ impl std::error::Error for InputError {
         }
     }
 }
+
+debug_is_sentence!(InputError);

@@ -11,7 +11,6 @@ const SHOWN: usize = 120;
 /// Why a job log could not be written, read or followed.
 ///
 /// Each message names the log and ends with what to do.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum JobLogError {
     /// The file could not be opened.
@@ -159,6 +158,8 @@ impl fmt::Display for Shown<'_> {
         Ok(())
     }
 }
+
+debug_is_sentence!(JobLogError);
 
 #[cfg(test)]
 mod tests {

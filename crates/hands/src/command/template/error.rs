@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A command that could not be understood, or an input that it cannot take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TemplateError {
     /// There is no program to run.
@@ -135,3 +135,5 @@ impl fmt::Display for TemplateError {
 }
 
 impl std::error::Error for TemplateError {}
+
+debug_is_sentence!(TemplateError);

@@ -22,7 +22,7 @@ use crate::thread::registry;
 /// How a pool of processes is to be made.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
 /// use hands::pool::{Pool, ProcessPool};
@@ -190,6 +190,7 @@ impl Builder {
     }
 
     /// How often a task is begun again when its worker died under it; 0 unless set, since what it has done by then stays done.
+    #[doc(alias = "retry")]
     pub fn retries(mut self, times: u32) -> Builder {
         self.plan.retries = times;
         self

@@ -60,6 +60,7 @@ use self::inner::Inner;
 use self::parcel::Kind;
 use self::remote::{Chunk, Part, Remote, Single, code_of, until_ok_code_of};
 pub use self::stream::Stream;
+use super::apart::apart;
 #[cfg(feature = "async")]
 use super::contract::CoroutinePool;
 use super::contract::Pool;
@@ -82,7 +83,7 @@ use crate::thread::panic::caught;
 /// hurting anybody else.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// use hands::pool::{Pool, ProcessPool};
 /// use hands::task::TaskError;
 ///
@@ -115,7 +116,32 @@ use crate::thread::panic::caught;
 ///
 /// Callbacks of handles run on a thread of their own kind; they may block, submit, and wait for other tasks of the pool.
 ///
-/// Dropping the pool waits for all tasks, except in a callback: then a thread in the background does.
+/// Dropping the pool waits for all tasks, except in a callback: then a thread in the background does. On a thread of an asynchronous runtime await
+/// [`shutdown_async`](Self::shutdown_async) before.
+///
+/// # What tasks log
+///
+/// A worker is a process of its own, so it sets up its log by itself, where the program does that in `main`. What it writes to stderr goes to the program's, and
+/// the last of it is in the error of a task whose worker dies:
+///
+/// ```
+/// # hands::entry!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let _hands = hands::init();
+/// use hands::pool::{Pool, ProcessPool};
+/// use tracing_subscriber::fmt;
+///
+/// fn log_to_stderr() {
+///     fmt().with_writer(std::io::stderr).init();
+/// }
+///
+/// log_to_stderr();
+/// let pool = ProcessPool::builder().workers(2).initializer(|_| log_to_stderr()).build()?;
+/// pool.submit(|n: u64| tracing::info!("{n} in a worker"), 7).join()?;
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("ProcessPoolExecutor", "executor", "multiprocessing"))]
 pub struct ProcessPool {
     inner: Arc<Inner>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -178,7 +204,7 @@ impl ProcessPool {
     /// `await`. If it does not come to one within the [grace](Builder::grace), its worker is killed, and those that have begun there with it.
     ///
     /// ```
-    /// # hands::test_entry!();
+    /// # hands::entry!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let _hands = hands::init();
     /// use std::time::Duration;
@@ -226,7 +252,7 @@ impl ProcessPool {
     /// If its worker dies, the last of it is in the error, as always.
     ///
     /// ```
-    /// # hands::test_entry!();
+    /// # hands::entry!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let _hands = hands::init();
     /// use hands::pool::ProcessPool;
@@ -256,7 +282,7 @@ impl ProcessPool {
     /// [`retries`](Builder::retries). The last result counts.
     ///
     /// ```
-    /// # hands::test_entry!();
+    /// # hands::entry!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let _hands = hands::init();
     /// use hands::pool::ProcessPool;
@@ -291,7 +317,7 @@ impl ProcessPool {
     /// the outcome is [`Init`](TaskError::Init).
     ///
     /// ```
-    /// # hands::test_entry!();
+    /// # hands::entry!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let _hands = hands::init();
     /// use std::collections::HashMap;
@@ -328,7 +354,7 @@ impl ProcessPool {
     /// worker dies: some of its items have been taken.
     ///
     /// ```
-    /// # hands::test_entry!();
+    /// # hands::entry!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let _hands = hands::init();
     /// use hands::pool::ProcessPool;
@@ -359,6 +385,13 @@ impl ProcessPool {
                 (argument, items),
             )
         })
+    }
+
+    /// [`shutdown`](Pool::shutdown) for a coroutine, whose thread it does not block. What it waits for goes on when its future is dropped.
+    pub async fn shutdown_async(&self, how: Shutdown) {
+        self.inner.begin_shutdown(how);
+        let (inner, thread) = (Arc::clone(&self.inner), self.thread.lock().take());
+        apart(move || end(&inner, &Mutex::new(thread), how)).await;
     }
 
     /// Has so many workers from now on. New ones are started at once; those that are too many end when they have finished what they have.

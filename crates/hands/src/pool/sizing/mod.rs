@@ -49,3 +49,26 @@ mod trial;
 pub use controller::Controller;
 pub use decision::{Decision, Why};
 pub use sample::{Limits, Sample};
+
+/// How many workers keep so many cores busy with tasks that compute for `x` and wait for `y`: N·(x+y)/x, rounded up; at least 1.
+///
+/// A pool that [sizes itself](super::ThreadPool::auto) measures both, and tries whether more workers do more: a disk that is busy looks like any
+/// waiting.
+///
+/// ```
+/// use std::time::Duration;
+/// use hands::pool::formula;
+///
+/// let ms = Duration::from_millis;
+/// assert_eq!(formula(1, ms(50), ms(50)), 2);
+/// assert_eq!(formula(1, ms(20), ms(80)), 5);
+/// assert_eq!(formula(4, ms(10), ms(0)), 4);
+/// ```
+///
+/// Source: the tutorial that this library was made after; B. Goetz et al., *Java Concurrency in Practice*, section 8.2.
+pub fn formula(cores: usize, x: std::time::Duration, y: std::time::Duration) -> usize {
+    let (x, y) = (x.as_nanos(), y.as_nanos());
+    // What never computes keeps no core busy.
+    let workers = (cores as u128 * (x + y)).div_ceil(x.max(1));
+    usize::try_from(workers).unwrap_or(usize::MAX).max(1)
+}

@@ -32,7 +32,7 @@ use crate::task::Data;
 /// read as an item or is an error.
 ///
 /// ```
-/// # hands::test_entry!();
+/// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hands::queue::Shutdown;
 /// use hands::shared::Queue;
@@ -47,7 +47,7 @@ use crate::task::Data;
 /// }
 ///
 /// # let _hands = hands::init();
-/// let queue = Queue::bounded(100, 64)?;
+/// let queue = Queue::bounded(100)?;
 /// let consumers = [(); 2].map(|()| hands::process::spawn(consume, queue.clone()));
 /// for word in ["many", "hands", "make", "light", "work"] {
 ///     queue.put(word.to_owned())?;
@@ -121,6 +121,18 @@ struct Inner {
 }
 
 impl<T: Data> Queue<T> {
+    /// For so many items, each of at most [1024](Self::ITEM_BYTES) bytes when written down. 0 is taken for 1.
+    ///
+    /// # Errors
+    ///
+    /// When that is more memory than there is.
+    pub fn bounded(capacity: usize) -> io::Result<Queue<T>> {
+        Queue::sized(capacity, Self::ITEM_BYTES)
+    }
+
+    /// What items of a [`bounded`](Self::bounded) queue may take.
+    pub const ITEM_BYTES: usize = 1024;
+
     /// For so many items, each of at most so many bytes when written down: a `u64` takes up to 10, text a few more than it
     /// is long; a type that leaves out fields, or is read by their names (`untagged`, `flatten`, `skip_serializing_if`), those, too. 0 of either
     /// is taken for 1.
@@ -128,7 +140,7 @@ impl<T: Data> Queue<T> {
     /// # Errors
     ///
     /// When that is more memory than there is.
-    pub fn bounded(capacity: usize, item_bytes: usize) -> io::Result<Queue<T>> {
+    pub fn sized(capacity: usize, item_bytes: usize) -> io::Result<Queue<T>> {
         // Beside the frame that each is in.
         let bytes = item_bytes.max(1).saturating_add(codec::HEAD);
         Ring::new(capacity.max(1), bytes).map(Queue::of)

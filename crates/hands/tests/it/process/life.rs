@@ -140,7 +140,7 @@ fn a_result_that_cannot_be_sent_is_an_error() {
 fn a_thing_that_is_shared_is_refused_in_a_worker_where_it_is_elsewhere() {
     use hands::shared::{Memory, Queue};
     let put = |(queue, memory): (Queue<Memory>, Memory)| queue.put(memory).is_err();
-    let queue = Queue::bounded(2, 100).unwrap();
+    let queue = Queue::sized(2, 100).unwrap();
     let memory = Memory::new(8).unwrap();
     assert!(put((queue.clone(), memory.clone())));
     assert_eq!(

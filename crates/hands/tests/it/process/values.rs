@@ -377,7 +377,7 @@ fn what_a_type_says_of_a_value_that_it_does_not_take_is_told_for_arguments_and_r
 fn every_attribute_of_serde_survives_a_shared_queue() {
     use hands::shared::Queue;
 
-    let queue = Queue::<(Skips, Untagged, Flat)>::bounded(4, 200).unwrap();
+    let queue = Queue::<(Skips, Untagged, Flat)>::sized(4, 200).unwrap();
     let item = || {
         let skips = Skips {
             a: None,

@@ -43,7 +43,7 @@ fn at_each_step(spawn: impl Fn(u64) -> Process<()>, mut check: impl FnMut(bool))
 #[test]
 fn killed_while_it_puts() {
     in_time(|| {
-        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        let queue = Queue::<u64>::sized(4, 10).unwrap();
         // Somebody sleeps there, so that there is somebody to wake.
         let waiter = process::spawn(
             |queue: Queue<u64>| {
@@ -86,7 +86,7 @@ fn killed_while_it_puts() {
 #[test]
 fn killed_while_it_gets() {
     in_time(|| {
-        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        let queue = Queue::<u64>::sized(4, 10).unwrap();
         let get = |(queue, step): (Queue<u64>, u64)| {
             fault::kill_at(step);
             queue.get().unwrap();
@@ -113,7 +113,7 @@ fn killed_while_it_gets() {
 #[test]
 fn killed_while_it_waits_for_an_item() {
     in_time(|| {
-        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        let queue = Queue::<u64>::sized(4, 10).unwrap();
         let get = |(queue, step): (Queue<u64>, u64)| {
             fault::kill_at(step);
             let _ = queue.get_timeout(Duration::from_millis(1));
@@ -137,7 +137,7 @@ fn killed_while_it_says_that_all_is_done_or_shuts_down() {
             fault::kill_at(step);
             queue.task_done().unwrap();
         };
-        let queue = Queue::<u64>::bounded(4, 10).unwrap();
+        let queue = Queue::<u64>::sized(4, 10).unwrap();
         at_each_step(
             |step| {
                 queue.put(1).unwrap();
@@ -162,7 +162,7 @@ fn killed_while_it_says_that_all_is_done_or_shuts_down() {
             queue.shutdown(Shutdown::Now);
         };
         let fresh = || {
-            let queue = Queue::<u64>::bounded(4, 10).unwrap();
+            let queue = Queue::<u64>::sized(4, 10).unwrap();
             queue.put(1).unwrap();
             queue
         };
@@ -283,7 +283,7 @@ fn killed_at_signals() {
 #[test]
 fn coroutines_get_what_was_put_by_one_that_was_killed() {
     in_time(|| {
-        let queue = Queue::<u64>::bounded(100, 10).unwrap();
+        let queue = Queue::<u64>::sized(100, 10).unwrap();
         let got = std::thread::spawn({
             let queue = queue.clone();
             move || {
@@ -331,9 +331,9 @@ struct All {
 impl All {
     fn new() -> All {
         let all = All {
-            full: Queue::bounded(1, 10).unwrap(),
-            empty: Queue::bounded(1, 10).unwrap(),
-            some: Queue::bounded(8, 10).unwrap(),
+            full: Queue::sized(1, 10).unwrap(),
+            empty: Queue::sized(1, 10).unwrap(),
+            some: Queue::sized(8, 10).unwrap(),
             mutex: Mutex::new(0).unwrap(),
             reentrant: ReentrantMutex::new().unwrap(),
             semaphore: Semaphore::new(0).unwrap(),

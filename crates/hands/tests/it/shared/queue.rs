@@ -9,13 +9,13 @@ use hands::shared::Queue;
 use crate::support::{in_time, rounds};
 
 queue_conformance!(bounded shared, |capacity: Option<usize>| {
-    Queue::<u64>::bounded(capacity.unwrap_or(20_000), 10).unwrap()
+    Queue::<u64>::sized(capacity.unwrap_or(20_000), 10).unwrap()
 });
 
 #[test]
 fn items_go_from_process_to_process_once_each() {
     in_time(|| {
-        let queue = Queue::<(u32, String)>::bounded(16, 64).unwrap();
+        let queue = Queue::<(u32, String)>::sized(16, 64).unwrap();
         let produce = |(queue, own): (Queue<(u32, String)>, u32)| {
             for n in 0..2000 {
                 queue.put((own * 10_000 + n, format!("item {n}"))).unwrap();
@@ -53,7 +53,7 @@ fn items_go_from_process_to_process_once_each() {
 
 #[test]
 fn an_item_that_has_no_room_is_refused() {
-    let queue = Queue::bounded(2, 8).unwrap();
+    let queue = Queue::sized(2, 8).unwrap();
     queue.put("short".to_owned()).unwrap();
     let long = "much too long".to_owned();
     assert_eq!(
@@ -63,14 +63,14 @@ fn an_item_that_has_no_room_is_refused() {
     assert_eq!(queue.try_put(long.clone()), Err(PutError::Refused(long)));
     assert_eq!(queue.get().as_deref(), Ok("short"));
     assert_eq!((queue.capacity(), queue.is_empty()), (2, true));
-    assert!(Queue::<u8>::bounded(usize::MAX, usize::MAX).is_err());
+    assert!(Queue::<u8>::sized(usize::MAX, usize::MAX).is_err());
 }
 
 #[test]
 fn coroutines_wait_for_other_processes() {
     in_time(|| {
-        let there = Queue::<u64>::bounded(1, 10).unwrap();
-        let back = Queue::<u64>::bounded(1, 10).unwrap();
+        let there = Queue::<u64>::sized(1, 10).unwrap();
+        let back = Queue::<u64>::sized(1, 10).unwrap();
         let echo = |(there, back): (Queue<u64>, Queue<u64>)| {
             while let Ok(n) = there.get() {
                 back.put(n + 1).unwrap();
@@ -92,8 +92,8 @@ fn coroutines_wait_for_other_processes() {
 #[test]
 fn killed_at_any_moment_nobody_hurts_the_others() {
     in_time(|| {
-        let queue = Queue::<[u64; 4]>::bounded(8, 64).unwrap();
-        let got_queue = Queue::<u64>::bounded(100_000, 10).unwrap();
+        let queue = Queue::<[u64; 4]>::sized(8, 64).unwrap();
+        let got_queue = Queue::<u64>::sized(100_000, 10).unwrap();
         let mut next = 0;
         for round in rounds(40) {
             let produce = |(queue, from): (Queue<[u64; 4]>, u64)| {
