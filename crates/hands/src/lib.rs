@@ -104,3 +104,19 @@ pub use cores::cores;
 pub use hands_macros::main;
 pub use init::{Guard, init};
 pub use pool::split;
+
+/// The code of the pages that a new user reads first is compiled and run.
+#[cfg(all(doctest, feature = "async"))]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../README.zh-CN.md")]
+    struct ReadmeInChinese;
+
+    #[doc = include_str!("../../../docs/from-python.md")]
+    struct FromPython;
+
+    #[doc = include_str!("../../../docs/from-python.zh-CN.md")]
+    struct FromPythonInChinese;
+}

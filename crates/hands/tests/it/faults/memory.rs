@@ -37,6 +37,16 @@ pub(crate) fn waiting_outputs() {
     });
     let sink = Sink::fd(write.as_fd()).expect("a sink");
     drop(write);
+    // The program's own pages count, too, once it has come to them.
+    let few = Batch::new()
+        .jobs(4)
+        .grouping(Grouping::Ordered)
+        .stdout(Shared::default().sink());
+    let few = few.run(
+        Commands::new(shell(vec!["head -c 100000 /dev/zero"; 20])),
+        &mut (),
+    );
+    assert_eq!(few.expect("it runs").succeeded, 20);
     let before = own_status("VmHWM");
     let mut recorder = Recorder {
         // The first ends when all others have.
