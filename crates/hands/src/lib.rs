@@ -1,5 +1,24 @@
 //! Do many things at once, and keep hold of them.
 //!
+//! ```
+//! use hands::prelude::*;
+//!
+//! fn sum(range: std::ops::Range<u64>) -> u64 {
+//!     range.sum()
+//! }
+//!
+//! #[hands::main] // or `hands::entry!();` where `main` is another's: under `#[tokio::main]`, in tests, in libraries
+//! fn main() -> hands::Result<()> {
+//!     let pool = ProcessPool::new()?; // or `ThreadPool::new()?`: the rest stays as it is
+//!     let parts = hands::split(1..1_000_001, 8);
+//!     let total: u64 = pool.map(sum, parts).sum::<Result<u64, _>>()?;
+//!     assert_eq!(total, 500_000_500_000);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [Which pool do I need?](pool#which-pool)
+//!
 //! | to | see |
 //! |---|---|
 //! | run programs, one or a million, bounded and accounted for | [`command`] |
