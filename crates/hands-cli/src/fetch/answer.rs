@@ -66,7 +66,10 @@ pub(super) fn trouble(error: reqwest::Error) -> Trouble {
 /// What to make of a status that brings no file.
 pub(super) fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
     let why = format!("the server says {status}");
-    let is_passing = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504);
+    let is_passing = matches!(
+        status.as_u16(),
+        408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=524
+    );
     if is_passing {
         return Trouble::Again(why, retry_after(headers));
     }
@@ -93,6 +96,16 @@ pub(super) fn identity(headers: &HeaderMap) -> Identity {
         last_modified: text(headers, LAST_MODIFIED),
         length: text(headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
     }
+}
+
+/// Whether an answer is about the same file, by all that both say of it.
+pub(super) fn is_same(known: &Identity, headers: &HeaderMap) -> bool {
+    let said = identity(headers);
+    let agree = |known: &Option<String>, said: &Option<String>| match (known, said) {
+        (Some(known), Some(said)) => known == said,
+        _ => true,
+    };
+    agree(&known.etag, &said.etag) && agree(&known.last_modified, &said.last_modified)
 }
 
 /// The first byte of an answer, and the length of the whole.

@@ -101,6 +101,73 @@ impl Checksum {
     }
 }
 
+/// What the pieces of a file should be, each but the last of this length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pieces {
+    pub(crate) length: u64,
+    pub(crate) each: Vec<Checksum>,
+}
+
+impl Pieces {
+    /// Reads the file. `Err`: the number of the first piece that is another, from 1.
+    pub(crate) fn check(&self, path: &Path) -> io::Result<Result<(), usize>> {
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        if size.div_ceil(self.length) != self.each.len() as u64 {
+            return Ok(Err(self.each.len()));
+        }
+        for (number, wanted) in (1..).zip(&self.each) {
+            let mut running = Running::new(wanted);
+            let mut piece = Read::take(&mut file, self.length);
+            io::copy(&mut piece, &mut running)?;
+            if running.finish() != *wanted {
+                return Ok(Err(number));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// A digest of what goes by.
+pub(crate) struct Running {
+    kind: Kind,
+    digest: Box<dyn sha2::digest::DynDigest + Send + Sync>,
+}
+
+impl Running {
+    /// Of the same kind as this.
+    pub(crate) fn new(wanted: &Checksum) -> Running {
+        let digest: Box<dyn sha2::digest::DynDigest + Send + Sync> = match wanted.kind {
+            Kind::Md5 => Box::new(md5::Md5::new()),
+            Kind::Sha1 => Box::new(sha1::Sha1::new()),
+            Kind::Sha256 => Box::new(sha2::Sha256::new()),
+            Kind::Sha512 => Box::new(sha2::Sha512::new()),
+        };
+        Running {
+            kind: wanted.kind,
+            digest,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Checksum {
+        Checksum {
+            kind: self.kind,
+            digest: self.digest.finalize().into_vec(),
+        }
+    }
+}
+
+impl io::Write for Running {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.digest.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn digest<D: Digest>(file: &mut File) -> io::Result<Vec<u8>> {
     let mut digest = D::new();
     let mut buffer = vec![0; 256 * 1024];
@@ -161,6 +228,13 @@ impl Sums {
             let Some((name, checksum)) = tagged(line).or_else(|| plain(line)) else {
                 return Err(number);
             };
+            // Under the name that it gets here as well, where that is another.
+            let path = Path::new(&name);
+            if let (Some(last), Some(folder)) = (path.file_name(), path.parent()) {
+                let safe = folder.join(super::name::safe(&last.to_string_lossy()));
+                let safe = safe.to_string_lossy().into_owned();
+                self.0.entry(safe).or_insert_with(|| checksum.clone());
+            }
             self.0.insert(name, checksum);
         }
         Ok(())

@@ -13,6 +13,7 @@ use reqwest::header::{HeaderMap, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Proxy, Url};
 
+use super::proxy::Proxies;
 use crate::flags::FetchFlags;
 
 /// What a server may take to accept a connection, unless told otherwise.
@@ -48,14 +49,17 @@ pub(crate) fn new(
     if request.insecure {
         client = client.danger_accept_invalid_certs(true);
     }
-    if request.no_proxy || request.no_private {
-        // Behind a proxy nobody here knows what a name leads to.
-        client = client.no_proxy();
-    }
-    if let Some(proxy) = &request.proxy {
-        let proxy =
-            Proxy::all(proxy).map_err(|error| format!("`--proxy {proxy}`: {}", chain(&error)))?;
-        client = client.proxy(proxy);
+    // What the environment says is read here: what is not understood is an error, and never a direct connection.
+    client = client.no_proxy();
+    // Behind a proxy nobody here knows what a name leads to.
+    let is_direct = request.no_proxy || request.no_private;
+    let proxies = match &request.proxy {
+        Some(proxy) => Proxies::all(proxy)?,
+        None if is_direct => Proxies::default(),
+        None => Proxies::of_environment(|name| std::env::var(name).ok())?,
+    };
+    if !proxies.is_empty() {
+        client = client.proxy(Proxy::custom(move |url| proxies.of(url)));
     }
     if request.no_private {
         client = client.dns_resolver(Arc::new(Public));
@@ -234,6 +238,36 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The words of a netrc: in quotes where they have spaces, with a backslash before what would end them. Comments and macros, which end at an empty line, are none.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut is_macro = false;
+    for line in text.lines() {
+        is_macro &= !line.trim().is_empty();
+        let mut letters = line.chars().peekable();
+        while !is_macro {
+            while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
+            let Some(&first) = letters.peek() else { break };
+            if first == '#' {
+                break;
+            }
+            let is_quoted = letters.next_if_eq(&'"').is_some();
+            let mut word = String::new();
+            while let Some(letter) = letters.next() {
+                match letter {
+                    '\\' if is_quoted => word.extend(letters.next()),
+                    '"' if is_quoted => break,
+                    letter if !is_quoted && letter.is_whitespace() => break,
+                    letter => word.push(letter),
+                }
+            }
+            is_macro = word == "macdef" && !is_quoted;
+            words.push(word);
+        }
+    }
+    words
+}
+
 /// Names and passwords by host, as `~/.netrc` has them.
 #[derive(Debug, Default)]
 pub(crate) struct Netrc {
@@ -248,20 +282,19 @@ impl Netrc {
 
     fn parse(text: &str) -> Netrc {
         let mut netrc = Netrc::default();
-        let lines = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with('#'));
-        let mut words = lines.flat_map(str::split_whitespace);
+        let mut words = words(text).into_iter();
         while let Some(word) = words.next() {
             let last = netrc.hosts.last_mut();
-            match (word, last) {
+            let mut next = || words.next().unwrap_or_default();
+            match (word.as_str(), last) {
                 ("machine", _) => {
-                    let host = words.next().unwrap_or_default().to_owned();
+                    let host = next();
                     netrc.hosts.push((Some(host), String::new(), String::new()));
                 }
                 ("default", _) => netrc.hosts.push((None, String::new(), String::new())),
-                ("login", Some(last)) => last.1 = words.next().unwrap_or_default().to_owned(),
-                ("password", Some(last)) => last.2 = words.next().unwrap_or_default().to_owned(),
+                ("login", Some(last)) => last.1 = next(),
+                ("password", Some(last)) => last.2 = next(),
+                ("account", Some(_)) => drop(next()),
                 _ => {}
             }
         }
@@ -339,6 +372,15 @@ mod tests {
         assert_eq!(netrc.of("b"), Some(("z", "w")));
         assert_eq!(netrc.of("c"), Some(("anonymous", "me")));
         assert_eq!(Netrc::default().of("c"), None);
+        let quoted = r#"machine a login "b c" password "d \"e\" # f" # password g
+macdef m
+  machine x
+
+machine h login i account j password k"#;
+        let netrc = Netrc::parse(quoted);
+        assert_eq!(netrc.of("a"), Some(("b c", "d \"e\" # f")));
+        assert_eq!(netrc.of("h"), Some(("i", "k")));
+        assert_eq!(netrc.of("x"), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::io::BufRead;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::checksum::Checksum;
+use super::checksum::{Checksum, Pieces};
 
 /// One file that is wanted.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Wanted {
     pub(crate) headers: HeaderMap,
     /// Bytes, where a Metalink says so.
     pub(crate) size: Option<u64>,
+    /// What each piece of it should be, likewise.
+    pub(crate) pieces: Option<Pieces>,
 }
 
 impl Wanted {
@@ -48,6 +50,7 @@ impl Wanted {
             checksum: None,
             headers: HeaderMap::new(),
             size: None,
+            pieces: None,
         }
     }
 }
@@ -77,14 +80,24 @@ pub(crate) fn item(text: &str) -> Item {
         .filter(|part| !part.is_empty())
         .map(url)
         .collect();
+    let wanted = sources.and_then(|sources| match sources.is_empty() {
+        true => Err("an empty text is no URL".to_owned()),
+        false => Ok(Wanted::new(sources)),
+    });
     Item {
-        text: text
-            .split('\t')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
-        wanted: sources.map(Wanted::new),
+        text: shown(text.split('\t').next().unwrap_or_default().trim()),
+        wanted,
+    }
+}
+
+/// A URL as it may be shown: without the name and password that it may have.
+pub(crate) fn shown(url: &str) -> String {
+    let from = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = url.split_at(from);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}{}", &rest[at + 1..]),
+        None => url.to_owned(),
     }
 }
 
@@ -169,11 +182,17 @@ impl<R: BufRead> Iterator for List<R> {
                     return Some(Err(error));
                 }
             };
+            // Some editors put a mark at the beginning of a file.
+            let line = line.trim_start_matches('\u{feff}');
             let text = line.trim();
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            if line.starts_with([' ', '\t']) {
+            let is_url = text
+                .split('=')
+                .next()
+                .is_some_and(|first| first.contains("://"));
+            if line.starts_with([' ', '\t']) && !is_url {
                 let first = self.pending.get_or_insert_with(|| Item {
                     text: text.to_owned(),
                     wanted: Err("an option without a URL above it".to_owned()),
@@ -228,6 +247,32 @@ mod tests {
                 .as_ref()
                 .is_err_and(|why| why.contains("colour"))
         );
+    }
+
+    #[test]
+    fn an_indented_url_is_a_url_and_a_mark_at_the_beginning_is_nothing() {
+        let items =
+            items("\u{feff}http://a/a\n  http://a/b?x=y\n  mirror=http://c/b\nhttp://a/c\n");
+        let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
+        assert_eq!(texts, ["http://a/a", "http://a/b?x=y", "http://a/c"]);
+        assert!(items.iter().all(|item| item.wanted.is_ok()));
+        assert_eq!(
+            items[1].wanted.as_ref().map(|wanted| wanted.sources.len()),
+            Ok(2)
+        );
+    }
+
+    #[test]
+    fn an_empty_text_is_no_url_and_a_password_is_not_shown() {
+        assert!(item("").wanted.is_err() && item(" \t ").wanted.is_err());
+        for (url, text) in [
+            ("http://bob:s3@cret@a/x@y", "http://a/x@y"),
+            ("bob:pw@a?b@c", "a?b@c"),
+            ("http://a/x", "http://a/x"),
+        ] {
+            assert_eq!(shown(url), text);
+            assert_eq!(item(url).text, text);
+        }
     }
 
     #[test]

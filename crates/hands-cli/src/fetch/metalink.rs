@@ -2,7 +2,7 @@
 
 use roxmltree::{Document, Node};
 
-use super::checksum::Checksum;
+use super::checksum::{Checksum, Pieces};
 use super::list::{Item, Wanted, url};
 use super::name;
 
@@ -61,12 +61,35 @@ fn wanted(file: Node<'_, '_>, out: &str) -> Result<Wanted, String> {
         .map(text)
         .and_then(|size| size.parse().ok());
     // The strongest of those that we know.
-    let known = named(file, "hash").filter_map(|hash| {
+    let read = |hash: Node<'_, '_>| {
         let kind = hash.attribute("type").unwrap_or_default();
-        Checksum::new(kind, &text(hash)).ok()
-    });
-    wanted.checksum = known.max_by_key(Checksum::strength);
+        Checksum::new(kind, &text(hash))
+    };
+    let hashes: Vec<Result<Checksum, String>> = named(file, "hash").map(read).collect();
+    let known = hashes.iter().flatten().max_by_key(|sum| sum.strength());
+    wanted.checksum = known.cloned();
+    if let Some(pieces) = named(file, "pieces").next() {
+        wanted.pieces = Some(self::pieces(pieces)?);
+    }
+    // What it should be is said, and cannot be checked: that is not passed over.
+    if let (None, None, Some(Err(why))) = (&wanted.checksum, &wanted.pieces, hashes.first()) {
+        return Err(format!("its checksum cannot be checked: {why}"));
+    }
     Ok(wanted)
+}
+
+fn pieces(pieces: Node<'_, '_>) -> Result<Pieces, String> {
+    let length = pieces
+        .attribute("length")
+        .and_then(|length| length.parse().ok());
+    let length = length.filter(|length| *length > 0);
+    let length = length.ok_or("the length of its pieces makes no sense")?;
+    let kind = pieces.attribute("type").unwrap_or_default();
+    let text = |hash: Node<'_, '_>| hash.text().unwrap_or_default().trim().to_owned();
+    let each = named(pieces, "hash").map(|hash| Checksum::new(kind, &text(hash)));
+    let each = each.collect::<Result<_, _>>();
+    let each = each.map_err(|why| format!("its pieces cannot be checked: {why}"))?;
+    Ok(Pieces { length, each })
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod name;
 mod pace;
 mod part;
 mod progress;
+mod proxy;
 mod report;
 mod segments;
 mod source;
@@ -187,6 +188,8 @@ fn run(flags: FetchFlags) -> Result<u8, String> {
         (None, Some(Jobs::Count(jobs))) => jobs.get(),
         (None, _) => PER_HOST,
     };
+    hands::command::raise_descriptor_limit();
+    let (size, most) = (size.min(affordable()), most.min(affordable()));
     let client = client::new(&flags, headers, per_host)?;
     let mut sums = Sums::default();
     for path in &flags.files.checksums {
@@ -207,7 +210,6 @@ fn run(flags: FetchFlags) -> Result<u8, String> {
         std::fs::create_dir_all(dir)
             .map_err(|error| format!("`--dir {}` cannot be made: {error}", dir.display()))?;
     }
-    hands::command::raise_descriptor_limit();
     let mut builder = AsyncPool::builder()
         .name("fetch")
         .in_flight(FETCHERS * most + 1);
@@ -257,6 +259,18 @@ fn run(flags: FetchFlags) -> Result<u8, String> {
     fetcher.stop.cancel();
     Ok(code)
 }
+
+/// How many connections the limit on descriptors allows: each has a socket, a file and its state, and one more for a moment.
+fn affordable() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    (limit.saturating_sub(OTHERS) / 4).max(1)
+}
+
+/// Descriptors that are not a connection's.
+const OTHERS: usize = 24;
 
 /// Fetches one URL after the other, as long as there are any.
 async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>) {

@@ -220,6 +220,15 @@ impl Names {
         }
     }
 
+    /// As [`claim`](Self::claim), for a name that a server has chosen: what was there before the run is not its to replace.
+    pub(crate) fn claim_new(&mut self, wanted: PathBuf) -> PathBuf {
+        let mut path = self.claim(wanted.clone());
+        while path.symlink_metadata().is_ok() {
+            path = self.claim(wanted.clone());
+        }
+        path
+    }
+
     /// Whether it was free; from now on it is not.
     pub(crate) fn take(&mut self, path: &Path) -> bool {
         // Some file systems do not tell `A` from `a`.

@@ -81,18 +81,30 @@ impl Connections {
         }
     }
 
-    pub(crate) async fn permit(&self, host: &str) -> Permit {
-        let of_host = {
-            let mut hosts = self.hosts.lock();
-            match hosts.get(host) {
-                Some(host) => Arc::clone(host),
-                None => {
-                    let new = Arc::new(Semaphore::new(self.per_host));
-                    hosts.insert(host.to_owned(), Arc::clone(&new));
-                    new
-                }
+    fn of_host(&self, host: &str) -> Arc<Semaphore> {
+        let mut hosts = self.hosts.lock();
+        match hosts.get(host) {
+            Some(host) => Arc::clone(host),
+            None => {
+                let new = Arc::new(Semaphore::new(self.per_host));
+                hosts.insert(host.to_owned(), Arc::clone(&new));
+                new
             }
-        };
+        }
+    }
+
+    /// One that is free. Who has one already never waits for another: all might.
+    pub(crate) fn try_permit(&self, host: &str) -> Option<Permit> {
+        let host = self.of_host(host).try_acquire_owned().ok()?;
+        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Permit {
+            _host: host,
+            _all: all,
+        })
+    }
+
+    pub(crate) async fn permit(&self, host: &str) -> Permit {
+        let of_host = self.of_host(host);
         // That of the host first: who waits for a busy host keeps nobody from another.
         let (Ok(host), Ok(all)) = (
             of_host.acquire_owned().await,

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::name;
 
@@ -92,22 +93,22 @@ impl Part {
     pub(crate) fn open(final_path: &Path, url: &str) -> io::Result<Part> {
         let path = with_ending(final_path, name::PART);
         let state_path = with_ending(final_path, name::STATE);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            // Whoever may write here must not have us write elsewhere.
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-            if error == rustix::io::Errno::WOULDBLOCK {
-                io::Error::other(format!("another program is fetching `{}`", path.display()))
-            } else {
-                error.into()
+        let (file, metadata) = loop {
+            let (file, metadata) = Part::lock(&path)?;
+            // Whoever had the lock before may have given the file its name meanwhile.
+            let there = fs::symlink_metadata(&path);
+            if there
+                .is_ok_and(|there| (there.dev(), there.ino()) == (metadata.dev(), metadata.ino()))
+            {
+                break (file, metadata);
             }
-        })?;
-        let metadata = file.metadata()?;
+        };
+        // What it replaces may not be for all to read.
+        if let Ok(before) = fs::symlink_metadata(final_path)
+            && before.is_file()
+        {
+            file.set_permissions(before.permissions())?;
+        }
         let length = metadata.len();
         let mut part = Part {
             path,
@@ -129,14 +130,41 @@ impl Part {
         Ok(part)
     }
 
+    fn lock(path: &Path) -> io::Result<(File, fs::Metadata)> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            // Whoever may write here must not have us write elsewhere, nor wait.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+            .open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK {
+                io::Error::other(format!("another program is fetching `{}`", path.display()))
+            } else {
+                error.into()
+            }
+        })?;
+        Ok((file, metadata))
+    }
+
     /// Takes up what has come earlier. False: that is of no use.
     fn take_up(&mut self, url: &str, length: u64) -> bool {
         let mut text = String::new();
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(&self.state_path);
         let Ok(mut file) = opened else { return false };
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return false;
+        }
         if Read::take(&mut file, 1 << 20)
             .read_to_string(&mut text)
             .is_err()
@@ -149,7 +177,7 @@ impl Part {
         let Ok(state) = serde_json::from_str::<State>(head) else {
             return false;
         };
-        if state.url != url || state.identity.validator().is_none() {
+        if state.url != known_as(url) || state.identity.validator().is_none() {
             return false;
         }
         let mut segments = Vec::new();
@@ -240,7 +268,7 @@ impl Part {
             .is_none_or(|length| length >= WORTH_A_STATE);
         if is_worth && self.identity.validator().is_some() {
             let state = State {
-                url: url.to_owned(),
+                url: known_as(url),
                 identity: self.identity.clone(),
                 boot: if segments.is_empty() { None } else { boot() },
             };
@@ -252,7 +280,16 @@ impl Part {
             }
             // Made beside it and renamed: a state that is not whole would be none.
             let new = with_ending(&self.state_path, "new");
-            let mut file = File::create(&new)?;
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            // Made by us, not where somebody has put a link; and for nobody else to read.
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&new)?;
             file.write_all(text.as_bytes())?;
             fs::rename(&new, &self.state_path)?;
             self.state = Some(file);
@@ -312,6 +349,12 @@ impl Part {
             let _ = fs::remove_file(&self.state_path);
         }
     }
+}
+
+/// What stands for a URL in a state: a URL may have a password in it.
+fn known_as(url: &str) -> String {
+    let digest = Sha256::digest(url);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn line(segment: &Segment) -> String {
@@ -426,7 +469,8 @@ mod tests {
     fn a_state_that_makes_no_sense_is_no_state() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x");
-        let good = r#"{"url":"u","identity":{"etag":"\"a\"","last_modified":null,"length":9},"boot":null}"#;
+        let good = r#"{"url":"URL","identity":{"etag":"\"a\"","last_modified":null,"length":9},"boot":null}"#;
+        let good = good.replace("URL", &known_as("u"));
         for state in [
             "",
             "\n",

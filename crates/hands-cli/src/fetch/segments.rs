@@ -5,14 +5,16 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use hands::sync::Mutex;
 use reqwest::header::{IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode, Url};
 
-use super::answer::{content_range, refused};
-use super::part::{Part, Segment};
+use super::answer::{content_range, is_same, refused};
+use super::list::shown;
+use super::part::{Identity, Part, Segment};
 use super::state::{Came, Trouble};
 use super::transfer::{Sink, Transfer};
 
@@ -43,7 +45,7 @@ struct Shared {
     /// Segments that nobody has taken.
     left: Mutex<VecDeque<usize>>,
     length: u64,
-    validator: Option<String>,
+    identity: Identity,
 }
 
 impl Transfer<'_> {
@@ -68,7 +70,7 @@ impl Transfer<'_> {
             .min(self.fetcher.flags.transfer.segments.get())
             .max(1);
         let shared = Shared {
-            validator: part.identity().validator().map(str::to_owned),
+            identity: part.identity().clone(),
             part: Mutex::new(part),
             left: Mutex::new(left),
             length,
@@ -87,33 +89,48 @@ impl Transfer<'_> {
         let this = &*self;
         let mut first = first;
         let fetched = (0..connections).map(|number| {
-            let from = &sources[number % sources.len()];
-            let is_own = from == source;
+            let mut from = &sources[number % sources.len()];
             let first = first.take();
             let shared = &shared;
             async move {
                 let host = from.host_str().unwrap_or_default();
-                let _permit = match number {
-                    // It has that of the whole transfer.
-                    0 => None,
-                    _ => Some(this.fetcher.connections.permit(host).await),
-                };
+                // The first has that of the whole transfer; further ones come if there are any.
+                let permit = (number > 0).then(|| this.fetcher.connections.try_permit(host));
+                if let Some(None) = permit {
+                    return Ok::<(), Trouble>(());
+                }
                 let mut first = first;
                 loop {
                     let next = shared.left.lock().pop_front();
                     let Some(segment) = next else {
-                        return Ok::<(), Trouble>(());
+                        return Ok(());
                     };
                     let response = first.take();
-                    this.segment(from, is_own, shared, segment, response)
-                        .await?;
+                    let is_own = from == source;
+                    let fetched = this.segment(from, is_own, shared, segment, response).await;
+                    match fetched {
+                        Ok(()) => {}
+                        // What another source does not give, this one may.
+                        Err(Trouble::Again(why, _) | Trouble::Source(why)) if !is_own => {
+                            shared.left.lock().push_front(segment);
+                            this.tell_retry(
+                                &format!("{why}; it comes from {}", shown(source.as_str())),
+                                Duration::ZERO,
+                            );
+                            from = source;
+                        }
+                        Err(trouble) => return Err(trouble),
+                    }
                 }
             }
         });
         let fetched = try_join_all(fetched).await;
-        self.sink = Some(Sink::Part(shared.part.into_inner()));
+        let part = shared.part.into_inner();
+        let is_whole = part.is_whole();
+        self.sink = Some(Sink::Part(part));
         match fetched {
-            Ok(_) => Ok(Came::Whole),
+            Ok(_) if is_whole => Ok(Came::Whole),
+            Ok(_) => Err(Trouble::Again("a part of it has not come".to_owned(), None)),
             Err(trouble) => {
                 if self.no_ranges.load(Ordering::Relaxed) {
                     self.no_segments = true;
@@ -138,14 +155,20 @@ impl Transfer<'_> {
             None => {
                 let mut request = self.request(source);
                 request = request.header(RANGE, format!("bytes={at}-{}", end - 1));
-                if let (true, Some(validator)) = (is_own, &shared.validator) {
+                if let (true, Some(validator)) = (is_own, shared.identity.validator()) {
                     request = request.header(IF_RANGE, validator);
                 }
                 let sent = self.within_idle(request.send(), "the server does not answer");
                 let response = sent.await?;
                 let range = content_range(response.headers());
+                let is_it = range == Some((at, Some(shared.length)))
+                    && (!is_own || is_same(&shared.identity, response.headers()));
                 match response.status() {
-                    StatusCode::PARTIAL_CONTENT if range == Some((at, Some(shared.length))) => {}
+                    StatusCode::PARTIAL_CONTENT if is_it => {}
+                    StatusCode::PARTIAL_CONTENT | StatusCode::OK if !is_own => {
+                        let why = "the other source has not the part it was asked for";
+                        return Err(Trouble::Again(why.to_owned(), None));
+                    }
                     StatusCode::PARTIAL_CONTENT
                     | StatusCode::OK
                     | StatusCode::RANGE_NOT_SATISFIABLE => {

@@ -191,13 +191,27 @@ impl Source {
 
 fn target(fetcher: &Fetcher, wanted: &Wanted, known: &mut HashSet<u64>) -> Result<Target, State> {
     let files = &fetcher.flags.files;
-    let url = &wanted.sources[0];
+    let Some(url) = wanted.sources.first() else {
+        return Err(State::Failed("there is no URL".to_owned()));
+    };
     let dir = files.dir.as_deref().unwrap_or(Path::new(""));
     if let Some(output) = &files.output {
         if output.as_os_str() == "-" {
             return Ok(Target::Stdout);
         }
-        return Ok(Target::File(dir.join(output)));
+        let path = dir.join(output);
+        return match fs::metadata(&path) {
+            Ok(there) if there.is_dir() => {
+                let why = format!(
+                    "`{}` is a folder; name a file, or use --dir",
+                    path.display()
+                );
+                Err(State::Failed(why))
+            }
+            // A device, a pipe: never replaced by a file.
+            Ok(there) if !there.is_file() => Ok(Target::Stream(path)),
+            _ => Ok(Target::File(path)),
+        };
     }
     if let Some(out) = &wanted.out {
         let path = dir.join(name::within(out).map_err(State::Failed)?);

@@ -40,6 +40,17 @@ pub(crate) enum Target {
         otherwise: String,
     },
     Stdout,
+    /// A device or a pipe: it is written to, and stays what it is.
+    Stream(PathBuf),
+}
+
+/// Whether it is one that passes when others are done.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let error = rustix::io::Errno::from_io_error(error);
+    matches!(
+        error,
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+    )
 }
 
 /// Why one that goes to stdout has failed when it is nobody's fault.
@@ -54,11 +65,19 @@ pub(super) enum Trouble {
     Source(String),
     /// Nothing will.
     Final(String),
+    /// It is not to be fetched.
+    Skip(String),
 }
 
 impl From<io::Error> for Trouble {
     /// What goes wrong with a file is no affair of the server.
     fn from(error: io::Error) -> Trouble {
+        if is_shortage(&error) {
+            return Trouble::Again(
+                "there are too few descriptors at the moment".to_owned(),
+                None,
+            );
+        }
         Trouble::Final(match error.kind() {
             io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
             io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),

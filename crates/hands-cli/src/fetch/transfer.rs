@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,19 +19,63 @@ use reqwest::header::{
 };
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 
-use super::answer::{Speed, conditions, content_range, identity, refused, seconds, trouble};
+use super::answer::{
+    Speed, conditions, content_range, identity, is_same, refused, seconds, trouble,
+};
+use super::checksum::{self, Checksum};
 use super::client::refused_literal;
+use super::list::shown;
 use super::name;
 use super::part::{Identity, Part};
 use super::progress::Running;
-use super::state::{Came, Job, State, Target, Trouble};
+use super::state::{Came, Job, State, Target, Trouble, is_shortage};
 use super::{Fetcher, Told};
 
 /// Where bytes go while they come.
 pub(super) enum Sink {
     Part(Box<Part>),
-    /// How many have gone out.
-    Stdout(u64),
+    Stream(Box<Stream>),
+}
+
+/// What goes out as it comes: to stdout, a device, a pipe.
+pub(super) struct Stream {
+    /// `None`: stdout.
+    file: Option<fs::File>,
+    pub(super) sent: u64,
+    /// What it should be, and what it is so far.
+    pub(super) check: Option<(Checksum, checksum::Running)>,
+}
+
+impl Stream {
+    fn new(file: Option<fs::File>, wanted: Option<Checksum>) -> Stream {
+        Stream {
+            file,
+            sent: 0,
+            check: wanted.map(|wanted| {
+                let running = checksum::Running::new(&wanted);
+                (wanted, running)
+            }),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) => file.write_all(bytes)?,
+            None => io::stdout().lock().write_all(bytes)?,
+        }
+        if let Some((_, running)) = &mut self.check {
+            running.write_all(bytes)?;
+        }
+        self.sent += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &self.file {
+            Some(_) => Ok(()),
+            None => io::stdout().lock().flush(),
+        }
+    }
 }
 
 /// A transfer in progress.
@@ -60,9 +104,11 @@ impl Fetcher {
         let mut transfer = Transfer {
             fetcher: self,
             job: &job,
-            sink: matches!(job.target, Target::Stdout).then_some(Sink::Stdout(0)),
+            sink: None,
             path,
-            running: self.board.begin(job.number, job.wanted.sources[0].as_str()),
+            running: self
+                .board
+                .begin(job.number, &shown(job.wanted.sources[0].as_str())),
             received: AtomicU64::new(0),
             headers: HeaderMap::new(),
             no_segments: false,
@@ -86,7 +132,42 @@ impl Fetcher {
 }
 
 impl Transfer<'_> {
+    /// Opens what is written to as it comes, if it is that. A pipe is waited for until somebody reads it.
+    async fn open_stream(&mut self) -> Result<(), Trouble> {
+        let file = match &self.job.target {
+            Target::Stdout => None,
+            Target::Stream(path) => {
+                let own = path.clone();
+                let open = move || fs::OpenOptions::new().write(true).open(own);
+                let opened = self.fetcher.pool.spawn_blocking(open).await;
+                let opened = opened.map_err(|error| Trouble::Final(error.to_string()))?;
+                let why = |error| Trouble::Final(format!("`{}`: {error}", path.display()));
+                Some(opened.map_err(why)?)
+            }
+            _ => return Ok(()),
+        };
+        let of_list = || {
+            let name = name::of_url(self.job.wanted.sources.first()?)?;
+            self.fetcher.checksum_of(Path::new(&name))
+        };
+        let wanted = self.job.wanted.checksum.clone().or_else(of_list);
+        self.sink = Some(Sink::Stream(Box::new(Stream::new(file, wanted))));
+        Ok(())
+    }
+
+    /// Bytes that are there, and would not have to come again.
+    fn kept(&self) -> u64 {
+        match &self.sink {
+            Some(Sink::Part(part)) => part.received(),
+            Some(Sink::Stream(stream)) => stream.sent,
+            None => 0,
+        }
+    }
+
     async fn all_tries(&mut self) -> State {
+        if let Err(Trouble::Final(why)) = self.open_stream().await {
+            return State::Failed(why);
+        }
         if let Some(path) = &self.path
             && self.fetcher.flags.files.no_clobber
             && path.exists()
@@ -102,14 +183,19 @@ impl Transfer<'_> {
         let mut at = 0;
         loop {
             let source = sources[at].clone();
-            let before = self.received();
+            let before = self.kept();
             let trouble = match self.one_try(&source).await {
                 Ok(Came::Unchanged) => return State::Unchanged,
-                Ok(Came::Whole) => return self.finish().await,
+                Ok(Came::Whole) => match self.finish().await {
+                    Ok(state) => return state,
+                    // A wrong file is its source's fault.
+                    Err(why) => Trouble::Source(why),
+                },
                 Err(trouble) => trouble,
             };
             match trouble {
                 Trouble::Final(why) => return State::Failed(why),
+                Trouble::Skip(why) => return State::Skipped(why),
                 Trouble::Source(why) => {
                     sources.remove(at);
                     if sources.is_empty() {
@@ -117,13 +203,13 @@ impl Transfer<'_> {
                     }
                     at %= sources.len();
                     self.tell_retry(
-                        &format!("{why}; the next source is {}", sources[at]),
+                        &format!("{why}; the next source is {}", shown(sources[at].as_str())),
                         Duration::ZERO,
                     );
                 }
                 Trouble::Again(why, after) => {
-                    // One that got further has not failed in vain.
-                    tries = if self.received() > before + (1 << 20) {
+                    // One that got further has not failed in vain; what would have to come again is not further.
+                    tries = if self.kept() > before + (1 << 20) {
                         1
                     } else {
                         tries + 1
@@ -156,10 +242,10 @@ impl Transfer<'_> {
         self.received.load(Ordering::Relaxed)
     }
 
-    fn tell_retry(&self, why: &str, wait: Duration) {
+    pub(super) fn tell_retry(&self, why: &str, wait: Duration) {
         self.fetcher.tell(Told::Retry {
             number: self.job.number,
-            url: self.job.wanted.sources[0].to_string(),
+            url: shown(self.job.wanted.sources[0].as_str()),
             why: why.to_owned(),
             wait,
         });
@@ -198,7 +284,7 @@ impl Transfer<'_> {
         self.open_part(source)?;
         if let Some(Sink::Part(part)) = &self.sink {
             if part.received() > 0 && part.is_whole() {
-                return Ok(Came::Whole);
+                return self.confirm(source).await;
             }
             if !part.segments.is_empty() {
                 return self.segments(source, None).await;
@@ -235,7 +321,9 @@ impl Transfer<'_> {
             StatusCode::PARTIAL_CONTENT if offset > 0 => {
                 let length = self.known_length();
                 let (start, total) = content_range(response.headers()).unwrap_or((0, None));
-                if start != offset || (length.is_some() && total.is_some() && total != length) {
+                let is_other = length.is_some() && total.is_some() && total != length;
+                // Not all servers look at `If-Range`.
+                if start != offset || is_other || !is_same(&self.known(), response.headers()) {
                     self.begin_again()?;
                     return Err(Trouble::Again(
                         "the server sent another part than it was asked for".to_owned(),
@@ -265,8 +353,8 @@ impl Transfer<'_> {
             }
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
                 self.name_by(&response)?;
-                if let Some(Sink::Stdout(sent)) = self.sink
-                    && sent > 0
+                if let Some(Sink::Stream(stream)) = &self.sink
+                    && stream.sent > 0
                 {
                     return Err(Trouble::Final(
                         "it was cut short, and the server cannot go on in the middle".to_owned(),
@@ -275,6 +363,52 @@ impl Transfer<'_> {
                 self.begin(source, response).await
             }
             status => Err(refused(status, response.headers())),
+        }
+    }
+
+    /// What is said to be all there is from an earlier run: the server is asked whether it is still that.
+    async fn confirm(&mut self, source: &Url) -> Result<Came, Trouble> {
+        let known = self.known();
+        let length = self.kept();
+        let last = length.saturating_sub(1);
+        let mut request = self.request(source);
+        request = request.header(RANGE, format!("bytes={last}-{last}"));
+        if let Some(validator) = known.validator() {
+            request = request.header(IF_RANGE, validator);
+        }
+        let sent = self.within_idle(request.send(), "the server does not answer");
+        let response = sent.await?;
+        let is_same = is_same(&known, response.headers());
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let range = content_range(response.headers());
+                if is_same && range == Some((last, Some(length))) {
+                    self.headers = response.headers().clone();
+                    return Ok(Came::Whole);
+                }
+            }
+            StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
+                let has_said =
+                    known.etag.is_some() && identity(response.headers()).etag == known.etag;
+                if is_same && has_said && response.content_length() == Some(length) {
+                    self.headers = response.headers().clone();
+                    return Ok(Came::Whole);
+                }
+                return self.begin(source, response).await;
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE => {}
+            status => return Err(refused(status, response.headers())),
+        }
+        self.begin_again()?;
+        let why = "what has come is another file than the server has by now";
+        Err(Trouble::Again(why.to_owned(), None))
+    }
+
+    /// What is known of the file that bytes have come of.
+    fn known(&self) -> Identity {
+        match &self.sink {
+            Some(Sink::Part(part)) => part.identity().clone(),
+            _ => identity(&self.headers),
         }
     }
 
@@ -292,8 +426,10 @@ impl Transfer<'_> {
                 })?;
                 part = Part::open(path, source.as_str());
             }
-            let part = part
-                .map_err(|error| Trouble::Final(format!("`{}.part`: {error}", path.display())))?;
+            let part = part.map_err(|error| match is_shortage(&error) {
+                true => Trouble::from(error),
+                false => Trouble::Final(format!("`{}.part`: {error}", path.display())),
+            })?;
             if part.received() > 0 {
                 self.running.resumed(part.received());
             }
@@ -310,8 +446,8 @@ impl Transfer<'_> {
                 part.identity().validator().map(str::to_owned),
             ),
             // What went out cannot be taken back, so this needs a validator, too.
-            Some(Sink::Stdout(sent)) => (
-                *sent,
+            Some(Sink::Stream(stream)) => (
+                stream.sent,
                 identity(&self.headers).validator().map(str::to_owned),
             ),
             None => (0, None),
@@ -332,7 +468,7 @@ impl Transfer<'_> {
                 self.running.begin_again();
                 Ok(())
             }
-            Some(Sink::Stdout(sent)) if *sent > 0 => Err(Trouble::Final(
+            Some(Sink::Stream(stream)) if stream.sent > 0 => Err(Trouble::Final(
                 "it was cut short, and the server cannot go on in the middle".to_owned(),
             )),
             _ => Ok(()),
@@ -349,17 +485,24 @@ impl Transfer<'_> {
         }
         let said = response.headers().get(CONTENT_DISPOSITION);
         let said = said.and_then(|said| name::of_disposition(said.as_bytes()));
-        let behind_redirects = || name::of_url(response.url());
-        let name = said
-            .or_else(behind_redirects)
-            .unwrap_or_else(|| otherwise.clone());
-        let path = self.fetcher.names.lock().claim(folder.join(name));
-        if self.fetcher.flags.files.no_clobber && path.exists() {
-            return Err(Trouble::Final(format!(
+        let is_elsewhere = !self.job.wanted.sources.contains(response.url());
+        let behind_redirects = || name::of_url(response.url()).filter(|_| is_elsewhere);
+        let chosen = said.or_else(behind_redirects);
+        let own = || folder.join(otherwise);
+        let no_clobber = self.fetcher.flags.files.no_clobber;
+        let wanted = chosen.as_ref().map_or_else(own, |name| folder.join(name));
+        if no_clobber && wanted.exists() {
+            return Err(Trouble::Skip(format!(
                 "`{}` is there already",
-                path.display()
+                wanted.display()
             )));
         }
+        let mut names = self.fetcher.names.lock();
+        let path = match chosen {
+            Some(_) => names.claim_new(wanted),
+            None => names.claim(wanted),
+        };
+        drop(names);
         self.path = Some(path);
         Ok(())
     }
@@ -412,10 +555,9 @@ impl Transfer<'_> {
                     part.append(&bytes)?;
                     part.received()
                 }
-                Some(Sink::Stdout(sent)) => {
-                    io::stdout().lock().write_all(&bytes)?;
-                    *sent += bytes.len() as u64;
-                    *sent
+                Some(Sink::Stream(stream)) => {
+                    stream.write(&bytes)?;
+                    stream.sent
                 }
                 None => return Err(Trouble::Final("there is nowhere to put it".to_owned())),
             };
@@ -429,8 +571,8 @@ impl Transfer<'_> {
                 None,
             ));
         }
-        if matches!(self.sink, Some(Sink::Stdout(_))) {
-            io::stdout().lock().flush()?;
+        if let Some(Sink::Stream(stream)) = &mut self.sink {
+            stream.flush()?;
         }
         Ok(Came::Whole)
     }
