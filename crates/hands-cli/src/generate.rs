@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::flags::Cli;
-use crate::flags::manual::SECTIONS;
+use crate::flags::manual::{FETCH_SECTIONS, SECTIONS};
 use crate::usage;
 
 /// Prints a completion script.
@@ -55,6 +55,9 @@ fn page() -> io::Result<Vec<u8>> {
     }
     section(&mut page, "Other commands", OTHERS)?;
     page.extend(options_of("fetch", &cli_again)?);
+    for (heading, text) in FETCH_SECTIONS {
+        section(&mut page, &format!("hands fetch: {heading}"), text)?;
+    }
     whole.render_version_section(&mut page)?;
     Ok(in_ascii(&page))
 }
@@ -108,7 +111,8 @@ mod tests {
         let named = |name| cli.find_subcommand(name).expect("a command");
         let commands = ["run", "fetch"].map(named);
         let all = commands.iter().flat_map(|command| command.get_arguments());
-        for name in all.filter_map(clap::Arg::get_long) {
+        let shown = all.filter(|arg| !arg.is_hide_set());
+        for name in shown.filter_map(clap::Arg::get_long) {
             let written = format!(r"\-\-{}", name.replace('-', r"\-"));
             assert!(page.contains(&written), "{name}");
         }

@@ -8,7 +8,6 @@ mod run;
 mod tune;
 mod usage;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,7 +16,10 @@ use crate::flags::{Cli, Command};
 use crate::plan::Plan;
 
 fn main() -> ExitCode {
-    let argv: Vec<OsString> = std::env::args_os().collect();
+    let argv = match flags::translated(std::env::args_os().collect()) {
+        Ok(argv) => argv,
+        Err(message) => return usage::fail(&message),
+    };
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error, &argv),

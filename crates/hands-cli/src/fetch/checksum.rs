@@ -218,16 +218,20 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 pub(crate) struct Sums(HashMap<String, Checksum>);
 
 impl Sums {
-    /// Reads `text`, as `sha256sum` or `shasum --tag` writes it. `Err`: the number of a line that is neither.
-    pub(crate) fn add(&mut self, text: &str) -> Result<(), usize> {
+    /// Reads `text`, as `sha256sum` or `shasum --tag` writes it. Gives the numbers of lines that are neither: they cost no other. `Err`: no line is one.
+    pub(crate) fn add(&mut self, text: &str) -> Result<Vec<usize>, usize> {
+        let mut odd = Vec::new();
+        let mut good = 0;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_end();
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
             let Some((name, checksum)) = tagged(line).or_else(|| plain(line)) else {
-                return Err(number);
+                odd.push(number);
+                continue;
             };
+            good += 1;
             // Under the name that it gets here as well, where that is another.
             let path = Path::new(&name);
             if let (Some(last), Some(folder)) = (path.file_name(), path.parent()) {
@@ -237,7 +241,10 @@ impl Sums {
             }
             self.0.insert(name, checksum);
         }
-        Ok(())
+        match odd.first() {
+            Some(&first) if good == 0 => Err(first),
+            _ => Ok(odd),
+        }
     }
 
     /// That of a file of this name.
@@ -315,11 +322,11 @@ mod tests {
     fn files_of_checksums_are_read() {
         let mut sums = Sums::default();
         let text = format!("# a comment\n\n{ABC}  a b.txt\n{ABC} *./bin\nSHA256 (x (1)) = {ABC}\n");
-        assert_eq!(sums.add(&text), Ok(()));
+        assert_eq!(sums.add(&text), Ok(Vec::new()));
         for name in ["a b.txt", "bin", "x (1)"] {
             assert!(sums.of(name).is_some(), "{name}");
         }
-        assert_eq!(sums.add(&format!("{ABC}  ok\nnonsense\n")), Err(2));
+        assert_eq!(sums.add(&format!("{ABC}  ok\nnonsense\n")), Ok(vec![2]));
         assert_eq!(sums.add("abc  name\n"), Err(1));
     }
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::cookie::Jar;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Proxy, Url};
 
+use super::cookies::Cookies;
 use super::proxy::Proxies;
 use crate::flags::FetchFlags;
 
@@ -24,6 +24,7 @@ pub(crate) fn new(
     flags: &FetchFlags,
     headers: HeaderMap,
     connections: usize,
+    cookies: Option<Arc<Cookies>>,
 ) -> Result<Client, String> {
     let request = &flags.request;
     let mut client = Client::builder()
@@ -31,6 +32,10 @@ pub(crate) fn new(
         .connect_timeout(flags.transfer.connect_timeout.unwrap_or(CONNECT))
         .tcp_nodelay(true)
         .http2_adaptive_window(true)
+        // Servers as they are.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
         .redirect(match flags.what.head {
             true => Policy::none(),
             false => redirects(request.max_redirects, request.no_private),
@@ -85,16 +90,21 @@ pub(crate) fn new(
         let identity = identity.map_err(|error| wrong(path, "--cert", &chain(&error)))?;
         client = client.identity(identity);
     }
-    if request.cookie_jar.is_some() || request.cookies {
-        let jar = Jar::default();
-        if let Some(path) = &request.cookie_jar {
-            let text = String::from_utf8_lossy(&read(path, "--cookie-jar")?).into_owned();
-            fill(&jar, &text).map_err(|line| {
-                let what = format!("line {line} is no cookie; browsers export them with 7 columns");
-                wrong(path, "--cookie-jar", &what)
-            })?;
+    if let Some(cookies) = cookies {
+        client = client.cookie_provider(cookies);
+    }
+    if let Some(address) = local_address(flags)? {
+        client = client.local_address(address);
+    } else if let Some(name) = &request.interface {
+        client = client.interface(name);
+    }
+    for text in &request.resolve {
+        let (host, addresses) = resolved(text)?;
+        let private = addresses.iter().find(|address| !is_public(address.ip()));
+        if let Some(address) = private.filter(|_| request.no_private) {
+            return Err(refused(&host, address.ip()));
         }
-        client = client.cookie_provider(Arc::new(jar));
+        client = client.resolve_to_addrs(&host, &addresses);
     }
     client.build().map_err(|error| chain(&error))
 }
@@ -103,34 +113,49 @@ fn read(path: &Path, flag: &str) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| wrong(path, flag, &error.to_string()))
 }
 
-fn wrong(path: &Path, flag: &str, what: &str) -> String {
-    format!("`{flag} {}`: {what}", path.display())
+/// That from which connections are made, if it is to be a certain one.
+fn local_address(flags: &FetchFlags) -> Result<Option<IpAddr>, String> {
+    let request = &flags.request;
+    if request.ipv4 {
+        return Ok(Some(Ipv4Addr::UNSPECIFIED.into()));
+    }
+    if request.ipv6 {
+        return Ok(Some(Ipv6Addr::UNSPECIFIED.into()));
+    }
+    let Some(name) = &request.interface else {
+        return Ok(None);
+    };
+    if let Ok(address) = name.parse() {
+        return Ok(Some(address));
+    }
+    let known = Path::new("/sys/class/net");
+    match known.exists() && !known.join(name).exists() {
+        true => Err(format!(
+            "`--interface {name}`: there is no such interface, and it is no address"
+        )),
+        false => Ok(None),
+    }
 }
 
-/// Cookies as browsers and curl export them: seven columns, tabs between.
-fn fill(jar: &Jar, text: &str) -> Result<(), usize> {
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.strip_prefix("#HttpOnly_").unwrap_or(line);
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let columns: Vec<&str> = line.split('\t').collect();
-        let [domain, subdomains, path, secure, _expires, name, value] = columns[..] else {
-            return Err(number);
-        };
-        let host = domain.trim_start_matches('.');
-        let scheme = if secure == "TRUE" { "https" } else { "http" };
-        let url = Url::parse(&format!("{scheme}://{host}{path}")).map_err(|_| number)?;
-        let mut cookie = format!("{name}={value}; Path={path}");
-        if subdomains == "TRUE" {
-            cookie.push_str(&format!("; Domain={host}"));
-        }
-        if secure == "TRUE" {
-            cookie.push_str("; Secure");
-        }
-        jar.add_cookie_str(&cookie, &url);
-    }
-    Ok(())
+/// `HOST:PORT:ADDRESS[,ADDRESS]`, as curl writes it.
+fn resolved(text: &str) -> Result<(String, Vec<SocketAddr>), String> {
+    let wrong = || format!("`--resolve {text}`: write it as `HOST:PORT:ADDRESS`");
+    let mut parts = text.splitn(3, ':');
+    let (host, port, addresses) = (parts.next(), parts.next(), parts.next());
+    let (Some(host), Some(port), Some(addresses)) = (host, port, addresses) else {
+        return Err(wrong());
+    };
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let address = |text: &str| {
+        let text = text.trim_start_matches('[').trim_end_matches(']');
+        Ok(SocketAddr::new(text.parse().map_err(|_| wrong())?, port))
+    };
+    let addresses = addresses.split(',').map(address);
+    Ok((host.to_owned(), addresses.collect::<Result<_, String>>()?))
+}
+
+fn wrong(path: &Path, flag: &str, what: &str) -> String {
+    format!("`{flag} {}`: {what}", path.display())
 }
 
 /// Follows so many, and with `no_private` to no address that is not public.
@@ -384,17 +409,12 @@ machine h login i account j password k"#;
     }
 
     #[test]
-    fn cookies_of_browsers_are_read() {
-        let jar = Jar::default();
-        let text = "# Netscape HTTP Cookie File\n\n.example.org\tTRUE\t/\tFALSE\t0\ta\t1\n#HttpOnly_example.org\tFALSE\t/x\tTRUE\t0\tb\t2\n";
-        assert_eq!(fill(&jar, text), Ok(()));
-        assert_eq!(fill(&jar, "nonsense\n"), Err(1));
-        let cookies = |url: &str| {
-            let url = Url::parse(url).expect("a URL");
-            reqwest::cookie::CookieStore::cookies(&jar, &url)
-                .map(|value| value.to_str().unwrap_or_default().to_owned())
-        };
-        assert_eq!(cookies("http://www.example.org/").as_deref(), Some("a=1"));
-        assert_eq!(cookies("http://example.com/"), None);
+    fn a_host_has_the_address_that_it_is_given() {
+        let (host, addresses) = resolved("a.example:443:127.0.0.1,[::1]").expect("sense");
+        assert_eq!(host, "a.example");
+        assert_eq!(addresses.len(), 2);
+        for text in ["a", "a:443", "a:x:127.0.0.1", "a:443:nowhere"] {
+            assert!(resolved(text).is_err(), "{text}");
+        }
     }
 }

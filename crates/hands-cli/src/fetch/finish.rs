@@ -1,9 +1,11 @@
-//! The end of a transfer: the file is checked, put on the disk, and given its name.
+//! The end of a transfer: the file is checked, put on the disk, and given its name; or what waited for its turn goes out.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
-use super::answer::date;
-use super::state::{State, Trouble};
+use super::answer::{date, keep_from};
+use super::part::Whole;
+use super::state::{STOPPED, State, Target, failed};
 use super::transfer::{Sink, Transfer};
 
 impl Transfer<'_> {
@@ -11,80 +13,30 @@ impl Transfer<'_> {
     pub(super) async fn finish(&mut self) -> Result<State, String> {
         let part = match self.sink.take() {
             Some(Sink::Part(part)) => part,
-            sink => return self.finish_stream(sink),
+            sink => return self.finish_stream(sink).await,
         };
         let named = async {
             let whole = part.finish()?;
-            let expected = self.job.wanted.size.filter(|&size| size != whole.length);
-            if let Some(size) = expected {
+            if let Err(why) = self.check(&whole).await? {
                 let bad = whole.set_aside()?;
-                return Ok(Err(format!(
-                    "it has {} bytes and not {size}; it is kept as `{}`",
-                    whole.length,
-                    bad.display()
-                )));
-            }
-            let checksum = self.job.wanted.checksum.clone();
-            let checksum = checksum.or_else(|| self.fetcher.checksum_of(&whole.name));
-            if checksum.is_none()
-                && self.job.wanted.pieces.is_none()
-                && !self.fetcher.sums.is_empty()
-            {
-                let bad = whole.set_aside()?;
-                return Ok(Err(format!(
-                    "`--checksums` has nothing for `{}`; it is kept as `{}`",
-                    whole.name.display(),
-                    bad.display()
-                )));
-            }
-            if let Some(pieces) = self.job.wanted.pieces.clone() {
-                let path = whole.part.clone();
-                let checked = self
-                    .fetcher
-                    .pool
-                    .spawn_blocking(move || pieces.check(&path));
-                match checked.await {
-                    Ok(Ok(Ok(()))) => {}
-                    Ok(Ok(Err(number))) => {
-                        let bad = whole.set_aside()?;
-                        return Ok(Err(format!(
-                            "piece {number} of it has another checksum than it should; it is kept as `{}`",
-                            bad.display()
-                        )));
-                    }
-                    Ok(Err(error)) => return Err(error),
-                    Err(error) => return Err(io::Error::other(error)),
-                }
-            }
-            if let Some(checksum) = checksum {
-                let path = whole.part.clone();
-                let wanted = checksum.clone();
-                let checked = self
-                    .fetcher
-                    .pool
-                    .spawn_blocking(move || checksum.check(&path));
-                match checked.await {
-                    Ok(Ok(Ok(()))) => {}
-                    Ok(Ok(Err(found))) => {
-                        let bad = whole.set_aside()?;
-                        return Ok(Err(format!(
-                            "its checksum is {found} and not {wanted}; it is kept as `{}`",
-                            bad.display()
-                        )));
-                    }
-                    Ok(Err(error)) => return Err(error),
-                    Err(error) => return Err(io::Error::other(error)),
-                }
+                return Ok(Err(format!("{why}; it is kept as `{}`", bad.display())));
             }
             if self.fetcher.flags.files.timestamping {
                 date(&whole.file, &self.headers);
+                if matches!(self.job.target, Target::Named { .. }) {
+                    keep_from(&whole.file, self.job.wanted.sources[0].as_str());
+                }
             }
             let bytes = whole.length;
-            self.fetcher.disk.name(whole).await?;
-            Ok(Ok(bytes))
+            if self.is_to_be_named() {
+                self.fetcher.disk.name(whole).await?;
+                return Ok(Ok(Some(bytes)));
+            }
+            Ok(Ok(None))
         };
         match named.await {
-            Ok(Ok(bytes)) => {
+            Ok(Ok(None)) => Ok(State::Skipped(STOPPED.to_owned())),
+            Ok(Ok(Some(bytes))) => {
                 self.fetcher.connections.did_file();
                 Ok(State::Ok {
                     bytes,
@@ -92,35 +44,63 @@ impl Transfer<'_> {
                 })
             }
             Ok(Err(why)) => Err(why),
-            Err(error) => Ok(match Trouble::from(error) {
-                Trouble::Again(why, _)
-                | Trouble::Source(why)
-                | Trouble::Final(why)
-                | Trouble::Skip(why) => State::Failed(why),
-            }),
+            Err(error) => Ok(failed(error)),
         }
     }
 
-    /// What has gone out cannot be called back, but it can be told that it was not what it should be.
-    fn finish_stream(&mut self, sink: Option<Sink>) -> Result<State, String> {
-        let Some(Sink::Stream(stream)) = sink else {
+    /// From here on it is not stopped any more: a file that has its name is told as `ok`. False: all is being stopped already.
+    fn is_to_be_named(&self) -> bool {
+        self.fetcher.being_named.fetch_add(1, Ordering::SeqCst);
+        self.job.is_being_named.store(true, Ordering::SeqCst);
+        !self.fetcher.stop.is_cancelled()
+    }
+
+    /// `Err`: what is wrong with it.
+    async fn check(&self, whole: &Whole) -> io::Result<Result<(), String>> {
+        let expected = self.expected(&whole.name);
+        if !expected.is_known() && !self.fetcher.sums.is_empty() {
+            let why = format!("`--checksums` has nothing for `{}`", whole.name.display());
+            return Ok(Err(why));
+        }
+        let (path, length) = (whole.part.clone(), whole.length);
+        if !expected.is_known() {
+            return expected.check(&path, length);
+        }
+        let checked = self
+            .fetcher
+            .pool
+            .spawn_blocking(move || expected.check(&path, length));
+        checked.await.map_err(io::Error::other)?
+    }
+
+    /// What has gone out cannot be called back, but it can be told that it was not what it should be; what has waited stays here.
+    async fn finish_stream(&mut self, sink: Option<Sink>) -> Result<State, String> {
+        let Some(Sink::Stream(mut stream)) = sink else {
             return Ok(State::Failed("there was nowhere to put it".to_owned()));
         };
         let bytes = stream.sent;
+        let mut wrong = None;
         if let Some(size) = self.job.wanted.size.filter(|size| *size != bytes) {
-            let why = format!("it had {bytes} bytes and not {size}; they have gone out already");
-            return Ok(State::Failed(why));
-        }
-        if let Some((wanted, running)) = stream.check {
+            wrong = Some(format!("it had {bytes} bytes and not {size}"));
+        } else if let Some((wanted, running)) = stream.check.take() {
             let found = running.finish();
-            if found != wanted {
-                let why =
-                    format!("its checksum is {found} and not {wanted}; it has gone out already");
-                return Ok(State::Failed(why));
-            }
+            wrong = (found != wanted).then(|| format!("its checksum is {found} and not {wanted}"));
         } else if !self.fetcher.sums.is_empty() {
-            let why = "`--checksums` has nothing for it; it has gone out already";
-            return Ok(State::Failed(why.to_owned()));
+            wrong = Some("`--checksums` has nothing for it".to_owned());
+        }
+        if let Some(why) = wrong {
+            return Ok(State::Failed(match stream.is_waiting() {
+                true => format!("{why}; it was not put out"),
+                false => format!("{why}; it has gone out already"),
+            }));
+        }
+        if stream.is_waiting() {
+            self.fetcher.going_out.wait(self.job.number).await;
+            let went = self.fetcher.pool.spawn_blocking(move || stream.go_out());
+            let went = went.await.map_err(io::Error::other).flatten();
+            if let Err(error) = went {
+                return Ok(failed(error));
+            }
         }
         Ok(State::Ok {
             bytes,

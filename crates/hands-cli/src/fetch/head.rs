@@ -6,6 +6,8 @@ use reqwest::{Method, StatusCode, Version};
 use super::Fetcher;
 use super::client::{chain, refused_literal};
 use super::state::Job;
+use super::text::clean;
+use super::transfer::host_of;
 
 /// Asks for them, as HTTP/1.1 writes them. Redirects are not followed: they are what one wants to see.
 pub(super) async fn of(fetcher: &Fetcher, job: &Job) -> Result<Vec<u8>, String> {
@@ -15,10 +17,7 @@ pub(super) async fn of(fetcher: &Fetcher, job: &Job) -> Result<Vec<u8>, String> 
     {
         return Err(why);
     }
-    let _permit = fetcher
-        .connections
-        .permit(source.host_str().unwrap_or_default())
-        .await;
+    let _permit = fetcher.connections.permit(&host_of(source)).await;
     let ask = |method| {
         let request = fetcher.client.request(method, source.clone());
         let request = request.headers(job.wanted.headers.clone());
@@ -48,14 +47,8 @@ fn written(version: Version, status: StatusCode, headers: &HeaderMap) -> Vec<u8>
     for (name, value) in headers {
         text.extend(name.as_str().as_bytes());
         text.extend(b": ");
-        // Nothing that a terminal would obey.
-        text.extend(value.as_bytes().iter().map(|&byte| {
-            if byte < 0x20 || byte == 0x7f {
-                b'?'
-            } else {
-                byte
-            }
-        }));
+        let value = String::from_utf8_lossy(value.as_bytes());
+        text.extend(clean(&value).into_bytes());
         text.push(b'\n');
     }
     text

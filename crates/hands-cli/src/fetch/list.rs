@@ -10,12 +10,14 @@
 //!   header=Accept: application/octet-stream
 //! ```
 //!
+//! aria2's options of a URL are known by its names, where they mean something here.
+//!
 //! A line that makes no sense is a failure of its own, and costs no other.
 
 use std::io::BufRead;
 
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
 
 use super::checksum::{Checksum, Pieces};
 
@@ -32,7 +34,8 @@ pub(crate) struct Item {
 pub(crate) struct Wanted {
     /// At least one; the best first.
     pub(crate) sources: Vec<Url>,
-    /// Below the folder for downloads.
+    /// Below the folder for downloads, and below that folder what it is called.
+    pub(crate) dir: Option<String>,
     pub(crate) out: Option<String>,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) headers: HeaderMap,
@@ -40,18 +43,46 @@ pub(crate) struct Wanted {
     pub(crate) size: Option<u64>,
     /// What each piece of it should be, likewise.
     pub(crate) pieces: Option<Pieces>,
+    /// It was written without a scheme.
+    pub(crate) is_assumed: bool,
 }
 
 impl Wanted {
     pub(crate) fn new(sources: Vec<Url>) -> Wanted {
         Wanted {
             sources,
+            dir: None,
             out: None,
             checksum: None,
             headers: HeaderMap::new(),
             size: None,
             pieces: None,
+            is_assumed: false,
         }
+    }
+
+    /// As a list has it.
+    pub(crate) fn listed(&self) -> String {
+        let sources: Vec<&str> = self.sources.iter().map(Url::as_str).collect();
+        let mut text = sources.join("\t");
+        text.push('\n');
+        let mut option = |name: &str, value: &str| text.push_str(&format!("  {name}={value}\n"));
+        if let Some(dir) = &self.dir {
+            option("dir", dir);
+        }
+        if let Some(out) = &self.out {
+            option("out", out);
+        }
+        if let Some(checksum) = &self.checksum {
+            option("checksum", &checksum.to_string());
+        }
+        for (name, value) in &self.headers {
+            option(
+                "header",
+                &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
+            );
+        }
+        text
     }
 }
 
@@ -82,7 +113,10 @@ pub(crate) fn item(text: &str) -> Item {
         .collect();
     let wanted = sources.and_then(|sources| match sources.is_empty() {
         true => Err("an empty text is no URL".to_owned()),
-        false => Ok(Wanted::new(sources)),
+        false => Ok(Wanted {
+            is_assumed: !text.contains("://"),
+            ..Wanted::new(sources)
+        }),
     });
     Item {
         text: shown(text.split('\t').next().unwrap_or_default().trim()),
@@ -110,22 +144,58 @@ pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
+/// What aria2 would do and we do anyway, or in another way: neither needs to be said to anybody.
+const HAPPENS_ANYWAY: [&str; 9] = [
+    "gid",
+    "continue",
+    "split",
+    "min-split-size",
+    "max-connection-per-server",
+    "auto-file-renaming",
+    "allow-overwrite",
+    "check-integrity",
+    "file-allocation",
+];
+
 fn set(wanted: &mut Wanted, option: &str) -> Result<(), String> {
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    let mut add = |name: HeaderName, value: &str| {
+        let value = value.trim().parse::<HeaderValue>();
+        let value =
+            value.map_err(|_| format!("`{option}` has a character that no header may have"))?;
+        wanted.headers.append(name, value);
+        Ok::<(), String>(())
+    };
     match name.trim() {
         "out" => {
             super::name::within(value)?;
             wanted.out = Some(value.to_owned());
         }
+        // An absolute one may be in the folder for downloads, and is looked at when that is known.
+        "dir" => wanted.dir = Some(value.trim().to_owned()),
         "checksum" => wanted.checksum = Some(value.trim().parse()?),
         "header" => {
             let (name, value) = header(value)?;
             wanted.headers.append(name, value);
         }
+        "referer" => add(REFERER, value)?,
+        "user-agent" => add(USER_AGENT, value)?,
         "mirror" => wanted.sources.push(url(value.trim())?),
+        "http-user" | "http-passwd" => {
+            let url = wanted.sources.iter_mut();
+            let is_user = name.trim() == "http-user";
+            let set = url.map(|url| match is_user {
+                true => url.set_username(value.trim()),
+                false => url.set_password(Some(value.trim())),
+            });
+            set.collect::<Result<(), ()>>()
+                .map_err(|()| format!("`{}` cannot be set", name.trim()))?;
+        }
+        known if HAPPENS_ANYWAY.contains(&known) => {}
         other => {
             return Err(format!(
-                "`{other}` is no option of a URL; `out=`, `checksum=`, `header=` and `mirror=` are"
+                "`{other}` is no option of a URL; `out=`, `dir=`, `checksum=`, `header=`, `mirror=`, `referer=`, `user-agent=`, `http-user=` and \
+                 `http-passwd=` are"
             ));
         }
     }
@@ -138,6 +208,8 @@ pub(crate) struct List<R> {
     /// Whose options may still come.
     pending: Option<Item>,
     is_over: bool,
+    /// Of the line that was read last.
+    number: u64,
 }
 
 /// A longer line is no URL, and would fill the memory.
@@ -149,18 +221,21 @@ impl<R: BufRead> List<R> {
             lines,
             pending: None,
             is_over: false,
+            number: 0,
         }
     }
 
     /// The next line; `None` at the end.
     fn line(&mut self) -> std::io::Result<Option<String>> {
+        self.number += 1;
         let mut line = Vec::new();
         let read = std::io::Read::take(&mut self.lines, LONGEST).read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(None);
         }
         if read as u64 == LONGEST && !line.ends_with(b"\n") {
-            return Err(std::io::Error::other("a line of more than 1 MiB is no URL"));
+            let why = format!("line {} has more than 1 MiB, and is no URL", self.number);
+            return Err(std::io::Error::other(why));
         }
         Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
@@ -195,16 +270,23 @@ impl<R: BufRead> Iterator for List<R> {
             if line.starts_with([' ', '\t']) && !is_url {
                 let first = self.pending.get_or_insert_with(|| Item {
                     text: text.to_owned(),
-                    wanted: Err("an option without a URL above it".to_owned()),
+                    wanted: Err(format!(
+                        "line {}: an option without a URL above it",
+                        self.number
+                    )),
                 });
                 if let Ok(wanted) = &mut first.wanted
                     && let Err(why) = set(wanted, text)
                 {
-                    first.wanted = Err(why);
+                    first.wanted = Err(format!("line {}: {why}", self.number));
                 }
                 continue;
             }
-            if let Some(before) = self.pending.replace(item(text)) {
+            let mut item = item(text);
+            item.wanted = item
+                .wanted
+                .map_err(|why| format!("line {}: {why}", self.number));
+            if let Some(before) = self.pending.replace(item) {
                 return Some(Ok(before));
             }
         }
@@ -247,6 +329,30 @@ mod tests {
                 .as_ref()
                 .is_err_and(|why| why.contains("colour"))
         );
+    }
+
+    #[test]
+    fn options_of_aria2_are_known_and_a_list_can_be_written_again() {
+        let text = "http://a/x\thttp://b/x\n  dir=d\n  out=y\n  referer=http://r/\n  split=5\n  http-user=me\n  http-passwd=pw\n  checksum=sha-1=da39a3ee5e6b4b0d3255bfef95601890afd80709\n";
+        let first = items(text)[0].wanted.clone().expect("sense");
+        assert_eq!(
+            (first.dir.as_deref(), first.out.as_deref()),
+            (Some("d"), Some("y"))
+        );
+        assert_eq!(first.sources[1].as_str(), "http://me:pw@b/x");
+        assert_eq!(first.headers.len(), 1);
+        let again = items(&first.listed())[0].wanted.clone().expect("sense");
+        assert_eq!(again.listed(), first.listed());
+        assert_eq!(again.checksum, first.checksum);
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_named_by_its_number() {
+        let items = items("http://a/x\n\nftp://a/b\nhttp://c/\n  colour=red\n");
+        for (at, line) in [(1, "line 3: "), (2, "line 5: ")] {
+            let why = items[at].wanted.as_ref().expect_err("no sense");
+            assert!(why.starts_with(line), "{why}");
+        }
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! Names are given in the order of the list, before anything is asked, so that the next run gives the same ones, and finds what this one has left.
 
 mod answer;
+mod ask;
 mod checksum;
 mod client;
+mod cookies;
 mod disk;
 mod finish;
 mod head;
@@ -21,35 +23,45 @@ mod pace;
 mod part;
 mod progress;
 mod proxy;
+mod ranges;
 mod report;
 mod segments;
 mod source;
 mod state;
+mod stream;
+mod text;
+mod there;
 mod transfer;
+mod turns;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use hands::pool::AsyncPool;
 use hands::sync::{CancelToken, Mutex};
-use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::cookie::CookieStore;
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Url};
 
 use self::checksum::{Checksum, Sums};
 use self::client::Netrc;
+use self::cookies::Cookies;
 use self::disk::Disk;
 use self::name::Names;
-use self::pace::{Connections, Rate};
+use self::pace::{Connections, Pauses, Rate};
 use self::progress::{Board, Running};
 use self::report::{Mailbox, Report};
 use self::source::{Items, Source, Work};
-use self::state::State;
+use self::state::{STOPPED, State};
+use self::turns::Turns;
 use crate::flags::{FetchFlags, Jobs};
 use crate::usage;
 
@@ -88,6 +100,8 @@ enum Told {
         path: Option<PathBuf>,
         state: State,
         time: Duration,
+        /// If it failed, and is to be written down: as a list has it.
+        listed: Option<String>,
     },
     /// Status line and headers.
     Head {
@@ -113,7 +127,16 @@ struct Fetcher {
     sums: Sums,
     netrc: Netrc,
     user: Option<(String, String)>,
+    cookies: Option<Arc<Cookies>>,
+    /// What is sent with each request.
+    data: Option<Vec<u8>>,
     disk: Disk,
+    /// Names that servers choose are given in this order.
+    naming: Turns,
+    /// What goes to stdout goes in this order.
+    going_out: Turns,
+    /// Files that are being given their names, and of which it has not been told.
+    being_named: AtomicUsize,
     stop: CancelToken,
     told: Mailbox,
 }
@@ -133,6 +156,27 @@ impl Fetcher {
         match self.netrc.of(url.host_str().unwrap_or_default()) {
             Some((name, password)) => request.basic_auth(name, Some(password)),
             None => request,
+        }
+    }
+
+    /// With `--cookie`, and with what else belongs to the URL: a header of ours stands for both.
+    fn with_cookies(&self, request: RequestBuilder, url: &Url) -> RequestBuilder {
+        let own = &self.flags.request.cookie;
+        if own.is_empty() {
+            return request;
+        }
+        let mut all = own.join("; ").into_bytes();
+        if let Some(kept) = self
+            .cookies
+            .as_ref()
+            .and_then(|cookies| cookies.cookies(url))
+        {
+            all.extend(b"; ");
+            all.extend(kept.as_bytes());
+        }
+        match HeaderValue::from_bytes(&all) {
+            Ok(all) => request.header(COOKIE, all),
+            Err(_) => request,
         }
     }
 
@@ -190,16 +234,37 @@ fn run(flags: FetchFlags) -> Result<u8, String> {
     };
     hands::command::raise_descriptor_limit();
     let (size, most) = (size.min(affordable()), most.min(affordable()));
-    let client = client::new(&flags, headers, per_host)?;
+    let cookies = cookies::of_flags(&flags)?;
+    let client = client::new(&flags, headers, per_host, cookies.clone())?;
+    let data = match flags.request.data.as_deref() {
+        None => None,
+        Some(text) => match text.strip_prefix('@') {
+            None => Some(text.as_bytes().to_vec()),
+            Some("-") => return Err("`--data @-`: name a file; stdin may be the list".to_owned()),
+            Some(path) => {
+                let data = std::fs::read(path);
+                Some(data.map_err(|error| format!("`--data @{path}`: {error}"))?)
+            }
+        },
+    };
     let mut sums = Sums::default();
     for path in &flags.files.checksums {
         let text = source::text(path, "--checksums")?;
-        sums.add(&text).map_err(|line| {
+        let wrong = |line| {
             format!(
                 "`--checksums {}`: line {line} is no checksum and name, as `sha256sum` writes them",
                 path.display()
             )
-        })?;
+        };
+        let odd = sums.add(&text).map_err(wrong)?;
+        for line in odd {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(
+                std::io::stderr(),
+                "hands: warning: {}; it is passed over",
+                wrong(line)
+            );
+        }
     }
     let netrc = netrc(&flags)?;
     let user = flags.request.user.as_ref().map(|user| {
@@ -219,11 +284,15 @@ fn run(flags: FetchFlags) -> Result<u8, String> {
     let pool = builder
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
+    let pauses = Pauses {
+        host: flags.transfer.wait.unwrap_or_default(),
+        all: flags.transfer.rate.unwrap_or_default(),
+    };
     let disk = Disk::new().map_err(|error| format!("cannot start a thread: {error}"))?;
     let fetchers = FETCHERS * most;
     let report = Report::new(&flags)?;
     let fetcher = Arc::new(Fetcher {
-        connections: Connections::new(size, most, per_host),
+        connections: Connections::new(size, most, per_host, pauses),
         rate: flags.transfer.limit_rate.map(Rate::new),
         board: Board::new(flags.transfer.limit_rate_each),
         client,
@@ -232,7 +301,12 @@ fn run(flags: FetchFlags) -> Result<u8, String> {
         sums,
         netrc,
         user,
+        cookies,
+        data,
         disk,
+        naming: Turns::default(),
+        going_out: Turns::default(),
+        being_named: AtomicUsize::new(0),
         stop: CancelToken::new(),
         told: Mailbox::new(fetchers),
         flags,
@@ -284,21 +358,47 @@ async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>) {
 }
 
 async fn one(fetcher: &Fetcher, work: Work) {
+    let number = work.number;
+    let job = work.job.as_ref().ok();
+    let is_being_named = job.map(|job| Arc::clone(&job.is_being_named));
+    let told = fetched(fetcher, work).await;
+    if let Told::End {
+        state: State::Failed(_),
+        ..
+    } = told
+        && fetcher.flags.transfer.fail_fast
+    {
+        // Here and not where it is said: by then others would have begun.
+        fetcher.stop.cancel();
+    }
+    fetcher.tell(told);
+    fetcher.going_out.leave(number);
+    if is_being_named.is_some_and(|is_so| is_so.load(Ordering::SeqCst)) {
+        fetcher.being_named.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What is to be told of it in the end.
+async fn fetched(fetcher: &Fetcher, work: Work) -> Told {
     let since = std::time::Instant::now();
     let Work { number, text, job } = work;
-    let end = |path, state| Told::End {
+    let url = text.clone();
+    let end = |path, state: State, listed: Option<String>| Told::End {
         number,
-        url: text.clone(),
+        url,
         path,
+        listed: listed.filter(|_| matches!(state, State::Failed(_))),
         state,
         time: since.elapsed(),
     };
+    let is_listed = fetcher.flags.files.failed.is_some();
     let job = match job {
         Ok(job) => job,
-        Err(state) => return fetcher.tell(end(None, state)),
+        Err(state) => return end(None, state, is_listed.then(|| format!("{text}\n"))),
     };
+    let listed = is_listed.then(|| job.wanted.listed());
     if fetcher.stop.is_cancelled() {
-        return fetcher.tell(end(None, State::Skipped("stopped before".to_owned())));
+        return end(None, State::Skipped("stopped before".to_owned()), listed);
     }
     fetcher.tell(Told::Start {
         number,
@@ -306,23 +406,31 @@ async fn one(fetcher: &Fetcher, work: Work) {
     });
     if fetcher.flags.what.head {
         let head = head::of(fetcher, &job).await;
-        let url = text.clone();
-        return fetcher.tell(Told::Head { number, url, head });
+        return Told::Head {
+            number,
+            url: text,
+            head,
+        };
     }
+    let is_being_named = Arc::clone(&job.is_being_named);
+    let fetched = AssertUnwindSafe(fetcher.fetch(job)).catch_unwind();
+    tokio::pin!(fetched);
+    let panicked = || {
+        let why = "it panicked, which is a mistake in this program";
+        (State::Failed(why.to_owned()), None)
+    };
     let (state, path) = tokio::select! {
-        fetched = AssertUnwindSafe(fetcher.fetch(job)).catch_unwind() => fetched.unwrap_or_else(|_| {
-            (State::Failed("it panicked, which is a mistake in this program".to_owned()), None)
-        }),
-        _ = fetcher.stop.cancelled() => {
-            fetcher.board.end(number);
-            (State::Skipped("stopped; what has come is kept".to_owned()), None)
+        fetched = &mut fetched => fetched.unwrap_or_else(|_| panicked()),
+        _ = fetcher.stop.cancelled() => match is_being_named.load(Ordering::SeqCst) {
+            // It has its name in a moment, or has it already.
+            true => fetched.await.unwrap_or_else(|_| panicked()),
+            false => {
+                fetcher.board.end(number);
+                (State::Skipped(STOPPED.to_owned()), None)
+            }
         }
     };
-    if fetcher.flags.transfer.fail_fast && matches!(state, State::Failed(_)) {
-        // Here and not where it is said: by then others would have begun.
-        fetcher.stop.cancel();
-    }
-    fetcher.tell(end(path, state));
+    end(path, state, listed)
 }
 
 fn headers(flags: &FetchFlags) -> Result<HeaderMap, String> {
@@ -334,9 +442,23 @@ fn headers(flags: &FetchFlags) -> Result<HeaderMap, String> {
             name.map_err(|_| "`--user-agent` has a character that no header may have".to_owned())?,
         );
     }
+    if let Some(page) = &flags.request.referer {
+        let page = HeaderValue::from_str(page);
+        headers.insert(
+            REFERER,
+            page.map_err(|_| "`--referer` has a character that no header may have".to_owned())?,
+        );
+    }
+    if flags.request.data.is_some() {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+    }
     for header in &flags.request.header {
         let (name, value) = list::header(header)?;
-        headers.append(name, value);
+        match name == CONTENT_TYPE || name == USER_AGENT || name == REFERER {
+            true => drop(headers.insert(name, value)),
+            false => drop(headers.append(name, value)),
+        }
     }
     Ok(headers)
 }

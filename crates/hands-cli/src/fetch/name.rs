@@ -8,14 +8,19 @@ use std::path::{Component, Path, PathBuf};
 
 use reqwest::Url;
 
+use super::text::is_deceptive;
+
 /// What comes behind a name while it is not whole, and behind that for what is known of it; and what is kept of a file that is not what it
 /// should be.
 pub(crate) const PART: &str = "part";
 pub(crate) const STATE: &str = "part.state";
 pub(crate) const BAD: &str = "bad";
 
-/// Bytes of a name: what file systems allow, less what we put behind it.
-const LONGEST: usize = 255 - ".part.state".len() - ".9999".len();
+/// Bytes of a name that file systems allow.
+const MOST: usize = 255;
+
+/// Bytes of a name that we make: with what we put behind it, too, it is allowed.
+const LONGEST: usize = MOST - ".part.state".len() - ".9999".len();
 
 /// A name that is safe in any folder, out of any text.
 pub(crate) fn safe(text: &str) -> String {
@@ -37,11 +42,6 @@ pub(crate) fn safe(text: &str) -> String {
         name.push('_');
     }
     shortened(name)
-}
-
-/// Characters that turn text around, or are not seen: `cod.exe` may look like `exe.doc`.
-fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn is_device(name: &str) -> bool {
@@ -186,9 +186,7 @@ pub(crate) fn within(path: &str) -> Result<PathBuf, String> {
     let name = clean.file_name().and_then(|name| name.to_str());
     match name {
         None => Err(format!("`{}` is no name of a file", path.display())),
-        Some(name)
-            if name.chars().any(char::is_control) || name.len() > LONGEST || is_ours(name) =>
-        {
+        Some(name) if name.chars().any(char::is_control) || name.len() > MOST || is_ours(name) => {
             Err(format!(
                 "`{}` cannot be the name of a download",
                 path.display()
@@ -198,6 +196,25 @@ pub(crate) fn within(path: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// A folder that a list asks for, if it is in the one where downloads go.
+pub(crate) fn folder(base: &Path, dir: &str) -> Result<PathBuf, String> {
+    let path = Path::new(dir);
+    let leads_out = || {
+        format!(
+            "`dir={dir}` leads out of the folder for downloads; name one below it, or a higher one with --dir"
+        )
+    };
+    let below = match path.is_absolute() {
+        true => path.strip_prefix(base).map_err(|_| leads_out())?,
+        false => path,
+    };
+    let is_plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
+    if dir.chars().any(char::is_control) || !below.components().all(is_plain) {
+        return Err(leads_out());
+    }
+    Ok(base.join(below))
+}
+
 /// Which names of a run have been given away.
 #[derive(Debug, Default)]
 pub(crate) struct Names(HashSet<PathBuf>);
@@ -205,28 +222,18 @@ pub(crate) struct Names(HashSet<PathBuf>);
 impl Names {
     /// This one if it is free, else with a number behind it: `page.html`, `page.html.1`.
     pub(crate) fn claim(&mut self, wanted: PathBuf) -> PathBuf {
-        if self.take(&wanted) {
-            return wanted;
-        }
-        let mut number = 1_u64;
-        loop {
-            let mut numbered = wanted.clone().into_os_string();
-            numbered.push(format!(".{number}"));
-            let numbered = PathBuf::from(numbered);
-            if self.take(&numbered) {
-                return numbered;
-            }
-            number += 1;
-        }
+        self.claim_if(wanted, |_| true)
     }
 
-    /// As [`claim`](Self::claim), for a name that a server has chosen: what was there before the run is not its to replace.
-    pub(crate) fn claim_new(&mut self, wanted: PathBuf) -> PathBuf {
-        let mut path = self.claim(wanted.clone());
-        while path.symlink_metadata().is_ok() {
-            path = self.claim(wanted.clone());
+    /// The first of `page.html`, `page.html.1`, … that is free, and that `is_good` agrees to.
+    pub(crate) fn claim_if(&mut self, wanted: PathBuf, is_good: impl Fn(&Path) -> bool) -> PathBuf {
+        for number in 0_u64.. {
+            let path = numbered(&wanted, number);
+            if is_good(&path) && self.take(&path) {
+                return path;
+            }
         }
-        path
+        unreachable!("there are more numbers than files")
     }
 
     /// Whether it was free; from now on it is not.
@@ -235,6 +242,15 @@ impl Names {
         let known = PathBuf::from(path.to_string_lossy().to_lowercase());
         self.0.insert(known)
     }
+}
+
+/// `page.html`, `page.html.1`, `page.html.2`.
+pub(crate) fn numbered(wanted: &Path, number: u64) -> PathBuf {
+    let mut path = wanted.as_os_str().to_owned();
+    if number > 0 {
+        path.push(format!(".{number}"));
+    }
+    PathBuf::from(path)
 }
 
 #[cfg(test)]
@@ -326,6 +342,22 @@ mod tests {
         ] {
             assert!(within(path).is_err(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_list_s_folders_are_in_the_folder() {
+        let base = Path::new("/data");
+        for (dir, path) in [
+            ("a/b", "/data/a/b"),
+            ("/data/c", "/data/c"),
+            (".", "/data/."),
+        ] {
+            assert_eq!(folder(base, dir).as_deref(), Ok(Path::new(path)), "{dir}");
+        }
+        for dir in ["..", "a/../..", "/etc", "/database", "a\nb"] {
+            assert!(folder(base, dir).is_err(), "{dir}");
+        }
+        assert_eq!(folder(Path::new(""), "a").as_deref(), Ok(Path::new("a")));
     }
 
     #[test]

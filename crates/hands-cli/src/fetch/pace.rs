@@ -54,10 +54,116 @@ pub(crate) struct Connections {
     size: AtomicUsize,
     most: usize,
     per_host: usize,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    pauses: Pauses,
+    /// When the next request of all is due.
+    next: Mutex<Option<Instant>>,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// Bytes and files so far: what more connections should give more of.
     work: AtomicU64,
 }
+
+/// What is to pass between two requests: to one host, and to whomever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pauses {
+    pub(crate) host: Duration,
+    pub(crate) all: Duration,
+}
+
+/// Waits until the next is due, when there is to be some time between two.
+async fn space(next: &Mutex<Option<Instant>>, pause: Duration) {
+    if pause.is_zero() {
+        return;
+    }
+    let now = Instant::now();
+    let due = {
+        let mut next = next.lock();
+        let due = next.map_or(now, |next| next.max(now));
+        *next = Some(due + pause);
+        due
+    };
+    tokio::time::sleep_until(due).await;
+}
+
+/// What is known of one host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    slots: Arc<Semaphore>,
+    manners: Mutex<Manners>,
+    /// When the next request to it is due.
+    next: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Manners {
+    /// It has asked to be left alone until then.
+    quiet_until: Option<Instant>,
+    /// How often in a row it has asked for that without saying for how long.
+    asked_for_quiet: u32,
+    /// URLs in a row for which nobody was there.
+    absent: u32,
+    /// Files that it has given.
+    good: u64,
+}
+
+impl Host {
+    fn quiet_until(&self) -> Option<Instant> {
+        let mut manners = self.manners.lock();
+        let until = manners.quiet_until.filter(|until| *until > Instant::now());
+        manners.quiet_until = until;
+        until
+    }
+
+    /// It wants to be left alone, by all: for so long if it has said so, else longer each time. For how long that is from now.
+    pub(crate) fn quiet(
+        &self,
+        after: Option<Duration>,
+        otherwise: impl Fn(u32) -> Duration,
+    ) -> Duration {
+        let now = Instant::now();
+        let mut manners = self.manners.lock();
+        if after.is_none()
+            && let Some(until) = manners.quiet_until.filter(|until| *until > now)
+        {
+            // An answer to what was asked before that.
+            return until - now;
+        }
+        let wait = after.unwrap_or_else(|| {
+            manners.asked_for_quiet += 1;
+            otherwise(manners.asked_for_quiet)
+        });
+        let until = manners
+            .quiet_until
+            .map_or(now + wait, |until| until.max(now + wait));
+        manners.quiet_until = Some(until);
+        until.saturating_duration_since(now)
+    }
+
+    /// It has given a file.
+    pub(crate) fn gave(&self) {
+        let mut manners = self.manners.lock();
+        manners.good += 1;
+        manners.asked_for_quiet = 0;
+    }
+
+    /// How many files it has given.
+    pub(crate) fn good(&self) -> u64 {
+        self.manners.lock().good
+    }
+
+    /// Somebody has answered there, or for one URL more nobody has.
+    pub(crate) fn is_there(&self, is_there: bool) {
+        let mut manners = self.manners.lock();
+        manners.absent = if is_there { 0 } else { manners.absent + 1 };
+    }
+
+    /// Nobody was there for several URLs, each tried several times: one try is enough for the next.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.manners.lock().absent >= ABSENT
+    }
+}
+
+/// From so many URLs in a row on for which nobody was there, the host is taken to be away.
+const ABSENT: u32 = 3;
 
 /// The permission to have one.
 #[derive(Debug)]
@@ -70,23 +176,29 @@ pub(crate) struct Permit {
 const FILE: u64 = 16 * 1024;
 
 impl Connections {
-    pub(crate) fn new(size: usize, most: usize, per_host: usize) -> Connections {
+    pub(crate) fn new(size: usize, most: usize, per_host: usize, pauses: Pauses) -> Connections {
         Connections {
             all: Arc::new(Semaphore::new(size)),
             size: AtomicUsize::new(size),
             most,
             per_host,
+            pauses,
+            next: Mutex::default(),
             hosts: Mutex::default(),
             work: AtomicU64::new(0),
         }
     }
 
-    fn of_host(&self, host: &str) -> Arc<Semaphore> {
+    pub(crate) fn host(&self, host: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock();
         match hosts.get(host) {
             Some(host) => Arc::clone(host),
             None => {
-                let new = Arc::new(Semaphore::new(self.per_host));
+                let new = Arc::new(Host {
+                    slots: Arc::new(Semaphore::new(self.per_host)),
+                    manners: Mutex::default(),
+                    next: Mutex::default(),
+                });
                 hosts.insert(host.to_owned(), Arc::clone(&new));
                 new
             }
@@ -95,26 +207,42 @@ impl Connections {
 
     /// One that is free. Who has one already never waits for another: all might.
     pub(crate) fn try_permit(&self, host: &str) -> Option<Permit> {
-        let host = self.of_host(host).try_acquire_owned().ok()?;
+        let host = self.host(host);
+        if host.quiet_until().is_some() || !self.pauses.host.is_zero() || !self.pauses.all.is_zero()
+        {
+            return None;
+        }
+        let of_host = Arc::clone(&host.slots).try_acquire_owned().ok()?;
         let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         Some(Permit {
-            _host: host,
+            _host: of_host,
             _all: all,
         })
     }
 
+    /// Waits for one, and until the host wants to be asked.
     pub(crate) async fn permit(&self, host: &str) -> Permit {
-        let of_host = self.of_host(host);
-        // That of the host first: who waits for a busy host keeps nobody from another.
-        let (Ok(host), Ok(all)) = (
-            of_host.acquire_owned().await,
-            Arc::clone(&self.all).acquire_owned().await,
-        ) else {
-            unreachable!("nobody closes them");
-        };
-        Permit {
-            _host: host,
-            _all: all,
+        let host = self.host(host);
+        loop {
+            if let Some(until) = host.quiet_until() {
+                tokio::time::sleep_until(until).await;
+            }
+            // That of the host first: who waits for a busy host keeps nobody from another.
+            let Ok(of_host) = Arc::clone(&host.slots).acquire_owned().await else {
+                unreachable!("nobody closes it");
+            };
+            space(&host.next, self.pauses.host).await;
+            let Ok(all) = Arc::clone(&self.all).acquire_owned().await else {
+                unreachable!("nobody closes it");
+            };
+            space(&self.next, self.pauses.all).await;
+            // Meanwhile it may have asked to be left alone.
+            if host.quiet_until().is_none() {
+                return Permit {
+                    _host: of_host,
+                    _all: all,
+                };
+            }
         }
     }
 

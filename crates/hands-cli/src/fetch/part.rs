@@ -81,11 +81,25 @@ pub(crate) struct Part {
     system: u64,
 }
 
+/// Bytes of a name that file systems allow, less those that a new state has for a moment.
+const LONGEST: usize = 255 - ".new".len();
+
+/// Beside a file, under its name and an ending; where that is too long under the beginning of the name, and what tells it from others.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    PathBuf::from(name)
+    let name = path.file_name().unwrap_or_default();
+    let mut whole = name.to_owned();
+    if name.len() + 1 + ending.len() > LONGEST {
+        let text = name.to_string_lossy();
+        let digest = &hex(&Sha256::digest(name.as_encoded_bytes()))[..16];
+        let mut end = LONGEST - digest.len() - ending.len() - "~.".len();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        whole = format!("{}~{digest}", &text[..end]).into();
+    }
+    whole.push(".");
+    whole.push(ending);
+    path.with_file_name(whole)
 }
 
 impl Part {
@@ -279,7 +293,9 @@ impl Part {
                 text.push_str(&line(segment));
             }
             // Made beside it and renamed: a state that is not whole would be none.
-            let new = with_ending(&self.state_path, "new");
+            let mut new = self.state_path.clone().into_os_string();
+            new.push(".new");
+            let new = PathBuf::from(new);
             match fs::remove_file(&new) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -352,9 +368,21 @@ impl Part {
 }
 
 /// What stands for a URL in a state: a URL may have a password in it.
-fn known_as(url: &str) -> String {
-    let digest = Sha256::digest(url);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn known_as(url: &str) -> String {
+    hex(&Sha256::digest(url))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether what is there under the name of a part has come from another URL, as far as is known.
+pub(super) fn is_of_another(final_path: &Path, url: &str) -> bool {
+    let Ok(text) = fs::read_to_string(with_ending(final_path, name::STATE)) else {
+        return false;
+    };
+    let head = text.lines().next().unwrap_or_default();
+    serde_json::from_str::<State>(head).is_ok_and(|state| state.url != known_as(url))
 }
 
 fn line(segment: &Segment) -> String {
@@ -430,6 +458,22 @@ mod tests {
         drop(part);
         let part = Part::open(&path, "http://a/y").expect("a part");
         assert_eq!(part.received(), 0, "of another URL");
+    }
+
+    #[test]
+    fn a_name_as_long_as_file_systems_allow_has_a_part() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["x".repeat(255), "ü".repeat(127), "y".repeat(240)] {
+            let path = folder.path().join(&name);
+            let mut part = Part::open(&path, "http://a/x").expect("a part");
+            part.begin("http://a/x", identity(100_000), Vec::new())
+                .expect("room");
+            part.append(&[1; 100_000]).expect("room");
+            assert!(is_of_another(&path, "http://a/y") && !is_of_another(&path, "http://a/x"));
+            part.finish().expect("room").name().expect("a name");
+            assert!(path.exists());
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use hands::sync::Mutex;
 use indicatif::ProgressBar;
 
 use super::pace::Rate;
+use super::text::clean;
 use crate::flags;
 use crate::run::progress::{can_draw, new_bar, time};
 
@@ -299,8 +300,7 @@ pub(super) fn bytes(bytes: f64) -> String {
 
 /// The end of a URL, which is what tells it from others, with nothing in it that a terminal would obey.
 fn short(name: &str) -> String {
-    let clean = name.chars().map(|c| if c.is_control() { '?' } else { c });
-    let letters: Vec<char> = clean.collect();
+    let letters: Vec<char> = clean(name).chars().collect();
     match letters.len().checked_sub(LETTERS) {
         None | Some(0) => letters.into_iter().collect(),
         Some(more) => std::iter::once('…')

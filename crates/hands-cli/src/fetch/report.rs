@@ -1,7 +1,9 @@
 //! What is said while files are fetched, and what it comes to: messages, events, the summary, the exit code.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::progress::{Counts, Display, REDRAW, bytes};
 use super::state::State;
+use super::text::clean;
 use super::{Fetcher, Told, state};
 use crate::flags::{self, FetchFlags};
 use crate::run::paint::Paint;
@@ -61,6 +64,11 @@ impl Mailbox {
         }
     }
 
+    /// What has been told, without waiting.
+    fn take(&self) -> Vec<Told> {
+        std::mem::take(&mut self.inside.lock().told)
+    }
+
     /// One of those that it was made for; it leaves when it is dropped.
     pub(super) fn sender(&self) -> Sender<'_> {
         Sender(self)
@@ -104,6 +112,9 @@ pub(super) struct Report {
     closed: Option<io::Error>,
     broken: Option<String>,
     is_first_head: bool,
+    /// Where to write down what failed, and what that is.
+    failed_to: Option<(PathBuf, File)>,
+    failed: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -175,6 +186,8 @@ impl Report {
             closed: None,
             broken: None,
             is_first_head: true,
+            failed_to: failed_to(flags)?,
+            failed: Vec::new(),
         })
     }
 
@@ -193,10 +206,14 @@ impl Report {
                 self.stop(fetcher);
             }
             // A list that is still being written may never end.
-            if self
-                .stopping_since
-                .is_some_and(|since| since.elapsed() > GRACE)
+            let is_long_ago = |since: Instant| since.elapsed() > GRACE;
+            if self.stopping_since.is_some_and(is_long_ago)
+                && fetcher.being_named.load(Ordering::SeqCst) == 0
             {
+                // What has been told just now.
+                for told in fetcher.told.take() {
+                    self.say(told, fetcher);
+                }
                 break;
             }
             self.display.show(self.counts, &fetcher.board);
@@ -230,7 +247,11 @@ impl Report {
                 path,
                 state,
                 time,
-            } => self.ended(fetcher, number, &url, path.as_deref(), &state, time),
+                listed,
+            } => {
+                self.failed.extend(listed);
+                self.ended(fetcher, number, &url, path.as_deref(), &state, time);
+            }
             Told::Head { number, url, head } => self.head(fetcher, number, &url, head),
             Told::Total(total) => self.counts.total = Some(total),
             Told::Broken(why) => {
@@ -354,6 +375,16 @@ impl Report {
             _ if is_interrupted => INTERRUPTED,
             failed => u8::try_from(failed.min(101)).unwrap_or(101),
         };
+        if let Some((path, mut file)) = self.failed_to.take() {
+            let text = self.failed.concat();
+            let written = file
+                .set_len(0)
+                .and_then(|()| file.write_all(text.as_bytes()));
+            if let Err(error) = written {
+                self.message(&format!("error: `--failed {}`: {error}", path.display()));
+                return USAGE;
+            }
+        }
         let elapsed = self.since.elapsed();
         self.event(&Event::Summary {
             ok: counts.ok,
@@ -382,6 +413,25 @@ impl Report {
         }
         exit_code
     }
+}
+
+/// The file for the URLs that fail, opened before anything is fetched, for nobody else to read: URLs may have passwords in them.
+fn failed_to(flags: &FetchFlags) -> Result<Option<(PathBuf, File)>, String> {
+    let Some(path) = &flags.files.failed else {
+        return Ok(None);
+    };
+    let wrong = |what: &str| format!("`--failed {}`: {what}", path.display());
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options
+        .open(path)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let known = |path: &Path| path.metadata().map(|there| (there.dev(), there.ino())).ok();
+    let own = known(path);
+    if flags.what.input_file.iter().any(|list| known(list) == own) {
+        return Err(wrong("it is the list that is read"));
+    }
+    Ok(Some((path.clone(), file)))
 }
 
 /// `hands: 98 ok, 1 unchanged, 1 failed; 12.3 MiB in 3s (4.1 MiB/s)`.
@@ -413,11 +463,4 @@ fn summary(counts: Counts, received: u64, elapsed: Duration, is_interrupted: boo
         text.push_str("; interrupted, and what has come is kept");
     }
     text
-}
-
-/// Text from a list or a server, with nothing in it that a terminal would obey.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }

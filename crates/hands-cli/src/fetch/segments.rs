@@ -16,7 +16,7 @@ use super::answer::{content_range, is_same, refused};
 use super::list::shown;
 use super::part::{Identity, Part, Segment};
 use super::state::{Came, Trouble};
-use super::transfer::{Sink, Transfer};
+use super::transfer::{Sink, Transfer, host_of};
 
 /// Smaller segments are not worth a request.
 const LEAST: u64 = 1 << 20;
@@ -93,9 +93,9 @@ impl Transfer<'_> {
             let first = first.take();
             let shared = &shared;
             async move {
-                let host = from.host_str().unwrap_or_default();
                 // The first has that of the whole transfer; further ones come if there are any.
-                let permit = (number > 0).then(|| this.fetcher.connections.try_permit(host));
+                let free = || this.fetcher.connections.try_permit(&host_of(from));
+                let permit = (number > 0).then(free);
                 if let Some(None) = permit {
                     return Ok::<(), Trouble>(());
                 }
@@ -111,7 +111,13 @@ impl Transfer<'_> {
                     match fetched {
                         Ok(()) => {}
                         // What another source does not give, this one may.
-                        Err(Trouble::Again(why, _) | Trouble::Source(why)) if !is_own => {
+                        Err(
+                            Trouble::Again(why, _)
+                            | Trouble::Busy(why, _)
+                            | Trouble::Absent(why)
+                            | Trouble::Stale(why)
+                            | Trouble::Source(why),
+                        ) if !is_own => {
                             shared.left.lock().push_front(segment);
                             this.tell_retry(
                                 &format!("{why}; it comes from {}", shown(source.as_str())),
@@ -177,7 +183,10 @@ impl Transfer<'_> {
                         let why = "the server does not send the part it was asked for";
                         return Err(Trouble::Again(why.to_owned(), None));
                     }
-                    status => return Err(refused(status, response.headers())),
+                    status => {
+                        let more = &self.fetcher.flags.transfer.retry_on_http_error;
+                        return Err(refused(status, response.headers(), more));
+                    }
                 }
                 response
             }

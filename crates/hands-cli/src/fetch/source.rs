@@ -12,7 +12,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use super::list::{self, Item, List, Wanted};
 use super::state::{Job, State, Target};
-use super::{Fetcher, Told, metalink, name};
+use super::stream::is_stdout;
+use super::{Fetcher, Told, metalink, name, ranges};
 use crate::flags::FetchFlags;
 
 /// One URL, or what has become of it already.
@@ -32,6 +33,8 @@ pub(super) struct Source {
     items: Listed,
     /// One of them may keep whoever reads it waiting: a pipe, a terminal.
     may_wait: bool,
+    /// There is no other.
+    is_one: bool,
 }
 
 /// All the work, for whoever takes the next.
@@ -96,11 +99,30 @@ impl Source {
     pub(super) fn new(flags: &FetchFlags) -> Result<Source, String> {
         let what = &flags.what;
         if what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty() {
-            return Err("there is no URL\n  hint: name URLs, or a file of them with -i\n  hint: `hands fetch --help` shows examples".to_owned());
+            let mut why = "there is no URL".to_owned();
+            if let Some(output) = &flags.files.output {
+                why += &format!(
+                    "\n  hint: `{}` is taken for the name of a file, by -o or wget's -O",
+                    output.display()
+                );
+            }
+            why += "\n  hint: name URLs, or a file of them with -i\n  hint: `hands fetch --help` shows examples";
+            return Err(why);
         }
-        let is_one = what.urls.len() == 1 && what.input_file.is_empty() && what.metalink.is_empty();
+        let urls: Vec<String> = match what.globoff {
+            true => what.urls.clone(),
+            false => {
+                let all = what.urls.iter().map(|url| ranges::expanded(url));
+                all.collect::<Result<Vec<_>, _>>()?.concat()
+            }
+        };
+        let is_one = urls.len() == 1 && what.input_file.is_empty() && what.metalink.is_empty();
+        let to_stdout = flags.files.output.as_deref().is_some_and(is_stdout);
+        if to_stdout && flags.shown.json {
+            return Err("`--json` and `-o -` would both write on stdout; leave one out".to_owned());
+        }
         for (is_given, flag) in [
-            (flags.files.output.is_some(), "--output"),
+            (flags.files.output.is_some() && !to_stdout, "--output"),
             (flags.files.checksum.is_some(), "--checksum"),
         ] {
             if is_given && !is_one {
@@ -116,7 +138,7 @@ impl Source {
             .map(|sum| sum.parse())
             .transpose();
         let checksum = checksum.map_err(|error: String| format!("`--checksum`: {error}"))?;
-        let given = what.urls.clone().into_iter().map(move |text| {
+        let given = urls.into_iter().map(move |text| {
             let mut item = list::item(&text);
             if let Ok(wanted) = &mut item.wanted {
                 wanted.checksum = checksum.clone();
@@ -152,7 +174,11 @@ impl Source {
             });
             items = Box::new(items.chain(list));
         }
-        Ok(Source { items, may_wait })
+        Ok(Source {
+            items,
+            may_wait,
+            is_one,
+        })
     }
 
     /// What there is to do, as it is asked for; at the end of it how much it was is told.
@@ -161,6 +187,7 @@ impl Source {
         let mut known = HashSet::new();
         let mut number = 0;
         let mut items = self.items;
+        let is_one = self.is_one;
         Box::new(std::iter::from_fn(move || {
             let Some(item) = items.next() else {
                 fetcher.tell(Told::Total(number));
@@ -173,31 +200,40 @@ impl Source {
             number += 1;
             let target = wanted.map_err(State::Failed).and_then(|wanted| {
                 let target = if fetcher.flags.what.head {
-                    Target::Stdout
+                    Target::Stdout { waits: false }
                 } else {
-                    target(&fetcher, &wanted, &mut known)?
+                    target(&fetcher, &wanted, &mut known, is_one)?
                 };
                 Ok((wanted, target))
             });
+            if matches!(target, Ok((_, Target::Stdout { waits: true }))) {
+                fetcher.going_out.enter(number);
+            }
             let job = target.map(|(wanted, target)| Job {
                 number,
                 wanted,
                 target,
+                is_being_named: Arc::default(),
             });
             Some(Ok(Work { number, text, job }))
         }))
     }
 }
 
-fn target(fetcher: &Fetcher, wanted: &Wanted, known: &mut HashSet<u64>) -> Result<Target, State> {
+fn target(
+    fetcher: &Fetcher,
+    wanted: &Wanted,
+    known: &mut HashSet<u64>,
+    is_one: bool,
+) -> Result<Target, State> {
     let files = &fetcher.flags.files;
     let Some(url) = wanted.sources.first() else {
         return Err(State::Failed("there is no URL".to_owned()));
     };
     let dir = files.dir.as_deref().unwrap_or(Path::new(""));
     if let Some(output) = &files.output {
-        if output.as_os_str() == "-" {
-            return Ok(Target::Stdout);
+        if is_stdout(output) {
+            return Ok(Target::Stdout { waits: !is_one });
         }
         let path = dir.join(output);
         return match fs::metadata(&path) {
@@ -213,10 +249,16 @@ fn target(fetcher: &Fetcher, wanted: &Wanted, known: &mut HashSet<u64>) -> Resul
             _ => Ok(Target::File(path)),
         };
     }
+    let base = dir;
+    let dir = match &wanted.dir {
+        None => base.to_owned(),
+        Some(below) => name::folder(base, below).map_err(State::Failed)?,
+    };
+    stays_within(base, &dir).map_err(State::Failed)?;
     if let Some(out) = &wanted.out {
         let path = dir.join(name::within(out).map_err(State::Failed)?);
         if let Some(folder) = path.parent() {
-            stays_within(dir, folder).map_err(State::Failed)?;
+            stays_within(base, folder).map_err(State::Failed)?;
         }
         if !fetcher.names.lock().take(&path) {
             let why = format!("another URL of this run is `{}` already", path.display());
@@ -236,7 +278,7 @@ fn target(fetcher: &Fetcher, wanted: &Wanted, known: &mut HashSet<u64>) -> Resul
             Ok(Target::File(path))
         }
         name => Ok(Target::Named {
-            folder: dir.to_owned(),
+            folder: dir,
             otherwise: name.unwrap_or_else(|| "index.html".to_owned()),
         }),
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::list::Wanted;
@@ -28,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) number: u64,
     pub(crate) wanted: Wanted,
     pub(crate) target: Target,
+    /// It is being given its name: from now on it is not stopped.
+    pub(crate) is_being_named: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,11 +39,9 @@ pub(crate) enum Target {
     /// A path that nobody else of this run has.
     File(PathBuf),
     /// A folder: the server is to say the name, or else this is it.
-    Named {
-        folder: PathBuf,
-        otherwise: String,
-    },
-    Stdout,
+    Named { folder: PathBuf, otherwise: String },
+    /// Where it is one of several it waits for its turn.
+    Stdout { waits: bool },
     /// A device or a pipe: it is written to, and stays what it is.
     Stream(PathBuf),
 }
@@ -53,6 +55,9 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
+/// Why one that was under way when all was stopped has not come.
+pub(super) const STOPPED: &str = "stopped; what has come is kept";
+
 /// Why one that goes to stdout has failed when it is nobody's fault.
 pub(super) const NOBODY_READS: &str = "nobody reads stdout any more";
 
@@ -61,28 +66,45 @@ pub(super) const NOBODY_READS: &str = "nobody reads stdout any more";
 pub(super) enum Trouble {
     /// Another may do better: after so long, if the server has said so.
     Again(String, Option<Duration>),
+    /// Nobody is there.
+    Absent(String),
+    /// The host wants to be left alone, by all: for so long, if it has said so.
+    Busy(String, Option<Duration>),
+    /// The connection was one that had been used before, and the server had ended it: nobody's fault.
+    Stale(String),
     /// Another source may do better, and this one will not.
     Source(String),
     /// Nothing will.
     Final(String),
-    /// It is not to be fetched.
-    Skip(String),
+    /// It is known already what becomes of it.
+    Is(State),
 }
 
-impl From<io::Error> for Trouble {
-    /// What goes wrong with a file is no affair of the server.
-    fn from(error: io::Error) -> Trouble {
-        if is_shortage(&error) {
-            return Trouble::Again(
-                "there are too few descriptors at the moment".to_owned(),
-                None,
-            );
+/// Of a file, and no affair of a server.
+pub(super) fn failed(error: io::Error) -> State {
+    if is_shortage(&error) {
+        return State::Failed(SHORTAGE.to_owned());
+    }
+    State::Failed(match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
+        io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),
+        io::ErrorKind::FileTooLarge => {
+            "it is larger than the limit on files allows (`ulimit -f`); what has come is kept"
+                .to_owned()
         }
-        Trouble::Final(match error.kind() {
-            io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
-            io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),
-            _ => format!("it cannot be written: {error}"),
-        })
+        _ => format!("it cannot be written: {error}"),
+    })
+}
+
+const SHORTAGE: &str = "there are too few descriptors at the moment";
+
+impl From<io::Error> for Trouble {
+    /// What goes wrong with a file is no affair of the server; descriptors come back when others are done.
+    fn from(error: io::Error) -> Trouble {
+        match is_shortage(&error) {
+            true => Trouble::Again(SHORTAGE.to_owned(), None),
+            false => Trouble::Is(failed(error)),
+        }
     }
 }
 

@@ -45,8 +45,14 @@ pub(crate) struct WhatFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) metalink: Vec<PathBuf>,
 
+    /// Take `[` and `{` in URLs as they are
+    ///
+    /// Otherwise `[1-9]`, `[01-20:2]`, `[a-f]` and `{one,two}` in a URL on the command line stand for several URLs.
+    #[arg(short = 'g', long)]
+    pub(crate) globoff: bool,
+
     /// Print status and headers of each URL as they arrive; fetch no file
-    #[arg(long, conflicts_with_all = ["output", "json"])]
+    #[arg(short = 'I', long, conflicts_with_all = ["output", "json"])]
     pub(crate) head: bool,
 }
 
@@ -55,15 +61,33 @@ pub(crate) struct WhatFlags {
 #[command(next_help_heading = "Files")]
 pub(crate) struct FileFlags {
     /// Put files into this folder; it is made if need be [default: .]
-    #[arg(short = 'd', long, value_name = "DIR")]
+    #[arg(
+        short = 'd',
+        short_alias = 'P',
+        long,
+        alias = "directory-prefix",
+        alias = "output-dir",
+        value_name = "DIR"
+    )]
     pub(crate) dir: Option<PathBuf>,
 
-    /// Call the one file this; `-` is stdout
-    #[arg(short = 'o', short_alias = 'O', long, value_name = "NAME")]
+    /// Call the one file this; `-` is stdout, where several come in their order
+    ///
+    /// A device or a pipe is written to, and stays what it is.
+    #[arg(
+        short = 'o',
+        short_alias = 'O',
+        long,
+        alias = "output-document",
+        alias = "out",
+        value_name = "NAME"
+    )]
     pub(crate) output: Option<PathBuf>,
 
     /// Leave alone what is there already: skip its URL
-    #[arg(long, alias = "nc")]
+    ///
+    /// Where a checksum is known, what is there is checked: `unchanged` if it is right, and else `failed`.
+    #[arg(long)]
     pub(crate) no_clobber: bool,
 
     /// Fetch only what is newer than the file that is there
@@ -83,8 +107,18 @@ pub(crate) struct FileFlags {
     pub(crate) checksum: Option<String>,
 
     /// Check files by this list, as `sha256sum` writes it
+    ///
+    /// A file that is not in it fails.
     #[arg(long, value_name = "FILE")]
     pub(crate) checksums: Vec<PathBuf>,
+
+    /// Fetch nothing: check what is there by the checksums
+    #[arg(long)]
+    pub(crate) check_integrity: bool,
+
+    /// Write the URLs that failed into this file, as --input-file reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) failed: Option<PathBuf>,
 }
 
 /// How it gets here.
@@ -96,7 +130,7 @@ pub(crate) struct TransferFlags {
     pub(crate) jobs: Option<Jobs>,
 
     /// No more connections than this in all [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", alias = "max-concurrent-downloads")]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
     /// No more connections than this to one host [default: 16]
@@ -104,26 +138,56 @@ pub(crate) struct TransferFlags {
     pub(crate) per_host: Option<NonZeroUsize>,
 
     /// Fetch a large file over N connections, where the server allows it
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(
+        long,
+        short_alias = 'x',
+        short_aliases = ['s'],
+        alias = "split",
+        alias = "max-connection-per-server",
+        value_name = "N",
+        default_value = "1"
+    )]
     pub(crate) segments: NonZeroUsize,
 
+    /// Wait this long between two requests to the same host
+    #[arg(short = 'w', long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) wait: Option<Duration>,
+
+    /// Send no more requests than this: `10` a second, `30/m`
+    #[arg(long, value_name = "N", value_parser = requests)]
+    pub(crate) rate: Option<Duration>,
+
     /// Receive no more bytes a second than this, in all: `500k`, `2M`
-    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    #[arg(long, alias = "max-overall-download-limit", value_name = "SIZE", value_parser = rate)]
     pub(crate) limit_rate: Option<u64>,
 
     /// Receive no more bytes a second than this for each file
-    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    #[arg(long, alias = "max-download-limit", value_name = "SIZE", value_parser = rate)]
     pub(crate) limit_rate_each: Option<u64>,
 
     /// Try each URL up to N times in all; 0 is for ever
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(
+        short_alias = 't',
+        long,
+        alias = "tries",
+        alias = "retry",
+        alias = "max-tries",
+        value_name = "N",
+        default_value = "5"
+    )]
     pub(crate) retries: u32,
+
+    /// Try again, too, when the server says one of these: `404,416`
+    ///
+    /// 408, 425, 429, 500, 502 to 504 and 520 to 524 are tried again anyway.
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    pub(crate) retry_on_http_error: Vec<u16>,
 
     /// Wait about this long before the second try [default: 0.5]
     ///
     /// Before each further try the wait is twice as long, up to a minute, and a little more or less by chance. A server that says
     /// how long is obeyed.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, alias = "retry-wait", alias = "waitretry", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) retry_delay: Option<Duration>,
 
     /// Give up on a server that asks to wait longer than this [default: 5m]
@@ -143,11 +207,11 @@ pub(crate) struct TransferFlags {
     pub(crate) timeout: Option<Duration>,
 
     /// Give up a URL after this long, all its tries together
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(short = 'm', long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) max_time: Option<Duration>,
 
     /// Give up a try that is slower than so many bytes a second, over 10 seconds
-    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    #[arg(long, alias = "lowest-speed-limit", value_name = "SIZE", value_parser = rate)]
     pub(crate) min_speed: Option<u64>,
 
     /// Stop at the first failure; what has come stays for the next time
@@ -175,13 +239,31 @@ pub(crate) struct RequestFlags {
     #[arg(long)]
     pub(crate) cookies: bool,
 
-    /// Send the cookies in this file, as browsers export it; implies --cookies
-    #[arg(long, value_name = "FILE")]
+    /// Send these cookies to the hosts of the list: `a=1; b=2`
+    #[arg(short = 'b', long, value_name = "COOKIES")]
+    pub(crate) cookie: Vec<String>,
+
+    /// Send the cookies in this file, as browsers and curl write it; implies --cookies
+    #[arg(long, alias = "load-cookies", value_name = "FILE")]
     pub(crate) cookie_jar: Option<PathBuf>,
 
     /// Call ourselves this
-    #[arg(short = 'A', long, value_name = "NAME")]
+    #[arg(short = 'A', short_alias = 'U', long, value_name = "NAME")]
     pub(crate) user_agent: Option<String>,
+
+    /// Say that we come from this page
+    #[arg(short = 'e', long, value_name = "URL")]
+    pub(crate) referer: Option<String>,
+
+    /// Send this text, or what is in `@FILE`, as POST
+    ///
+    /// As a form (application/x-www-form-urlencoded), if no --header says otherwise. A try that may have reached the server is not repeated.
+    #[arg(long, alias = "post-data", value_name = "TEXT")]
+    pub(crate) data: Option<String>,
+
+    /// Fetch only these bytes: `0-499`, `500-`, `-500`
+    #[arg(short = 'r', long, value_name = "RANGE", value_parser = byte_range)]
+    pub(crate) range: Option<String>,
 
     /// Let servers compress (gzip, brotli, zstd); files are stored as they were before
     ///
@@ -196,7 +278,13 @@ pub(crate) struct RequestFlags {
     pub(crate) max_size: Option<u64>,
 
     /// Follow so many redirects
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(
+        long,
+        alias = "max-redirs",
+        alias = "max-redirect",
+        value_name = "N",
+        default_value = "10"
+    )]
     pub(crate) max_redirects: usize,
 
     /// Refuse addresses of this machine and its networks, also behind redirects
@@ -208,7 +296,7 @@ pub(crate) struct RequestFlags {
     /// Use this proxy: `http://host:3128`, `socks5h://host:1080`
     ///
     /// Otherwise what http_proxy, https_proxy, all_proxy and no_proxy say.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, alias = "all-proxy", value_name = "URL")]
     pub(crate) proxy: Option<String>,
 
     /// Use no proxy
@@ -228,8 +316,26 @@ pub(crate) struct RequestFlags {
     pub(crate) key: Option<PathBuf>,
 
     /// Trust any certificate: whoever is in between reads and changes what comes
-    #[arg(short = 'k', long)]
+    #[arg(short = 'k', long, alias = "no-check-certificate")]
     pub(crate) insecure: bool,
+
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+
+    /// Connect from this interface or address
+    #[arg(long, alias = "bind-address", value_name = "NAME", conflicts_with_all = ["ipv4", "ipv6"])]
+    pub(crate) interface: Option<String>,
+
+    /// Ask this address for a host: `HOST:PORT:ADDRESS`, as curl writes it
+    ///
+    /// It holds for all ports of the host.
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) resolve: Vec<String>,
 
     /// Speak HTTP/1.1 only
     #[arg(long = "http1.1")]
@@ -257,6 +363,16 @@ pub(crate) struct ShownFlags {
     /// Use colours: `auto` does on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) color: When,
+
+    /// Do not read the configuration file
+    ///
+    /// It is `$XDG_CONFIG_HOME/hands/fetch.conf` (`~/.config/hands/fetch.conf`): an option a line, as on the command line; `#` begins a comment.
+    #[arg(long)]
+    pub(crate) no_config: bool,
+
+    /// What curl and wget need to be told, and happens anyway
+    #[arg(short = 'L', short_alias = 'c', short_aliases = ['S', 'f'], long, alias = "continue", alias = "fail", alias = "show-error", hide = true, action = clap::ArgAction::Count)]
+    pub(crate) location: u8,
 }
 
 /// `-j`.
@@ -287,6 +403,41 @@ fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
+/// So many requests a second, minute or hour: the time between two.
+fn requests(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let unit = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return Err("write it as `10` a second, `30/m` or `100/h`".to_owned()),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "write it as `10` a second, `30/m` or `100/h`".to_owned())?;
+    if !(number.is_finite() && number > 0.0) {
+        return Err("with no requests nothing would ever come".to_owned());
+    }
+    Duration::try_from_secs_f64(unit / number)
+        .map_err(|_| "that is too few to be kept to".to_owned())
+}
+
+/// `0-499`, `500-`, `-500`.
+fn byte_range(text: &str) -> Result<String, String> {
+    let wrong = || "write one range of bytes: `0-499`, `500-`, `-500`".to_owned();
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let number = |text: &str| match text {
+        "" => Ok(None),
+        text => text.parse::<u64>().map(Some).map_err(|_| wrong()),
+    };
+    match (number(first)?, number(last)?) {
+        (Some(first), Some(last)) if first > last => Err("it ends before it begins".to_owned()),
+        (None, None) => Err(wrong()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 const USAGE: &str = "\
 hands fetch [OPTIONS] URL...
        hands fetch [OPTIONS] -i FILE...
@@ -296,6 +447,8 @@ const AFTER: &str = "\
 A file that is not whole is called NAME.part, and taken up again by the next run if the server says that it is
 still the same. What is there under its final name is replaced when the new one is whole; --no-clobber and
 --timestamping keep it.
+
+Options of curl, wget and aria2 that mean the same are taken (`-O`, `-L`, `-fsSL`, `-c`, `-nc`, `-x 8`); the man page has a table.
 
 Examples:
   hands fetch https://example.org/a.iso https://example.org/b.iso

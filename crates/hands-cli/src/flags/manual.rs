@@ -71,6 +71,64 @@ Count the words of a large file with all cores:
     ),
 ];
 
+/// The sections about `hands fetch`: shown in the man page.
+pub(crate) const FETCH_SECTIONS: &[Section] = &[
+    (
+        "For users of curl, wget and aria2",
+        "\
+What they type, and what it is here. What means the same is taken; what would
+mean something else is refused, with the option to use.
+
+curl
+  -O URL...            taken: a file keeps the name that its URL has
+  -o NAME, -L, -C -    taken; redirects are followed, and what has come is
+                       taken up again, anyway
+  -f -s -S -sSL -LO    taken: -s is --quiet, the others happen anyway
+  -d DATA              refused: --data (-d is the folder, as in aria2)
+  -N                   --timestamping, as in wget: nothing is held back anyway
+  -x PROXY             refused: --proxy (-x N are connections, as in aria2)
+  -i URL               refused: --head, or -I (-i is a list)
+  -b, -e, -r, -A, -u, -H, -k, -I, -g, -m, -4, -6, --resolve, --interface
+                       the same; -b takes cookies, and --cookie-jar a file
+  -X GET               taken; others are refused: POST with --data
+  -T FILE              refused: nothing is uploaded
+wget
+  -c, -nc, -N, -i, -q, -P DIR, -t N, -w TIME, -U NAME, -O NAME
+                       the same; -nv is --progress none
+  -T TIME              --connect-timeout and --idle-timeout
+  -o LOG               here the name of the file, as in curl; messages are on
+                       stderr
+  -A LIST, -r          refused: the list says what is fetched
+  --load-cookies, --post-data, --tries, --no-check-certificate
+                       the same as --cookie-jar, --data, --retries, -k
+aria2
+  -x N, -s N, --split  --segments N
+  -j, -d, -i, -o, -c   the same
+  -k SIZE              refused (-k is --insecure, as in curl); a segment has
+                       1 MiB or more
+  --check-integrity    the same; -V is --version, as in curl and wget",
+    ),
+    (
+        "Several URLs in one",
+        "\
+On the command line, unless --globoff:
+[1-9]  [01-20]  [1-99:2]   numbers; with a 0 in front all have that width
+[a-f]                      letters
+{one,two}                  words
+Several of them give every combination. `[::1]`, `{x}` stay as they are.",
+    ),
+    (
+        "Lists of URLs",
+        "\
+A URL a line, with further sources of the same file behind tabs. Lines that
+begin with white space are options of the URL above:
+out=NAME  dir=FOLDER  checksum=sha256:...  header=Name: value  mirror=URL
+referer=URL  user-agent=NAME  http-user=NAME  http-passwd=PASSWORD
+Other options of aria2 that change nothing of the file are passed over. A line
+that makes no sense fails by itself, with its number.",
+    ),
+];
+
 /// The sections as the end of the long help.
 pub(super) fn long_help() -> String {
     let mut help = String::new();
@@ -98,8 +156,8 @@ mod tests {
 
     #[test]
     fn every_line_fits_a_terminal_of_80_columns() {
-        let lines = SECTIONS.iter().flat_map(|(_, text)| text.lines());
-        for line in lines {
+        let all = SECTIONS.iter().chain(FETCH_SECTIONS);
+        for line in all.flat_map(|(_, text)| text.lines()) {
             assert!(line.chars().count() <= 78, "{line}");
         }
     }

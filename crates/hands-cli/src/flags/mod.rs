@@ -3,6 +3,7 @@
 //! [`Cli`] is what clap parses into. [`crate::plan`] checks what was given against itself and turns it into a `Plan`;
 //! everything after that sees only the plan. The help, the completions and the man page all come from these definitions.
 
+mod elders;
 mod fetch;
 mod input;
 mod jobs;
@@ -14,6 +15,7 @@ mod pipe;
 mod run;
 mod tune;
 
+pub(crate) use elders::translated;
 pub(crate) use fetch::{FetchFlags, Jobs};
 pub(crate) use input::InputFlags;
 pub(crate) use jobs::JobFlags;
