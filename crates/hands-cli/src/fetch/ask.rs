@@ -26,7 +26,7 @@ enum Step {
     Elsewhere(Url),
 }
 
-/// Unpacks what a server calls `x-gzip`, which our client does not know by that name.
+/// Unpacks what a server calls `gzip` or `x-gzip`, of one member or of several.
 type Unzip = flate2::write::MultiGzDecoder<Vec<u8>>;
 
 impl Transfer<'_> {
@@ -258,9 +258,12 @@ impl Transfer<'_> {
             }
         }
         let encoding = response.headers().get(CONTENT_ENCODING);
-        let is_odd = encoding.is_some_and(|encoding| encoding == "x-gzip");
+        let is_gzip = encoding.is_some_and(|encoding| {
+            let encoding = encoding.as_bytes().to_ascii_lowercase();
+            encoding == b"gzip" || encoding == b"x-gzip"
+        });
         let unzip =
-            (self.fetcher.flags.request.compressed && is_odd).then(|| Unzip::new(Vec::new()));
+            (self.fetcher.flags.request.compressed && is_gzip).then(|| Unzip::new(Vec::new()));
         self.receive(response, unzip).await
     }
 
@@ -271,6 +274,7 @@ impl Transfer<'_> {
         mut unzip: Option<Unzip>,
     ) -> Result<Came, Trouble> {
         let expected = response.content_length();
+        let damaged = |error| Trouble::Again(format!("it cannot be unpacked: {error}"), None);
         let mut came = 0;
         let mut speed = Speed::new(self.fetcher.flags.transfer.min_speed);
         while let Some(bytes) = self
@@ -278,18 +282,17 @@ impl Transfer<'_> {
             .await?
         {
             came += bytes.len() as u64;
-            let total = match &mut unzip {
+            let unpacked = match &mut unzip {
                 Some(unzip) => {
-                    let damaged =
-                        |error| Trouble::Again(format!("it cannot be unpacked: {error}"), None);
                     unzip.write_all(&bytes).map_err(damaged)?;
-                    let unpacked = std::mem::take(unzip.get_mut());
-                    self.store(&unpacked)?
+                    Some(std::mem::take(unzip.get_mut()))
                 }
-                None => self.store(&bytes)?,
+                None => None,
             };
+            let stored = unpacked.as_deref().unwrap_or(&bytes);
+            let total = self.store(stored)?;
             self.check_size(total)?;
-            self.note(bytes.len() as u64).await;
+            self.note(stored.len() as u64).await;
             speed.check(bytes.len() as u64)?;
         }
         if let Some(expected) = expected.filter(|&expected| expected != came) {
@@ -298,11 +301,11 @@ impl Transfer<'_> {
                 None,
             ));
         }
-        if let Some(unzip) = unzip {
-            let rest = unzip.finish();
-            let rest = rest
-                .map_err(|error| Trouble::Again(format!("it cannot be unpacked: {error}"), None))?;
-            self.store(&rest)?;
+        if let Some(unzip) = unzip.filter(|_| came > 0) {
+            let rest = unzip.finish().map_err(damaged)?;
+            let total = self.store(&rest)?;
+            self.check_size(total)?;
+            self.note(rest.len() as u64).await;
         }
         if let Some(Sink::Stream(stream)) = &mut self.sink {
             stream.flush()?;

@@ -40,7 +40,7 @@ pub(crate) fn new(
             true => Policy::none(),
             false => redirects(request.max_redirects, request.no_private),
         })
-        .gzip(request.compressed)
+        // gzip is ours: it may have several members.
         .brotli(request.compressed)
         .zstd(request.compressed)
         .referer(false);

@@ -97,7 +97,9 @@ impl Transfer<'_> {
         if stream.is_waiting() {
             self.fetcher.going_out.wait(self.job.number).await;
             let went = self.fetcher.pool.spawn_blocking(move || stream.go_out());
-            let went = went.await.map_err(io::Error::other).flatten();
+            let went = went
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error)));
             if let Err(error) = went {
                 return Ok(failed(error));
             }

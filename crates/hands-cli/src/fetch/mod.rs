@@ -48,7 +48,9 @@ use futures_util::FutureExt;
 use hands::pool::AsyncPool;
 use hands::sync::{CancelToken, Mutex};
 use reqwest::cookie::CookieStore;
-use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, REFERER, USER_AGENT,
+};
 use reqwest::{Client, RequestBuilder, Url};
 
 use self::checksum::{Checksum, Sums};
@@ -100,7 +102,7 @@ enum Told {
         path: Option<PathBuf>,
         state: State,
         time: Duration,
-        /// If it failed, and is to be written down: as a list has it.
+        /// If it has failed, and is to be written down: as a list has it.
         listed: Option<String>,
     },
     /// Status line and headers.
@@ -448,6 +450,9 @@ fn headers(flags: &FetchFlags) -> Result<HeaderMap, String> {
             REFERER,
             page.map_err(|_| "`--referer` has a character that no header may have".to_owned())?,
         );
+    }
+    if flags.request.compressed {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"));
     }
     if flags.request.data.is_some() {
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");

@@ -1,5 +1,6 @@
 //! What is said while files are fetched, and what it comes to: messages, events, the summary, the exit code.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -114,7 +115,7 @@ pub(super) struct Report {
     is_first_head: bool,
     /// Where to write down what failed, and what that is.
     failed_to: Option<(PathBuf, File)>,
-    failed: Vec<String>,
+    failed: BTreeMap<u64, String>,
 }
 
 #[derive(Serialize)]
@@ -187,7 +188,7 @@ impl Report {
             broken: None,
             is_first_head: true,
             failed_to: failed_to(flags)?,
-            failed: Vec::new(),
+            failed: BTreeMap::new(),
         })
     }
 
@@ -249,7 +250,7 @@ impl Report {
                 time,
                 listed,
             } => {
-                self.failed.extend(listed);
+                self.failed.extend(listed.map(|listed| (number, listed)));
                 self.ended(fetcher, number, &url, path.as_deref(), &state, time);
             }
             Told::Head { number, url, head } => self.head(fetcher, number, &url, head),
@@ -376,7 +377,7 @@ impl Report {
             failed => u8::try_from(failed.min(101)).unwrap_or(101),
         };
         if let Some((path, mut file)) = self.failed_to.take() {
-            let text = self.failed.concat();
+            let text: String = self.failed.values().map(String::as_str).collect();
             let written = file
                 .set_len(0)
                 .and_then(|()| file.write_all(text.as_bytes()));

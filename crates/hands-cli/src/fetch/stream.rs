@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -114,8 +115,20 @@ pub(super) fn is_stdout(path: &std::path::Path) -> bool {
     names.iter().any(|name| path.as_os_str() == *name)
 }
 
-/// Opens a device or a pipe. One that nobody reads is waited for.
-pub(super) fn open(path: &std::path::Path) -> io::Result<Out> {
-    let file = fs::OpenOptions::new().write(true).open(path)?;
-    Ok(Out::File(file))
+/// Opens a device or a pipe. `None`: it is a pipe that nobody reads yet.
+pub(super) fn open(path: &std::path::Path) -> io::Result<Option<Out>> {
+    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(nonblock)
+        .open(path);
+    let file = match opened {
+        Err(error) if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::NXIO) => {
+            return Ok(None);
+        }
+        opened => opened?,
+    };
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(Some(Out::File(file)))
 }

@@ -44,6 +44,9 @@ struct Place {
     good: u64,
 }
 
+/// Between two looks at a pipe that nobody reads yet.
+const NOBODY_YET: Duration = Duration::from_millis(20);
+
 /// Connections that a server had ended before are nobody's fault; so many in a row are.
 const STALE: u32 = 3;
 
@@ -141,13 +144,13 @@ impl Transfer<'_> {
         let out = match &self.job.target {
             Target::Stdout { waits: false } => Out::Stdout,
             Target::Stdout { waits: true } => Out::Waiting(stream::nameless().map_err(wrong)?),
-            Target::Stream(path) => {
-                let own = path.clone();
-                let open = move || stream::open(&own);
-                let opened = self.fetcher.pool.spawn_blocking(open).await;
-                let opened = opened.map_err(|error| Trouble::Final(error.to_string()))?;
-                opened.map_err(|error| Trouble::Final(format!("`{}`: {error}", path.display())))?
-            }
+            Target::Stream(path) => loop {
+                let why = |error| Trouble::Final(format!("`{}`: {error}", path.display()));
+                match stream::open(path).map_err(why)? {
+                    Some(out) => break out,
+                    None => tokio::time::sleep(NOBODY_YET).await,
+                }
+            },
             _ => return Ok(()),
         };
         let of_list = || {
@@ -406,7 +409,10 @@ impl Transfer<'_> {
                 Ok(())
             }
             Some(Sink::Stream(stream)) => match stream.begin_again()? {
-                true => Ok(self.running.begin_again()),
+                true => {
+                    self.running.begin_again();
+                    Ok(())
+                }
                 false => Err(Trouble::Final(
                     "it was cut short, and the server cannot go on in the middle".to_owned(),
                 )),

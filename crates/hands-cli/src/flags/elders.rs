@@ -27,7 +27,7 @@ pub(crate) fn translated(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
     if !options.clone().any(|word| word == "--no-config") {
         words.extend(configured()?);
     }
-    if options.clone().any(|word| is_special(word)) {
+    if options.clone().any(is_special) {
         words.extend(Elders::new().translate(own)?);
     } else {
         words.extend(own);

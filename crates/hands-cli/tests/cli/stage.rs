@@ -188,6 +188,8 @@ impl Run {
         command
             .env("HANDS", HANDS)
             .env("LC_ALL", "C.UTF-8")
+            // Nobody's settings.
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             // Nothing that the test runner does to its own group reaches it.

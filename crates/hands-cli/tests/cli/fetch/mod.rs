@@ -1,11 +1,18 @@
 //! `hands fetch`.
 
 mod basics;
+mod checks;
+mod elders;
 mod hostile;
+mod interrupt;
+mod names;
 mod nginx;
+mod odd;
+mod one_file;
 mod resume;
 mod rough;
 mod server;
+mod sources;
 
 use std::path::Path;
 

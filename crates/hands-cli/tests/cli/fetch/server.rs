@@ -15,6 +15,7 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
     /// How many requests for this path came before.
     pub(crate) before: usize,
 }
@@ -158,6 +159,12 @@ impl Server {
     }
 }
 
+/// An address where nobody is.
+pub(crate) fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", listener.local_addr().expect("its address"))
+}
+
 fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, handler: &Handler) {
     let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
     while let Some(asked) = read(&mut reader, log) {
@@ -187,12 +194,16 @@ fn read(reader: &mut impl BufRead, log: &Mutex<Vec<Asked>>) -> Option<Asked> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
+    let length = headers.get("content-length");
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
     let mut log = log.lock().expect("no panic");
     let before = log.iter().filter(|earlier| earlier.path == path).count();
     let asked = Asked {
         method,
         path,
         headers,
+        body,
         before,
     };
     log.push(asked.clone());

@@ -236,6 +236,14 @@ impl Board {
         self.claim(number).load(Ordering::SeqCst) == word(number, READY)
     }
 
+    /// By the pool: what stands there is what one of the two may have written. If not, nothing is known of how far it has come.
+    pub(super) fn is_sound(&self, number: u64) -> bool {
+        let claim = self.claim(number).load(Ordering::SeqCst);
+        [READY, TAKEN, UNWANTED]
+            .iter()
+            .any(|state| claim == word(number, *state))
+    }
+
     pub(super) fn is_unwanted(&self, number: u64) -> bool {
         self.claim(number).load(Ordering::SeqCst) == word(number, UNWANTED)
     }

@@ -320,6 +320,10 @@ impl Service {
             let mut pace = crew.pace;
             worker.is_damaged = worker.collect(&mut news, &mut pace).is_err();
         }
+        let is_sound = |sent: &Sent| worker.board.is_sound(sent.number);
+        if !worker.begun().all(is_sound) {
+            worker.is_damaged = true;
+        }
         let (mut last, rest) = worker.tail.last();
         let captured = worker.capture.last(KEPT);
         if !captured.is_empty() {
