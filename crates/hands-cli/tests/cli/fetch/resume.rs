@@ -175,7 +175,11 @@ fn killed_at_any_moment_it_goes_on_where_it_was() {
             Some(had) if had < SIZE as u64 => {
                 assert_eq!(asked[before].range(), Some((had, None)), "round {round}")
             }
-            Some(_) => assert_eq!(asked.len(), before, "it had all"),
+            // It had all, and asks whether it is still that.
+            Some(had) => {
+                assert_eq!(asked.len(), before + 1);
+                assert_eq!(asked[before].range(), Some((had - 1, Some(had - 1))));
+            }
         }
         assert_eq!(files(stage.folder()), ["x"]);
     }
