@@ -1,5 +1,6 @@
 //! The program `hands`: wording and wiring over the library `hands`.
 
+mod bar;
 mod fetch;
 mod flags;
 mod generate;
@@ -15,7 +16,24 @@ use clap::Parser;
 use crate::flags::{Cli, Command};
 use crate::plan::Plan;
 
+/// With a smaller stack than this the program works on a thread that has one of its own.
+const STACK: u64 = 1 << 20;
+
 fn main() -> ExitCode {
+    let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    if stack.is_none_or(|stack| stack >= STACK) {
+        return program();
+    }
+    let thread = std::thread::Builder::new().stack_size(4 << 20);
+    match thread.spawn(program).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        // It has said why.
+        Ok(Err(_)) => ExitCode::from(usage::USAGE),
+        Err(error) => usage::fail(&format!("cannot start a thread: {error}")),
+    }
+}
+
+fn program() -> ExitCode {
     let argv = match flags::translated(std::env::args_os().collect()) {
         Ok(argv) => argv,
         Err(message) => return usage::fail(&message),

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hands::sync::Mutex;
-use indicatif::ProgressBar;
 
 use super::pace::Rate;
 use super::text::clean;
+use crate::bar::{Bar, can_draw, cut};
 use crate::flags;
-use crate::run::progress::{can_draw, new_bar, time};
+use crate::run::progress::time;
 
 /// A file on its way.
 #[derive(Debug)]
@@ -116,14 +116,14 @@ const PLAIN: Duration = Duration::from_secs(30);
 pub(super) const REDRAW: Duration = Duration::from_millis(125);
 /// Files that are shown.
 const SHOWN: usize = 8;
-/// Characters of a name.
+/// Columns of a name.
 const LETTERS: usize = 60;
 
 #[derive(Debug)]
 enum How {
     None,
     Plain { next: Duration },
-    Bar(Option<ProgressBar>),
+    Bar(Bar),
 }
 
 /// What is shown.
@@ -141,7 +141,7 @@ impl Display {
     pub(super) fn new(asked: flags::Progress) -> Display {
         let how = match asked {
             flags::Progress::None => How::None,
-            flags::Progress::Bar | flags::Progress::Auto if can_draw() => How::Bar(None),
+            flags::Progress::Bar | flags::Progress::Auto if can_draw() => How::Bar(Bar::default()),
             _ => How::Plain { next: PLAIN },
         };
         let now = Instant::now();
@@ -185,25 +185,23 @@ impl Display {
             }
             How::Bar(bar) => {
                 if elapsed >= QUIET {
-                    let bar = bar.get_or_insert_with(new_bar);
-                    bar.set_message(drawing(counts, board, self.rate));
-                    bar.tick();
+                    bar.draw(&drawing(counts, board, self.rate));
                 }
             }
         }
     }
 
     /// Calls `write` with the bar out of the way.
-    pub(super) fn aside(&self, write: impl FnOnce()) {
-        match &self.how {
-            How::Bar(Some(bar)) => bar.suspend(write),
-            _ => write(),
+    pub(super) fn aside(&mut self, write: impl FnOnce()) {
+        if let How::Bar(bar) = &mut self.how {
+            bar.clear();
         }
+        write();
     }
 
     pub(super) fn end(&mut self) {
-        if let How::Bar(Some(bar)) = &self.how {
-            bar.finish_and_clear();
+        if let How::Bar(bar) = &mut self.how {
+            bar.clear();
         }
         self.how = How::None;
     }
@@ -300,12 +298,11 @@ pub(super) fn bytes(bytes: f64) -> String {
 
 /// The end of a URL, which is what tells it from others, with nothing in it that a terminal would obey.
 fn short(name: &str) -> String {
-    let letters: Vec<char> = clean(name).chars().collect();
-    match letters.len().checked_sub(LETTERS) {
-        None | Some(0) => letters.into_iter().collect(),
-        Some(more) => std::iter::once('…')
-            .chain(letters.into_iter().skip(more))
-            .collect(),
+    let backwards: String = clean(name).chars().rev().collect();
+    let end: String = cut(&backwards, LETTERS).chars().rev().collect();
+    match end.chars().count() < backwards.chars().count() {
+        true => format!("…{end}"),
+        false => end,
     }
 }
 

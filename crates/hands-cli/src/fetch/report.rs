@@ -361,7 +361,7 @@ impl Report {
         self.closed = written.err();
     }
 
-    fn message(&self, text: &str) {
+    fn message(&mut self, text: &str) {
         self.display.aside(|| {
             // A closed stderr leaves nobody to tell.
             let _ = writeln!(io::stderr(), "{text}");

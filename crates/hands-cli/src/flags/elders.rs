@@ -17,15 +17,22 @@ use super::Cli;
 ///
 /// What means something else here, or nothing; what is wrong with the configuration file.
 pub(crate) fn translated(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
-    if argv.get(1).is_none_or(|command| command != "fetch") {
-        return Ok(argv);
-    }
     let mut words = argv;
+    let command = words.get(1).and_then(|command| command.to_str());
+    match command {
+        Some("run") => {
+            let own = words.split_off(2);
+            words.extend(super::parallel::translated(own)?);
+            return Ok(words);
+        }
+        Some("fetch") => {}
+        _ => return Ok(words),
+    }
     let own = words.split_off(2);
     let is_end = |word: &&OsString| word.as_os_str() == "--";
     let options = own.iter().take_while(|word| !is_end(word));
     if !options.clone().any(|word| word == "--no-config") {
-        words.extend(configured()?);
+        words.extend(configured("fetch.conf")?);
     }
     if options.clone().any(is_special) {
         words.extend(Elders::new().translate(own)?);
@@ -44,12 +51,12 @@ fn is_special(word: &OsString) -> bool {
     is_cluster || word.starts_with("--continue-at") || word == "--silent" || word == "--request"
 }
 
-/// The words of the configuration file.
-fn configured() -> Result<Vec<OsString>, String> {
+/// The words of a configuration file; none, if there is no such file.
+pub(super) fn configured(name: &str) -> Result<Vec<OsString>, String> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = set("XDG_CONFIG_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(set("HOME")?).join(".config")));
-    let Some(path) = folder.map(|folder| folder.join("hands/fetch.conf")) else {
+    let Some(path) = folder.map(|folder| folder.join("hands").join(name)) else {
         return Ok(Vec::new());
     };
     let text = match fs::read_to_string(&path) {
@@ -86,22 +93,17 @@ fn options(text: &str) -> Result<Vec<OsString>, usize> {
     Ok(words)
 }
 
-/// What takes a value, by what our flags say.
-struct Elders {
-    fetch: clap::Command,
-}
+/// What our flags say of one of our commands.
+pub(super) struct Definitions(clap::Command);
 
-impl Elders {
-    fn new() -> Elders {
+impl Definitions {
+    pub(super) fn of(command: &str) -> Definitions {
         let mut cli = Cli::command();
         cli.build();
-        let fetch = cli.find_subcommand("fetch").cloned();
-        Elders {
-            fetch: fetch.unwrap_or_default(),
-        }
+        Definitions(cli.find_subcommand(command).cloned().unwrap_or_default())
     }
 
-    fn takes_value(&self, word: &str) -> bool {
+    fn find(&self, word: &str) -> Option<&clap::Arg> {
         let is_it = |arg: &&clap::Arg| match word.strip_prefix("--") {
             Some(name) => {
                 arg.get_long() == Some(name)
@@ -118,8 +120,29 @@ impl Elders {
                     })
             }
         };
-        let found = self.fetch.get_arguments().find(is_it);
+        self.0.get_arguments().find(is_it)
+    }
+
+    pub(super) fn knows(&self, word: &str) -> bool {
+        self.find(word).is_some()
+    }
+
+    /// Whether its value may be the next word.
+    pub(super) fn takes_value(&self, word: &str) -> bool {
+        let found = self.find(word);
         found.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+    }
+}
+
+struct Elders {
+    fetch: Definitions,
+}
+
+impl Elders {
+    fn new() -> Elders {
+        Elders {
+            fetch: Definitions::of("fetch"),
+        }
     }
 
     fn translate(&self, own: Vec<OsString>) -> Result<Vec<OsString>, String> {
@@ -137,7 +160,7 @@ impl Elders {
             };
             let value = rest.as_slice().first().and_then(|next| next.to_str());
             match meaning(text, value)? {
-                Meaning::Ours if self.takes_value(text) => {
+                Meaning::Ours if self.fetch.takes_value(text) => {
                     words.push(word);
                     words.extend(rest.next());
                 }

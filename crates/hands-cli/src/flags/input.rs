@@ -1,6 +1,7 @@
 //! Flags about where inputs come from and how they are taken apart.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -43,12 +44,42 @@ pub(crate) struct InputFlags {
     /// Give each job up to N inputs; {1} to {N} are each of them
     ///
     /// With 0 each input starts a job but is not inserted into its command.
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(
+        short = 'n',
+        short_alias = 'L',
+        long,
+        alias = "max-lines",
+        value_name = "N"
+    )]
     pub(crate) max_args: Option<usize>,
 
     /// Give each job as many inputs as a command line holds
-    #[arg(short = 'X')]
+    #[arg(short = 'X', short_alias = 'm', long = "xargs")]
     pub(crate) fill: bool,
+
+    /// With -n or -X: put no more bytes than N on a command line
+    #[arg(short = 's', long, value_name = "N")]
+    pub(crate) max_chars: Option<NonZeroUsize>,
+
+    /// The input that ends a file or stdin, and is none itself
+    #[arg(short = 'E', long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) eof: Option<OsString>,
+
+    /// Link all sources, as `:::+` does; the shorter ones begin again
+    #[arg(long, alias = "xapply")]
+    pub(crate) link: bool,
+
+    /// Take white space off inputs: `l` at the left, `r` at the right, `lr` at both
+    #[arg(long, value_name = "SIDES", default_value = "n", hide_default_value = true, value_parser = ["n", "l", "r", "lr", "rl"])]
+    pub(crate) trim: String,
+
+    /// Take inputs in a random order; all are read first
+    #[arg(long)]
+    pub(crate) shuf: bool,
+
+    /// Take the words of the command as they are, also `|` and `>`
+    #[arg(short = 'q', long)]
+    pub(crate) quote: bool,
 
     /// Skip empty inputs
     #[arg(short = 'r', long)]

@@ -49,6 +49,12 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "PATH")]
     pub(crate) shell: Option<PathBuf>,
 
+    /// Refuse a command in which an input may run as code: see "What inputs can do"
+    ///
+    /// Without it there is a warning.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
     /// Keep output that does not fit in memory here [default: $TMPDIR or /tmp]
     #[arg(long, value_name = "DIR")]
     pub(crate) tmpdir: Option<PathBuf>,

@@ -11,6 +11,7 @@ mod limits;
 mod log;
 pub(crate) mod manual;
 mod output;
+mod parallel;
 mod pipe;
 mod run;
 mod tune;

@@ -24,6 +24,18 @@ pub(crate) struct OutputFlags {
     #[arg(short = 'u', long)]
     pub(crate) ungroup: bool,
 
+    /// Wait for what jobs leave running in the background, if it holds their output
+    ///
+    /// Otherwise a job that has ended is over half a second later; what it has left running may write no more.
+    #[arg(long)]
+    pub(crate) wait_pipes: bool,
+
+    /// Give each job the terminal, one after the other
+    ///
+    /// Implies -j1 and --ungroup; the terminal is its stdin. Without it a job that reads the terminal gets it when it is the only one that runs.
+    #[arg(long)]
+    pub(crate) tty: bool,
+
     /// Start each line of output with the job's input and a tab
     #[arg(long)]
     pub(crate) tag: bool,
@@ -52,13 +64,20 @@ pub(crate) struct OutputFlags {
 
     /// Show progress on stderr
     ///
-    /// `auto`, the default, is a bar on a terminal and now and then a plain line elsewhere.
+    /// `auto`, the default, is a bar on a terminal, where nothing but `hands` writes to it; `plain` is a line now and then.
     #[arg(long, value_name = "WHAT")]
     pub(crate) progress: Option<Progress>,
 
     /// The same as `--progress bar`
     #[arg(long, alias = "eta")]
     pub(crate) bar: bool,
+
+    /// Do not read the configuration file, nor $PARALLEL
+    ///
+    /// It is `$XDG_CONFIG_HOME/hands/run.conf` (`~/.config/hands/run.conf`): an option a line, as on the command line; `#` begins a comment.
+    /// `--profile NAME` reads `NAME.conf` beside it.
+    #[arg(long)]
+    pub(crate) no_config: bool,
 
     /// Use colours: `auto` does on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
@@ -68,7 +87,7 @@ pub(crate) struct OutputFlags {
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Progress {
-    /// A bar on a terminal, plain lines elsewhere.
+    /// A bar on a terminal where nothing else writes, else nothing.
     #[default]
     Auto,
     /// A bar that is redrawn.

@@ -12,6 +12,10 @@ pub(crate) struct PipeFlags {
     #[arg(long, alias = "spreadstdin")]
     pub(crate) pipe: bool,
 
+    /// The same for a file, named with --arg-file
+    #[arg(long)]
+    pub(crate) pipepart: bool,
+
     /// Give each job about this much [default: 1M]
     #[arg(long, alias = "block-size", value_name = "SIZE", value_parser = parse_size)]
     pub(crate) block: Option<u64>,

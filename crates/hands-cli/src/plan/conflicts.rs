@@ -58,6 +58,19 @@ fn output(flags: &RunFlags) -> Result<(), PlanError> {
         "ungrouped jobs write straight to the terminal or file; `--line-buffer` shows lines as they come and goes with these",
     )?;
     clash(
+        &Given(output.tty, "--tty"),
+        &[
+            Given(output.keep_order, "--keep-order"),
+            line_buffer(),
+            Given(output.group, "--group"),
+            tag(),
+            tagstring(),
+            Given(output.json, "--json"),
+            Given(output.results.is_some(), "--results"),
+        ],
+        "jobs that have the terminal write straight to it",
+    )?;
+    clash(
         &line_buffer(),
         &[Given(output.group, "--group")],
         "leave one of them out",
@@ -103,6 +116,14 @@ fn inputs(flags: &RunFlags) -> Result<(), PlanError> {
         }
     }
     sources(flags)?;
+    clash(
+        &Given(inputs.shuf, "--shuf"),
+        &[
+            Given(flags.log.resume, "--resume"),
+            Given(flags.log.resume_failed, "--resume-failed"),
+        ],
+        "jobs are known by their numbers, which are others in another order",
+    )?;
     let max_records = Given(flags.pipe.max_records.is_some(), "-N");
     clash(
         &Given(inputs.max_args.is_some(), "--max-args"),
@@ -148,6 +169,15 @@ fn sources(flags: &RunFlags) -> Result<(), PlanError> {
 
 fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
     let pipe = &flags.pipe;
+    if pipe.pipepart && flags.inputs.arg_files.len() != 1 {
+        return Err(
+            PlanError::new("`--pipepart` spreads one file over the jobs")
+                .hint("name it with `-a FILE`"),
+        );
+    }
+    if pipe.pipepart {
+        return Ok(());
+    }
     let piped = Given(pipe.pipe, "--pipe");
     if !pipe.pipe {
         let hint = "with `--pipe`, stdin is split between records and given to the jobs";

@@ -18,6 +18,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hands::command::batch::policy::{Halt, Load, Retries, Slots};
@@ -59,6 +60,16 @@ pub(crate) struct Plan {
     pub(crate) progress: Progress,
     /// `--color`.
     pub(crate) color: When,
+    /// `--tty`: jobs get the terminal.
+    pub(crate) tty: bool,
+    /// `--wait-pipes`.
+    pub(crate) wait_pipes: bool,
+    /// `--quote`: words are taken as they are.
+    pub(crate) verbatim: bool,
+    /// `--strict`.
+    pub(crate) strict: bool,
+    /// `--pipepart`: stands for stdin.
+    pub(crate) stdin: Option<PathBuf>,
 }
 
 impl Plan {
@@ -84,6 +95,12 @@ impl Plan {
             None if output.bar => Progress::Bar,
             None => Progress::Auto,
         };
+        let (mut inputs, mut pipe) = (inputs, pipe);
+        let stdin = match pipe.pipepart {
+            true => Some(inputs.arg_files.remove(0)),
+            false => None,
+        };
+        pipe.pipe |= pipe.pipepart;
         let pipe = pipe.into_parts()?;
         let grouping = match &pipe.pipe {
             Some(_) => Grouping::Rows(NonZeroUsize::MIN),
@@ -91,7 +108,15 @@ impl Plan {
         };
         Ok(Self {
             retries: retries(&jobs),
-            slots: jobs.jobs.unwrap_or_default(),
+            slots: match (jobs.jobs, output.tty) {
+                (None, true) => Slots::Count(NonZeroUsize::MIN),
+                (slots, _) => slots.unwrap_or_default(),
+            },
+            tty: output.tty,
+            wait_pipes: output.wait_pipes,
+            verbatim: inputs.quote,
+            strict: limits.strict,
+            stdin,
             load: jobs.load,
             memfree: jobs.memfree,
             delay: jobs.delay.unwrap_or_default(),

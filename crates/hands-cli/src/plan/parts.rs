@@ -27,6 +27,23 @@ pub(crate) struct Inputs {
     pub(crate) skip_empty: bool,
     /// How many rows a job gets.
     pub(crate) grouping: Grouping,
+    /// Bytes that a command line may have, if fewer than the system allows.
+    pub(crate) most_bytes: Option<NonZeroUsize>,
+    /// The input of a file or of stdin that ends it: `--eof`.
+    pub(crate) end: Option<Vec<u8>>,
+    /// Linked sources that end begin again: `--link`.
+    pub(crate) cycles: bool,
+    /// White space that is taken off inputs: `--trim`.
+    pub(crate) trim: Trim,
+    /// In a random order: `--shuf`.
+    pub(crate) shuffled: bool,
+}
+
+/// On which sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Trim {
+    pub(crate) left: bool,
+    pub(crate) right: bool,
 }
 
 /// What ends a record.
@@ -99,6 +116,14 @@ impl Inputs {
             header: flags.header.is_some() || (flags.csv && !flags.no_header),
             skip_empty: flags.no_run_if_empty,
             grouping,
+            most_bytes: flags.max_chars,
+            end: flags.eof.map(|text| text.as_bytes().to_vec()),
+            cycles: flags.link,
+            trim: Trim {
+                left: flags.trim.contains('l'),
+                right: flags.trim.contains('r'),
+            },
+            shuffled: flags.shuf,
         })
     }
 }
@@ -309,7 +334,40 @@ pub(crate) struct Output {
     /// The template each line of output starts with; `{}` for `--tag`. The tab after it is not in it.
     pub(crate) tag: Option<Vec<u8>>,
     /// `--results`.
-    pub(crate) results: Option<PathBuf>,
+    pub(crate) results: Option<Results>,
+}
+
+/// Where `--results` go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Results {
+    /// Into a folder for each job, below this one.
+    Folder(PathBuf),
+    /// Into files of names that are made by this template.
+    Template(Vec<u8>),
+    /// Into one file, a row for each job, with this between its fields.
+    Table(PathBuf, u8),
+}
+
+impl Results {
+    fn new(path: PathBuf) -> Results {
+        if let Some(separator) = table_separator(&path) {
+            return Results::Table(path, separator);
+        }
+        let text = path.as_os_str().as_bytes();
+        match text.contains(&b'{') && text.contains(&b'}') {
+            true => Results::Template(text.to_vec()),
+            false => Results::Folder(path),
+        }
+    }
+}
+
+/// The character between fields, if this is the name of a table.
+fn table_separator(path: &std::path::Path) -> Option<u8> {
+    match path.extension()?.to_str()? {
+        "csv" => Some(b','),
+        "tsv" => Some(b'\t'),
+        _ => None,
+    }
 }
 
 /// How the outputs of jobs come together.
@@ -323,12 +381,17 @@ pub(crate) enum OutputMode {
     Direct,
     /// One JSON object a line.
     Json,
+    /// A row of a table for each job; nothing on stdout.
+    Table,
 }
 
 impl From<OutputFlags> for Output {
     fn from(flags: OutputFlags) -> Self {
-        let mode = match (flags.json, flags.ungroup, flags.line_buffer) {
+        let is_direct = flags.ungroup || flags.tty;
+        let results = flags.results.map(Results::new);
+        let mode = match (flags.json, is_direct, flags.line_buffer) {
             (true, ..) => OutputMode::Json,
+            _ if matches!(results, Some(Results::Table(..))) => OutputMode::Table,
             (_, true, _) => OutputMode::Direct,
             (_, _, true) => OutputMode::Lines,
             _ => OutputMode::Grouped,
@@ -341,7 +404,7 @@ impl From<OutputFlags> for Output {
             mode,
             keep_order: flags.keep_order,
             tag,
-            results: flags.results,
+            results,
         }
     }
 }
@@ -370,6 +433,10 @@ impl JobLog {
             (false, true) => Some(Resume::Unfinished),
             (false, false) => None,
         };
-        flags.joblog.map(|path| Self { path, resume })
+        let path = flags.joblog.map(|path| match path.as_os_str() == "-" {
+            true => PathBuf::from("/dev/stdout"),
+            false => path,
+        });
+        path.map(|path| Self { path, resume })
     }
 }

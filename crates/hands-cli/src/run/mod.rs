@@ -9,15 +9,17 @@
 mod dry;
 mod events;
 pub(crate) mod failures;
+mod nested;
 pub(crate) mod paint;
 pub(crate) mod progress;
 mod report;
 mod resume;
 pub(crate) mod signals;
 mod sources;
+pub(crate) mod table;
 pub(crate) mod work;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,13 +27,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use hands::command::batch::policy::{LoadGate, MemFreeGate, Room, Slots};
-use hands::command::batch::{Batch, BatchError, Control, Grouping, Sink, Summary};
+use hands::command::batch::{Batch, BatchError, Control, Grouping, Sink, Summary, TerminalUse};
 use hands::command::joblog::{JobLog, Mode, Resume};
 use hands::pool::sizing;
 
 use self::progress::Display;
 use self::report::Report;
 use self::signals::Signals;
+use self::table::Table;
 use self::work::Jobs;
 use crate::plan::Plan;
 use crate::plan::parts::{self, OutputMode};
@@ -39,8 +42,13 @@ use crate::usage;
 
 /// Exit codes that are no number of failed jobs. `101` and below come from the batch.
 pub(crate) const INTERRUPTED: u8 = 130;
+/// More than 100 jobs have failed.
+const MANY_FAILED: u8 = 101;
 /// What a shell says of a program that died of SIGPIPE: 128 + 13.
 pub(crate) const NOBODY_READS: u8 = 141;
+
+/// So long the output of a job that has ended is waited for, while something that it has started in the background holds it.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// `-j auto` runs no more jobs at once for each core.
 pub(crate) const MOST_FOR_A_CORE: usize = 32;
@@ -69,20 +77,71 @@ fn run(plan: Plan) -> Result<u8, String> {
         slots => slots.resolve(*cores),
     };
     let resume = plan.log.as_ref().and_then(read_log).transpose()?;
-    let jobs = Jobs::new(&plan, slots, resume)?;
+    let failed_before = resume.as_ref().map_or(0, Resume::skipped_failures);
+    look_for_nested(&plan)?;
+    if let Some(file) = &plan.stdin {
+        take_for_stdin(file)?;
+    }
+    let inputs = (plan.output.mode == OutputMode::Table).then(table::Inputs::default);
+    let jobs = Jobs::new(&plan, slots, resume, inputs.clone())?;
     if plan.dry_run {
         return dry::run(jobs);
     }
     let control = Control::new().map_err(|error| format!("cannot set up signals: {error}"))?;
     let signals = Signals::catch().and_then(|signals| signals.wake(&control).map(|()| signals));
     let signals = signals.map_err(|error| format!("cannot set up signals: {error}"))?;
-    let display = Display::new(plan.progress);
+    let display = Display::new(plan.progress, plan.output.mode);
     let batch = batch(&plan, slots.get(), &cores, &display)?.control(&control);
     // Only now that nothing is left to be refused: opening a log for a new run empties it.
     let log = plan.log.as_ref().map(open_log).transpose()?;
-    let mut report = Report::new(&plan, display, log, control, signals);
+    let table = match (&plan.output.results, inputs) {
+        (Some(parts::Results::Table(path, separator)), Some(inputs)) => {
+            let table = Table::create(path, *separator, inputs);
+            let wrong = |error| format!("`--results {}`: {error}", path.display());
+            Some(table.map_err(wrong)?)
+        }
+        _ => None,
+    };
+    let mut report = Report::new(&plan, display, log, control, signals, table);
     let result = batch.run(jobs, &mut report);
-    finish(result, &report)
+    let code = finish(result, &report)?;
+    if failed_before == 0 {
+        return Ok(code);
+    }
+    let s = if failed_before == 1 { "" } else { "s" };
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "hands: {failed_before} job{s} failed in an earlier run; `--resume-failed` runs them again"
+    );
+    Ok(match code {
+        0..=MANY_FAILED => {
+            let all = u64::from(code).saturating_add(failed_before);
+            u8::try_from(all).map_or(MANY_FAILED, |all| all.min(MANY_FAILED))
+        }
+        code => code,
+    })
+}
+
+/// An input that another shell reads as a script: a warning, or with `--strict` an error.
+fn look_for_nested(plan: &Plan) -> Result<(), String> {
+    let (words, _) = hands::command::input::split_args(plan.words.clone());
+    match nested::found(&words) {
+        Some(why) if plan.strict => Err(why),
+        Some(why) => {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "hands: warning: {why}");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// From now on stdin is this file.
+fn take_for_stdin(path: &Path) -> Result<(), String> {
+    let wrong = |error: io::Error| format!("`--arg-file {}`: {error}", path.display());
+    let file = std::fs::File::open(path).map_err(wrong)?;
+    rustix::stdio::dup2_stdin(&file).map_err(|error| wrong(error.into()))
 }
 
 /// With nothing on the command line, lines are read from stdin: from a person, that would look like a hang. Who names
@@ -102,7 +161,7 @@ fn batch(
     display: &Display,
 ) -> Result<Batch, String> {
     let grouping = match plan.output.mode {
-        OutputMode::Json => Grouping::Raw,
+        OutputMode::Json | OutputMode::Table => Grouping::Raw,
         OutputMode::Direct => Grouping::None,
         // In order, the job whose turn it is streams; that is all that lines in order can mean.
         _ if plan.output.keep_order => Grouping::Ordered,
@@ -126,7 +185,14 @@ fn batch(
         .stderr(sink(Sink::stderr(), "stderr")?)
         .retries(plan.retries)
         .halt(plan.halt)
-        .delay(plan.delay);
+        .delay(plan.delay)
+        .terminal(match plan.tty {
+            true => TerminalUse::Always,
+            false => TerminalUse::WhenAlone,
+        });
+    if !plan.wait_pipes {
+        batch = batch.linger(LINGER);
+    }
     if let Some(load) = plan.load {
         batch = batch.load(LoadGate::new(load, **cores, root));
     }

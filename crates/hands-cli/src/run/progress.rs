@@ -5,9 +5,11 @@ use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
 use hands::command::batch::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::fs::FileType;
 
+use crate::bar::{Bar, can_draw, cut};
 use crate::flags;
+use crate::plan::parts::OutputMode;
 
 /// A batch that is over sooner draws nothing.
 const QUIET: Duration = Duration::from_millis(500);
@@ -18,13 +20,8 @@ const PLAIN: Duration = Duration::from_secs(30);
 /// Between two looks at the batch, when a bar is shown.
 const REDRAW: Duration = Duration::from_millis(125);
 
-/// Characters of a command that are shown.
+/// Columns of a command that are shown.
 const SHOWN: usize = 60;
-
-/// Whether stderr is a terminal that can move its cursor.
-pub(crate) fn can_draw() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
-}
 
 /// What is shown while the batch runs.
 #[derive(Debug)]
@@ -35,18 +32,28 @@ pub(super) enum Display {
         /// Whoever asked for plain lines gets one at the end, also of a batch that is over before the first is due.
         last: bool,
     },
-    Bar {
-        bar: Option<ProgressBar>,
-    },
+    Bar(Bar),
+}
+
+/// Whether nothing but this program writes to the terminal: jobs do with `--ungroup`, and so may whoever reads stdout from a pipe.
+fn is_alone(mode: OutputMode) -> bool {
+    let stdout = rustix::fs::fstat(io::stdout());
+    let kind = stdout.map(|stdout| FileType::from_raw_mode(stdout.st_mode));
+    let is_read = kind.is_ok_and(|kind| matches!(kind, FileType::Fifo | FileType::Socket));
+    mode != OutputMode::Direct && !is_read
 }
 
 impl Display {
-    /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can move its cursor.
-    pub(super) fn new(progress: flags::Progress) -> Display {
+    /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can move its cursor; without a terminal nothing is said that
+    /// nobody has asked for.
+    pub(super) fn new(progress: flags::Progress, mode: OutputMode) -> Display {
         match progress {
             flags::Progress::None => Display::None,
+            flags::Progress::Auto if !io::stderr().is_terminal() || !is_alone(mode) => {
+                Display::None
+            }
             flags::Progress::Bar | flags::Progress::Auto if can_draw() => {
-                Display::Bar { bar: None }
+                Display::Bar(Bar::default())
             }
             asked => Display::Plain {
                 next: PLAIN,
@@ -60,7 +67,7 @@ impl Display {
         match self {
             Display::None => None,
             Display::Plain { .. } => Some(PLAIN),
-            Display::Bar { .. } => Some(REDRAW),
+            Display::Bar(_) => Some(REDRAW),
         }
     }
 
@@ -74,24 +81,22 @@ impl Display {
                     let _ = writeln!(io::stderr(), "hands: {}", counts(progress));
                 }
             }
-            Display::Bar { bar } => {
+            Display::Bar(bar) => {
                 if progress.done {
-                    if let Some(bar) = bar.take() {
-                        bar.finish_and_clear();
-                    }
-                } else if progress.elapsed >= QUIET {
-                    draw(bar.get_or_insert_with(new_bar), progress);
+                    bar.clear();
+                } else if progress.elapsed >= QUIET && !progress.mid_line {
+                    bar.draw(&drawing(progress));
                 }
             }
         }
     }
 
     /// Calls `write` with the bar out of the way.
-    pub(super) fn aside(&self, write: &mut dyn FnMut()) {
-        match self {
-            Display::Bar { bar: Some(bar) } => bar.suspend(write),
-            _ => write(),
+    pub(super) fn aside(&mut self, write: &mut dyn FnMut()) {
+        if let Display::Bar(bar) = self {
+            bar.clear();
         }
+        write();
     }
 }
 
@@ -107,15 +112,7 @@ fn is_due(next: &mut Duration, last: bool, progress: &Progress<'_>) -> bool {
     due
 }
 
-pub(crate) fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{msg}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn draw(bar: &ProgressBar, progress: &Progress<'_>) {
+fn drawing(progress: &Progress<'_>) -> String {
     let mut text = String::new();
     if let Some(total) = progress.total.filter(|&total| total > 0) {
         let done = progress.succeeded + progress.failed;
@@ -136,8 +133,7 @@ fn draw(bar: &ProgressBar, progress: &Progress<'_>) {
     if more > 0 {
         let _ = write!(text, "\n            and {more} more running");
     }
-    bar.set_message(text);
-    bar.tick();
+    text
 }
 
 /// `120 of 500 done, 3 failed, 8 running, 41.2 a second, 9s left`.
@@ -184,17 +180,17 @@ pub(crate) fn time(duration: Duration) -> String {
 }
 
 /// One line of a command, with nothing in it that a terminal would obey.
-fn short(command: &[u8]) -> String {
+pub(super) fn short(command: &[u8]) -> String {
     let text = String::from_utf8_lossy(command);
-    let mut clean: String = text
+    let clean: String = text
         .chars()
-        .take(SHOWN)
+        .take(2 * SHOWN)
         .map(|c| if c.is_control() { '?' } else { c })
         .collect();
-    if text.chars().nth(SHOWN).is_some() {
-        clean.push('…');
+    match cut(&clean, SHOWN) {
+        short if short.len() == clean.len() => clean,
+        short => format!("{short}…"),
     }
-    clean
 }
 
 #[cfg(test)]
@@ -218,6 +214,7 @@ mod tests {
             running: &[],
             running_count: 1,
             elapsed: Duration::from_secs(elapsed),
+            mid_line: false,
             done,
         }
     }

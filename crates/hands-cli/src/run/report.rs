@@ -13,9 +13,10 @@ use hands::command::joblog::{Entry, JobLog};
 
 use super::failures::{Failures, reason};
 use super::paint::Paint;
-use super::progress::Display;
+use super::progress::{Display, short};
 use super::resume::Resumption;
 use super::signals::{Signals, Step};
+use super::table::Table;
 use super::{INTERRUPTED, events};
 use crate::plan::Plan;
 use crate::plan::parts::OutputMode;
@@ -40,6 +41,8 @@ pub(super) struct Report {
     done: u64,
     told_shortage: Option<Instant>,
     told_waiting: Option<Instant>,
+    /// `--results FILE.csv`.
+    table: Option<Table>,
 }
 
 impl Report {
@@ -49,6 +52,7 @@ impl Report {
         log: Option<JobLog>,
         control: Control,
         signals: Signals,
+        table: Option<Table>,
     ) -> Report {
         let paint = Paint::new(plan.color);
         Report {
@@ -67,6 +71,7 @@ impl Report {
             done: 0,
             told_shortage: None,
             told_waiting: None,
+            table,
         }
     }
 
@@ -139,7 +144,7 @@ impl Report {
     }
 
     /// A line on stderr, with the progress display out of the way.
-    fn tell(&self, text: &str) {
+    fn tell(&mut self, text: &str) {
         self.display
             .aside(&mut || say(format!("hands: {text}\n").as_bytes()));
     }
@@ -172,7 +177,10 @@ impl Observer for Report {
     }
 
     fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
-        self.halves.output(number, stream, bytes, out);
+        match &mut self.table {
+            Some(table) => table.output(number, stream, bytes),
+            None => self.halves.output(number, stream, bytes, out),
+        }
     }
 
     fn finished(&mut self, job: &Finished<'_>, out: &mut Vec<u8>) {
@@ -190,6 +198,9 @@ impl Observer for Report {
                 retry: Some(after), ..
             } => {
                 let (number, why) = (job.place.number, reason(job));
+                if let Some(table) = &mut self.table {
+                    table.forget(number);
+                }
                 self.tell(&format!(
                     "job {number} {why}; trying again in {}",
                     super::seconds(after)
@@ -200,6 +211,11 @@ impl Observer for Report {
         }
         self.done += 1;
         self.write_log(job);
+        if let Some(Err(error)) = self.table.as_mut().map(|table| table.end(job)) {
+            let why = format!("`--results` cannot be written: {error}");
+            self.log_error.get_or_insert(why);
+            self.control.stop(Stop::Drain);
+        }
         if job.outcome.is_final_failure() {
             if job.error.is_some() {
                 let told = format!("job {} {}", job.place.number, reason(job));
@@ -227,6 +243,17 @@ self.tell(&format!("waiting to start more: {why}"));
             Notice::Halted { now: false } => self.tell("starting no more jobs, as `--halt` says; waiting for the running ones"),
             Notice::NoWatchdog(why) => self.tell(&format!(
                 "cannot start the watchdog: {why}; if hands is killed, its jobs may go on"
+            )),
+            Notice::OutputHeld { number, display } => self.tell(&format!(
+                "job {number} ({}) has ended, and what it has started still holds its output: what had come by then is kept (`--wait-pipes` waits for the rest)",
+                short(display)
+            )),
+            Notice::HasTerminal { number } => {
+                self.tell(&format!("job {number} asks for the terminal, and has it until it ends"));
+            }
+            Notice::WantsTerminal { number, display } => self.tell(&format!(
+                "job {number} is stopped: it wants the terminal, and gets it when it is the only one that runs (`--tty` gives it to each, one after the other)\n  {}",
+                short(display)
             )),
             Notice::Leftovers(1) => self.tell("ended 1 process that a job had left in the background (`setsid` keeps one)"),
             Notice::Leftovers(count) => self.tell(&format!(

@@ -5,15 +5,12 @@ use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use hands::command::input::{self, Group, SourceSpec, Spec};
+use hands::command::input::{self, Group, Limit, SourceSpec, Spec};
 use hands::command::records::{Boundary, RecordSpec, Records};
 use hands::command::template::{JobArgs, Template};
 
 use crate::plan::Plan;
 use crate::plan::parts::{Columns, Grouping, Pipe, Reads, RecordEnd};
-
-/// Bytes of arguments that `-X` puts on one command line: what every Linux system takes, with room for the rest.
-const COMMAND_LINE: usize = 128 * 1024;
 
 /// Bytes of a folder's name in `--results`; file systems allow 255.
 const NAME: usize = 200;
@@ -36,7 +33,22 @@ pub(super) fn open(
         .map(|path| SourceSpec::file(path))
         .collect();
     sources.extend(listed);
+    let room = || {
+        let room = hands::command::room_for_arguments();
+        plan.inputs
+            .most_bytes
+            .map_or(room, |most| room.min(most.get()))
+    };
     let group = match inputs.grouping {
+        Grouping::Rows(rows) if rows.get() > 1 && !words.is_empty() => {
+            let template = parse(&[])?;
+            let limit = Limit {
+                limit: room(),
+                fixed: template.fixed_cost(),
+                cost: Box::new(move |row| template.row_cost(row)),
+            };
+            Group::RowsWithin(rows, limit)
+        }
         Grouping::Rows(rows) => Group::Rows(rows),
         Grouping::Uninserted => Group::Rows(NonZeroUsize::MIN),
         Grouping::Fill(most) => {
@@ -50,7 +62,7 @@ pub(super) fn open(
             let template = parse(&[])?;
             let most = most.map_or(usize::MAX, NonZeroUsize::get);
             Group::Fill {
-                limit: COMMAND_LINE,
+                limit: room(),
                 fixed: template.fixed_cost(),
                 most: most.min(template.max_rows(1)),
                 cost: Box::new(move |row| template.row_cost(row)),
@@ -71,6 +83,8 @@ pub(super) fn open(
         },
         header: inputs.header,
         skip_empty: inputs.skip_empty,
+        end: inputs.end.clone(),
+        cycles: inputs.cycles,
         group,
     };
     spec.open().map_err(|error| error.to_string())
@@ -113,6 +127,13 @@ pub(super) fn results(folder: &Path, names: &[Vec<u8>], args: &JobArgs<'_>) -> P
         path.push(folder_name(value));
     }
     path
+}
+
+/// The path, marked as that of another job than the one that has it already.
+pub(super) fn told_apart(path: &Path, number: u64) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(r"\~{number}"));
+    path.with_file_name(name)
 }
 
 /// A value as the name of one folder, never `.`, `..` or empty, and different for different values: `/` becomes `\_`

@@ -1,9 +1,12 @@
 //! What `hands run` gives its batch to do: inputs put into the command, or blocks of stdin fed to it.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::{DefaultHasher, RandomState};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use hands::command::batch::{Job, Place, Work, WorkError};
@@ -12,9 +15,9 @@ use hands::command::joblog::{Decision, Resume};
 use hands::command::records::Records;
 use hands::command::template::{JobArgs, Options, Template, Text};
 
-use super::sources;
+use super::{sources, table};
 use crate::plan::Plan;
-use crate::plan::parts::Grouping;
+use crate::plan::parts::{self, Grouping, Trim};
 
 /// What a job is made of.
 pub(crate) enum Item {
@@ -35,6 +38,11 @@ pub(crate) struct Jobs {
     number: u64,
     resuming: Option<Resuming>,
     total: Option<u64>,
+    /// For who writes them into a table.
+    inputs: Option<table::Inputs>,
+    trim: Trim,
+    /// What has been read so far, where all is to be read before anything runs.
+    shuffled: Option<Vec<Item>>,
 }
 
 enum Feed {
@@ -53,10 +61,39 @@ enum Form {
     Fixed(Template),
 }
 
-/// Where `--results` go: a folder for each input column, in a folder named after the column.
+/// Where `--results` go.
 struct Results {
-    folder: PathBuf,
-    names: Vec<Vec<u8>>,
+    kind: Kind,
+    /// Which job has which path, by a hash of it: another gets another.
+    taken: HashMap<u64, u64>,
+}
+
+enum Kind {
+    /// A folder for each input column, in a folder named after the column.
+    Folder {
+        folder: PathBuf,
+        names: Vec<Vec<u8>>,
+    },
+    Template(Text),
+}
+
+impl Results {
+    fn of(&mut self, args: &JobArgs<'_>) -> (PathBuf, bool) {
+        let (path, is_file) = match &self.kind {
+            Kind::Folder { folder, names } => (sources::results(folder, names, args), false),
+            Kind::Template(text) => {
+                let path = text.expand(args);
+                let is_file = !path.ends_with(b"/");
+                (PathBuf::from(OsString::from_vec(path)), is_file)
+            }
+        };
+        let mut hash = DefaultHasher::new();
+        path.hash(&mut hash);
+        match *self.taken.entry(hash.finish()).or_insert(args.seq) {
+            first if first == args.seq => (path, is_file),
+            _ => (sources::told_apart(&path, args.seq), is_file),
+        }
+    }
 }
 
 /// What is left of an earlier run.
@@ -74,8 +111,12 @@ impl Jobs {
         plan: &Plan,
         slots: NonZeroUsize,
         resume: Option<Resume>,
+        inputs: Option<table::Inputs>,
     ) -> Result<Jobs, String> {
-        let (words, listed) = input::split_args(plan.words.clone());
+        let (words, mut listed) = input::split_args(plan.words.clone());
+        if plan.inputs.cycles {
+            listed.iter_mut().for_each(|source| source.linked = true);
+        }
         let shell = plan
             .limits
             .shell
@@ -85,6 +126,7 @@ impl Jobs {
             shell: shell.clone(),
             names: names.to_vec(),
             append: plan.pipe.is_none(),
+            verbatim: plan.verbatim,
             ..Options::default()
         };
         let parse = |names: &[Vec<u8>]| {
@@ -137,11 +179,23 @@ impl Jobs {
             feed,
             command,
             tag: plan.output.tag.as_ref().map(|tag| Text::parse(tag, &names)),
-            results: plan
-                .output
-                .results
-                .clone()
-                .map(|folder| Results { folder, names }),
+            results: match &plan.output.results {
+                Some(parts::Results::Folder(folder)) => Some(Kind::Folder {
+                    folder: folder.clone(),
+                    names,
+                }),
+                Some(parts::Results::Template(text)) => {
+                    Some(Kind::Template(Text::parse(text, &names)))
+                }
+                Some(parts::Results::Table(..)) | None => None,
+            }
+            .map(|kind| Results {
+                kind,
+                taken: HashMap::new(),
+            }),
+            inputs,
+            trim: plan.inputs.trim,
+            shuffled: plan.inputs.shuffled.then(Vec::new),
             keep_blocks: plan.retries.tries().is_none_or(|tries| tries.get() > 1),
             number: 0,
             resuming: resume.map(|log| Resuming {
@@ -179,11 +233,60 @@ impl Jobs {
         Err(message)
     }
 
-    /// The next item as it comes, numbered.
+    /// The next item, numbered.
     fn pull(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+        let item = match self.shuffled.take() {
+            None => self.read()?,
+            Some(mut read) => loop {
+                match self.read()? {
+                    Pull::Item(item) => read.push(item),
+                    Pull::Pending => {
+                        self.shuffled = Some(read);
+                        return Ok(Pull::Pending);
+                    }
+                    Pull::End if read.is_empty() => {
+                        self.shuffled = Some(read);
+                        return Ok(Pull::End);
+                    }
+                    Pull::End => {
+                        // Any of them, with the same chance for each: a hash with new keys is random.
+                        let random = RandomState::new().hash_one(read.len());
+                        let at = usize::try_from(random % read.len() as u64).unwrap_or(0);
+                        let item = read.swap_remove(at);
+                        self.shuffled = Some(read);
+                        break Pull::Item(item);
+                    }
+                }
+            },
+        };
+        Ok(match item {
+            Pull::Item(item) => {
+                self.number += 1;
+                Pull::Item((self.number, item))
+            }
+            Pull::Pending => Pull::Pending,
+            Pull::End => Pull::End,
+        })
+    }
+
+    /// The next item as it comes.
+    fn read(&mut self) -> Result<Pull<Item>, WorkError> {
+        let Trim { left, right } = self.trim;
+        let trimmed = |mut rows: Vec<Row>| {
+            for value in rows.iter_mut().flatten().filter(|_| left || right) {
+                let kept: &[u8] = if left {
+                    value.trim_ascii_start()
+                } else {
+                    value
+                };
+                let kept = if right { kept.trim_ascii_end() } else { kept };
+                *value = kept.to_vec();
+            }
+            rows
+        };
         let item = match &mut self.feed {
             Feed::Inputs(inputs) => match inputs.pull()? {
-                Pull::Item(rows) => Item::Rows(rows),
+                Pull::Item(rows) => Item::Rows(trimmed(rows)),
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => return Ok(Pull::End),
             },
@@ -193,8 +296,7 @@ impl Jobs {
                 Pull::End => return Ok(Pull::End),
             },
         };
-        self.number += 1;
-        Ok(Pull::Item((self.number, item)))
+        Ok(Pull::Item(item))
     }
 
     /// Reads on until all that the log has has been compared with what the inputs are now.
@@ -341,10 +443,11 @@ impl Work for Jobs {
         if self.tag.is_some() {
             tag.push(b'\t');
         }
-        let results = self
-            .results
-            .as_ref()
-            .map(|results| sources::results(&results.folder, &results.names, &args));
+        if let Some(inputs) = &self.inputs {
+            inputs.lock().insert(args.seq, args.rows.concat());
+        }
+        let results = self.results.as_mut().map(|results| results.of(&args));
+        let (results, results_are_files) = results.unzip();
         let stdin = match item {
             Item::Block(block) if self.keep_blocks => Some(block.clone()),
             Item::Block(block) => Some(std::mem::take(block)),
@@ -356,6 +459,7 @@ impl Work for Jobs {
             stdin,
             tag,
             results,
+            results_are_files: results_are_files.unwrap_or(false),
         })
     }
 

@@ -196,7 +196,8 @@ fn jobs_that_a_halt_ended_are_not_in_the_log_and_run_on_resuming() {
     let logged: Vec<u64> = stage.rows("log").iter().map(|row| row.seq).collect();
     assert_eq!(logged, [1]);
     stage.write("again", "");
-    let ended = stage.run(words.iter().chain(&inputs)).end().with_code(0);
+    // That it has failed then is told.
+    let ended = stage.run(words.iter().chain(&inputs)).end().with_code(1);
     assert_eq!(crate::stage::sorted(ended.out()), ["b", "c"]);
     bell.silence();
 }

@@ -91,6 +91,10 @@ fn screen(seen: &str) -> Vec<String> {
                     Some('B') => row += count,
                     Some('K') if number == "2" => lines[row].clear(),
                     Some('K') => lines[row] = lines[row].chars().take(column).collect(),
+                    Some('J') => {
+                        lines[row] = lines[row].chars().take(column).collect();
+                        lines.truncate(row + 1);
+                    }
                     Some('m' | 'h' | 'l') => {}
                     other => panic!("unknown: {other:?} in {seen:?}"),
                 }

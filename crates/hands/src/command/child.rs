@@ -330,6 +330,7 @@ fn attend(
         for event in events.drain(..) {
             match event {
                 Event::Finished(_, ended) => return Ok(ended),
+                Event::Stopped(..) => {}
                 Event::Ready(_) => {
                     let _ = rustix::io::read(&shared.bell, &mut [0; 8][..]);
                 }

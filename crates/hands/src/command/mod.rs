@@ -25,5 +25,6 @@ pub use self::error::{CommandError, SpawnReason};
 pub use self::output::Output;
 pub use self::pipeline::{Pipeline, PipelineOutput};
 pub use self::sys::host::{
-    keep_exit_codes, keep_file_limit_errors, raise_descriptor_limit, signal_is_ignored,
+    keep_exit_codes, keep_file_limit_errors, raise_descriptor_limit, room_for_arguments,
+    signal_is_ignored,
 };

@@ -224,6 +224,7 @@ pub(super) fn start(
         stderr,
         timeout: command.timeout,
         grace: command.grace,
+        linger: None,
         mark: &more[0],
     };
     engine.start(start).map_err(|failed| {

@@ -30,6 +30,22 @@ pub enum Grouping {
     Raw,
 }
 
+/// Which jobs get the program's terminal, to read from it.
+///
+/// Jobs are in the background, as a shell sees it: one that reads the terminal is stopped by the system (`SIGTTIN`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TerminalUse {
+    /// None; one that reads it stays stopped.
+    #[default]
+    Never,
+    /// One that reads it gets it when it is the only one that runs. Until then it is stopped, and [`Notice::WantsTerminal`] says so.
+    ///
+    /// [`Notice::WantsTerminal`]: super::Notice::WantsTerminal
+    WhenAlone,
+    /// Each from its start, with the terminal as its stdin. To be used with one job at once.
+    Always,
+}
+
 /// How many jobs run at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AtOnce {
@@ -72,6 +88,8 @@ pub struct Batch {
     pub(super) spill_folder: PathBuf,
     pub(super) tick: Option<Duration>,
     pub(super) control: Option<Control>,
+    pub(super) linger: Option<Duration>,
+    pub(super) terminal: TerminalUse,
 }
 
 impl Default for Batch {
@@ -99,6 +117,8 @@ impl Batch {
             spill_folder: std::env::temp_dir(),
             tick: None,
             control: None,
+            linger: None,
+            terminal: TerminalUse::Never,
         }
     }
 
@@ -237,6 +257,19 @@ impl Batch {
     /// The handle by which the batch can be stopped or paused.
     pub fn control(mut self, control: &Control) -> Batch {
         self.control = Some(control.clone());
+        self
+    }
+
+    /// How long output is waited for after a job has ended while something that it has started in the background holds its stdout or stderr. What comes
+    /// later is lost. Unless set, until all have let go of it.
+    pub fn linger(mut self, time: Duration) -> Batch {
+        self.linger = Some(time);
+        self
+    }
+
+    /// Which jobs get the program's terminal; none unless set.
+    pub fn terminal(mut self, terminal: TerminalUse) -> Batch {
+        self.terminal = terminal;
         self
     }
 

@@ -30,9 +30,6 @@ const FRONT_AHEAD: usize = 128 * 1024;
 /// Bytes that a piece of output may have with a tag before each of its bytes.
 const PIECE_WITH_TAGS: usize = 1024 * 1024;
 
-/// A line that is longer than this is passed on in parts by [`Grouping::Lines`].
-const LONGEST_LINE: u64 = 1024 * 1024;
-
 /// What is never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grouping {
@@ -69,6 +66,10 @@ struct Entry {
     tag: Vec<u8>,
     /// Whether the next byte of a stream begins a line.
     mid_line: [bool; 2],
+    /// With [`Grouping::Lines`]: so many of the bytes that wait are whole lines, or are to be written as if they were.
+    whole: [u64; 2],
+    /// There is no room on the disk for a line of it that has not ended: it is written as it comes, and nobody else is, until it ends.
+    forced: bool,
     complete: bool,
     key: Option<Key>,
     paused: bool,
@@ -128,8 +129,10 @@ impl Collator {
         };
         let hold = &mut entry.holds[stream as usize];
         let pause = if streams_lines {
-            pass_lines(entry, stream, bytes, sinks, &mut self.spill);
-            sinks.are_full()
+            let is_free = self.front.is_none() && !sinks.are_full();
+            let kept = pass_lines(entry, stream, bytes, is_free, sinks, &mut self.spill);
+            let kept = kept.map_err(|error| self.spill_error.get_or_insert(error).kind());
+            kept.is_err() || sinks.are_full()
         } else if self.front == Some(number) {
             hold.keep(bytes, &mut self.spill);
             hold.in_memory() > FRONT_AHEAD
@@ -192,6 +195,7 @@ impl Collator {
         sole: Option<u64>,
         resume: &mut Vec<Key>,
     ) -> io::Result<()> {
+        let streams_lines = self.streams_lines();
         while !sinks.are_full() {
             if self.front.is_none() {
                 self.front = self.next_front(sole);
@@ -202,16 +206,25 @@ impl Collator {
                 continue;
             };
             let mut moved = false;
+            let by_lines = streams_lines && !entry.complete;
             // However many lines there are in a piece, with their tags they fit.
             let piece_size = (PIECE_WITH_TAGS / (entry.tag.len() + 1)).clamp(1, self.buffer.len());
             for stream in Stream::BOTH {
                 let hold = &mut entry.holds[stream as usize];
                 while !sinks.are_full() {
-                    let piece = hold.pop(&mut self.buffer[..piece_size], &mut self.spill)?;
+                    let mut size = piece_size;
+                    if by_lines {
+                        let whole = usize::try_from(entry.whole[stream as usize]);
+                        size = size.min(whole.unwrap_or(usize::MAX));
+                    }
+                    let piece = hold.pop(&mut self.buffer[..size], &mut self.spill)?;
                     if piece.is_empty() {
                         break;
                     }
                     moved = true;
+                    if by_lines {
+                        entry.whole[stream as usize] -= piece.len() as u64;
+                    }
                     tagged(
                         sinks.of(stream).queue(),
                         &entry.tag,
@@ -233,6 +246,10 @@ impl Collator {
                 self.front = None;
                 // What it took on the disk is free now.
                 self.resume_all(resume);
+            } else if by_lines && entry.whole == [0; 2] && !entry.is_in_a_forced_line() {
+                entry.forced = false;
+                self.front = None;
+                self.resume_all(resume);
             } else if drained {
                 resume.extend(self.unpause(number));
                 break;
@@ -240,7 +257,7 @@ impl Collator {
                 break;
             }
         }
-        if self.streams_lines() && !sinks.are_full() {
+        if streams_lines && self.front.is_none() && !sinks.are_full() {
             self.resume_all(resume);
         }
         Ok(())
@@ -279,10 +296,12 @@ impl Collator {
                 .map(|number| (number, true))
                 .or_else(|| sole.map(|number| (number, false)))
         };
+        if self.streams_lines() && next.is_none() {
+            return self.next_with_lines();
+        }
         match next {
             Some((number, complete)) if complete || !self.whole_only => Some(number),
-            // Lines are paused for a slow reader only, and go on when it does.
-            _ if self.paused == 0 || self.streams_lines() => None,
+            _ if self.paused == 0 => None,
             // Nobody can go on for want of disk: let one through, even if it might be tried again.
             Some((number, _)) if in_order => Some(number),
             _ => self
@@ -291,6 +310,28 @@ impl Collator {
                 .find(|(_, entry)| entry.paused)
                 .map(|(&number, _)| number),
         }
+    }
+
+    /// One that has whole lines waiting; or, where there is no room on the disk for lines that have not ended, one of those.
+    fn next_with_lines(&mut self) -> Option<u64> {
+        let mut entries = self.entries.iter_mut();
+        let has_lines = entries.find(|(_, entry)| entry.whole != [0; 2]);
+        if let Some((&number, _)) = has_lines {
+            return Some(number);
+        }
+        if self.spill_error.is_none() && !self.spill_error_told {
+            return None;
+        }
+        let is_held_up = |entry: &Entry| entry.paused && !entry.holds.iter().all(Hold::is_empty);
+        let (&number, entry) = self
+            .entries
+            .iter_mut()
+            .find(|(_, entry)| is_held_up(entry))?;
+        entry.forced = true;
+        for stream in Stream::BOTH {
+            entry.whole[stream as usize] = entry.holds[stream as usize].len();
+        }
+        Some(number)
     }
 
     /// Whether all the jobs that run are held back for want of disk, while the one whose turn it is has yet to start again.
@@ -316,30 +357,49 @@ impl Collator {
     }
 }
 
-/// Passes on the lines that `bytes` completes, and keeps the rest for later.
+impl Entry {
+    /// What was written of it has not ended its line.
+    fn is_in_a_forced_line(&self) -> bool {
+        self.forced && self.mid_line != [false; 2]
+    }
+}
+
+/// Passes on the lines that `bytes` completes, and keeps the rest for later, in memory or on the disk. If `is_free` is false, or older lines wait, these
+/// wait as well. An error: there is no room on the disk, and no more may come until what waits has been read.
 fn pass_lines(
     entry: &mut Entry,
     stream: Stream,
     bytes: &[u8],
+    is_free: bool,
     sinks: &mut Sinks,
     spill: &mut Spill,
-) {
+) -> io::Result<()> {
     let hold = &mut entry.holds[stream as usize];
     let complete = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
-    let (lines, rest) = bytes.split_at(complete);
-    let mid_line = &mut entry.mid_line[stream as usize];
-    let sink = sinks.of(stream).queue();
-    if !lines.is_empty() {
-        drain(hold, spill, sink, &entry.tag, mid_line);
-        tagged(sink, &entry.tag, mid_line, lines);
+    // A line that has begun elsewhere than in memory is long: it is moved as others are, piece by piece.
+    if is_free && !entry.forced && hold.len() <= SHORT_LINE {
+        let (lines, rest) = bytes.split_at(complete);
+        if !lines.is_empty() {
+            let mid_line = &mut entry.mid_line[stream as usize];
+            let sink = sinks.of(stream).queue();
+            drain(hold, spill, sink, &entry.tag, mid_line);
+            tagged(sink, &entry.tag, mid_line, lines);
+            entry.whole[stream as usize] = 0;
+        }
+        return hold.push(rest, spill);
     }
-    // Another job's line must not come in the middle of this one, but for one that is too long to wait. Without room on
-    // the disk it waits in memory, which that length bounds.
-    let _ = hold.push(rest, spill);
-    if hold.len() > LONGEST_LINE {
-        drain(hold, spill, sink, &entry.tag, mid_line);
+    let before = hold.len();
+    let kept = hold.push(bytes, spill);
+    if entry.forced {
+        entry.whole[stream as usize] = hold.len();
+    } else if complete > 0 {
+        entry.whole[stream as usize] = before + complete as u64;
     }
+    kept
 }
+
+/// The beginning of a line that is put out at once when the line ends.
+const SHORT_LINE: u64 = 64 * 1024;
 
 fn drain(hold: &mut Hold, spill: &mut Spill, out: &mut Vec<u8>, tag: &[u8], mid_line: &mut bool) {
     let mut buffer = [0; 4096];

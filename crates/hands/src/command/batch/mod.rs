@@ -24,7 +24,7 @@ mod schedule;
 mod sink;
 mod work;
 
-pub use self::builder::{Batch, Grouping, Summary};
+pub use self::builder::{Batch, Grouping, Summary, TerminalUse};
 pub use self::control::{Control, Stop};
 pub use self::error::BatchError;
 pub use self::observer::{Finished, Notice, Observer, Outcome, Progress, Running, Started};

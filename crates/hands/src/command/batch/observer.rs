@@ -169,6 +169,25 @@ pub enum Notice {
     },
     /// Without its watchdog a `SIGKILL` of the program may leave jobs behind.
     NoWatchdog(String),
+    /// A job has ended, and something that it has started still holds its output: what had come by then is what there is of it. Told once.
+    OutputHeld {
+        /// Which.
+        number: u64,
+        /// As a person would type it.
+        display: Vec<u8>,
+    },
+    /// A job that reads or sets the terminal has it from now on, until it ends.
+    HasTerminal {
+        /// Which.
+        number: u64,
+    },
+    /// A job reads or sets the terminal, which it can have only while it is the only one that runs; until then it is stopped. Told once for each.
+    WantsTerminal {
+        /// Which.
+        number: u64,
+        /// As a person would type it.
+        display: Vec<u8>,
+    },
     /// Processes that finished jobs had left in the background were ended with the batch.
     Leftovers(usize),
 }
@@ -192,6 +211,8 @@ pub struct Progress<'a> {
     pub running_count: usize,
     /// Since the batch began.
     pub elapsed: Duration,
+    /// What the batch has written last is the beginning of a line.
+    pub mid_line: bool,
     /// The batch is over.
     pub done: bool,
 }

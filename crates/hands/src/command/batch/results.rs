@@ -24,6 +24,23 @@ impl Results {
         })
     }
 
+    /// Files beside each other instead: this one for its stdout, `.err`, `.seq`.
+    pub(super) fn create_files(path: &Path, number: u64) -> io::Result<Results> {
+        let beside = |ending: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(beside(".seq"), format!("{number}\n"))?;
+        Ok(Results {
+            folder: path.to_owned(),
+            files: [File::create(path)?, File::create(beside(".err"))?],
+        })
+    }
+
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         self.files[stream as usize].write_all(bytes)
     }

@@ -26,6 +26,9 @@ pub struct Sink {
     target: Target,
     queue: Vec<u8>,
     sent: usize,
+    is_terminal: bool,
+    /// The last byte that was written, if any was.
+    last: u8,
 }
 
 enum Target {
@@ -92,7 +95,11 @@ impl Sink {
             }
             (None, _) => (rustix::io::fcntl_dupfd_cloexec(fd, 3)?, Blocking::Shared),
         };
-        Ok(Sink::new(Target::Fd { fd, blocking }))
+        let is_terminal = kind == FileType::CharacterDevice && rustix::termios::isatty(&fd);
+        Ok(Sink {
+            is_terminal,
+            ..Sink::new(Target::Fd { fd, blocking })
+        })
     }
 
     /// Anything that can be written to. While its `write` blocks, the batch waits.
@@ -105,6 +112,8 @@ impl Sink {
             target,
             queue: Vec::new(),
             sent: 0,
+            is_terminal: false,
+            last: b'\n',
         }
     }
 
@@ -139,7 +148,10 @@ impl Sink {
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.sent += written,
+                Ok(written) => {
+                    self.last = rest[written - 1];
+                    self.sent += written;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
@@ -153,6 +165,11 @@ impl Sink {
             writer.flush()?;
         }
         Ok(true)
+    }
+
+    /// Whether it is a terminal, on which the last line has not ended.
+    pub(super) fn is_mid_line(&self) -> bool {
+        self.is_terminal && self.last != b'\n'
     }
 
     /// The descriptor to wait for when [`flush`](Self::flush) was not done.

@@ -64,6 +64,8 @@ pub struct Job {
     pub tag: Vec<u8>,
     /// A folder, made if need be, in which its output is kept as files `stdout` and `stderr`, with its number in `seq`.
     pub results: Option<PathBuf>,
+    /// `results` is the file for its stdout instead, with that for its stderr and its number beside it, as `.err` and `.seq`.
+    pub results_are_files: bool,
 }
 
 /// [`Work`] made of an iterator of commands, each a program and its arguments, numbered from 1.

@@ -78,6 +78,9 @@ pub(super) struct Child {
     pub(super) started: Instant,
     pub(super) wall: Duration,
     pub(super) grace: Duration,
+    pub(super) linger: Option<Duration>,
+    /// It has ended, and its pipes were left to whoever holds them.
+    pub(super) is_held: bool,
     pub(super) cause: Option<Cause>,
     /// When SIGKILL follows a TERM, and how long to wait before looking again whether everybody has obeyed.
     pub(super) kill_at: Option<Instant>,
@@ -121,4 +124,6 @@ pub(crate) struct Ended {
     pub(crate) wall: Duration,
     pub(crate) cause: Option<Cause>,
     pub(crate) cut_off: bool,
+    /// Something that it has started still holds its output.
+    pub(crate) is_held: bool,
 }

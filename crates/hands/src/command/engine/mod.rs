@@ -3,7 +3,8 @@
 //! # What it promises
 //!
 //! - Reading both outputs and writing the input never deadlocks, and holds one buffer, whatever a child writes.
-//! - A child is over when it has been reaped *and* its pipes are at their end, so that no output of a grandchild is lost.
+//! - A child is over when it has been reaped *and* its pipes are at their end, so that no output of a grandchild is lost; or when they have been
+//!   waited for as long as was asked (`linger`).
 //!   A [terminated](Engine::terminate) child is over in bounded time all the same: TERM to its group, after `grace`
 //!   KILL to all its kin that have not ended; after [`GIVE_UP`] the pipes are closed on whoever still holds them.
 //! - An event can never reach the wrong child: each names a generation, and a descriptor leaves epoll *before* it is
@@ -51,6 +52,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How long after SIGKILL a pipe is still waited for.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
+/// How often children are looked at that may be stopped.
+const LOOK_FOR_STOPPED: Duration = Duration::from_millis(200);
+
 /// Bytes read at once; also the size of a pipe.
 const BUFFER: usize = 64 * 1024;
 
@@ -76,6 +80,8 @@ pub(crate) type Receiver<'a> = &'a mut dyn FnMut(Key, Stream, &[u8]) -> Flow;
 pub(crate) enum Event {
     /// The child is over; its key is dead.
     Finished(Key, Ended),
+    /// The system has stopped the child, by this signal.
+    Stopped(Key, i32),
     /// The descriptor given to [`Engine::watch`] with this number is ready.
     Ready(u32),
 }
@@ -89,6 +95,8 @@ enum Alarm {
     /// A child that had ended could not be reaped.
     Reap,
     GiveUp,
+    /// It has ended, and others hold its pipes.
+    Linger,
 }
 
 pub(crate) struct Engine {
@@ -105,6 +113,8 @@ pub(crate) struct Engine {
     alarms: BinaryHeap<Reverse<(Instant, Key, Alarm)>>,
     /// When to look for children whose pipes are to be watched.
     watch_at: Option<Instant>,
+    /// When to look for children that are stopped, if that is wanted.
+    look_at: Option<Instant>,
     buffer: Box<[u8]>,
 }
 
@@ -122,6 +132,7 @@ impl Engine {
             generation: 0,
             alarms: BinaryHeap::new(),
             watch_at: None,
+            look_at: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         })
     }
@@ -139,6 +150,11 @@ impl Engine {
     /// From now on it is noted how long children were ready to run without a core; it costs a small file's reading each.
     pub(crate) fn note_delays(&mut self) {
         self.notes_delays = true;
+    }
+
+    /// From now on children that the system has stopped are reported, as long as they are.
+    pub(crate) fn look_for_stopped(&mut self) {
+        self.look_at = Some(Instant::now() + LOOK_FOR_STOPPED);
     }
 
     /// Children that are not over.

@@ -45,6 +45,8 @@ pub(crate) struct Start<'a> {
     pub(crate) stderr: Target,
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
+    /// How long its pipes are waited for when it has ended and others hold them; `None`: to their end.
+    pub(crate) linger: Option<Duration>,
     /// The `NAME=value` entry in `environ` that no other child has.
     pub(crate) mark: &'a CString,
 }
@@ -132,6 +134,8 @@ impl Engine {
             started,
             wall: Duration::ZERO,
             grace: start.grace,
+            linger: start.linger,
+            is_held: false,
             cause: None,
             kill_at: None,
             look_again: FIRST_LOOK,

@@ -11,7 +11,8 @@ use rustix::process::{Pid, test_kill_process_group};
 use super::child::{Cause, Child, Ended, Key, Stream};
 use super::token::{Part, from_token, token};
 use super::{
-    ASK_AGAIN, Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, READS, Receiver, WATCH_AFTER, find,
+    ASK_AGAIN, Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, LOOK_FOR_STOPPED, READS, Receiver,
+    WATCH_AFTER, find,
 };
 use crate::command::sys::wait;
 
@@ -24,7 +25,11 @@ impl Engine {
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
         let alarm = self.alarms.peek().map(|Reverse((at, ..))| *at);
-        let wake = [until, alarm, self.watch_at].into_iter().flatten().min();
+        let look = self.look_at.filter(|_| self.running > 0);
+        let wake = [until, alarm, self.watch_at, look]
+            .into_iter()
+            .flatten()
+            .min();
         let timeout = wake.map(|at| in_milliseconds(at.saturating_duration_since(Instant::now())));
         let mut ready = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; 64];
         let (ready, _) = match epoll::wait(&self.epoll, &mut ready, timeout.as_ref()) {
@@ -47,7 +52,9 @@ impl Engine {
             self.finish_if_over(key, events);
         }
         if wake.is_some() {
-            self.ring(Instant::now(), events);
+            let now = Instant::now();
+            self.ring(now, events);
+            self.find_stopped(now, events);
         }
         Ok(())
     }
@@ -102,6 +109,12 @@ impl Engine {
         }
         // What is left open is held by a grandchild, or was more than one turn's reading.
         self.watch_pipes(key);
+        if let Some(child) = self.child(key)
+            && let Some(linger) = child.linger
+            && !child.is_over()
+        {
+            self.set_alarm(Instant::now(), linger, key, Alarm::Linger);
+        }
     }
 
     /// Reads what there is, up to a bound, and closes the pipe at its end.
@@ -250,22 +263,60 @@ impl Engine {
                 Alarm::Kill => {}
                 Alarm::Look => self.finish_if_over(key, events),
                 Alarm::Reap => self.ask_again(key, now),
+                // Its own output that we have not taken is not what others hold.
+                Alarm::Linger if child.pipes.iter().flatten().any(|pipe| pipe.paused) => {
+                    self.alarms
+                        .push(Reverse((now + ASK_AGAIN, key, Alarm::Linger)));
+                }
+                Alarm::Linger if child.ended.is_some() && !child.is_over() => {
+                    child.is_held = true;
+                    self.cut_off(key);
+                    self.finish_if_over(key, events);
+                }
+                Alarm::Linger => {}
                 Alarm::GiveUp if child.waits_for_us() => {
                     self.alarms
                         .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp)))
                 }
                 Alarm::GiveUp if child.ended.is_some() => {
                     child.cut_off = true;
-                    let pipes = std::mem::take(&mut child.pipes);
-                    for pipe in pipes.iter().flatten().filter(|pipe| pipe.watched) {
-                        let _ = epoll::delete(&self.epoll, &pipe.fd);
-                    }
+                    self.cut_off(key);
                     self.finish_if_over(key, events);
                 }
                 // Killed, but the kernel has not let it go yet (a stuck disk): its pidfd will tell.
                 Alarm::GiveUp => self
                     .alarms
                     .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp))),
+            }
+        }
+    }
+
+    /// Leaves its pipes to whoever else holds them.
+    fn cut_off(&mut self, key: Key) {
+        let Some(child) = find(&mut self.children, key) else {
+            return;
+        };
+        let pipes = std::mem::take(&mut child.pipes);
+        for pipe in pipes.iter().flatten().filter(|pipe| pipe.watched) {
+            let _ = epoll::delete(&self.epoll, &pipe.fd);
+        }
+    }
+
+    /// Children that the system has stopped, each as long as it is: looked for now and then.
+    fn find_stopped(&mut self, now: Instant, events: &mut Vec<Event>) {
+        let Some(at) = self.look_at.filter(|at| *at <= now) else {
+            return;
+        };
+        self.look_at = Some(at.max(now) + LOOK_FOR_STOPPED);
+        for key in self.keys() {
+            let Some(child) = self.child(key) else {
+                continue;
+            };
+            if let Some(pidfd) = &child.pidfd
+                && child.started + LOOK_FOR_STOPPED <= now
+                && let Some(signal) = wait::stopped(pidfd)
+            {
+                events.push(Event::Stopped(key, signal));
             }
         }
     }
@@ -279,7 +330,7 @@ impl Engine {
         };
         let (status, usage) = child.ended.unwrap_or_default();
         let (wall, cause, cut_off, pid) = (child.wall, child.cause, child.cut_off, child.pid);
-        let delay = child.delay;
+        let (delay, is_held) = (child.delay, child.is_held);
         // A grandchild might have read on, but nobody is left who would tell of it.
         if let Some(feed) = child.feed.take()
             && feed.watched
@@ -302,6 +353,7 @@ impl Engine {
                 wall,
                 cause,
                 cut_off,
+                is_held,
             },
         ));
         self.retire(key.index);

@@ -5,12 +5,23 @@ use std::os::fd::BorrowedFd;
 use super::table::Table;
 use super::{InputError, Pull, Row};
 
-/// Sources that advance together; the shortest ends them all.
+/// Sources that advance together; the shortest ends them all, or begins again until the longest has ended.
 #[derive(Debug)]
 pub(super) struct Linked {
     tables: Vec<Table>,
     /// The rows of this round that are there already; the table behind them is the one that is waited for.
     partial: Vec<Row>,
+    /// What each has given, where those that end begin again; and which have ended.
+    cycles: Option<Vec<Given>>,
+    /// A source that has not ended has given a row in this round.
+    is_fresh: bool,
+}
+
+#[derive(Debug, Default)]
+struct Given {
+    rows: Vec<Row>,
+    ended: bool,
+    next: usize,
 }
 
 /// Every combination of its parts, the last varying fastest. The first part is read as it goes; the others are read
@@ -33,18 +44,58 @@ struct Remembered {
 }
 
 impl Linked {
-    pub(super) fn new(table: Table) -> Linked {
+    pub(super) fn new(table: Table, cycles: bool) -> Linked {
         Linked {
             tables: vec![table],
             partial: Vec::new(),
+            cycles: cycles.then(|| vec![Given::default()]),
+            is_fresh: false,
         }
     }
 
     pub(super) fn link(&mut self, table: Table) {
         self.tables.push(table);
+        if let Some(given) = &mut self.cycles {
+            given.push(Given::default());
+        }
+    }
+
+    /// As [`pull`](Self::pull), where sources that end begin again.
+    fn pull_in_cycles(&mut self) -> Result<Pull<Row>, InputError> {
+        let Some(given) = &mut self.cycles else {
+            return Ok(Pull::End);
+        };
+        while let Some(table) = self.tables.get_mut(self.partial.len()) {
+            let given = &mut given[self.partial.len()];
+            if !given.ended {
+                match table.pull()? {
+                    Pull::Item(row) => {
+                        given.rows.push(row.clone());
+                        self.partial.push(row);
+                        self.is_fresh = true;
+                        continue;
+                    }
+                    Pull::Pending => return Ok(Pull::Pending),
+                    Pull::End => given.ended = true,
+                }
+            }
+            let Some(row) = given.rows.get(given.next % given.rows.len().max(1)) else {
+                return Ok(Pull::End);
+            };
+            self.partial.push(row.clone());
+            given.next += 1;
+        }
+        let row = self.partial.drain(..).flatten().collect();
+        match std::mem::take(&mut self.is_fresh) {
+            true => Ok(Pull::Item(row)),
+            false => Ok(Pull::End),
+        }
     }
 
     pub(super) fn pull(&mut self) -> Result<Pull<Row>, InputError> {
+        if self.cycles.is_some() {
+            return self.pull_in_cycles();
+        }
         while let Some(table) = self.tables.get_mut(self.partial.len()) {
             match table.pull()? {
                 Pull::Item(row) => self.partial.push(row),
@@ -61,7 +112,11 @@ impl Linked {
 
     fn known_rows(&self) -> Option<u64> {
         let rows: Option<Vec<u64>> = self.tables.iter().map(Table::known_rows).collect();
-        rows?.into_iter().min()
+        let rows = rows?.into_iter();
+        match self.cycles {
+            Some(_) => rows.max(),
+            None => rows.min(),
+        }
     }
 }
 

@@ -11,10 +11,31 @@ use super::{InputError, Pull, Row};
 /// Bytes of the command line that one more row adds.
 pub type Cost = Box<dyn Fn(&Row) -> usize>;
 
+/// How long a command line may get.
+pub struct Limit {
+    /// Bytes a command line may have.
+    pub limit: usize,
+    /// Bytes it has without any row.
+    pub fixed: usize,
+    /// What a row adds.
+    pub cost: Cost,
+}
+
+impl fmt::Debug for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limit")
+            .field("limit", &self.limit)
+            .field("fixed", &self.fixed)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How many rows one job gets.
 pub enum Group {
     /// Up to so many, as one row with the columns of all.
     Rows(NonZeroUsize),
+    /// As [`Rows`](Self::Rows), and no more than a command line holds.
+    RowsWithin(NonZeroUsize, Limit),
     /// As many as a command line holds. If the input ends before `slots` command lines are full, what there is is
     /// spread evenly over them.
     Fill {
@@ -35,6 +56,11 @@ impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Group::Rows(rows) => f.debug_tuple("Rows").field(rows).finish(),
+            Group::RowsWithin(rows, limit) => f
+                .debug_tuple("RowsWithin")
+                .field(rows)
+                .field(limit)
+                .finish(),
             Group::Fill { limit, most, .. } => f
                 .debug_struct("Fill")
                 .field("limit", limit)
@@ -57,6 +83,8 @@ pub(super) struct Grouped {
     /// The job that is being gathered, and its rows or bytes.
     gathered: Vec<Row>,
     size: usize,
+    /// Bytes that they add, where that is bounded beside their number.
+    bytes: usize,
     /// Full jobs. With [`Group::Fill`] the first ones are held until it is known whether to spread them.
     ready: VecDeque<Vec<Row>>,
     spread: bool,
@@ -71,6 +99,7 @@ impl Grouped {
             group,
             gathered: Vec::new(),
             size: 0,
+            bytes: 0,
             ready: VecDeque::new(),
             spread,
             ended: false,
@@ -84,7 +113,8 @@ impl Grouped {
     pub(super) fn known_jobs(&self) -> Option<u64> {
         match &self.group {
             Group::Rows(rows) => Some(self.rows.known_rows()?.div_ceil(rows.get() as u64)),
-            Group::Fill { .. } => None,
+            // Those that are too long are split.
+            Group::RowsWithin(..) | Group::Fill { .. } => None,
         }
     }
 
@@ -120,7 +150,15 @@ impl Grouped {
 
     fn add(&mut self, row: Row) {
         match &self.group {
-            Group::Rows(most) => {
+            Group::Rows(most) | Group::RowsWithin(most, _) => {
+                if let Group::RowsWithin(_, Limit { limit, fixed, cost }) = &self.group {
+                    let cost = cost(&row);
+                    if self.size > 0 && fixed + self.bytes + cost > *limit {
+                        self.ready.push_back(std::mem::take(&mut self.gathered));
+                        (self.size, self.bytes) = (0, 0);
+                    }
+                    self.bytes += cost;
+                }
                 // Their columns side by side, so that `a{}b` becomes one word, as with GNU parallel.
                 match self.gathered.first_mut() {
                     Some(columns) => columns.extend(row),
@@ -129,7 +167,7 @@ impl Grouped {
                 self.size += 1;
                 if self.size == most.get() {
                     self.ready.push_back(std::mem::take(&mut self.gathered));
-                    self.size = 0;
+                    (self.size, self.bytes) = (0, 0);
                 }
             }
             Group::Fill {

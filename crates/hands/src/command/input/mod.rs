@@ -23,7 +23,7 @@ use std::os::fd::BorrowedFd;
 
 pub use self::args::split_args;
 pub use self::error::InputError;
-pub use self::group::{Cost, Group};
+pub use self::group::{Cost, Group, Limit};
 pub(crate) use self::reader::{Fill, Reader};
 pub use self::spec::{Columns, Jobs, Kind, SourceSpec, Spec};
 pub use super::template::Row;

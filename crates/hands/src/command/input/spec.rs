@@ -25,6 +25,10 @@ pub struct Spec {
     pub header: bool,
     /// Empty inputs are left out.
     pub skip_empty: bool,
+    /// An input of a file or of stdin that is this is the end of it, and is none itself.
+    pub end: Option<Vec<u8>>,
+    /// Linked sources that end begin again until the longest has ended.
+    pub cycles: bool,
     /// How many rows a job gets.
     pub group: Group,
 }
@@ -38,6 +42,8 @@ impl Default for Spec {
             columns: Columns::Whole,
             header: false,
             skip_empty: false,
+            end: None,
+            cycles: false,
             group: Group::default(),
         }
     }
@@ -109,7 +115,7 @@ impl Spec {
             let table = self.table(source.kind)?;
             match parts.last_mut() {
                 Some(part) if linked => part.link(table),
-                _ => parts.push(Linked::new(table)),
+                _ => parts.push(Linked::new(table, self.cycles)),
             }
         }
         let product =
@@ -147,13 +153,10 @@ impl Spec {
             error,
         };
         let reader = reader.map_err(open)?;
-        Ok(Table::file(
-            reader,
-            name,
-            self.delimiter.clone(),
-            split,
-            self.skip_empty,
-        ))
+        Ok(
+            Table::file(reader, name, self.delimiter.clone(), split, self.skip_empty)
+                .until(self.end.clone()),
+        )
     }
 }
 

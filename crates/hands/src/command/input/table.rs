@@ -16,6 +16,8 @@ pub(super) struct Table {
     columns: Split,
     /// Empty inputs are left out.
     skip_empty: bool,
+    /// What ends it.
+    end: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Table {
             text: Text::Values(values.into()),
             columns,
             skip_empty,
+            end: None,
         }
     }
 
@@ -80,7 +83,13 @@ impl Table {
             text: Text::File(stream),
             columns,
             skip_empty,
+            end: None,
         }
+    }
+
+    /// It ends before an input that is this.
+    pub(super) fn until(self, end: Option<Vec<u8>>) -> Table {
+        Table { end, ..self }
     }
 
     pub(super) fn pull(&mut self) -> Result<Pull<Row>, InputError> {
@@ -94,6 +103,12 @@ impl Table {
                 },
             };
             let Pull::Item(row) = row else { return Ok(row) };
+            if let (Some(end), [value]) = (&self.end, row.as_slice())
+                && value == end
+            {
+                self.text = Text::Values(VecDeque::new());
+                return Ok(Pull::End);
+            }
             if self.skip_empty && row.iter().all(Vec::is_empty) {
                 continue;
             }

@@ -39,7 +39,7 @@ mod row;
 mod writer;
 
 pub use error::JobLogError;
-pub use resume::{Decision, Mode, Resume};
+pub use resume::{Decision, Mode, Resume, commands_to_retry};
 pub use row::Entry;
 pub use writer::JobLog;
 

@@ -6,9 +6,11 @@
 //! goes unnoticed has a chance of one in 4·10¹⁸. The text is read again only for the message about a change.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use super::JobLogError;
@@ -190,6 +192,13 @@ impl Resume {
             .count() as u64
     }
 
+    /// How many of those have failed.
+    pub fn skipped_failures(&self) -> u64 {
+        let marks = self.marks.values().flat_map(|page| page.iter());
+        let failed = marks.filter(|&&mark| self.skips(mark) && mark & FAILED != 0);
+        failed.count() as u64
+    }
+
     /// The length in bytes of an unfinished last line; mostly 0.
     pub fn unfinished(&self) -> u64 {
         self.unfinished
@@ -275,6 +284,41 @@ impl Resume {
         }
         None
     }
+}
+
+/// The commands of a log, in the order of their numbers: for a run that takes them from there.
+///
+/// # Errors
+///
+/// As for [`Resume::read`]; and [`Read`](JobLogError::Read) where there are none, or some are missing in between.
+pub fn commands_to_retry(path: impl AsRef<Path>) -> Result<Vec<OsString>, JobLogError> {
+    let path = path.as_ref();
+    // Reads it as a log, or says why it is none.
+    Resume::read(path, Mode::Failed)?;
+    let unreadable = |source| JobLogError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let odd = |what: &str| unreadable(io::Error::new(ErrorKind::InvalidData, what));
+    let file = File::open(path).map_err(unreadable)?;
+    let mut lines = Lines::of(&file).map_err(unreadable)?;
+    let mut commands = BTreeMap::new();
+    while let Some(line) = lines.next().map_err(unreadable)? {
+        if let Line::Whole(text) = line
+            && let Some(logged) = Logged::parse(text)
+        {
+            commands.insert(logged.seq, logged.command().into_owned());
+        }
+    }
+    if commands.is_empty() {
+        return Err(odd("there is no job in it"));
+    }
+    if !commands.keys().copied().eq(1..=commands.len() as u64) {
+        return Err(odd(
+            "it does not have all jobs; `--resume-failed` with the command and its inputs runs those that are missing, too",
+        ));
+    }
+    Ok(commands.into_values().map(OsString::from_vec).collect())
 }
 
 /// The file's lines, counted, one at a time in one buffer.

@@ -29,6 +29,20 @@ pub fn keep_exit_codes() {
     }
 }
 
+/// Bytes of arguments that a command may have: what the system allows (`ARG_MAX`, which follows the limit on the stack), less the environment and some
+/// room for what is added to that, and no more than 128 KiB. Each argument counts 9 beyond its bytes, for its NUL and the pointer to it.
+pub fn room_for_arguments() -> usize {
+    const MOST: usize = 128 * 1024;
+    // POSIX asks `xargs` for 2 KiB; jobs are told their number and slot as well.
+    const SPARE: usize = 4096;
+    // SAFETY: it reads a number.
+    let limit = unsafe { libc::sysconf(libc::_SC_ARG_MAX) };
+    let limit = usize::try_from(limit).unwrap_or(MOST);
+    let variables = std::env::vars_os().map(|(name, value)| name.len() + value.len() + 2 + 8);
+    let taken: usize = variables.sum();
+    limit.saturating_sub(taken + SPARE).clamp(SPARE, MOST)
+}
+
 /// Makes a file that may not grow further (`ulimit -f`) an error of the write, as a full disk is, instead of the end of
 /// the program. Commands are still started with the signal's default. Call it early in `main`; a library should not.
 pub fn keep_file_limit_errors() {

@@ -262,7 +262,7 @@ pub(super) type SignalMask = u64;
 
 /// Blocks all signals of this thread, and returns which were blocked before. By system call: the C library leaves its own
 /// two out, whose handlers must not run in a child either.
-pub(super) fn block_signals() -> SignalMask {
+pub(crate) fn block_signals() -> SignalMask {
     change_signal_mask(SignalMask::MAX)
 }
 
@@ -272,7 +272,7 @@ pub(crate) fn unblock_signals() {
 }
 
 /// Blocks these signals of this thread and no others.
-pub(super) fn set_signal_mask(mask: SignalMask) {
+pub(crate) fn set_signal_mask(mask: SignalMask) {
     change_signal_mask(mask);
 }
 

@@ -24,6 +24,13 @@ pub(crate) fn try_reap(pidfd: impl AsFd) -> io::Result<Option<(ExitStatus, Usage
     wait(pidfd, libc::WEXITED | libc::WNOHANG)
 }
 
+/// The signal by which the child is stopped at the moment, if it is.
+pub(crate) fn stopped(pidfd: impl AsFd) -> Option<i32> {
+    let found = wait(pidfd, libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT);
+    let (status, _) = found.ok().flatten()?;
+    status.signal()
+}
+
 /// Reaps a child that has ended or is about to. Used where its status does not matter.
 pub(crate) fn reap(pidfd: impl AsFd) {
     while let Err(error) = wait(&pidfd, libc::WEXITED) {

@@ -18,6 +18,8 @@ pub struct Options {
     pub shell: Option<Vec<u8>>,
     /// Use the shell even when nothing asks for it; several words are joined by spaces into one script.
     pub always_shell: bool,
+    /// Several words are taken as they are, also those that are operators by themselves.
+    pub verbatim: bool,
     /// The names of the columns, in their order, for `{name}`. They win over numbers.
     pub names: Vec<Vec<u8>>,
     /// Add `{}` as the last word of a command that has no placeholder. Not wanted where jobs read their input from
@@ -31,6 +33,7 @@ impl Default for Options {
         Self {
             shell: None,
             always_shell: false,
+            verbatim: false,
             names: Vec::new(),
             append: true,
         }
@@ -89,7 +92,7 @@ impl Template {
             [line] if is_blank(line) => Err(TemplateError::Empty),
             [line] => Self::from_line(line, options),
             words if options.always_shell => Self::from_line(&words.join(&b' '), options),
-            words if shell::has_operator(words) => {
+            words if shell::has_operator(words) && !options.verbatim => {
                 let items = shell::from_words(words, &options.names);
                 Self::from_script(items, options)
             }

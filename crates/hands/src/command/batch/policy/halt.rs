@@ -60,7 +60,8 @@ pub enum HaltOn {
 pub enum HaltCount {
     /// A number of jobs, at least one.
     Jobs(u64),
-    /// A percentage, 1 to 100, of all jobs of the batch.
+    /// A percentage, 1 to 100, of all jobs of the batch. While their number is not known (lines of a file, of stdin), of those that have been
+    /// started, once three count, as with GNU parallel.
     Percent(u8),
 }
 
@@ -190,6 +191,7 @@ pub struct HaltState {
     halt: Halt,
     failed: u64,
     succeeded: u64,
+    started: u64,
     halted: Option<HaltWhen>,
 }
 
@@ -201,14 +203,20 @@ impl HaltState {
             halt,
             failed: 0,
             succeeded: 0,
+            started: 0,
             halted: None,
         }
     }
 
+    /// So many jobs have been started, each counted once.
+    pub fn have_started(&mut self, jobs: u64) {
+        self.started = jobs;
+    }
+
     /// A job ended. The answer is `Some` exactly once, at the job that makes it enough; jobs that end later are still counted.
     ///
-    /// A percentage is of `total_known`, the number of jobs the batch has in all. While that is `None` a
-    /// percentage cannot be judged; [`HaltState::total_is_known`] catches up.
+    /// A percentage is of `total_known`, the number of jobs the batch has in all. While that is `None` it is of those that
+    /// [have started](Self::have_started), once three count; [`HaltState::total_is_known`] looks again.
     pub fn observe(&mut self, succeeded: bool, total_known: Option<u64>) -> Option<HaltWhen> {
         if succeeded {
             self.succeeded += 1;
@@ -236,10 +244,12 @@ impl HaltState {
             HaltCount::Jobs(jobs) => counted >= jobs,
             // Nothing counted is never enough, not even of no jobs at all.
             HaltCount::Percent(percent) => {
-                counted > 0
-                    && total.is_some_and(|total| {
-                        u128::from(counted) * 100 >= u128::from(total) * u128::from(percent)
-                    })
+                let (least, of) = match total {
+                    Some(total) => (1, total),
+                    None => (LEAST_OF_UNKNOWN, self.started.max(self.done())),
+                };
+                counted >= least
+                    && u128::from(counted) * 100 >= u128::from(of) * u128::from(percent)
             }
         };
         if !enough || self.halted.is_some() {
@@ -290,6 +300,9 @@ impl HaltState {
         }
     }
 }
+
+/// So many jobs must count before a percentage is one of jobs whose number is not known.
+const LEAST_OF_UNKNOWN: u64 = 3;
 
 #[cfg(test)]
 mod tests;

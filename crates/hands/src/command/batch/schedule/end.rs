@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Pending, Scheduler};
 use crate::command::batch::control::Stop;
-use crate::command::batch::observer::{Finished, Outcome};
+use crate::command::batch::observer::{Finished, Notice, Outcome};
 use crate::command::batch::work::Work;
 use crate::command::engine::{Cause, Ended, Key};
 use crate::command::error::CommandError;
@@ -18,6 +18,14 @@ impl<W: Work> Scheduler<'_, W> {
             return;
         };
         self.slots.give(job.place.slot);
+        self.take_terminal_back(key, ended);
+        if ended.is_held && !std::mem::replace(&mut self.told_held, true) {
+            let display = job.display.clone();
+            self.observer.notice(&Notice::OutputHeld {
+                number: job.place.number,
+                display,
+            });
+        }
         if let Some(sizer) = &mut self.sizer {
             sizer.ended(ended);
         }
@@ -107,6 +115,7 @@ impl<W: Work> Scheduler<'_, W> {
         } else {
             self.summary.failed += 1;
         }
+        self.halt.have_started(self.started);
         if let Some(when) = self.halt.observe(success, self.total()) {
             self.own_code = code;
             self.halt(when);

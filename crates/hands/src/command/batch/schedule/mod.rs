@@ -13,6 +13,7 @@ mod end;
 mod sizer;
 mod start;
 mod stop;
+mod terminal;
 mod write;
 
 use std::cmp::Reverse;
@@ -21,6 +22,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::sizer::Sizer;
+use self::terminal::Terminal;
 use super::builder::{AtOnce, Batch, Grouping, Summary};
 use super::collate::{self, Collator, Sinks};
 use super::control::{Control, Stop};
@@ -147,6 +149,9 @@ struct Scheduler<'a, W: Work> {
     /// The watchdog has been started, or could not be.
     guarded: bool,
     raw_paused: Vec<Key>,
+    /// That of the program, if it has one that jobs may ask for.
+    terminal: Option<Terminal>,
+    told_held: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -211,6 +216,9 @@ impl<'a, W: Work> Scheduler<'a, W> {
         if sizer.is_some() {
             engine.note_delays();
         }
+        if batch.terminal != super::builder::TerminalUse::Never {
+            engine.look_for_stopped();
+        }
         let control = match batch.control.take() {
             Some(control) => control,
             None => Control::new().map_err(CommandError::system("set up the event loop"))?,
@@ -274,6 +282,8 @@ impl<'a, W: Work> Scheduler<'a, W> {
             given_up: false,
             guarded: false,
             raw_paused: Vec::new(),
+            terminal: Terminal::open(batch.terminal),
+            told_held: false,
             batch,
             work,
             observer,
@@ -291,9 +301,6 @@ impl<'a, W: Work> Scheduler<'a, W> {
                     Attempt::Begun => left -= 1,
                     Attempt::Nothing => break,
                 }
-                if !self.guarded && !self.running.is_empty() {
-                    self.start_watchdog();
-                }
             }
             self.write()?;
             self.tick(false);
@@ -304,6 +311,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             for event in events.drain(..) {
                 match event {
                     Event::Finished(key, ended) => self.finished(key, &ended),
+                    Event::Stopped(key, signal) => self.job_stopped(key, signal),
                     Event::Ready(WAKE) => {
                         self.control.clear();
                         self.observer.woken(&self.control);
@@ -333,10 +341,12 @@ impl<'a, W: Work> Scheduler<'a, W> {
         }
     }
 
-    /// Done behind the first start, so that the time it takes passes while that job loads. Until then a kill of the
-    /// program reaches it by its parent-death signal.
+    /// Done before the first start: a job may kill us as its first act. Between its birth and its place in the watchdog's table a job is found by the
+    /// mark in its environment, and before it has that, by its parent-death signal.
     fn start_watchdog(&mut self) {
-        self.guarded = true;
+        if std::mem::replace(&mut self.guarded, true) {
+            return;
+        }
         match Watchdog::start(self.run.entry()) {
             Ok(watchdog) => self.engine.guard(watchdog),
             Err(error) => self.observer.notice(&Notice::NoWatchdog(error.to_string())),
@@ -447,6 +457,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             running: &running,
             running_count: self.running.len(),
             elapsed: now - self.began,
+            mid_line: self.sinks.stdout.is_mid_line() || self.sinks.stderr.is_mid_line(),
             done,
         };
         self.observer.tick(&progress);

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::terminal::Terminal;
 use super::{
     Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, Pending, RunningJob, SHORTAGE_PAUSE,
     SHORTAGE_TRIES, SLOT, Scheduler,
@@ -191,6 +192,7 @@ impl<W: Work> Scheduler<'_, W> {
         };
         let sent = job.stdin.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let at = SystemTime::now();
+        self.start_watchdog();
         let key = match self.launch(place, &job.argv, job.stdin.as_mut()) {
             Ok(key) => key,
             Err(error) if error.is_shortage() && self.wait_out(&error) => {
@@ -208,11 +210,19 @@ impl<W: Work> Scheduler<'_, W> {
             display,
             tag,
             results,
+            results_are_files,
             ..
         } = job;
         self.shortages = 0;
+        if self.terminal.as_ref().is_some_and(Terminal::is_for_all) {
+            self.lend(key);
+        }
         self.slots.take(slot);
-        let results = match results.map(|folder| (Results::create(&folder, place.number), folder)) {
+        let create = match results_are_files {
+            true => Results::create_files,
+            false => Results::create,
+        };
+        let results = match results.map(|folder| (create(&folder, place.number), folder)) {
             Some((Err(error), folder)) => {
                 self.fail(BatchError::Results { folder, error }, Stop::Terminate);
                 None
@@ -288,16 +298,21 @@ impl<W: Work> Scheduler<'_, W> {
                 Target::Capture
             }
         };
+        let nothing = match &self.terminal {
+            Some(terminal) if terminal.is_for_all() => terminal.as_raw_fd(),
+            _ => self.null.as_raw_fd(),
+        };
         let start = Start {
             program,
             argv: &mut block,
             environ: &environ,
             setting: &self.setting,
-            stdin: stdin.map_or(Source::Fd(self.null.as_raw_fd()), Source::Bytes),
+            stdin: stdin.map_or(Source::Fd(nothing), Source::Bytes),
             stdout: target(1),
             stderr: target(2),
             timeout: None,
             grace: self.batch.grace,
+            linger: self.batch.linger,
             mark: &more[0],
         };
         self.engine.start(start).map_err(|failed| {

@@ -103,9 +103,10 @@ impl<W: Work> Scheduler<'_, W> {
                     Event::Ready(_) => {
                         let _ = self.watch_sinks([true; 2]);
                     }
+                    Event::Stopped(..) => {}
                     Event::Finished(key, ended) => {
                         self.running.remove(&key);
-                        let _ = ended;
+                        self.take_terminal_back(key, &ended);
                     }
                 }
             }

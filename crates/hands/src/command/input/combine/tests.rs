@@ -19,7 +19,7 @@ fn of(text: &str) -> Product {
     };
     let parts = text.split(' ').map(|part| {
         let mut tables = part.split('+').map(letters);
-        let mut linked = Linked::new(tables.next().expect("one"));
+        let mut linked = Linked::new(tables.next().expect("one"), false);
         tables.for_each(|table| linked.link(table));
         linked
     });
@@ -75,8 +75,8 @@ fn the_names_are_the_first_row_of_each_source() {
 fn the_first_source_is_read_no_further_than_asked() {
     let (read, mut write) = std::io::pipe().expect("a pipe");
     let parts = vec![
-        Linked::new(lines(read.into())),
-        Linked::new(values(&["a", "b"])),
+        Linked::new(lines(read.into()), false),
+        Linked::new(values(&["a", "b"]), false),
     ];
     let mut product = product(parts);
     assert_eq!(product.known_rows(), None);
@@ -106,7 +106,7 @@ fn what_is_waited_for_is_the_source_that_has_nothing_yet() {
     let fds: Vec<i32> = readers.iter().map(AsRawFd::as_raw_fd).collect();
     let parts = readers
         .into_iter()
-        .map(|read| Linked::new(lines(read.into())));
+        .map(|read| Linked::new(lines(read.into()), false));
     let mut product = product(parts.collect());
     // The names are read in the order of the sources.
     for (place, writer) in writers.iter_mut().enumerate() {
@@ -129,7 +129,7 @@ fn what_is_waited_for_is_the_source_that_has_nothing_yet() {
 fn a_linked_source_that_is_late_loses_no_row_of_the_others() {
     let (read, mut write) = std::io::pipe().expect("a pipe");
     let fd = read.as_raw_fd();
-    let mut linked = Linked::new(lines(file(b"1\n2\n")));
+    let mut linked = Linked::new(lines(file(b"1\n2\n")), false);
     linked.link(lines(read.into()));
     let mut product = product(vec![linked]);
     let mut got = Vec::new();

@@ -9,7 +9,7 @@ fn number(number: usize) -> NonZeroUsize {
 }
 
 fn grouped(inputs: &[&str], group: Group) -> Grouped {
-    let product = Product::new(vec![Linked::new(values(inputs))]).expect("a part");
+    let product = Product::new(vec![Linked::new(values(inputs), false)]).expect("a part");
     Grouped::new(product, group)
 }
 

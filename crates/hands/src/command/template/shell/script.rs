@@ -9,11 +9,14 @@ use super::paste;
 use super::render::{Cell, Render, Shape, Values, render};
 use crate::command::template::direct::ARGUMENT_OVERHEAD;
 use crate::command::template::error::shown;
+use crate::command::template::path::Form;
 use crate::command::template::placeholder::{self, Placeholder};
 use crate::command::template::{JobArgs, Row, TemplateError, quote};
 
 /// The most bytes one argument can have: the kernel's `MAX_ARG_STRLEN` without the NUL, for pages of 4 KiB.
 const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
+/// More inputs than this are referred to as `"$@"`, where that can be.
+const MANY: usize = 32;
 /// Variables are numbered from here when a script is only measured, so that none has more digits.
 const WIDE_NUMBERS: usize = 100_000;
 
@@ -24,6 +27,7 @@ pub(in crate::command::template) struct Script {
     shell: Vec<u8>,
     /// Jobs mostly have one shape; its script is kept.
     first: OnceLock<Compiled>,
+    spread: OnceLock<Option<Vec<Item>>>,
     growth: OnceLock<Growth>,
 }
 
@@ -52,6 +56,7 @@ impl Script {
             items: source.items.0,
             shell,
             first: OnceLock::new(),
+            spread: OnceLock::new(),
             growth: OnceLock::new(),
         }
     }
@@ -75,6 +80,40 @@ impl Script {
     }
 
     fn compile(&self, shape: Shape, numbers_from: usize) -> Compiled {
+        let total: usize = shape.0.iter().sum();
+        if total > MANY
+            && let Some(items) = self.spread()
+        {
+            let mut whole = Script::compiled(items, Shape(Vec::new()), numbers_from);
+            let inputs = (0..total).map(|place| Cell::Input(place, Form::Whole));
+            whole.cells.extend(inputs);
+            whole.numbers.resize(whole.cells.len(), false);
+            return Compiled { shape, ..whole };
+        }
+        Script::compiled(&self.items, shape, numbers_from)
+    }
+
+    /// The items with `"$@"` where each input is a word of its own, so that many inputs make the script no longer. `None`: the script has other uses for an
+    /// input, or something in it may give `$@` another meaning.
+    fn spread(&self) -> Option<&[Item]> {
+        let spread = self.spread.get_or_init(|| {
+            let each = |item: &Item| match item {
+                Item::Text(text) | Item::Marker(text) if changes_arguments(text) => None,
+                Item::Value(value, _) if value.is_input() => None,
+                Item::Word(word) => match word.as_slice() {
+                    [Item::Value(Placeholder::INPUTS, Context::Bare)] => {
+                        Some(Item::Text(b"\"$@\"".to_vec()))
+                    }
+                    _ => None,
+                },
+                other => Some(other.clone()),
+            };
+            self.items.iter().map(each).collect::<Option<Vec<Item>>>()
+        });
+        spread.as_deref()
+    }
+
+    fn compiled(items: &[Item], shape: Shape, numbers_from: usize) -> Compiled {
         let mut writer = Writer {
             body: Vec::new(),
             numbered: HashMap::new(),
@@ -82,7 +121,7 @@ impl Script {
             numbers: Vec::new(),
             numbers_from,
         };
-        render(&self.items, &shape, &mut writer);
+        render(items, &shape, &mut writer);
         let Writer {
             body,
             cells,
@@ -188,7 +227,12 @@ impl Script {
                 _ => None,
             });
         let columns = columns.max().unwrap_or(0).min(64);
-        let script = self.compile(Shape(vec![columns]), WIDE_NUMBERS);
+        // With more inputs it is shorter, where they need no name each.
+        let shape = match self.spread() {
+            Some(_) => Shape(vec![1; MANY]),
+            None => Shape(vec![columns]),
+        };
+        let script = self.compile(shape, WIDE_NUMBERS);
         let words = [self.shell.len(), 2, script.text.len(), self.name().len()];
         words
             .iter()
@@ -223,6 +267,13 @@ impl Script {
     }
 
     fn growth(&self, columns: usize) -> Growth {
+        if self.spread().is_some() {
+            return Growth {
+                columns,
+                text: 0,
+                values: columns,
+            };
+        }
         let measure = || {
             let one = self.compile(Shape(vec![columns]), WIDE_NUMBERS);
             let two = self.compile(Shape(vec![columns; 2]), WIDE_NUMBERS);
@@ -239,6 +290,17 @@ impl Script {
             measure()
         }
     }
+}
+
+/// Whether this text may be of a script in which `$@` is not what the script was given everywhere: it defines a function, or sets its arguments.
+fn changes_arguments(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let mut words = text.split(|c: char| !is_word(c));
+    let odd = [
+        "set", "shift", "eval", "source", ".", "function", "getopts", "exec",
+    ];
+    text.contains("()") || text.contains("( )") || words.any(|word| odd.contains(&word))
 }
 
 /// Whether a shell that evaluates `value` finds only a number: a sign and digits, perhaps hexadecimal or of another

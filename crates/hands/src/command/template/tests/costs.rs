@@ -50,7 +50,7 @@ fn direct_costs_are_exact() {
 
 #[test]
 fn a_script_takes_as_many_rows_as_it_says() {
-    let template = template(&["cat {} | wc"]);
+    let template = template(&["cat {.} | wc"]);
     let most = template.max_rows(2);
     assert!(most > 500, "{most}");
     let inputs: Vec<Row> = vec![vec![b"a".to_vec(), b"b".to_vec()]; most];
@@ -60,4 +60,28 @@ fn a_script_takes_as_many_rows_as_it_says() {
         template.argv(&args(&inputs)),
         Err(TemplateError::ScriptTooLong { .. })
     ));
+}
+
+#[test]
+fn inputs_that_are_words_of_their_own_make_a_script_no_longer() {
+    let inputs: Vec<Row> = vec![vec![b"a b".to_vec()]; 20_000];
+    for (command, is_short) in [
+        ("cat {} | wc", true),
+        ("for x in {}; do echo {#} $x; done", true),
+        ("f() { echo {}; }; f", false),
+        ("set -- x; echo {} | wc", false),
+        ("echo 'x{}' | wc", false),
+        ("echo {} {2} | wc", false),
+    ] {
+        let template = template(&[command]);
+        assert_eq!(template.max_rows(1) == usize::MAX, is_short, "{command}");
+        let argv = template.argv(&args(&inputs));
+        assert_eq!(argv.is_ok(), is_short, "{command}");
+        if let Ok(argv) = argv {
+            assert!(
+                argv[2].len() < 200 && argv.ends_with(&[b"a b".to_vec()]),
+                "{command}"
+            );
+        }
+    }
 }
