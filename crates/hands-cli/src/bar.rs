@@ -41,7 +41,7 @@ impl Bar {
         let lines: Vec<&str> = lines
             .map(|line| cut(line, usize::from(columns).saturating_sub(1)))
             .collect();
-        let drawing = format!("\r\n\x1b[J{}\x1b[{}A\r", lines.join("\r\n"), lines.len());
+        let drawing = format!("\x1b[J\r\n{}\x1b[{}A\r", lines.join("\r\n"), lines.len());
         if self.drawn != drawing {
             put(&drawing);
             self.drawn = drawing;
@@ -51,7 +51,7 @@ impl Bar {
     /// Takes it away.
     pub(crate) fn clear(&mut self) {
         if !std::mem::take(&mut self.drawn).is_empty() && is_in_foreground() {
-            put("\r\n\x1b[J\x1b[A\r");
+            put("\x1b[J");
         }
     }
 }

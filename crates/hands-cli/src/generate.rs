@@ -1,14 +1,14 @@
 //! Completions and the man page, made from the same definitions as the flags.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, ExitCode, Stdio};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::flags::Cli;
-use crate::flags::manual::{FETCH_SECTIONS, SECTIONS};
+use crate::flags::manual::{FETCH_SECTIONS, PARALLEL_SECTIONS, SECTIONS};
 use crate::usage;
 
 /// Prints a completion script.
@@ -18,12 +18,27 @@ pub(crate) fn completions(shell: Shell) -> ExitCode {
     usage::print(&script)
 }
 
-/// Prints the man page.
-pub(crate) fn man() -> ExitCode {
+/// Prints the man page; on a terminal as `man` shows it, where there is one.
+pub(crate) fn show_man() -> ExitCode {
     match page() {
+        Ok(page) if io::stdout().is_terminal() => match shown(&page) {
+            Ok(code) => code,
+            Err(_) => usage::print(&page),
+        },
         Ok(page) => usage::print(&page),
         Err(error) => usage::fail(&format!("the man page could not be made: {error}")),
     }
+}
+
+fn shown(page: &[u8]) -> io::Result<ExitCode> {
+    let mut man = Command::new("man");
+    let mut man = man.args(["-l", "-"]).stdin(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = man.stdin.take() {
+        // Whoever has seen enough reads no more.
+        let _ = stdin.write_all(page);
+    }
+    let code = man.wait()?.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
 }
 
 /// As a plain `troff` reads it: other characters by their names.
@@ -53,11 +68,15 @@ fn page() -> io::Result<Vec<u8>> {
     for (heading, text) in SECTIONS {
         section(&mut page, heading, text)?;
     }
+    for (heading, text) in PARALLEL_SECTIONS {
+        section(&mut page, heading, text)?;
+    }
     section(&mut page, "Other commands", OTHERS)?;
     page.extend(options_of("fetch", &cli_again)?);
     for (heading, text) in FETCH_SECTIONS {
         section(&mut page, &format!("hands fetch: {heading}"), text)?;
     }
+    page.extend(options_of("sem", &cli_again)?);
     whole.render_version_section(&mut page)?;
     Ok(in_ascii(&page))
 }
@@ -76,6 +95,7 @@ fn options_of(name: &str, cli: &clap::Command) -> io::Result<Vec<u8>> {
 
 const OTHERS: &str = "\
 hands fetch [OPTIONS] URL...      fetch many URLs to files; its options are below
+hands sem [OPTIONS] COMMAND...    run a command when fewer than N of its name run
 hands tune [OPTIONS] COMMAND...   find out how many jobs at once are worth while
 hands completions bash|zsh|fish   print a completion script for a shell
 hands man                         print this page";

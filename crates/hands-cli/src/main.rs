@@ -6,6 +6,7 @@ mod flags;
 mod generate;
 mod plan;
 mod run;
+mod sem;
 mod tune;
 mod usage;
 
@@ -48,8 +49,9 @@ fn program() -> ExitCode {
             Err(error) => usage::fail(&error.to_string()),
         },
         Command::Fetch(flags) => fetch::main(*flags),
+        Command::Sem(flags) => sem::main(*flags),
         Command::Tune(flags) => tune::main(*flags),
         Command::Completions { shell } => generate::completions(shell.into()),
-        Command::Man => generate::man(),
+        Command::Man => generate::show_man(),
     }
 }

@@ -54,8 +54,12 @@ pub(crate) struct InputFlags {
     pub(crate) max_args: Option<usize>,
 
     /// Give each job as many inputs as a command line holds
-    #[arg(short = 'X', short_alias = 'm', long = "xargs")]
+    #[arg(short = 'X')]
     pub(crate) fill: bool,
+
+    /// As -X, but `x{}y` becomes one word with all inputs, not one for each
+    #[arg(short = 'm', long = "xargs")]
+    pub(crate) merge: bool,
 
     /// With -n or -X: put no more bytes than N on a command line
     #[arg(short = 's', long, value_name = "N")]

@@ -63,4 +63,8 @@ pub(crate) struct JobFlags {
         allow_negative_numbers = true
     )]
     pub(crate) halt: Option<Halt>,
+
+    /// Stop at the first failure and end the running jobs: `--halt now,fail=1`
+    #[arg(long, conflicts_with = "halt")]
+    pub(crate) fail_fast: bool,
 }

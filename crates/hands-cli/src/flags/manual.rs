@@ -28,6 +28,46 @@ replaced is quoted for it: every byte of an input arrives as it was.",
 (none)       the lines of stdin; where it is empty nothing runs",
     ),
     (
+        "What jobs know, and what is kept",
+        "\
+HANDS_SEQ   in a job's environment: its number, as {#}
+HANDS_SLOT  the slot it runs in, as {%}
+--joblog    a line for each job that has ended, tabs between: Seq Host
+            Starttime JobRuntime Send Receive Exitval Signal Command
+--results   DIR: files stdout, stderr and seq in DIR/1/INPUT/2/INPUT; of one
+            input twice the second has \\~NUMBER behind its name. A name with
+            {} in it: that file, with .err and .seq beside it, or with a / at
+            its end that folder. FILE.csv, FILE.tsv: a row for each job, with
+            what it wrote; then nothing is printed",
+    ),
+    (
+        "What jobs leave running",
+        "\
+A job is over when its command has ended. What that has started in the
+background (`x &`, nohup, setsid) and still holds its output is waited for
+half a second, or with --wait-pipes to its end; what it writes later is lost.
+At the end of the batch all that is in a job's own group is ended; what has
+made a session of its own (setsid, a daemon) stays.",
+    ),
+    (
+        "The terminal",
+        "\
+Jobs are in the background. One that reads the terminal (ssh, sudo, an editor)
+gets it when it is the only one that runs, and is stopped until then, which is
+told. With --tty each has it from its start, one after the other. Ctrl-C goes
+to whoever has the terminal, and if that dies of it to hands as well.",
+    ),
+    (
+        "What inputs can do",
+        "\
+No byte of an input becomes code in the command that hands runs or in the
+script that its shell reads. Where that promise ends: a word with an input in
+it that another shell reads as a script (`bash -c \"echo {}\"`, eval, su -c, ssh
+HOST). These are found and warned of, and with --strict refused; the safe form
+gives the input as an argument: bash -c 'echo \"$1\"' _ {}. With no command, or
+{} alone, each input is a command: then they are code by design.",
+    ),
+    (
         "Times and sizes",
         "\
 Times are seconds (10, 2.5) or have units (200ms, 5m, 1h30m, 2d).
@@ -70,6 +110,40 @@ Count the words of a large file with all cores:
     hands run --pipe --block 10M wc -w < large.txt",
     ),
 ];
+
+/// The section for those who know GNU parallel: shown in the man page.
+pub(crate) const PARALLEL_SECTIONS: &[Section] = &[(
+    "For users of GNU parallel",
+    "\
+The same: ::: :::: :::+ ::::+ {} {.} {/} {//} {/.} {#} {%} {1} {-1} {name},
+-j -P -k -u -X -m -n -N -L -l -I -i -0 -a -C -d -E -q -r -s -t -v --bar --eta
+--block --colsep --csv --delay --dry-run --env --eof --group --halt --header
+--joblog --jobs --keep-order --lb --line-buffer --link --xapply --load
+--max-args --max-procs --max-chars --max-lines --memfree --nice --pipe
+--pipepart --progress --recend --recstart --regexp --resume --resume-failed
+--results --retries --retry-failed --rrs --shuf --tag --tagstring --timeout
+--tmpdir --trim --tty --ungroup --wd --workdir --xargs, $PARALLEL, --profile
+(-J). Passed over: --will-cite --no-notice --gnu --plain --compress --tempdir
+--min-version --noswap. `sem` is `hands sem`.
+
+Not here, and refused by name with what to use instead: -S --sshlogin and all
+that goes with it, {= perl =}, --plus --rpl -U, --files --tee --cat --fifo
+--round-robin --tmux --sql --semaphore --shellquote --embed --parset --filter.
+
+Differences:
+- A command without shell syntax runs without a shell. In one with, {} is the
+  input itself also between quotes: 'echo \"{}\"' prints a b, and not 'a b'.
+- Without --shell the shell is sh, and not the one that you use.
+- --halt with percent, where the number of jobs is not known: of those that
+  have been started, once three count; GNU parallel reads all inputs first.
+- --halt now,done=N exits with 0, and not with 101.
+- --resume compares the commands with those in the log, and refuses others;
+  that jobs had failed before is told, and counts in the exit code.
+- --results prints outputs, too; > /dev/null drops them.
+- `:::` with nothing behind it is no input, and not an empty one.
+- --colsep takes no white space off columns; --trim does.
+- -m does not spread inputs over jobs, as -X does.",
+)];
 
 /// The sections about `hands fetch`: shown in the man page.
 pub(crate) const FETCH_SECTIONS: &[Section] = &[
@@ -156,7 +230,10 @@ mod tests {
 
     #[test]
     fn every_line_fits_a_terminal_of_80_columns() {
-        let all = SECTIONS.iter().chain(FETCH_SECTIONS);
+        let all = SECTIONS
+            .iter()
+            .chain(FETCH_SECTIONS)
+            .chain(PARALLEL_SECTIONS);
         for line in all.flat_map(|(_, text)| text.lines()) {
             assert!(line.chars().count() <= 78, "{line}");
         }

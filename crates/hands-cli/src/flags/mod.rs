@@ -14,6 +14,7 @@ mod output;
 mod parallel;
 mod pipe;
 mod run;
+mod sem;
 mod tune;
 
 pub(crate) use elders::translated;
@@ -25,6 +26,7 @@ pub(crate) use log::LogFlags;
 pub(crate) use output::{OutputFlags, Progress, When};
 pub(crate) use pipe::PipeFlags;
 pub(crate) use run::RunFlags;
+pub(crate) use sem::SemFlags;
 pub(crate) use tune::TuneFlags;
 
 use clap::{Parser, Subcommand};
@@ -58,6 +60,11 @@ pub(crate) enum Command {
     /// A file has its name when it is whole and not before; what was interrupted is taken up again. Failed tries are repeated, and each URL ends in
     /// one state: ok, unchanged, skipped or failed.
     Fetch(Box<FetchFlags>),
+
+    /// Run a command when fewer than N of its name run
+    ///
+    /// Waits for room, starts the command in the background and returns; who is killed has given its place back.
+    Sem(Box<SemFlags>),
 
     /// Find out how many jobs of a command are worth running at once
     ///

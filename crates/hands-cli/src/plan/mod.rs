@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hands::command::batch::policy::{Halt, Load, Retries, Slots};
+use hands::command::batch::policy::{Halt, HaltCount, HaltOn, HaltWhen, Load, Retries, Slots};
 
 use crate::flags::{JobFlags, Progress, RunFlags, When};
 
@@ -104,6 +104,7 @@ impl Plan {
         let pipe = pipe.into_parts()?;
         let grouping = match &pipe.pipe {
             Some(_) => Grouping::Rows(NonZeroUsize::MIN),
+            None if inputs.merge && inputs.max_args.is_none() => Grouping::Rows(NonZeroUsize::MAX),
             None => Grouping::new(inputs.max_args.or(pipe.records_as_args), inputs.fill),
         };
         Ok(Self {
@@ -120,7 +121,14 @@ impl Plan {
             load: jobs.load,
             memfree: jobs.memfree,
             delay: jobs.delay.unwrap_or_default(),
-            halt: jobs.halt.unwrap_or_default(),
+            halt: match jobs.fail_fast {
+                true => Halt::At {
+                    when: HaltWhen::Now,
+                    on: HaltOn::Fail,
+                    count: HaltCount::Jobs(1),
+                },
+                false => jobs.halt.unwrap_or_default(),
+            },
             inputs: Inputs::new(inputs, grouping)?,
             pipe: pipe.pipe,
             limits: Limits::new(limits)?,

@@ -6,6 +6,7 @@
 //!         signals (when to stop) ┘
 //! ```
 
+mod advice;
 mod dry;
 mod events;
 pub(crate) mod failures;
@@ -105,6 +106,12 @@ fn run(plan: Plan) -> Result<u8, String> {
     let mut report = Report::new(&plan, display, log, control, signals, table);
     let result = batch.run(jobs, &mut report);
     let code = finish(result, &report)?;
+    if report.is_unused() && code == 0 && advice::seems_to_have_inputs(&plan) {
+        let _ = writeln!(
+            io::stderr(),
+            "hands: warning: stdin had no inputs, so nothing was run\n  hint: inputs stand behind `:::`, or files of them behind `::::`"
+        );
+    }
     if failed_before == 0 {
         return Ok(code);
     }
@@ -126,6 +133,10 @@ fn run(plan: Plan) -> Result<u8, String> {
 /// An input that another shell reads as a script: a warning, or with `--strict` an error.
 fn look_for_nested(plan: &Plan) -> Result<(), String> {
     let (words, _) = hands::command::input::split_args(plan.words.clone());
+    for warning in advice::warnings(plan) {
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(io::stderr(), "hands: warning: {warning}");
+    }
     match nested::found(&words) {
         Some(why) if plan.strict => Err(why),
         Some(why) => {
@@ -263,7 +274,7 @@ fn open_log(log: &parts::JobLog) -> Result<JobLog, String> {
 }
 
 fn finish(result: Result<Summary, BatchError>, report: &Report) -> Result<u8, String> {
-    if matches!(result, Err(BatchError::OutputClosed)) {
+    if matches!(result, Err(BatchError::OutputClosed)) || report.is_unread() {
         return Ok(NOBODY_READS);
     }
     report.close(result.as_ref().ok());

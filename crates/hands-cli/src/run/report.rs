@@ -10,6 +10,8 @@ use hands::command::batch::{
     Control, Finished, Notice, Observer, Outcome, Progress, Started, Stop, Summary,
 };
 use hands::command::joblog::{Entry, JobLog};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::SIGPIPE;
 
 use super::failures::{Failures, reason};
 use super::paint::Paint;
@@ -43,6 +45,11 @@ pub(super) struct Report {
     told_waiting: Option<Instant>,
     /// `--results FILE.csv`.
     table: Option<Table>,
+    /// There may be jobs that an earlier run has done.
+    skipped: bool,
+    /// Jobs write straight to our stdout.
+    is_direct: bool,
+    is_unread: bool,
 }
 
 impl Report {
@@ -72,11 +79,24 @@ impl Report {
             told_shortage: None,
             told_waiting: None,
             table,
+            skipped: plan.log.as_ref().is_some_and(|log| log.resume.is_some()),
+            is_direct: plan.output.mode == OutputMode::Direct,
+            is_unread: false,
         }
+    }
+
+    /// Nobody reads stdout any more: a job that writes straight to it has died of that.
+    pub(super) fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     pub(super) fn interrupted(&self) -> bool {
         self.signals.interrupted
+    }
+
+    /// No job has been started.
+    pub(super) fn is_unused(&self) -> bool {
+        self.done == 0 && self.ended == 0 && !self.skipped
     }
 
     /// Why the job log could not be kept up, if it could not.
@@ -159,6 +179,17 @@ fn due(told: &mut Option<Instant>) -> bool {
     due
 }
 
+/// Whether stdout is a pipe whose reader has gone.
+fn nobody_reads() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::OUT)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::ERR)
+}
+
 /// Writes to stderr. A closed stderr leaves nobody to tell.
 fn say(text: &[u8]) {
     let _ = io::stderr().write_all(text);
@@ -208,6 +239,11 @@ impl Observer for Report {
                 return;
             }
             _ => {}
+        }
+        if self.is_direct && job.signal() == SIGPIPE && nobody_reads() {
+            self.is_unread = true;
+            self.control.stop(Stop::Terminate);
+            return;
         }
         self.done += 1;
         self.write_log(job);

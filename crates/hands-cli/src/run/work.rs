@@ -15,7 +15,7 @@ use hands::command::joblog::{Decision, Resume};
 use hands::command::records::Records;
 use hands::command::template::{JobArgs, Options, Template, Text};
 
-use super::{sources, table};
+use super::{advice, sources, table};
 use crate::plan::Plan;
 use crate::plan::parts::{self, Grouping, Trim};
 
@@ -122,12 +122,18 @@ impl Jobs {
             .shell
             .as_ref()
             .map(|path| path.as_os_str().as_bytes().to_vec());
+        // `{}` alone: each input is a command, as without one.
+        let words = match words.as_slice() {
+            [only] if only == "{}" && plan.pipe.is_none() => Vec::new(),
+            _ => words,
+        };
+        let calls_function = words.first().is_some_and(|word| advice::is_function(word));
         let options = |names: &[Vec<u8>]| Options {
             shell: shell.clone(),
             names: names.to_vec(),
             append: plan.pipe.is_none(),
             verbatim: plan.verbatim,
-            ..Options::default()
+            always_shell: calls_function && shell.is_some(),
         };
         let parse = |names: &[Vec<u8>]| {
             Template::parse(&words, options(names)).map_err(|error| error.to_string())
@@ -146,6 +152,11 @@ impl Jobs {
             None => {
                 let inputs = sources::open(plan, listed, slots, &words, &parse)?;
                 let names = inputs.names().to_vec();
+                if let Some(why) =
+                    advice::unknown_column(&words, &names).filter(|_| !names.is_empty())
+                {
+                    return Err(why);
+                }
                 let command = if words.is_empty() {
                     Form::Line {
                         shell: shell.clone().unwrap_or_else(|| b"/bin/sh".to_vec()),

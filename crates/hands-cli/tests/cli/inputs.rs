@@ -103,7 +103,8 @@ fn lines_come_from_stdin() {
 fn no_inputs_run_nothing_and_are_no_error() {
     let stage = Stage::new();
     for words in [
-        &["echo", "x"][..],
+        &["echo"][..],
+        &["echo", "x", "{}"],
         &["-0", "echo"],
         &["-X", "echo"],
         &["echo", ":::"],

@@ -66,6 +66,7 @@ fn a_job_that_could_not_be_started_is_logged_as_a_shell_would_tell_it() {
             "--joblog",
             "log",
             "{}",
+            "x",
             ":::",
             "./nowhere",
             "./plain",

@@ -189,6 +189,72 @@ fn ctrl_c_on_a_terminal_reaches_the_program_and_not_its_jobs() {
 }
 
 #[test]
+fn what_jobs_write_is_never_drawn_over() {
+    let stage = Stage::new();
+    // Straight to the terminal, and through a program that reads our stdout.
+    for script in [
+        "exec \"$HANDS\" run -j1 -u 'echo first {}; sleep 0.8; echo more {}' ::: a b",
+        "\"$HANDS\" run -j1 -k 'echo first {}; sleep 0.8; echo more {}' ::: a b | cat",
+    ] {
+        let (seen, code) = Terminal::new(&stage, script).end();
+        let lines = ["first a", "more a", "first b", "more b"].join("\r\n");
+        assert_eq!((seen.trim_end(), code), (lines.as_str(), 0), "{script}");
+    }
+    // A line that has not ended, and what goes to the terminal beside us.
+    let script = "exec \"$HANDS\" run -j1 'printf begun; sleep 1; echo; sleep 0.3; echo beside > /dev/tty; sleep 0.8; echo {}' ::: a";
+    let (seen, code) = Terminal::new(&stage, script).end();
+    let lines = screen(&seen);
+    assert_eq!(code, 0);
+    for line in ["begun", "a"] {
+        assert!(lines.iter().any(|shown| shown == line), "{line}: {lines:?}");
+    }
+    assert!(
+        lines.iter().any(|shown| shown.starts_with("beside")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_bar_of_wide_letters_leaves_nothing_behind() {
+    let stage = Stage::new();
+    let name = "日本語".repeat(20);
+    let script = format!("exec \"$HANDS\" run -j2 'sleep 0.9; true {{}}' ::: {name} {name}.jpg");
+    let (seen, code) = Terminal::new(&stage, &script).end();
+    assert!(seen.contains("running"), "{seen}");
+    assert_eq!((screen(&seen), code), (Vec::<String>::new(), 0), "{seen}");
+}
+
+#[test]
+fn a_job_that_reads_the_terminal_gets_it_or_is_told_of() {
+    let stage = Stage::new();
+    let script = "exec \"$HANDS\" run -j1 'read x </dev/tty; echo got $x' ::: a";
+    let mut terminal = Terminal::new(&stage, script);
+    terminal.shows("job 1 asks for the terminal");
+    terminal.types(b"hello\n");
+    terminal.shows("got hello");
+    assert_eq!(terminal.end().1, 0);
+    let script = "exec \"$HANDS\" run -k -j2 '[ {} = 2 ] && read _ < gate; read x </dev/tty; echo {} got $x' ::: 1 2";
+    let mut gate = stage.gate();
+    let mut terminal = Terminal::new(&stage, script);
+    terminal.shows("job 1 is stopped: it wants the terminal");
+    gate.open(1);
+    terminal.shows("job 2 is stopped");
+    // Ctrl-C is for the program: it has the terminal.
+    terminal.types(b"\x03");
+    terminal.shows("interrupted: starting no more jobs");
+    terminal.types(b"\x03");
+    let (_, code) = terminal.end();
+    assert_eq!(code, 130);
+    let script = "exec \"$HANDS\" run --tty 'read x; echo {} got $x' ::: 1 2";
+    let mut terminal = Terminal::new(&stage, script);
+    terminal.types(b"one\n");
+    terminal.shows("1 got one");
+    terminal.types(b"two\n");
+    terminal.shows("2 got two");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
 fn a_batch_that_is_over_at_once_draws_nothing() {
     let stage = Stage::new();
     for script in [

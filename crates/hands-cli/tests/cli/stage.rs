@@ -122,6 +122,7 @@ impl Stage {
             .args(["-qec", script, "/dev/null"])
             .current_dir(self.folder())
             .env("HANDS", HANDS)
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .env("TERM", "xterm")
             .env("SHELL", "/bin/sh")
             .env_remove("NO_COLOR");
@@ -215,6 +216,15 @@ impl Run {
     /// Where it writes, instead of a file that [`Ended::stdout`] is read from.
     pub(crate) fn stdout_to(self, stdout: impl Into<Stdio>) -> Ended {
         self.play(stdout.into(), Stdio::null()).end()
+    }
+
+    /// What it writes into a pipe.
+    pub(crate) fn stdout_to_pipe(self) -> String {
+        let (mut read, write) = std::io::pipe().expect("a pipe");
+        self.play(write.into(), Stdio::null()).end();
+        let mut text = String::new();
+        read.read_to_string(&mut text).expect("text");
+        text
     }
 
     /// Runs it to its end.

@@ -252,3 +252,40 @@ fn who_made_a_session_of_its_own_may_stay_when_all_went_well() {
     kill_process(pid, Signal::KILL).expect("it stayed");
     bell.silence();
 }
+
+#[test]
+fn killed_by_its_first_job_it_leaves_nobody() {
+    let stage = Stage::new();
+    let tag = tag(&stage);
+    for _ in 0..12 {
+        let job = "kill -9 $PPID; sleep 1000; echo {}";
+        let words = ["-j2", job, ":::", "a", "b"];
+        stage.run(words).env(TAG, &tag).end();
+        await_gone(&tag);
+    }
+}
+
+#[test]
+fn who_holds_a_job_s_output_does_not_hold_up_the_batch() {
+    let stage = Stage::new();
+    let tag = tag(&stage);
+    let job = "echo before {}; setsid sh -c 'read _ < gate; echo late {}' & exit {}";
+    let mut gate = stage.gate();
+    let words = ["-k", "-j1", job, ":::", "0", "3"];
+    let ended = stage.run(words).env(TAG, &tag).end().with_code(1);
+    assert_eq!(ended.out(), "before 0\nbefore 3\n");
+    assert_eq!(
+        ended.stderr.matches("still holds its output").count(),
+        1,
+        "{}",
+        ended.stderr
+    );
+    gate.open(2);
+    await_gone(&tag);
+    // Who wants it waits.
+    let words = ["--wait-pipes", "-j1", job, ":::", "0"];
+    let waiting = stage.run(words).env(TAG, &tag).start();
+    gate.open(1);
+    let ended = waiting.end().with_code(0);
+    assert_eq!(ended.out(), "before 0\nlate 0\n");
+}
