@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// So long may a test take before it counts as hanging. No promise about speed: only a way to fail.
-pub(crate) const HANGS: Duration = Duration::from_secs(60);
+pub(crate) const HANGS: Duration = Duration::from_secs(180);
 
 /// So long may a killed process take to be gone.
 const LINGERS: Timespec = Timespec {
