@@ -88,4 +88,15 @@ pub(crate) struct InputFlags {
     /// Skip empty inputs
     #[arg(short = 'r', long)]
     pub(crate) no_run_if_empty: bool,
+
+    /// Take {..} {...} {/..} {/...} {+/} {+.} {+..} {+...} for placeholders, as GNU parallel does
+    #[arg(long)]
+    pub(crate) plus: bool,
+
+    /// Define a placeholder: its name in braces and what is done to the input, such as '{gz} s/\\.gz$//'
+    ///
+    /// Substitutions as in sed, several separated by `;`; `||` between two does the second where the first does not match. Perl beyond that does
+    /// not work. May be given several times.
+    #[arg(long, value_name = "'{NAME} CODE'", allow_hyphen_values = true)]
+    pub(crate) rpl: Vec<String>,
 }

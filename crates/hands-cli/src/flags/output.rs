@@ -48,6 +48,12 @@ pub(crate) struct OutputFlags {
     #[arg(long, alias = "res", value_name = "DIR")]
     pub(crate) results: Option<PathBuf>,
 
+    /// Keep the output of each job in a file, and print the file's name
+    ///
+    /// The files are in a new folder below that of --tmpdir, and stay.
+    #[arg(long)]
+    pub(crate) files: bool,
+
     /// Print events instead of outputs, one JSON object a line
     ///
     /// Events are `start`, `output` (text, or base64 of what is not UTF-8), `end` and, last, `summary`.

@@ -81,25 +81,12 @@ fn elder(name: &str) -> Option<Elder> {
         "--fg" | "--bg" | "--id" | "--semaphorename" | "--semaphoretimeout" | "--wait" => {
             Missing("it is for `hands sem`")
         }
-        "--round-robin" | "--roundrobin" | "--round" => {
-            Missing("each block has a job of its own; a larger `--block` makes fewer")
-        }
-        "--cat" | "--fifo" => {
-            Missing("a block comes on the job's stdin; `cat > file` in the job makes one of it")
-        }
-        "--tee" => Missing("write stdin to a file, and name that in the command"),
-        "--files" | "--files0" => {
-            Missing("`--results DIR` keeps outputs in files whose names are known")
-        }
-        "--plus" => Missing(
-            "`{.}` `{/}` `{//}` `{/.}` are there; in a command with shell syntax the shell's `${x%.*.*}` does the rest",
-        ),
-        "--rpl" => Missing(
-            "placeholders are `{}` `{.}` `{/}` `{//}` `{/.}` `{#}` `{%}`; in a command with shell syntax the shell's `${x%...}` does the rest",
+        "--files0" => Missing(
+            "`--files` prints a name a line; `--results DIR` keeps outputs in files whose names are known",
         ),
         "--parens" | "--extensionreplace" | "--er" | "--basenamereplace" | "--bnr"
         | "--dirnamereplace" | "--dnr" | "--seqreplace" | "--slotreplace" | "-U" => {
-            Missing("placeholders keep their names here")
+            Missing("placeholders keep their names here; `--rpl` defines more")
         }
         "--tmux" | "--tmuxpane" => {
             Missing("the progress display shows what runs; `--results` keeps what each has written")
@@ -322,19 +309,7 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_refused_by_its_name() {
-        for name in [
-            "-S",
-            "--sshlogin",
-            "--tmux",
-            "--round-robin",
-            "--cat",
-            "--plus",
-            "--rpl",
-            "--semaphore",
-            "-S:",
-            "--tee",
-            "--sql",
-        ] {
+        for name in ["-S", "--sshlogin", "--tmux", "--semaphore", "-S:", "--sql"] {
             let told = translated_words(&format!("{name} echo ::: a")).expect_err(name);
             assert!(told.contains(name) && told.contains("hint:"), "{told}");
         }

@@ -16,6 +16,20 @@ pub(crate) struct PipeFlags {
     #[arg(long)]
     pub(crate) pipepart: bool,
 
+    /// Start as many jobs as run at once, and give each block to one that is ready for more
+    #[arg(long, visible_alias = "round", alias = "roundrobin")]
+    pub(crate) round_robin: bool,
+
+    /// Give each job its block as a file, whose name {} is, instead of as stdin
+    #[arg(long, alias = "fifo")]
+    pub(crate) cat: bool,
+
+    /// Give each job all of stdin; inputs come after `:::` as without --pipe
+    ///
+    /// Stdin is read to its end first, into a file without a name in the folder of --tmpdir.
+    #[arg(long)]
+    pub(crate) tee: bool,
+
     /// Give each job about this much [default: 1M]
     #[arg(long, alias = "block-size", value_name = "SIZE", value_parser = parse_size)]
     pub(crate) block: Option<u64>,

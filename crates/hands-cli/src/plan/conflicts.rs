@@ -58,6 +58,19 @@ fn output(flags: &RunFlags) -> Result<(), PlanError> {
         "ungrouped jobs write straight to the terminal or file; `--line-buffer` shows lines as they come and goes with these",
     )?;
     clash(
+        &Given(output.files, "--files"),
+        &[
+            ungroup(),
+            line_buffer(),
+            tag(),
+            tagstring(),
+            Given(output.json, "--json"),
+            Given(output.results.is_some(), "--results"),
+            Given(output.tty, "--tty"),
+        ],
+        "what jobs write goes into files, and only their names are printed",
+    )?;
+    clash(
         &Given(output.tty, "--tty"),
         &[
             Given(output.keep_order, "--keep-order"),
@@ -175,6 +188,42 @@ fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
                 .hint("name it with `-a FILE`"),
         );
     }
+    clash(
+        &Given(pipe.round_robin, "--round-robin"),
+        &[
+            Given(pipe.cat, "--cat"),
+            Given(flags.jobs.retries.is_some(), "--retries"),
+            Given(flags.log.resume, "--resume"),
+            Given(flags.log.resume_failed, "--resume-failed"),
+        ],
+        "what a job gets depends on how fast it is, and is there once",
+    )?;
+    clash(
+        &Given(pipe.tee, "--tee"),
+        &[
+            Given(pipe.round_robin, "--round-robin"),
+            Given(pipe.cat, "--cat"),
+            Given(pipe.block.is_some(), "--block"),
+            Given(pipe.recstart.is_some(), "--recstart"),
+            Given(pipe.recend.is_some(), "--recend"),
+            Given(pipe.remove_rec_sep, "--remove-rec-sep"),
+        ],
+        "each job gets all of stdin, in one piece",
+    )?;
+    if pipe.tee {
+        needs(
+            &Given(true, "--tee"),
+            &Given(pipe.pipe && !pipe.pipepart, "--pipe"),
+            "`hands run --pipe --tee COMMAND ::: INPUT...`",
+        )?;
+        if !flags.words.iter().any(is_source) && flags.inputs.arg_files.is_empty() {
+            return Err(PlanError::new(
+                "`--tee` has no inputs, so there is no job to give stdin to",
+            )
+            .hint("a job is run for each input after `:::`"));
+        }
+        return Ok(());
+    }
     if pipe.pipepart {
         return Ok(());
     }
@@ -187,6 +236,8 @@ fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
             Given(pipe.recend.is_some(), "--recend"),
             Given(pipe.regexp, "--regexp"),
             Given(pipe.remove_rec_sep, "--remove-rec-sep"),
+            Given(pipe.round_robin, "--round-robin"),
+            Given(pipe.cat, "--cat"),
         ];
         return only_with_pipe
             .iter()

@@ -68,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) verbatim: bool,
     /// `--strict`.
     pub(crate) strict: bool,
+    /// `--tee`: each job gets all of stdin.
+    pub(crate) tee: bool,
     /// `--pipepart`: stands for stdin.
     pub(crate) stdin: Option<PathBuf>,
 }
@@ -101,6 +103,7 @@ impl Plan {
             false => None,
         };
         pipe.pipe |= pipe.pipepart;
+        let tee = pipe.tee;
         let pipe = pipe.into_parts()?;
         let grouping = match &pipe.pipe {
             Some(_) => Grouping::Rows(NonZeroUsize::MIN),
@@ -118,6 +121,7 @@ impl Plan {
             verbatim: inputs.quote,
             strict: limits.strict,
             stdin,
+            tee,
             load: jobs.load,
             memfree: jobs.memfree,
             delay: jobs.delay.unwrap_or_default(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hands::command::batch::policy::Timeout;
+use hands::command::template::Rule;
 
 use super::PlanError;
 use super::escape::unescape;
@@ -37,6 +38,8 @@ pub(crate) struct Inputs {
     pub(crate) trim: Trim,
     /// In a random order: `--shuf`.
     pub(crate) shuffled: bool,
+    /// Further placeholders: `--plus`, `--rpl`.
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// On which sides.
@@ -109,6 +112,14 @@ impl Inputs {
             (false, None) => Columns::Whole,
             (false, Some(pattern)) => Columns::Pattern(pattern_text("--colsep", pattern)?),
         };
+        let mut rules = Vec::new();
+        for definition in &flags.rpl {
+            let wrong = |error| PlanError::new(format!("`--rpl {definition}`: {error}"));
+            rules.push(Rule::parse(definition).map_err(wrong)?);
+        }
+        if flags.plus {
+            rules.extend(Rule::plus());
+        }
         Ok(Self {
             arg_files: flags.arg_files,
             reads,
@@ -124,6 +135,7 @@ impl Inputs {
                 right: flags.trim.contains('r'),
             },
             shuffled: flags.shuf,
+            rules,
         })
     }
 }
@@ -171,6 +183,19 @@ pub(crate) struct Pipe {
     pub(crate) boundary: RecordEnd,
     /// The texts of the boundary are left out.
     pub(crate) remove: bool,
+    /// How a job gets its piece.
+    pub(crate) given: Given,
+}
+
+/// How a job of `--pipe` gets its piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// As its stdin.
+    Stdin,
+    /// As a file: `--cat`.
+    File,
+    /// As its stdin, which has as many of them as it is ready for: `--round-robin`.
+    RoundRobin,
 }
 
 /// Where one record ends and the next starts.
@@ -193,7 +218,7 @@ pub(super) struct PipeParts {
 
 impl PipeFlags {
     pub(super) fn into_parts(self) -> Result<PipeParts, PlanError> {
-        if !self.pipe {
+        if !self.pipe || self.tee {
             return Ok(PipeParts {
                 pipe: None,
                 records_as_args: self.max_records,
@@ -241,6 +266,11 @@ impl PipeFlags {
             records,
             boundary,
             remove: self.remove_rec_sep,
+            given: match (self.cat, self.round_robin) {
+                (true, _) => Given::File,
+                (_, true) => Given::RoundRobin,
+                _ => Given::Stdin,
+            },
         };
         Ok(PipeParts {
             pipe: Some(pipe),
@@ -383,6 +413,8 @@ pub(crate) enum OutputMode {
     Json,
     /// A row of a table for each job; nothing on stdout.
     Table,
+    /// The name of the file with its stdout for each job.
+    Files,
 }
 
 impl From<OutputFlags> for Output {
@@ -391,6 +423,7 @@ impl From<OutputFlags> for Output {
         let results = flags.results.map(Results::new);
         let mode = match (flags.json, is_direct, flags.line_buffer) {
             (true, ..) => OutputMode::Json,
+            _ if flags.files => OutputMode::Files,
             _ if matches!(results, Some(Results::Table(..))) => OutputMode::Table,
             (_, true, _) => OutputMode::Direct,
             (_, _, true) => OutputMode::Lines,

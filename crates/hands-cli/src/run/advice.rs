@@ -29,6 +29,19 @@ pub(super) fn warnings(plan: &Plan) -> Vec<String> {
     warnings
 }
 
+/// `{= perl =}` of GNU parallel: a sentence that refuses it.
+pub(super) fn perl(plan: &Plan) -> Option<String> {
+    let (command, _) = input::split_args(plan.words.clone());
+    let text = command.join(OsStr::new(" "));
+    let text = text.to_string_lossy();
+    let start = text.find("{=")?;
+    let length = text[start..].find("=}")? + 2;
+    Some(format!(
+        "`{}` of GNU parallel is Perl, which does not exist here\n  hint: `--rpl` defines placeholders by substitutions; `-q` takes the text as it is",
+        &text[start..start + length]
+    ))
+}
+
 /// Whether nobody has given any inputs, and the command may have some by mistake: several words, no placeholder among them, and nothing on stdin. An empty
 /// pipe or file is an answer, and not a mistake.
 pub(super) fn seems_to_have_inputs(plan: &Plan) -> bool {

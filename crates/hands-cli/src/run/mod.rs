@@ -10,11 +10,13 @@ mod advice;
 mod dry;
 mod events;
 pub(crate) mod failures;
+mod files;
 mod nested;
 pub(crate) mod paint;
 pub(crate) mod progress;
 mod report;
 mod resume;
+mod robin;
 pub(crate) mod signals;
 mod sources;
 pub(crate) mod table;
@@ -32,6 +34,7 @@ use hands::command::batch::{Batch, BatchError, Control, Grouping, Sink, Summary,
 use hands::command::joblog::{JobLog, Mode, Resume};
 use hands::pool::sizing;
 
+use self::files::Files;
 use self::progress::Display;
 use self::report::Report;
 use self::signals::Signals;
@@ -84,7 +87,14 @@ fn run(plan: Plan) -> Result<u8, String> {
         take_for_stdin(file)?;
     }
     let inputs = (plan.output.mode == OutputMode::Table).then(table::Inputs::default);
-    let jobs = Jobs::new(&plan, slots, resume, inputs.clone())?;
+    let files = match plan.output.mode {
+        OutputMode::Files if !plan.dry_run => {
+            let folder = files::folder(plan.limits.tmpdir.as_deref());
+            Some(folder.map_err(|error| format!("no folder for `--files` can be made: {error}"))?)
+        }
+        _ => None,
+    };
+    let jobs = Jobs::new(&plan, slots, resume, inputs.clone(), files.as_deref())?;
     if plan.dry_run {
         return dry::run(jobs);
     }
@@ -104,8 +114,9 @@ fn run(plan: Plan) -> Result<u8, String> {
         _ => None,
     };
     let mut report = Report::new(&plan, display, log, control, signals, table);
+    report.files = files.map(|folder| Files::new(folder, plan.output.keep_order));
     let result = batch.run(jobs, &mut report);
-    let code = finish(result, &report)?;
+    let code = finish(result, &mut report)?;
     if report.is_unused() && code == 0 && advice::seems_to_have_inputs(&plan) {
         let _ = writeln!(
             io::stderr(),
@@ -132,6 +143,9 @@ fn run(plan: Plan) -> Result<u8, String> {
 
 /// An input that another shell reads as a script: a warning, or with `--strict` an error.
 fn look_for_nested(plan: &Plan) -> Result<(), String> {
+    if let Some(why) = advice::perl(plan).filter(|_| !plan.verbatim) {
+        return Err(why);
+    }
     let (words, _) = hands::command::input::split_args(plan.words.clone());
     for warning in advice::warnings(plan) {
         // A closed stderr leaves nobody to tell.
@@ -172,7 +186,7 @@ fn batch(
     display: &Display,
 ) -> Result<Batch, String> {
     let grouping = match plan.output.mode {
-        OutputMode::Json | OutputMode::Table => Grouping::Raw,
+        OutputMode::Json | OutputMode::Table | OutputMode::Files => Grouping::Raw,
         OutputMode::Direct => Grouping::None,
         // In order, the job whose turn it is streams; that is all that lines in order can mean.
         _ if plan.output.keep_order => Grouping::Ordered,
@@ -273,7 +287,7 @@ fn open_log(log: &parts::JobLog) -> Result<JobLog, String> {
     opened.map_err(|error| error.to_string())
 }
 
-fn finish(result: Result<Summary, BatchError>, report: &Report) -> Result<u8, String> {
+fn finish(result: Result<Summary, BatchError>, report: &mut Report) -> Result<u8, String> {
     if matches!(result, Err(BatchError::OutputClosed)) || report.is_unread() {
         return Ok(NOBODY_READS);
     }

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGPIPE;
 
 use super::failures::{Failures, reason};
+use super::files::Files;
 use super::paint::Paint;
 use super::progress::{Display, short};
 use super::resume::Resumption;
@@ -45,6 +46,8 @@ pub(super) struct Report {
     told_waiting: Option<Instant>,
     /// `--results FILE.csv`.
     table: Option<Table>,
+    /// `--files`.
+    pub(super) files: Option<Files>,
     /// There may be jobs that an earlier run has done.
     skipped: bool,
     /// Jobs write straight to our stdout.
@@ -79,6 +82,7 @@ impl Report {
             told_shortage: None,
             told_waiting: None,
             table,
+            files: None,
             skipped: plan.log.as_ref().is_some_and(|log| log.resume.is_some()),
             is_direct: plan.output.mode == OutputMode::Direct,
             is_unread: false,
@@ -105,7 +109,11 @@ impl Report {
     }
 
     /// The last words, once the batch is over. `summary` is missing when it broke off.
-    pub(super) fn close(&self, summary: Option<&Summary>) {
+    pub(super) fn close(&mut self, summary: Option<&Summary>) {
+        if let Some(files) = &mut self.files {
+            // Whoever does not read names has all the same the files.
+            let _ = io::stdout().write_all(&files.rest());
+        }
         if self.json
             && let Some(summary) = summary
         {
@@ -210,7 +218,9 @@ impl Observer for Report {
     fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
         match &mut self.table {
             Some(table) => table.output(number, stream, bytes),
-            None => self.halves.output(number, stream, bytes, out),
+            None if self.files.is_none() => self.halves.output(number, stream, bytes, out),
+            None if stream == Stream::Stderr => self.display.aside(&mut || say(bytes)),
+            None => {}
         }
     }
 
@@ -246,6 +256,9 @@ impl Observer for Report {
             return;
         }
         self.done += 1;
+        if let Some(files) = &mut self.files {
+            files.end(job.place.number, out);
+        }
         self.write_log(job);
         if let Some(Err(error)) = self.table.as_mut().map(|table| table.end(job)) {
             let why = format!("`--results` cannot be written: {error}");

@@ -1,14 +1,19 @@
 //! From the plan's words for inputs to the library's.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use hands::command::input::{self, Group, Limit, SourceSpec, Spec};
 use hands::command::records::{Boundary, RecordSpec, Records};
 use hands::command::template::{JobArgs, Template};
+use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::work::Item;
 use crate::plan::Plan;
 use crate::plan::parts::{Columns, Grouping, Pipe, Reads, RecordEnd};
 
@@ -109,6 +114,41 @@ pub(super) fn records(pipe: &Pipe) -> Result<Records, String> {
         remove: pipe.remove,
     };
     Records::stdin(spec).map_err(|error| error.to_string())
+}
+
+/// Reads stdin to its end, into a file without a name: for `--tee`.
+pub(super) fn all_of_stdin(plan: &Plan) -> Result<File, String> {
+    let stdin = || io::stdin().as_fd().try_clone_to_owned();
+    let kept = || {
+        let mut stdin = File::from(stdin()?);
+        if stdin.metadata()?.is_file() {
+            return Ok(stdin);
+        }
+        let mut file = match &plan.limits.tmpdir {
+            Some(folder) => tempfile::tempfile_in(folder)?,
+            None => tempfile::tempfile()?,
+        };
+        io::copy(&mut stdin, &mut file)?;
+        Ok(file)
+    };
+    kept().map_err(|error: io::Error| format!("stdin cannot be kept for `--tee`: {error}"))
+}
+
+/// The file once more, from its start.
+pub(super) fn again(file: &File) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    File::open(path).map(OwnedFd::from)
+}
+
+/// A block in a file of memory. It has a name for as long as this program holds it.
+pub(super) fn as_file(block: &[u8]) -> io::Result<Item> {
+    let file = File::from(memfd_create("hands-block", MemfdFlags::CLOEXEC)?);
+    (&file).write_all(block)?;
+    let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    Ok(Item::File {
+        _held: file.into(),
+        name: vec![vec![name.into_bytes()]],
+    })
 }
 
 /// A job's folder in `--results`: `DIR/1/VALUE/2/VALUE`, with names for the numbers where there are some. A job without

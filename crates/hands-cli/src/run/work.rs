@@ -3,11 +3,13 @@
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
+use std::fs::File;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hands::command::batch::{Job, Place, Work, WorkError};
 use hands::command::input::{self, Pull, Row, Source};
@@ -15,9 +17,10 @@ use hands::command::joblog::{Decision, Resume};
 use hands::command::records::Records;
 use hands::command::template::{JobArgs, Options, Template, Text};
 
+use super::robin::Robin;
 use super::{advice, sources, table};
 use crate::plan::Plan;
-use crate::plan::parts::{self, Grouping, Trim};
+use crate::plan::parts::{self, Given, Grouping, Trim};
 
 /// What a job is made of.
 pub(crate) enum Item {
@@ -25,6 +28,10 @@ pub(crate) enum Item {
     Rows(Vec<Row>),
     /// A piece of stdin.
     Block(Vec<u8>),
+    /// A piece of stdin as a file, and its name.
+    File { _held: OwnedFd, name: Vec<Row> },
+    /// What a job's stdin is.
+    Stdin(Arc<OwnedFd>),
 }
 
 /// All jobs of the batch, made as they are needed.
@@ -35,6 +42,9 @@ pub(crate) struct Jobs {
     results: Option<Results>,
     /// Jobs that may be tried again need their block more than once.
     keep_blocks: bool,
+    given: Given,
+    /// `--tee`: all of stdin.
+    stdin: Option<File>,
     number: u64,
     resuming: Option<Resuming>,
     total: Option<u64>,
@@ -48,6 +58,7 @@ pub(crate) struct Jobs {
 enum Feed {
     Inputs(input::Jobs),
     Stdin(Records),
+    RoundRobin(Robin),
 }
 
 /// How a job's inputs become its command.
@@ -112,6 +123,7 @@ impl Jobs {
         slots: NonZeroUsize,
         resume: Option<Resume>,
         inputs: Option<table::Inputs>,
+        files: Option<&Path>,
     ) -> Result<Jobs, String> {
         let (words, mut listed) = input::split_args(plan.words.clone());
         if plan.inputs.cycles {
@@ -127,11 +139,13 @@ impl Jobs {
             [only] if only == "{}" && plan.pipe.is_none() => Vec::new(),
             _ => words,
         };
+        let given = plan.pipe.as_ref().map(|pipe| pipe.given);
         let calls_function = words.first().is_some_and(|word| advice::is_function(word));
         let options = |names: &[Vec<u8>]| Options {
             shell: shell.clone(),
             names: names.to_vec(),
-            append: plan.pipe.is_none(),
+            rules: plan.inputs.rules.clone(),
+            append: given.is_none_or(|given| given == Given::File),
             verbatim: plan.verbatim,
             always_shell: calls_function && shell.is_some(),
         };
@@ -143,11 +157,15 @@ impl Jobs {
                 if !listed.is_empty() {
                     return Err("`--pipe` reads stdin and takes no inputs after `:::` or `::::`\n  hint: `hands run --pipe COMMAND < FILE`".into());
                 }
-                (
-                    Feed::Stdin(sources::records(pipe)?),
-                    Vec::new(),
-                    Form::Template(parse(&[])?),
-                )
+                let records = sources::records(pipe)?;
+                let feed = match pipe.given {
+                    Given::RoundRobin if !plan.dry_run => {
+                        let wrong = |error| format!("stdin cannot be dealt out: {error}");
+                        Feed::RoundRobin(Robin::start(records, slots.get()).map_err(wrong)?)
+                    }
+                    _ => Feed::Stdin(records),
+                };
+                (feed, Vec::new(), Form::Template(parse(&[])?))
             }
             None => {
                 let inputs = sources::open(plan, listed, slots, &words, &parse)?;
@@ -184,21 +202,28 @@ impl Jobs {
         };
         let total = match &feed {
             Feed::Inputs(inputs) => inputs.total(),
-            Feed::Stdin(_) => None,
+            Feed::Stdin(_) | Feed::RoundRobin(_) => None,
         };
+        let known = options(&names);
         let jobs = Jobs {
             feed,
             command,
-            tag: plan.output.tag.as_ref().map(|tag| Text::parse(tag, &names)),
+            tag: plan.output.tag.as_ref().map(|tag| Text::parse(tag, &known)),
             results: match &plan.output.results {
                 Some(parts::Results::Folder(folder)) => Some(Kind::Folder {
                     folder: folder.clone(),
                     names,
                 }),
                 Some(parts::Results::Template(text)) => {
-                    Some(Kind::Template(Text::parse(text, &names)))
+                    Some(Kind::Template(Text::parse(text, &known)))
                 }
-                Some(parts::Results::Table(..)) | None => None,
+                Some(parts::Results::Table(..)) | None => files.map(|folder| {
+                    let text = folder.join("{#}");
+                    Kind::Template(Text::parse(
+                        text.as_os_str().as_bytes(),
+                        &Options::default(),
+                    ))
+                }),
             }
             .map(|kind| Results {
                 kind,
@@ -207,6 +232,8 @@ impl Jobs {
             inputs,
             trim: plan.inputs.trim,
             shuffled: plan.inputs.shuffled.then(Vec::new),
+            given: given.unwrap_or(Given::Stdin),
+            stdin: plan.tee.then(|| sources::all_of_stdin(plan)).transpose()?,
             keep_blocks: plan.retries.tries().is_none_or(|tries| tries.get() > 1),
             number: 0,
             resuming: resume.map(|log| Resuming {
@@ -302,7 +329,13 @@ impl Jobs {
                 Pull::End => return Ok(Pull::End),
             },
             Feed::Stdin(records) => match records.pull()? {
+                Pull::Item(block) if self.given == Given::File => sources::as_file(&block)?,
                 Pull::Item(block) => Item::Block(block),
+                Pull::Pending => return Ok(Pull::Pending),
+                Pull::End => return Ok(Pull::End),
+            },
+            Feed::RoundRobin(robin) => match robin.pull()? {
+                Pull::Item(stdin) => Item::Stdin(Arc::new(stdin)),
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => return Ok(Pull::End),
             },
@@ -397,8 +430,8 @@ impl Jobs {
 /// What an item has for the placeholders: nothing, if it is a block.
 fn rows(item: &Item) -> &[Row] {
     match item {
-        Item::Rows(rows) => rows,
-        Item::Block(_) => &[],
+        Item::Rows(rows) | Item::File { name: rows, .. } => rows,
+        Item::Block(_) | Item::Stdin(_) => &[],
     }
 }
 
@@ -428,6 +461,7 @@ impl Work for Jobs {
         match &self.feed {
             Feed::Inputs(inputs) => inputs.ready_fd(),
             Feed::Stdin(records) => records.ready_fd(),
+            Feed::RoundRobin(robin) => Some(robin.ready_fd()),
         }
     }
 
@@ -462,12 +496,18 @@ impl Work for Jobs {
         let stdin = match item {
             Item::Block(block) if self.keep_blocks => Some(block.clone()),
             Item::Block(block) => Some(std::mem::take(block)),
-            Item::Rows(_) => None,
+            Item::Rows(_) | Item::File { .. } | Item::Stdin(_) => None,
+        };
+        let stdin_file = match (item, &self.stdin) {
+            (Item::Stdin(stdin), _) => Some(Arc::clone(stdin)),
+            (_, Some(all)) => Some(Arc::new(sources::again(all)?)),
+            _ => None,
         };
         Ok(Job {
             argv,
             display,
             stdin,
+            stdin_file,
             tag,
             results,
             results_are_files: results_are_files.unwrap_or(false),

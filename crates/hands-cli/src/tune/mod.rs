@@ -168,7 +168,7 @@ struct Trials {
 
 impl Trials {
     fn new(plan: Plan, time: Duration) -> Result<Trials, String> {
-        let jobs = Jobs::new(&plan, NonZeroUsize::MIN, None, None)?;
+        let jobs = Jobs::new(&plan, NonZeroUsize::MIN, None, None, None)?;
         let signals = Signals::catch().map_err(no_signals)?;
         Ok(Trials {
             plan,

@@ -40,7 +40,7 @@ impl Sample {
             match self.jobs.next()? {
                 Pull::Item((_, Item::Rows(rows))) => self.kept.push(rows),
                 // Only `--pipe` has blocks.
-                Pull::Item((_, Item::Block(_))) | Pull::End => self.all_read = true,
+                Pull::Item(_) | Pull::End => self.all_read = true,
                 Pull::Pending => return Ok(Pull::Pending),
             }
         }

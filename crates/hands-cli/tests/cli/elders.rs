@@ -11,13 +11,6 @@ fn what_does_not_exist_is_refused_by_its_name() {
         "--sshlogin",
         "--tmux",
         "--semaphore",
-        "--plus",
-        "--rpl",
-        "--cat",
-        "--fifo",
-        "--tee",
-        "--round-robin",
-        "--files",
         "--sql",
     ] {
         let told = refusal(&[option, "echo", ":::", "a"]);
@@ -27,6 +20,34 @@ fn what_does_not_exist_is_refused_by_its_name() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn perl_in_a_command_is_refused() {
+    let told = refusal(&["echo {= s/a/b/ =}", ":::", "a"]);
+    assert!(
+        told.contains("`{= s/a/b/ =}`") && told.contains("--rpl"),
+        "{told}"
+    );
+    let told = refusal(&["--rpl", "{a} uc", "echo", ":::", "a"]);
+    assert!(told.contains("`uc` needs Perl"), "{told}");
+}
+
+#[test]
+fn who_reads_no_more_gets_no_more_blocks() {
+    let stage = Stage::new();
+    let lines = "0123456789\n".repeat(300_000);
+    let ended = stage
+        .run([
+            "--pipe",
+            "--round-robin",
+            "-j2",
+            "head -c 100 >/dev/null; echo end",
+        ])
+        .stdin(lines)
+        .end()
+        .with_code(0);
+    assert_eq!(ended.out(), "end\nend\n");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What a batch is given to do: [`Work`], which makes [`Job`]s as they are needed.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::command::input::Pull;
 
@@ -60,6 +61,8 @@ pub struct Job {
     pub display: Vec<u8>,
     /// What its stdin holds; nothing if `None`.
     pub stdin: Option<Vec<u8>>,
+    /// A file or pipe as its stdin instead.
+    pub stdin_file: Option<Arc<OwnedFd>>,
     /// Written before each line of its output when not empty.
     pub tag: Vec<u8>,
     /// A folder, made if need be, in which its output is kept as files `stdout` and `stderr`, with its number in `seq`.

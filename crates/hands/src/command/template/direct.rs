@@ -60,7 +60,7 @@ impl Word {
                     args.rows
                         .iter()
                         .flatten()
-                        .map(|value| placeholder.form.of(value).to_vec()),
+                        .map(|value| placeholder.form.of(value).into_owned()),
                 );
             }
             Self::EachRow(parts) if args.rows.is_empty() => {
@@ -97,28 +97,22 @@ impl Word {
     pub(super) fn row_cost(&self, row: &Row) -> usize {
         match self {
             Self::Fixed(_) => 0,
-            Self::EachInput(_) => row
+            Self::EachInput(placeholder) => row
                 .iter()
-                .map(|value| cost_of(value) + ARGUMENT_OVERHEAD)
+                .map(|value| placeholder.form.cost(value) + ARGUMENT_OVERHEAD)
                 .sum(),
             Self::EachRow(parts) => parts_cost(parts, Some(row)) + ARGUMENT_OVERHEAD,
-            Self::Once { parts, .. } => {
-                let uses = placeholders(parts)
-                    .filter(|placeholder| placeholder.is_input())
-                    .count();
-                uses * longest(row)
-            }
+            Self::Once { parts, .. } => placeholders(parts)
+                .filter(|placeholder| placeholder.is_input())
+                .map(|placeholder| longest(placeholder, row))
+                .sum(),
         }
     }
 }
 
-/// `{//}` of an empty path is a dot, so a value can grow by one byte.
-fn cost_of(value: &[u8]) -> usize {
-    value.len().max(1)
-}
-
-fn longest(row: &Row) -> usize {
-    row.iter().map(|value| cost_of(value)).max().unwrap_or(0)
+fn longest(placeholder: Placeholder, row: &Row) -> usize {
+    let costs = row.iter().map(|value| placeholder.form.cost(value));
+    costs.max().unwrap_or(0)
 }
 
 /// The most bytes that these parts take with `row`; without one, what they take without any input.
@@ -136,11 +130,11 @@ fn parts_cost(parts: &[Part], row: Option<&Row>) -> usize {
         (
             Part::Value(Placeholder {
                 source: Source::Inputs,
-                ..
+                form,
             }),
             Some(row),
-        ) => row.iter().map(|value| cost_of(value) + 1).sum(),
-        (Part::Value(_), Some(row)) => longest(row),
+        ) => row.iter().map(|value| form.cost(value) + 1).sum(),
+        (Part::Value(placeholder), Some(row)) => longest(*placeholder, row),
     };
     parts.iter().map(cost).sum()
 }

@@ -3,7 +3,7 @@
 use super::TemplateError;
 use super::direct::Word;
 use super::parts::{Part, push_byte};
-use super::placeholder::scan;
+use super::placeholder::{Names, scan};
 
 /// What a command line turned out to be.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ pub(super) fn name_length(text: &[u8]) -> usize {
 /// # Errors
 ///
 /// A quote that is never closed, or a backslash at the end.
-pub(super) fn split(line: &[u8], names: &[Vec<u8>]) -> Result<Line, TemplateError> {
+pub(super) fn split(line: &[u8], names: &Names) -> Result<Line, TemplateError> {
     let mut splitter = Splitter {
         line,
         names,
@@ -148,7 +148,7 @@ struct Open {
 
 struct Splitter<'a> {
     line: &'a [u8],
-    names: &'a [Vec<u8>],
+    names: &'a Names,
     at: usize,
     word: Option<Open>,
     words: Vec<Open>,
@@ -296,7 +296,7 @@ mod tests {
 
     fn words(line: &str) -> Option<Vec<String>> {
         let rows = [vec![b"IN".to_vec()]];
-        match split(line.as_bytes(), &[]).expect("a balanced line") {
+        match split(line.as_bytes(), &Names::default()).expect("a balanced line") {
             Line::NeedsShell => None,
             Line::Words(words) => {
                 let mut out = Vec::new();
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn an_open_quote_is_an_error_that_shows_where() {
-        let at = |line: &str| match split(line.as_bytes(), &[]) {
+        let at = |line: &str| match split(line.as_bytes(), &Names::default()) {
             Err(TemplateError::Unbalanced { opened, at, .. }) => (opened, at),
             other => panic!("{other:?}"),
         };

@@ -50,6 +50,7 @@ mod path;
 mod placeholder;
 mod plan;
 mod quote;
+mod rules;
 mod shell;
 
 #[cfg(test)]
@@ -58,6 +59,7 @@ mod tests;
 pub use error::TemplateError;
 pub use parts::Text;
 pub use plan::{Options, Template};
+pub use rules::{Rule, RuleError};
 
 /// One input record: its columns.
 pub type Row = Vec<Vec<u8>>;

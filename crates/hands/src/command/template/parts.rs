@@ -1,7 +1,7 @@
 //! Text with placeholders in it, where nothing else is special.
 
-use super::placeholder::{Placeholder, scan};
-use super::{JobArgs, Row};
+use super::placeholder::{Names, Placeholder, scan};
+use super::{JobArgs, Options, Row};
 
 /// A stretch of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) enum Part {
 }
 
 /// The parts of `text`.
-pub(super) fn parts(text: &[u8], names: &[Vec<u8>]) -> Vec<Part> {
+pub(super) fn parts(text: &[u8], names: &Names) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -51,7 +51,7 @@ pub(super) fn join_row(out: &mut Vec<u8>, placeholder: Placeholder, row: &Row) {
         if place > 0 {
             out.push(b' ');
         }
-        out.extend_from_slice(placeholder.form.of(column));
+        out.extend_from_slice(&placeholder.form.of(column));
     }
 }
 
@@ -61,9 +61,10 @@ pub(super) fn join_row(out: &mut Vec<u8>, placeholder: Placeholder, row: &Row) {
 /// placeholders.
 ///
 /// ```
-/// use hands::command::template::{JobArgs, Text};
+/// use hands::command::template::{JobArgs, Options, Text};
 ///
-/// let text = Text::parse(b"{#}: {/.} of {year}", &[b"file".to_vec(), b"year".to_vec()]);
+/// let options = Options { names: vec![b"file".to_vec(), b"year".to_vec()], ..Options::default() };
+/// let text = Text::parse(b"{#}: {/.} of {year}", &options);
 /// let rows = [vec![b"logs/a.txt".to_vec(), b"2024".to_vec()]];
 /// let args = JobArgs { rows: &rows, seq: 7, slot: 1 };
 /// assert_eq!(text.expand(&args), b"7: a 2024 of 2024");
@@ -72,9 +73,9 @@ pub(super) fn join_row(out: &mut Vec<u8>, placeholder: Placeholder, row: &Row) {
 pub struct Text(Vec<Part>);
 
 impl Text {
-    /// Reads `text`; `names` are the columns that `{name}` may stand for.
-    pub fn parse(text: &[u8], names: &[Vec<u8>]) -> Self {
-        Self(parts(text, names))
+    /// Reads `text`. Of the options the names and the rules count.
+    pub fn parse(text: &[u8], options: &Options) -> Self {
+        Self(parts(text, &Names::new(&options.names, &options.rules)))
     }
 
     /// The text for one job. A number past the last input is empty.

@@ -3,7 +3,11 @@
 //! The rules are those of GNU parallel's defaults, whose Perl is quoted beside each. Paths are bytes, and a newline
 //! is a byte like any other (GNU parallel's `.*/` stops at one; that is not imitated).
 
+use std::borrow::Cow;
+
 use memchr::memrchr;
+
+use super::rules::Rule;
 
 /// Which part of a value is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,17 +22,28 @@ pub(super) enum Form {
     Folder,
     /// `{/.}`: the file name without the extension.
     Stem,
+    /// As a user defined it.
+    Rule(Rule),
 }
 
 impl Form {
     /// The part of `path` that this form asks for.
-    pub(super) fn of(self, path: &[u8]) -> &[u8] {
-        match self {
+    pub(super) fn of(self, path: &[u8]) -> Cow<'_, [u8]> {
+        Cow::Borrowed(match self {
             Self::Whole => path,
             Self::NoExtension => no_extension(path),
             Self::Name => name(path),
             Self::Folder => folder(path),
             Self::Stem => no_extension(name(path)),
+            Self::Rule(rule) => return rule.apply(path),
+        })
+    }
+
+    /// Bytes that `path` becomes, at most; an empty path has a folder of one byte, `.`.
+    pub(super) fn cost(self, path: &[u8]) -> usize {
+        match self {
+            Self::Rule(rule) => rule.apply(path).len(),
+            _ => path.len().max(1),
         }
     }
 }
@@ -102,7 +117,7 @@ mod tests {
     #[test]
     fn paths_are_taken_apart_as_gnu_parallel_does() {
         for [path, no_extension, name, folder, stem] in GNU {
-            let of = |form: Form| String::from_utf8_lossy(form.of(path.as_bytes())).into_owned();
+            let of = |form: Form| String::from_utf8_lossy(&form.of(path.as_bytes())).into_owned();
             assert_eq!(of(Form::Whole), *path);
             assert_eq!(of(Form::NoExtension), *no_extension, "{{.}} of {path}");
             assert_eq!(of(Form::Name), *name, "{{/}} of {path}");
@@ -113,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_newline_in_a_folder_is_no_end() {
-        assert_eq!(Form::Name.of(b"a\nb/c.d"), b"c.d");
-        assert_eq!(Form::Stem.of(b"a\nb/c\n.d\n"), b"c\n");
+        assert_eq!(Form::Name.of(b"a\nb/c.d")[..], *b"c.d");
+        assert_eq!(Form::Stem.of(b"a\nb/c\n.d\n")[..], *b"c\n");
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::path::Form;
+use super::rules::Rule;
 use super::{JobArgs, Row};
 
 /// Where a placeholder's value comes from.
@@ -53,10 +54,30 @@ impl Placeholder {
             Source::Inputs => None,
             Source::Input(number) => {
                 let value = nth(args.rows, number)?;
-                Some(Cow::Borrowed(self.form.of(value)))
+                Some(self.form.of(value))
             }
             Source::Seq => Some(Cow::Owned(args.seq.to_string().into_bytes())),
             Source::Slot => Some(Cow::Owned(args.slot.to_string().into_bytes())),
+        }
+    }
+}
+
+/// What placeholders may be called beyond those that are always there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    /// Columns of the input.
+    pub(super) columns: Vec<Vec<u8>>,
+    /// Defined by the user; the longest first, as one may end with another.
+    pub(super) rules: Vec<Rule>,
+}
+
+impl Names {
+    pub(super) fn new(columns: &[Vec<u8>], rules: &[Rule]) -> Names {
+        let mut rules = rules.to_vec();
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.inside().len()));
+        Names {
+            columns: columns.to_vec(),
+            rules,
         }
     }
 }
@@ -87,14 +108,14 @@ fn nth(rows: &[Row], number: i64) -> Option<&[u8]> {
 }
 
 /// The placeholder that `text` starts with, and its length.
-pub(super) fn scan(text: &[u8], names: &[Vec<u8>]) -> Option<(Placeholder, usize)> {
+pub(super) fn scan(text: &[u8], names: &Names) -> Option<(Placeholder, usize)> {
     let inside = text.strip_prefix(b"{")?;
     let inside = &inside[..memchr(b'}', inside)?];
     let placeholder = read(inside, names)?;
     Some((placeholder, inside.len() + 2))
 }
 
-fn read(inside: &[u8], names: &[Vec<u8>]) -> Option<Placeholder> {
+fn read(inside: &[u8], names: &Names) -> Option<Placeholder> {
     let whole = |source| {
         Some(Placeholder {
             source,
@@ -117,7 +138,11 @@ fn read(inside: &[u8], names: &[Vec<u8>]) -> Option<Placeholder> {
         (b"/", Form::Name),
         (b".", Form::NoExtension),
     ];
-    FORMS.iter().find_map(|&(suffix, form)| {
+    let own = names
+        .rules
+        .iter()
+        .map(|&rule| (rule.inside(), Form::Rule(rule)));
+    own.chain(FORMS).find_map(|(suffix, form)| {
         let rest = inside.strip_suffix(suffix)?;
         let source = if rest.is_empty() {
             Source::Inputs
@@ -128,8 +153,8 @@ fn read(inside: &[u8], names: &[Vec<u8>]) -> Option<Placeholder> {
     })
 }
 
-fn named(text: &[u8], names: &[Vec<u8>]) -> Option<Source> {
-    let place = names.iter().position(|name| name == text)?;
+fn named(text: &[u8], names: &Names) -> Option<Source> {
+    let place = names.columns.iter().position(|name| name == text)?;
     Some(Source::Input(i64::try_from(place).ok()? + 1))
 }
 
@@ -156,6 +181,7 @@ mod tests {
 
     fn found(text: &str, names: &[&str]) -> Option<(Source, Form, usize)> {
         let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let names = Names::new(&names, &[]);
         scan(text.as_bytes(), &names).map(|(found, length)| (found.source, found.form, length))
     }
 
@@ -231,8 +257,9 @@ mod tests {
             seq: 1,
             slot: 1,
         };
-        let value =
-            |text: &str| scan(text.as_bytes(), &[]).and_then(|(found, _)| found.value(&args));
+        let value = |text: &str| {
+            scan(text.as_bytes(), &Names::default()).and_then(|(found, _)| found.value(&args))
+        };
         assert_eq!(value("{3}").as_deref(), Some(&b"c"[..]));
         assert_eq!(value("{-3}").as_deref(), Some(&b"a"[..]));
         assert_eq!(value("{4}"), None);

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::direct::{self, Word};
 use super::line::{self, Line};
 use super::parts::parts;
-use super::placeholder::Placeholder;
+use super::placeholder::{Names, Placeholder};
+use super::rules::Rule;
 use super::shell::{self, Script};
 use super::{JobArgs, Row, TemplateError, quote};
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub verbatim: bool,
     /// The names of the columns, in their order, for `{name}`. They win over numbers.
     pub names: Vec<Vec<u8>>,
+    /// Further placeholders.
+    pub rules: Vec<Rule>,
     /// Add `{}` as the last word of a command that has no placeholder. Not wanted where jobs read their input from
     /// a pipe.
     pub append: bool,
@@ -35,6 +38,7 @@ impl Default for Options {
             always_shell: false,
             verbatim: false,
             names: Vec::new(),
+            rules: Vec::new(),
             append: true,
         }
     }
@@ -86,6 +90,7 @@ impl Template {
         if let Some(word) = words.iter().find(|word| word.contains(&0)) {
             return Err(TemplateError::nul(word));
         }
+        let names = Names::new(&options.names, &options.rules);
         match words.as_slice() {
             [] => Err(TemplateError::Empty),
             // Alone, an empty program name; with others, an argument.
@@ -93,13 +98,13 @@ impl Template {
             [line] => Self::from_line(line, options),
             words if options.always_shell => Self::from_line(&words.join(&b' '), options),
             words if shell::has_operator(words) && !options.verbatim => {
-                let items = shell::from_words(words, &options.names);
+                let items = shell::from_words(words, &names);
                 Self::from_script(items, options)
             }
             words => Ok(Self::from_words(
                 words
                     .iter()
-                    .map(|word| Word::new(parts(word, &options.names), false)),
+                    .map(|word| Word::new(parts(word, &names), false)),
                 &options,
             )),
         }
@@ -107,12 +112,13 @@ impl Template {
 
     fn from_line(line: &[u8], options: Options) -> Result<Self, TemplateError> {
         let line = without_newlines(line);
+        let names = Names::new(&options.names, &options.rules);
         if !options.always_shell
-            && let Line::Words(words) = line::split(line, &options.names)?
+            && let Line::Words(words) = line::split(line, &names)?
         {
             return Ok(Self::from_words(words.into_iter(), &options));
         }
-        let items = shell::read(line, &options.names)?;
+        let items = shell::read(line, &names)?;
         Self::from_script(items, options)
     }
 

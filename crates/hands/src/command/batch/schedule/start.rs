@@ -193,7 +193,7 @@ impl<W: Work> Scheduler<'_, W> {
         let sent = job.stdin.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let at = SystemTime::now();
         self.start_watchdog();
-        let key = match self.launch(place, &job.argv, job.stdin.as_mut()) {
+        let key = match self.launch(place, &mut job) {
             Ok(key) => key,
             Err(error) if error.is_shortage() && self.wait_out(&error) => {
                 pending.made = Some((place, job));
@@ -267,12 +267,8 @@ impl<W: Work> Scheduler<'_, W> {
         Ok(Attempt::Begun)
     }
 
-    pub(super) fn launch(
-        &mut self,
-        place: Place,
-        argv: &[Vec<u8>],
-        stdin: Option<&mut Vec<u8>>,
-    ) -> Result<Key, CommandError> {
+    pub(super) fn launch(&mut self, place: Place, job: &mut Job) -> Result<Key, CommandError> {
+        let argv = job.argv.as_slice();
         let name = argv.first().map_or(&[][..], Vec::as_slice);
         if argv.iter().any(|word| word.contains(&0)) {
             return Err(CommandError::spawn(name, SpawnReason::NulByte));
@@ -298,16 +294,17 @@ impl<W: Work> Scheduler<'_, W> {
                 Target::Capture
             }
         };
-        let nothing = match &self.terminal {
-            Some(terminal) if terminal.is_for_all() => terminal.as_raw_fd(),
-            _ => self.null.as_raw_fd(),
+        let other = match (&job.stdin_file, &self.terminal) {
+            (Some(file), _) => file.as_raw_fd(),
+            (None, Some(terminal)) if terminal.is_for_all() => terminal.as_raw_fd(),
+            (None, _) => self.null.as_raw_fd(),
         };
         let start = Start {
             program,
             argv: &mut block,
             environ: &environ,
             setting: &self.setting,
-            stdin: stdin.map_or(Source::Fd(nothing), Source::Bytes),
+            stdin: job.stdin.as_mut().map_or(Source::Fd(other), Source::Bytes),
             stdout: target(1),
             stderr: target(2),
             timeout: None,

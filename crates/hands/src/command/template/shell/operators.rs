@@ -2,6 +2,7 @@
 
 use super::item::{Context, Items, Source};
 use crate::command::template::parts::{Part, parts};
+use crate::command::template::placeholder::Names;
 use crate::command::template::quote;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ fn is_redirection(word: &[u8]) -> bool {
 }
 
 /// The script that these words are.
-pub(in crate::command::template) fn from_words(words: &[&[u8]], names: &[Vec<u8>]) -> Source {
+pub(in crate::command::template) fn from_words(words: &[&[u8]], names: &Names) -> Source {
     let mut items = Items::default();
     let mut at_command = true;
     let mut is_target = false;

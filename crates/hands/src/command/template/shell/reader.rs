@@ -3,7 +3,7 @@
 use super::item::{Context, Items, Source};
 use crate::command::template::TemplateError;
 use crate::command::template::error::MAX_DEPTH;
-use crate::command::template::placeholder::{Placeholder, scan};
+use crate::command::template::placeholder::{Names, Placeholder, scan};
 
 /// Reads a script.
 ///
@@ -12,7 +12,7 @@ use crate::command::template::placeholder::{Placeholder, scan};
 /// A quote or bracket that is never closed, where it matters to what a placeholder means.
 pub(in crate::command::template) fn read(
     line: &[u8],
-    names: &[Vec<u8>],
+    names: &Names,
 ) -> Result<Source, TemplateError> {
     let mut items = Items::default();
     let ending = Reader {
@@ -28,7 +28,7 @@ pub(in crate::command::template) fn read(
 /// One method for each kind of text; each starts at its opening, copies it, and ends after its end.
 pub(super) struct Reader<'a> {
     pub(super) line: &'a [u8],
-    pub(super) names: &'a [Vec<u8>],
+    pub(super) names: &'a Names,
     pub(super) at: usize,
     pub(super) depth: usize,
 }

@@ -47,7 +47,7 @@ impl<'a> Values<'a> {
 
     pub(super) fn get(&self, cell: Cell) -> Vec<u8> {
         match cell {
-            Cell::Input(place, form) => form.of(self.inputs[place]).to_vec(),
+            Cell::Input(place, form) => form.of(self.inputs[place]).into_owned(),
             Cell::Seq => self.seq.to_string().into_bytes(),
             Cell::Slot => self.slot.to_string().into_bytes(),
         }

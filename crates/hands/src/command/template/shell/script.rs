@@ -29,6 +29,8 @@ pub(in crate::command::template) struct Script {
     first: OnceLock<Compiled>,
     spread: OnceLock<Option<Vec<Item>>>,
     growth: OnceLock<Growth>,
+    /// The forms that the user has defined: what they make may be longer than the input.
+    rules: Vec<Form>,
 }
 
 /// A script for jobs of one shape.
@@ -52,7 +54,10 @@ struct Growth {
 
 impl Script {
     pub(in crate::command::template) fn new(source: Source, shell: Vec<u8>) -> Self {
+        let forms = source.placeholders().map(|placeholder| placeholder.form);
+        let rules = forms.filter(|form| matches!(form, Form::Rule(_)));
         Self {
+            rules: rules.collect(),
             items: source.items.0,
             shell,
             first: OnceLock::new(),
@@ -244,7 +249,10 @@ impl Script {
     pub(in crate::command::template) fn row_cost(&self, row: &Row) -> usize {
         let growth = self.growth(row.len());
         // `{//}` of an empty path has one byte.
-        let size = |value: &Vec<u8>| value.len().max(1);
+        let size = |value: &Vec<u8>| {
+            let forms = self.rules.iter().map(|form| form.cost(value));
+            forms.max().unwrap_or(0).max(value.len()).max(1)
+        };
         let per_form = growth.values.div_ceil(row.len().max(1));
         let longest = row.iter().map(size).max().unwrap_or(0);
         growth.text

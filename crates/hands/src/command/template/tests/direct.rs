@@ -138,7 +138,11 @@ fn names_stand_for_columns() {
     let expected = [&b"c"[..], b"d/a", b"a.b", b"1999", b"{other}"];
     assert_eq!(template.argv(&args(&inputs)).expect("arguments"), expected);
     assert!(template.has_input_placeholder());
-    let text = Text::parse(b"{#}/{the year}/{file/.}{9} {}", &names);
+    let known = Options {
+        names,
+        ..Options::default()
+    };
+    let text = Text::parse(b"{#}/{the year}/{file/.}{9} {}", &known);
     assert_eq!(text.expand(&args(&inputs)), b"7/1999/a d/a.b 1999");
 }
 
