@@ -35,23 +35,31 @@ fn main() -> ExitCode {
 }
 
 fn program() -> ExitCode {
-    let argv = match flags::translated(std::env::args_os().collect()) {
-        Ok(argv) => argv,
+    let mut words = match flags::translated(std::env::args_os().collect()) {
+        Ok(words) => words,
         Err(message) => return usage::fail(&message),
     };
+    if let Some(flags) = words.run_flags() {
+        return run(flags);
+    }
+    let argv = words.argv;
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error, &argv),
     };
     match cli.command {
-        Command::Run(flags) => match Plan::new(*flags) {
-            Ok(plan) => run::main(plan),
-            Err(error) => usage::fail(&error.to_string()),
-        },
+        Command::Run(flags) => run(*flags),
         Command::Fetch(flags) => fetch::main(*flags),
         Command::Sem(flags) => sem::main(*flags),
         Command::Tune(flags) => tune::main(*flags),
         Command::Completions { shell } => generate::completions(shell.into()),
         Command::Man => generate::show_man(),
+    }
+}
+
+fn run(flags: flags::RunFlags) -> ExitCode {
+    match Plan::new(flags) {
+        Ok(plan) => run::main(plan),
+        Err(error) => usage::fail(&error.to_string()),
     }
 }

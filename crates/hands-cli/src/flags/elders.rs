@@ -7,26 +7,27 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use clap::CommandFactory;
+use clap::{Args, FromArgMatches};
 
-use super::Cli;
+use super::{FetchFlags, RunFlags};
 
 /// The command line as our flags know it.
 ///
 /// # Errors
 ///
 /// What means something else here, or nothing; what is wrong with the configuration file.
-pub(crate) fn translated(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
+pub(crate) fn translated(argv: Vec<OsString>) -> Result<Words, String> {
     let mut words = argv;
     let command = words.get(1).and_then(|command| command.to_str());
     match command {
         Some("run") => {
             let own = words.split_off(2);
-            words.extend(super::parallel::translated(own)?);
-            return Ok(words);
+            let (own, run) = super::parallel::translated(own)?;
+            words.extend(own);
+            return Ok(Words { argv: words, run });
         }
         Some("fetch") => {}
-        _ => return Ok(words),
+        _ => return Ok(Words::new(words)),
     }
     let own = words.split_off(2);
     let is_end = |word: &&OsString| word.as_os_str() == "--";
@@ -39,7 +40,7 @@ pub(crate) fn translated(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
     } else {
         words.extend(own);
     }
-    Ok(words)
+    Ok(Words::new(words))
 }
 
 /// Those that are looked at; the others are ours, or unknown.
@@ -97,10 +98,12 @@ fn options(text: &str) -> Result<Vec<OsString>, usize> {
 pub(super) struct Definitions(clap::Command);
 
 impl Definitions {
-    pub(super) fn of(command: &str) -> Definitions {
-        let mut cli = Cli::command();
-        cli.build();
-        Definitions(cli.find_subcommand(command).cloned().unwrap_or_default())
+    fn of_fetch() -> Definitions {
+        Definitions(FetchFlags::augment_args(clap::Command::new("fetch")))
+    }
+
+    pub(super) fn of_run() -> Definitions {
+        Definitions(RunFlags::augment_args(clap::Command::new("run")))
     }
 
     fn find(&self, word: &str) -> Option<&clap::Arg> {
@@ -134,6 +137,32 @@ impl Definitions {
     }
 }
 
+/// The command line as our flags know it, and what was made of them to find out.
+pub(crate) struct Words {
+    pub(crate) argv: Vec<OsString>,
+    run: Option<Definitions>,
+}
+
+impl Words {
+    fn new(argv: Vec<OsString>) -> Words {
+        Words { argv, run: None }
+    }
+
+    /// The flags of `hands run`, if nothing is wrong with them and no help is asked for. What is wrong [`Cli`](super::Cli) says, which knows all
+    /// commands: to build those, too, would take longer than a short job.
+    pub(crate) fn run_flags(&mut self) -> Option<RunFlags> {
+        let own = self.argv.get(1..)?;
+        if own.first()? != "run" {
+            return None;
+        }
+        let definitions = self.run.take().unwrap_or_else(Definitions::of_run);
+        // Never taken to pieces: that would be the last thing before the jobs begin.
+        let mut command = std::mem::ManuallyDrop::new(definitions.0);
+        let matches = command.try_get_matches_from_mut(own).ok()?;
+        RunFlags::from_arg_matches(&matches).ok()
+    }
+}
+
 struct Elders {
     fetch: Definitions,
 }
@@ -141,7 +170,7 @@ struct Elders {
 impl Elders {
     fn new() -> Elders {
         Elders {
-            fetch: Definitions::of("fetch"),
+            fetch: Definitions::of_fetch(),
         }
     }
 

@@ -15,7 +15,9 @@ use super::elders::{Definitions, configured};
 /// # Errors
 ///
 /// What does not exist here, by its name.
-pub(super) fn translated(own: Vec<OsString>) -> Result<Vec<OsString>, String> {
+pub(super) fn translated(
+    own: Vec<OsString>,
+) -> Result<(Vec<OsString>, Option<Definitions>), String> {
     let mut words = Vec::new();
     let is_plain = own.iter().any(|word| word == "--no-config");
     if !is_plain {
@@ -24,9 +26,10 @@ pub(super) fn translated(own: Vec<OsString>) -> Result<Vec<OsString>, String> {
     }
     words.extend(own);
     if !words.iter().any(is_special) {
-        return Ok(words);
+        return Ok((words, None));
     }
-    Walk::new().translate(words)
+    let mut walk = Walk::new();
+    Ok((walk.translate(words)?, Some(walk.run)))
 }
 
 /// The options in `$PARALLEL`, split at white space.
@@ -134,14 +137,14 @@ struct Walk {
 impl Walk {
     fn new() -> Walk {
         Walk {
-            run: Definitions::of("run"),
+            run: Definitions::of_run(),
             replaced: None,
             retries_failed: false,
             joblog: None,
         }
     }
 
-    fn translate(mut self, given: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    fn translate(&mut self, given: Vec<OsString>) -> Result<Vec<OsString>, String> {
         let mut words = Vec::with_capacity(given.len());
         let mut rest = given.into_iter();
         while let Some(word) = rest.next() {
@@ -249,14 +252,14 @@ impl Walk {
     }
 
     /// `--retry-failed`: the commands come from the log.
-    fn with_failed(self, mut words: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    fn with_failed(&self, mut words: Vec<OsString>) -> Result<Vec<OsString>, String> {
         if !self.retries_failed {
             return Ok(words);
         }
-        let Some(path) = self.joblog else {
+        let Some(path) = &self.joblog else {
             return Err("`--retry-failed` runs the failed commands of a log\n  hint: name it with `--joblog FILE`".to_owned());
         };
-        let commands = commands_to_retry(Path::new(&path)).map_err(|error| error.to_string())?;
+        let commands = commands_to_retry(Path::new(path)).map_err(|error| error.to_string())?;
         words.push("--resume-failed".into());
         words.push(":::".into());
         words.extend(commands);
