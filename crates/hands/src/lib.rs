@@ -46,6 +46,8 @@
 compile_error!("`hands` runs on Linux only, 5.4 or later");
 
 /// What these errors are shown as where a program's `main` returns them: their sentence.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! debug_is_sentence {
     ($($error:ty),* $(,)?) => { $(
         impl std::fmt::Debug for $error {
@@ -56,22 +58,20 @@ macro_rules! debug_is_sentence {
     )* };
 }
 
-mod cgroup;
 pub mod command;
 pub mod context;
-mod cores;
 #[cfg(feature = "faults")]
 #[doc(hidden)]
 pub mod fault;
 mod foreign;
-mod idle;
 mod init;
+pub mod machine;
 pub mod pool;
 mod primitive;
 pub mod process;
 pub mod queue;
 pub mod shared;
-mod spin;
+pub mod sizing;
 pub mod sync;
 pub mod task;
 pub mod thread;
@@ -92,7 +92,6 @@ pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::
 #[doc(hidden)]
 pub use init::block_on_main;
 
-pub use cores::cores;
 /// Begins `main` with [`init()`], and keeps its guard to the end.
 ///
 /// ```
@@ -122,6 +121,7 @@ pub use cores::cores;
 /// ```
 pub use hands_macros::main;
 pub use init::{Guard, init};
+pub use machine::cores;
 pub use pool::split;
 
 /// The code of the pages that a new user reads first is compiled and run.

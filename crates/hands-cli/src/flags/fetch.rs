@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use hands::command::batch::policy::{parse_duration, parse_size};
+use hands_batch::policy::{parse_duration, parse_size};
 
 use super::{Progress, When};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use hands::command::batch::policy::{Halt, Load, Slots, parse_duration, parse_size};
+use hands_batch::policy::{Halt, Load, Slots, parse_duration, parse_size};
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Jobs")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use hands::command::batch::policy::{Timeout, parse_duration, parse_size};
+use hands_batch::policy::{Timeout, parse_duration, parse_size};
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Each job")]

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use hands::command::joblog::commands_to_retry;
+use hands_batch::joblog::commands_to_retry;
 
 use super::elders::{Definitions, configured};
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use hands::command::batch::policy::parse_size;
+use hands_batch::policy::parse_size;
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Spreading stdin over jobs")]

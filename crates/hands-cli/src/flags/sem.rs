@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use hands::command::batch::policy::parse_duration;
+use hands_batch::policy::parse_duration;
 
 /// Everything that can follow `hands sem`.
 #[derive(Debug, Args)]

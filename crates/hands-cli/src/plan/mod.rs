@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hands::command::batch::policy::{Halt, HaltCount, HaltOn, HaltWhen, Load, Retries, Slots};
+use hands_batch::policy::{Halt, HaltCount, HaltOn, HaltWhen, Load, Retries, Slots};
 
 use crate::flags::{JobFlags, Progress, RunFlags, When};
 

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hands::command::batch::policy::Timeout;
-use hands::command::template::Rule;
+use hands_batch::policy::Timeout;
+use hands_batch::template::Rule;
 
 use super::PlanError;
 use super::escape::unescape;

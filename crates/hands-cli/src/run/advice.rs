@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use hands::command::input;
+use hands_batch::input;
 use rustix::fs::FileType;
 
 use super::resume;

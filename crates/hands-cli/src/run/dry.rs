@@ -2,8 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
-use hands::command::batch::{Place, Work};
-use hands::command::input::Pull;
+use hands_batch::input::Pull;
+use hands_batch::{Place, Work};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::NOBODY_READS;

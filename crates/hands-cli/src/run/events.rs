@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use hands::command::Stream;
-use hands::command::batch::{Finished, Outcome, Started, Summary};
+use hands_batch::{Finished, Outcome, Started, Summary};
 use serde::Serialize;
 
 #[derive(Serialize)]

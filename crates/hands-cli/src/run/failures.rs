@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hands::command::batch::{Finished, Outcome};
+use hands_batch::{Finished, Outcome};
 
 use super::paint::Paint;
 use super::seconds;

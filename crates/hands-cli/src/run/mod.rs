@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Plan ─► work (what to run) ─┐
-//!         report (what is said) ├─► hands::command::batch::Batch ─► exit code
+//!         report (what is said) ├─► hands_batch::Batch ─► exit code
 //!         signals (when to stop) ┘
 //! ```
 
@@ -29,10 +29,10 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hands::command::batch::policy::{LoadGate, MemFreeGate, Room, Slots};
-use hands::command::batch::{Batch, BatchError, Control, Grouping, Sink, Summary, TerminalUse};
-use hands::command::joblog::{JobLog, Mode, Resume};
-use hands::pool::sizing;
+use hands::sizing;
+use hands_batch::joblog::{JobLog, Mode, Resume};
+use hands_batch::policy::{LoadGate, MemFreeGate, Room, Slots};
+use hands_batch::{Batch, BatchError, Control, Grouping, Sink, Summary, TerminalUse};
 
 use self::files::Files;
 use self::progress::Display;
@@ -146,7 +146,7 @@ fn look_for_nested(plan: &Plan) -> Result<(), String> {
     if let Some(why) = advice::perl(plan).filter(|_| !plan.verbatim) {
         return Err(why);
     }
-    let (words, _) = hands::command::input::split_args(plan.words.clone());
+    let (words, _) = hands_batch::input::split_args(plan.words.clone());
     for warning in advice::warnings(plan) {
         // A closed stderr leaves nobody to tell.
         let _ = writeln!(io::stderr(), "hands: warning: {warning}");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
-use hands::command::batch::Progress;
+use hands_batch::Progress;
 use rustix::fs::FileType;
 
 use crate::bar::{Bar, can_draw, cut};

@@ -6,10 +6,8 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use hands::command::Stream;
-use hands::command::batch::{
-    Control, Finished, Notice, Observer, Outcome, Progress, Started, Stop, Summary,
-};
-use hands::command::joblog::{Entry, JobLog};
+use hands_batch::joblog::{Entry, JobLog};
+use hands_batch::{Control, Finished, Notice, Observer, Outcome, Progress, Started, Stop, Summary};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGPIPE;
 

@@ -8,9 +8,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-use hands::command::batch::WorkError;
-use hands::command::input::{InputError, Pull, Source};
-use hands::command::records::Records;
+use hands_batch::WorkError;
+use hands_batch::input::{InputError, Pull, Source};
+use hands_batch::records::Records;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};

@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use hands::command::input::{self, Group, Limit, SourceSpec, Spec};
-use hands::command::records::{Boundary, RecordSpec, Records};
-use hands::command::template::{JobArgs, Template};
+use hands_batch::input::{self, Group, Limit, SourceSpec, Spec};
+use hands_batch::records::{Boundary, RecordSpec, Records};
+use hands_batch::template::{JobArgs, Template};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::work::Item;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hands::command::Stream;
-use hands::command::batch::Finished;
 use hands::sync::Mutex;
+use hands_batch::Finished;
 
 /// The inputs of jobs that run, from whoever makes them to whoever writes the rows.
 pub(crate) type Inputs = Arc<Mutex<HashMap<u64, Vec<Vec<u8>>>>>;

@@ -11,11 +11,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hands::command::batch::{Job, Place, Work, WorkError};
-use hands::command::input::{self, Pull, Row, Source};
-use hands::command::joblog::{Decision, Resume};
-use hands::command::records::Records;
-use hands::command::template::{JobArgs, Options, Template, Text};
+use hands_batch::input::{self, Pull, Row, Source};
+use hands_batch::joblog::{Decision, Resume};
+use hands_batch::records::Records;
+use hands_batch::template::{JobArgs, Options, Template, Text};
+use hands_batch::{Job, Place, Work, WorkError};
 
 use super::robin::Robin;
 use super::{advice, sources, table};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hands::command::Stream;
-use hands::command::batch::{Control, Finished, Notice, Observer, Outcome, Started};
+use hands_batch::{Control, Finished, Notice, Observer, Outcome, Started};
 
 use crate::run::failures::reason;
 use crate::run::signals::Signals;

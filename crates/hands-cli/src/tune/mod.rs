@@ -20,11 +20,11 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hands::command::batch::policy::Room;
-use hands::command::batch::{Batch, Control, Grouping};
-use hands::command::input;
-use hands::command::template::{Options, Template};
-use hands::pool::sizing;
+use hands::sizing;
+use hands_batch::input;
+use hands_batch::policy::Room;
+use hands_batch::template::{Options, Template};
+use hands_batch::{Batch, Control, Grouping};
 
 use self::advice::Bounds;
 use self::measure::{Measured, Probe};

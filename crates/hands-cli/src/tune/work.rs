@@ -3,8 +3,8 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use hands::command::batch::{Job, Place, Work, WorkError};
-use hands::command::input::{Pull, Row};
+use hands_batch::input::{Pull, Row};
+use hands_batch::{Job, Place, Work, WorkError};
 
 use crate::run::work::{Item, Jobs};
 

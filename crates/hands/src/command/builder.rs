@@ -17,7 +17,7 @@ use super::sys::watchdog::COOKIE;
 use super::{Output, Pipeline, Stream};
 
 /// How long a command has between TERM and KILL unless it is told otherwise.
-pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(2);
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
 
 /// A program to run, its arguments, and the conditions it runs under.
 ///
@@ -56,12 +56,17 @@ pub struct Command {
 
 /// The part of a [`Command`] that the jobs of a batch share.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Conditions {
-    pub(crate) environment: Changes,
-    pub(crate) directory: Option<PathBuf>,
-    pub(crate) memory_limit: Option<u64>,
-    pub(crate) cpu_limit: Option<Duration>,
-    pub(crate) nice: i32,
+pub struct Conditions {
+    /// What differs from this program's environment.
+    pub environment: Changes,
+    /// Where it starts; `None`: where this program is.
+    pub directory: Option<PathBuf>,
+    /// Bytes of address space.
+    pub memory_limit: Option<u64>,
+    /// CPU time.
+    pub cpu_limit: Option<Duration>,
+    /// Added to its niceness.
+    pub nice: i32,
 }
 
 /// What a command reads from its stdin.
@@ -335,7 +340,7 @@ impl Command {
 
 impl Conditions {
     /// The conditions as the spawning code wants them. `program` is for the error's text.
-    pub(crate) fn setting(&self, program: &[u8]) -> Result<Setting, CommandError> {
+    pub fn setting(&self, program: &[u8]) -> Result<Setting, CommandError> {
         let directory = match &self.directory {
             None => None,
             Some(directory) => Some(

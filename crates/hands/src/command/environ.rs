@@ -1,6 +1,7 @@
 //! The environment of children, built once for many of them.
 
 use std::ffi::{CString, OsStr, OsString, c_char};
+use std::marker::PhantomData;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::ptr;
 
@@ -8,21 +9,22 @@ use super::SpawnReason;
 
 /// `NAME=value` strings, fixed for a batch, to which each child adds a few of its own.
 #[derive(Debug)]
-pub(crate) struct Environment {
+pub struct Environment {
     entries: Vec<CString>,
 }
 
 /// Changes to the environment that a child would inherit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
-    pub(crate) clear: bool,
+pub struct Changes {
+    /// Nothing is inherited.
+    pub clear: bool,
     /// Later entries win; `None` removes.
-    pub(crate) set: Vec<(OsString, Option<OsString>)>,
+    pub set: Vec<(OsString, Option<OsString>)>,
 }
 
 impl Changes {
     /// What no environment can hold: a NUL byte, or a name that is empty or has a `=` in it, which would be another variable.
-    pub(crate) fn check(&self) -> Result<(), SpawnReason> {
+    pub fn check(&self) -> Result<(), SpawnReason> {
         for (name, value) in &self.set {
             let texts = [Some(name), value.as_ref()];
             if texts
@@ -42,7 +44,7 @@ impl Changes {
 
 impl Environment {
     /// The program's own environment with `changes`, without the names in `reserved`, which the children get later.
-    pub(crate) fn new(changes: &Changes, reserved: &[&str]) -> Environment {
+    pub fn new(changes: &Changes, reserved: &[&str]) -> Environment {
         let mut pairs: Vec<(OsString, OsString)> = if changes.clear {
             Vec::new()
         } else {
@@ -63,15 +65,18 @@ impl Environment {
     }
 
     /// The array for `execve`: the fixed entries, then `more`.
-    pub(crate) fn pointers<'a>(&'a self, more: &'a [CString]) -> Vec<*const c_char> {
-        let mut pointers = Vec::with_capacity(self.entries.len() + more.len() + 1);
-        pointers.extend(self.entries.iter().chain(more).map(|entry| entry.as_ptr()));
-        pointers.push(ptr::null());
-        pointers
+    pub fn pointers<'a>(&'a self, more: &'a [CString]) -> Pointers<'a> {
+        let mut array = Vec::with_capacity(self.entries.len() + more.len() + 1);
+        array.extend(self.entries.iter().chain(more).map(|entry| entry.as_ptr()));
+        array.push(ptr::null());
+        Pointers {
+            array,
+            entries: PhantomData,
+        }
     }
 
     /// The value that children will see for `name`.
-    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.entries.iter().find_map(|entry| {
             let value = entry
                 .as_bytes()
@@ -88,6 +93,18 @@ fn entry(name: OsString, value: &OsStr) -> Option<CString> {
     bytes.push(b'=');
     bytes.extend_from_slice(value.as_bytes());
     CString::new(bytes).ok()
+}
+
+/// An environment as `execve` takes it: pointers to strings that live as long as this does, and a null behind them.
+pub struct Pointers<'a> {
+    array: Vec<*const c_char>,
+    entries: PhantomData<&'a CString>,
+}
+
+impl Pointers<'_> {
+    pub(super) fn as_ptr(&self) -> *const *const c_char {
+        self.array.as_ptr()
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +129,6 @@ mod tests {
         assert_eq!(environment.get("A"), Some(OsStr::new("2")));
         assert_eq!(environment.get("B"), None);
         assert_eq!(environment.get("X"), None);
-        assert_eq!(environment.pointers(&[]).len(), 2);
+        assert_eq!(environment.pointers(&[]).array.len(), 2);
     }
 }

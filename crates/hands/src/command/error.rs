@@ -106,23 +106,21 @@ pub enum SpawnReason {
 }
 
 impl CommandError {
-    pub(crate) fn spawn(program: &[u8], reason: SpawnReason) -> CommandError {
+    #[doc(hidden)]
+    pub fn spawn(program: &[u8], reason: SpawnReason) -> CommandError {
         CommandError::Spawn {
             program: program.into(),
             reason,
         }
     }
 
-    pub(crate) fn system(doing: &'static str) -> impl Fn(io::Error) -> CommandError {
+    #[doc(hidden)]
+    pub fn system(doing: &'static str) -> impl Fn(io::Error) -> CommandError {
         move |error| CommandError::System { doing, error }
     }
 
-    pub(crate) fn from_failed(
-        failed: Failed,
-        program: &[u8],
-        path: &Path,
-        size: usize,
-    ) -> CommandError {
+    #[doc(hidden)]
+    pub fn from_failed(failed: Failed, program: &[u8], path: &Path, size: usize) -> CommandError {
         let reason = match (failed.stage, failed.error.raw_os_error()) {
             (Stage::Directory, _) => SpawnReason::Directory(failed.error),
             (Stage::Limit, _) => SpawnReason::Limit(failed.error),

@@ -8,13 +8,20 @@ use super::sys::watchdog::COOKIE;
 
 /// One batch, or one command that is run alone: a name that no other run on this machine has.
 #[derive(Clone, Debug)]
-pub(crate) struct Run {
+pub struct Run {
     /// `HANDS_JOB=…`, shared by all its jobs.
     entry: Vec<u8>,
 }
 
+impl Default for Run {
+    fn default() -> Run {
+        Run::new()
+    }
+}
+
 impl Run {
-    pub(crate) fn new() -> Run {
+    /// A name for a new run.
+    pub fn new() -> Run {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut entry = format!("{COOKIE}=").into_bytes();
         // Inside somebody's job: keep its name in front, so that its owner finds our processes as well.
@@ -39,12 +46,12 @@ impl Run {
     }
 
     /// What all jobs' entries begin with.
-    pub(crate) fn entry(&self) -> &[u8] {
+    pub fn entry(&self) -> &[u8] {
         &self.entry
     }
 
     /// One job's entry.
-    pub(crate) fn job(&self, number: u64) -> CString {
+    pub fn job(&self, number: u64) -> CString {
         let mut entry = self.entry.clone();
         entry.extend_from_slice(format!(".{number}").as_bytes());
         CString::new(entry)

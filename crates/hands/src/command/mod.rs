@@ -1,22 +1,16 @@
 //! Subprocesses, one or a million.
-pub mod batch;
 mod builder;
 mod child;
-mod engine;
+#[doc(hidden)]
+pub mod engine;
 pub(crate) mod environ;
 mod error;
-#[cfg(test)]
-mod hang_up;
-pub mod input;
-pub mod joblog;
 mod mark;
 mod output;
 mod pipeline;
-pub mod records;
 mod resolve;
 mod run;
 pub(crate) mod sys;
-pub mod template;
 
 pub use self::builder::{Command, Stdin, find_program};
 pub use self::child::{Child, ChildStdin, ChildStdout};

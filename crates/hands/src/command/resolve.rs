@@ -15,7 +15,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 /// Remembers where each program was found. A program that is replaced keeps working; one that is moved to another
 /// folder of `PATH` while a batch runs is not looked for again.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub struct Resolver {
     folders: Vec<PathBuf>,
     /// Where the programs will start: relative folders are meant from there.
     directory: Option<PathBuf>,
@@ -25,7 +25,8 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    pub(crate) fn new(path: Option<&OsStr>, directory: Option<&Path>) -> Resolver {
+    /// Looks in the folders of `path`, seen from `directory`.
+    pub fn new(path: Option<&OsStr>, directory: Option<&Path>) -> Resolver {
         let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
         Resolver {
             folders: std::env::split_paths(path).collect(),
@@ -36,7 +37,7 @@ impl Resolver {
     }
 
     /// The file to execute for `program`. A name with a slash is used as it is.
-    pub(crate) fn resolve(&mut self, program: &[u8]) -> Result<&CString, CommandError> {
+    pub fn resolve(&mut self, program: &[u8]) -> Result<&CString, CommandError> {
         if program.contains(&b'/') {
             self.path = as_c(program, program)?;
             return Ok(&self.path);

@@ -275,7 +275,7 @@ fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
 }
 
 /// `/dev/null`, for reading, at a number above the standard ones.
-pub(crate) fn open_null() -> Result<OwnedFd, CommandError> {
+pub fn open_null() -> Result<OwnedFd, CommandError> {
     let file = File::open("/dev/null").map_err(CommandError::system("open `/dev/null`"))?;
     above_stdio(file.into()).map_err(|error| CommandError::system("open `/dev/null`")(error.into()))
 }

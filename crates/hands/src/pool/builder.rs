@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 
 use super::crew::{Crew, Initializer, Plan};
 use super::sizer::Meter;
-use super::sizing::Limits;
 use super::thread_pool::ThreadPool;
+use crate::sizing::Limits;
 use crate::thread::registry;
 
 /// How a pool of threads is to be made.

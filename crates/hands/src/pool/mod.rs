@@ -104,13 +104,13 @@ mod parallel;
 mod process;
 mod scope;
 mod sizer;
-pub mod sizing;
 mod split;
 mod stack;
 mod stats;
 mod thread_pool;
 mod worker;
 
+pub use crate::sizing::formula;
 pub use adapters::{Chunks, ChunksMut, Enumerate, chunks, chunks_mut, enumerate};
 pub use builder::Builder;
 #[cfg(feature = "async")]
@@ -126,7 +126,6 @@ pub use many::Many;
 pub use map::{Map, Progress};
 pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, Stream, WorkerStats};
 pub use scope::{Scope, ScopedHandle};
-pub use sizing::formula;
 pub use split::{IntoSplit, Split, split};
 pub use stats::{Sizing, Stats};
 pub use thread_pool::ThreadPool;

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use super::crew::Crew;
 use super::gauge::{Classes, Gauge, Spent};
-use super::sizing::{Controller, Decision, Limits, Sample};
-use crate::idle::IdleCores;
+use crate::machine::IdleCores;
+use crate::sizing::{Controller, Decision, Limits, Sample};
 
 const TICK: Duration = Duration::from_millis(25);
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::gauge::Class;
-use super::sizing::Decision;
+use crate::sizing::Decision;
 
 /// What a pool does and has done; a moment's view, in which figures need not add up.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::codec::{self, Carried, Failure, Message};
 use super::reactor::Ready;
 use super::wire;
-use crate::spin::Spin;
+use crate::machine::Spin;
 use crate::task::Data;
 
 /// Two ends, each of which sends what the other receives. Either may be sent to another process, as an argument, as a result or

@@ -14,8 +14,8 @@ use rustix::fs::{
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::command::batch::policy::{MemFreeGate, Verdict};
 use crate::command::sys::host::with_file_limit_as_error;
+use crate::machine::AvailableMemory;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::process::codec::Carried;
 
@@ -114,9 +114,13 @@ pub(super) fn reserve(length: usize) -> io::Result<OwnedFd> {
     }
     // The kernel would give what there is, and then kill somebody to have more.
     if length >= LARGE
-        && let Ok(Verdict::Wait { why }) = MemFreeGate::new(length as u64, Path::new("/")).allows()
+        && let Ok(available) = AvailableMemory::of(Path::new("/")).now()
+        && available.bytes.0 < length as u64
     {
-        let told = format!("{length} bytes of shared memory are not to be had: {why}");
+        let told = format!(
+            "{length} bytes of shared memory are not to be had: {} of memory are available",
+            available.bytes
+        );
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, told));
     }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;

@@ -1,4 +1,4 @@
-//! What the tests share: deadlines, scenes, tagged processes, and recorders of what a batch does.
+//! What the tests share: deadlines, scenes, tagged processes. Those of other crates have it, too.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as Tool, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hands::command::batch::{Finished, Notice, Observer, Outcome, Sink, Started};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -240,6 +239,21 @@ pub(crate) fn own_status(name: &str) -> u64 {
 /// Names the scene to play.
 pub(crate) const SCENE: &str = "HANDS_TEST_SCENE";
 
+/// Plays the scene that is named, if one is, and ends the process.
+pub(crate) fn play(scenes: &[Scenes]) {
+    let Some(name) = std::env::var_os(SCENE) else {
+        return;
+    };
+    let name = name.to_str().expect("scenes have plain names");
+    let mut all = scenes.iter().copied().flatten();
+    let (_, play) = all
+        .find(|(known, _)| *known == name)
+        .expect("a scene of that name");
+    play();
+    // At once: the harness has nothing to add, and another process may be looking at our descriptors.
+    std::process::exit(0);
+}
+
 /// What a module can play, by name.
 pub(crate) type Scenes = &'static [(&'static str, fn())];
 
@@ -352,138 +366,6 @@ pub(crate) fn report(line: impl std::fmt::Display) {
 /// What a scene was given by [`Scene::var`].
 pub(crate) fn var(name: &str) -> String {
     std::env::var(name).expect(name)
-}
-
-// --- batches -----------------------------------------------------------------------------------------------------
-
-/// Bytes written by many and read by one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Shared {
-    pub(crate) fn sink(&self) -> Sink {
-        Sink::writer(self.clone())
-    }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().expect("nobody panicked").clone()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes()).into_owned()
-    }
-
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.text().lines().map(str::to_owned).collect()
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .expect("nobody panicked")
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Commands for `sh -c`.
-pub(crate) fn shell<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> Vec<Vec<OsString>> {
-    let command = |line: S| ["sh", "-c", line.as_ref()].map(OsString::from).to_vec();
-    lines.into_iter().map(command).collect()
-}
-
-/// One finished attempt of a job, kept.
-#[derive(Clone, Debug)]
-pub(crate) struct End {
-    pub(crate) number: u64,
-    pub(crate) attempt: u32,
-    pub(crate) outcome: Outcome,
-    pub(crate) status: Option<ExitStatus>,
-    pub(crate) exit: i32,
-    pub(crate) error: Option<String>,
-    pub(crate) received: u64,
-}
-
-type OnStart<'a> = Option<Box<dyn FnMut(&Started<'_>) + 'a>>;
-type OnEnd<'a> = Option<Box<dyn FnMut(&Finished<'_>) + 'a>>;
-type OnNotice<'a> = Option<Box<dyn FnMut(&Notice) + 'a>>;
-
-/// An observer that keeps what it hears, checks the slots, and calls `on_start` and `on_end`.
-#[derive(Default)]
-pub(crate) struct Recorder<'a> {
-    pub(crate) started: Vec<u64>,
-    pub(crate) ends: Vec<End>,
-    pub(crate) notices: Vec<String>,
-    pub(crate) most_running: usize,
-    pub(crate) busy: BTreeSet<usize>,
-    pub(crate) on_start: OnStart<'a>,
-    pub(crate) on_end: OnEnd<'a>,
-    pub(crate) on_notice: OnNotice<'a>,
-}
-
-impl Recorder<'_> {
-    /// How the job ended at last.
-    pub(crate) fn end(&self, number: u64) -> &End {
-        let end = self.ends.iter().rev().find(|end| end.number == number);
-        end.expect("the job has ended")
-    }
-
-    pub(crate) fn noticed(&self, what: &str) -> usize {
-        self.notices
-            .iter()
-            .filter(|notice| notice.contains(what))
-            .count()
-    }
-}
-
-impl Observer for Recorder<'_> {
-    fn started(&mut self, job: &Started<'_>, _: &mut Vec<u8>) {
-        let slot = job.place.slot;
-        let lowest = (1..).find(|slot| !self.busy.contains(slot));
-        assert_eq!(
-            Some(slot),
-            lowest,
-            "the lowest free slot, with {:?} taken",
-            self.busy
-        );
-        self.busy.insert(slot);
-        self.most_running = self.most_running.max(self.busy.len());
-        self.started.push(job.place.number);
-        if let Some(on_start) = &mut self.on_start {
-            on_start(job);
-        }
-    }
-
-    fn finished(&mut self, job: &Finished<'_>, _: &mut Vec<u8>) {
-        if job.error.is_none() {
-            assert!(self.busy.remove(&job.place.slot), "it ran in its slot");
-        }
-        self.ends.push(End {
-            number: job.place.number,
-            attempt: job.place.attempt,
-            outcome: job.outcome,
-            status: job.status,
-            exit: job.exit(),
-            error: job.error.map(ToString::to_string),
-            received: job.received,
-        });
-        if let Some(on_end) = &mut self.on_end {
-            on_end(job);
-        }
-    }
-
-    fn notice(&mut self, notice: &Notice) {
-        self.notices.push(format!("{notice:?}"));
-        if let Some(on_notice) = &mut self.on_notice {
-            on_notice(notice);
-        }
-    }
 }
 
 /// Reads to the end.

@@ -11,9 +11,9 @@ use crate::command::sys::wait::Usage;
 
 /// Names a child for as long as the engine lives; never matches a later child in the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+pub struct Key {
+    pub index: u32,
+    pub generation: u32,
 }
 
 /// Which of a child's two outputs.
@@ -26,7 +26,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    pub(crate) const BOTH: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+    pub const BOTH: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
     /// `stdout` or `stderr`.
     pub fn name(self) -> &'static str {
@@ -58,7 +58,7 @@ pub(super) struct Feed {
 
 /// Why the engine ended a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// Its time-out passed.
     TimedOut,
     /// The caller asked.
@@ -115,15 +115,15 @@ impl Child {
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// `None` when somebody else took it: the host program ignores SIGCHLD, or waits for all children.
-    pub(crate) status: Option<ExitStatus>,
-    pub(crate) usage: Usage,
+    pub status: Option<ExitStatus>,
+    pub usage: Usage,
     /// How long it was ready to run without a core; where that is [noted](super::Engine::note_delays).
-    pub(crate) delay: Option<Duration>,
-    pub(crate) wall: Duration,
-    pub(crate) cause: Option<Cause>,
-    pub(crate) cut_off: bool,
+    pub delay: Option<Duration>,
+    pub wall: Duration,
+    pub cause: Option<Cause>,
+    pub cut_off: bool,
     /// Something that it has started still holds its output.
-    pub(crate) is_held: bool,
+    pub is_held: bool,
 }

@@ -11,7 +11,7 @@ use crate::command::sys::{tree, wait};
 
 impl Engine {
     /// TERM to the child's process group, and, once its grace has passed, KILL to all it started.
-    pub(crate) fn terminate(&mut self, key: Key, cause: Cause) {
+    pub fn terminate(&mut self, key: Key, cause: Cause) {
         let now = Instant::now();
         let Some(child) = self.child_mut(key) else {
             return;
@@ -27,7 +27,7 @@ impl Engine {
     }
 
     /// [`terminate`](Self::terminate) for all children.
-    pub(crate) fn terminate_all(&mut self, cause: Cause) {
+    pub fn terminate_all(&mut self, cause: Cause) {
         for key in self.keys() {
             self.terminate(key, cause);
         }
@@ -61,19 +61,19 @@ impl Engine {
     }
 
     /// Limits the child's whole run time to `after`.
-    pub(crate) fn limit(&mut self, key: Key, after: Duration) {
+    pub fn limit(&mut self, key: Key, after: Duration) {
         if let Some(child) = self.child(key) {
             self.set_alarm(child.started, after, key, Alarm::TimeOut);
         }
     }
 
     /// KILL to all that the child started.
-    pub(crate) fn kill(&mut self, key: Key) {
+    pub fn kill(&mut self, key: Key) {
         self.kill_all(&[key]);
     }
 
     /// [`kill`](Self::kill) for many at the price of one look through `/proc`.
-    pub(crate) fn kill_all(&mut self, keys: &[Key]) {
+    pub fn kill_all(&mut self, keys: &[Key]) {
         let kins: Vec<_> = keys
             .iter()
             .filter_map(|&key| self.child(key))
@@ -92,7 +92,7 @@ impl Engine {
     }
 
     /// Sends a signal to the child's process group.
-    pub(crate) fn signal(&self, key: Key, signal: Signal) {
+    pub fn signal(&self, key: Key, signal: Signal) {
         if let Some(child) = self.child(key) {
             tree::signal(child.kin(), signal);
         }

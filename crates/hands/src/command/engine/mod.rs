@@ -1,5 +1,7 @@
 //! One event loop for any number of children: pidfds, pipes and timers in one epoll, no thread.
 //!
+//! Public for the crate `hands-batch`, which is built on it. It may change in any release: use [`Command`](super::Command), or a batch.
+//!
 //! # What it promises
 //!
 //! - Reading both outputs and writing the input never deadlocks, and holds one buffer, whatever a child writes.
@@ -33,11 +35,20 @@ use rustix::process::Pid;
 
 use self::child::Child;
 pub use self::child::Stream;
-pub(crate) use self::child::{Cause, Ended, Key};
-pub(crate) use self::start::{Source, Start, Target, above_stdio};
+pub use self::child::{Cause, Ended, Key};
+pub use self::start::{Source, Start, Target, above_stdio};
 use self::token::{Part, token};
+pub use super::builder::{Conditions, DEFAULT_GRACE};
+pub use super::environ::{Changes, Environment, Pointers};
+pub use super::mark::Run;
+pub use super::resolve::Resolver;
+pub use super::run::open_null;
+pub use super::sys::host::with_file_limit_as_error;
+pub use super::sys::leftovers;
 use super::sys::spawn::Launcher;
-use super::sys::watchdog::Watchdog;
+pub use super::sys::spawn::{ArgBlock, Setting, block_signals, set_signal_mask};
+pub use super::sys::wait::Usage;
+pub use super::sys::watchdog::{COOKIE, Watchdog};
 
 /// How long a child runs before its pipes are watched. A pipe holds 64 KiB meanwhile.
 const WATCH_AFTER: Duration = Duration::from_millis(4);
@@ -66,18 +77,18 @@ const LEFTOVERS: usize = 1024;
 
 /// What the receiver of output wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flow {
+pub enum Flow {
     Continue,
     /// Stop reading this pipe until [`Engine::resume`]; the child blocks when the pipe is full.
     Pause,
 }
 
 /// Receives output as it is read.
-pub(crate) type Receiver<'a> = &'a mut dyn FnMut(Key, Stream, &[u8]) -> Flow;
+pub type Receiver<'a> = &'a mut dyn FnMut(Key, Stream, &[u8]) -> Flow;
 
 /// What happened in a [turn](Engine::turn).
 #[derive(Debug)]
-pub(crate) enum Event {
+pub enum Event {
     /// The child is over; its key is dead.
     Finished(Key, Ended),
     /// The system has stopped the child, by this signal.
@@ -99,7 +110,7 @@ enum Alarm {
     Linger,
 }
 
-pub(crate) struct Engine {
+pub struct Engine {
     epoll: OwnedFd,
     launcher: Launcher,
     watchdog: Option<Watchdog>,
@@ -119,7 +130,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new() -> io::Result<Engine> {
+    pub fn new() -> io::Result<Engine> {
         Ok(Engine {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             launcher: Launcher::new()?,
@@ -138,7 +149,7 @@ impl Engine {
     }
 
     /// From now on the children, those that run already too, die with the program.
-    pub(crate) fn guard(&mut self, watchdog: Watchdog) {
+    pub fn guard(&mut self, watchdog: Watchdog) {
         for (index, child) in self.children.iter().enumerate() {
             if let Some(child) = child.as_ref().filter(|child| child.pidfd.is_some()) {
                 watchdog.guard(index, child.pid);
@@ -148,32 +159,32 @@ impl Engine {
     }
 
     /// From now on it is noted how long children were ready to run without a core; it costs a small file's reading each.
-    pub(crate) fn note_delays(&mut self) {
+    pub fn note_delays(&mut self) {
         self.notes_delays = true;
     }
 
     /// From now on children that the system has stopped are reported, as long as they are.
-    pub(crate) fn look_for_stopped(&mut self) {
+    pub fn look_for_stopped(&mut self) {
         self.look_at = Some(Instant::now() + LOOK_FOR_STOPPED);
     }
 
     /// Children that are not over.
-    pub(crate) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.running
     }
 
     /// Groups that finished children had led and that were not empty then.
-    pub(crate) fn leftovers(&self) -> &[Pid] {
+    pub fn leftovers(&self) -> &[Pid] {
         &self.leftovers
     }
 
     /// The pid of a child that is not over.
-    pub(crate) fn pid(&self, key: Key) -> Option<Pid> {
+    pub fn pid(&self, key: Key) -> Option<Pid> {
         self.child(key).map(|child| child.pid)
     }
 
     /// Reports [`Event::Ready`] with `id` when `fd` is readable (or, if `writable`, can be written to). Level-triggered.
-    pub(crate) fn watch(&self, fd: impl AsFd, id: u32, writable: bool) -> io::Result<()> {
+    pub fn watch(&self, fd: impl AsFd, id: u32, writable: bool) -> io::Result<()> {
         let flags = if writable {
             epoll::EventFlags::OUT
         } else {
@@ -194,12 +205,12 @@ impl Engine {
     }
 
     /// Takes a descriptor back out.
-    pub(crate) fn unwatch(&self, fd: impl AsFd) {
+    pub fn unwatch(&self, fd: impl AsFd) {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// Keys of all children that are not over.
-    pub(crate) fn keys(&self) -> Vec<Key> {
+    pub fn keys(&self) -> Vec<Key> {
         (0..)
             .zip(&self.children)
             .filter_map(|(index, child)| {

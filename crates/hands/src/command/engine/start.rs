@@ -1,6 +1,7 @@
 //! Starting a child: its pipes, its process, its places in epoll and in the watchdog's table.
 
-use std::ffi::{CStr, CString, c_char};
+use crate::command::environ::Pointers;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::command::sys::wait;
 
 /// What a child's stdin is.
 #[derive(Debug)]
-pub(crate) enum Source<'a> {
+pub enum Source<'a> {
     /// A descriptor of ours.
     Fd(RawFd),
     /// These bytes, then end of file. Taken only when the child has started.
@@ -25,7 +26,7 @@ pub(crate) enum Source<'a> {
 
 /// Where a child's output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// To the engine's caller.
     Capture,
     /// To a descriptor of ours.
@@ -35,24 +36,24 @@ pub(crate) enum Target {
 }
 
 /// One child to start.
-pub(crate) struct Start<'a> {
-    pub(crate) program: &'a CStr,
-    pub(crate) argv: &'a mut ArgBlock,
-    pub(crate) environ: &'a [*const c_char],
-    pub(crate) setting: &'a Setting,
-    pub(crate) stdin: Source<'a>,
-    pub(crate) stdout: Target,
-    pub(crate) stderr: Target,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) grace: Duration,
+pub struct Start<'a> {
+    pub program: &'a CStr,
+    pub argv: &'a mut ArgBlock,
+    pub environ: &'a Pointers<'a>,
+    pub setting: &'a Setting,
+    pub stdin: Source<'a>,
+    pub stdout: Target,
+    pub stderr: Target,
+    pub timeout: Option<Duration>,
+    pub grace: Duration,
     /// How long its pipes are waited for when it has ended and others hold them; `None`: to their end.
-    pub(crate) linger: Option<Duration>,
+    pub linger: Option<Duration>,
     /// The `NAME=value` entry in `environ` that no other child has.
-    pub(crate) mark: &'a CString,
+    pub mark: &'a CString,
 }
 
 impl Engine {
-    pub(crate) fn start(&mut self, start: Start<'_>) -> Result<Key, Failed> {
+    pub fn start(&mut self, start: Start<'_>) -> Result<Key, Failed> {
         let shortage = |error: Errno| Failed {
             stage: Stage::Clone,
             error: error.into(),
@@ -183,7 +184,7 @@ fn pipe() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     Ok((above_stdio(read)?, above_stdio(write)?))
 }
 
-pub(crate) fn above_stdio(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
+pub fn above_stdio(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         Ok(fd)
     } else {

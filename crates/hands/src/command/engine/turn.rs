@@ -18,7 +18,7 @@ use crate::command::sys::wait;
 
 impl Engine {
     /// Waits for the next events, not beyond `until`, and hands on what they bring. May return with none.
-    pub(crate) fn turn(
+    pub fn turn(
         &mut self,
         until: Option<Instant>,
         receive: Receiver<'_>,
@@ -60,7 +60,7 @@ impl Engine {
     }
 
     /// Reads on from a pipe whose receiver had said [`Flow::Pause`].
-    pub(crate) fn resume(&mut self, key: Key) {
+    pub fn resume(&mut self, key: Key) {
         if let Some(child) = self.child_mut(key) {
             for pipe in child.pipes.iter_mut().flatten() {
                 pipe.paused = false;

@@ -52,7 +52,7 @@ pub fn keep_file_limit_errors() {
 
 /// Calls `write`, which may make a file larger than files may be here (`ulimit -f`): that is its error, and not the end of the program. Nothing else is
 /// changed about the program, which may not want to [know](keep_file_limit_errors) otherwise.
-pub(crate) fn with_file_limit_as_error<T>(write: impl FnOnce() -> T) -> T {
+pub fn with_file_limit_as_error<T>(write: impl FnOnce() -> T) -> T {
     let (mut only, mut before) = (
         MaybeUninit::<libc::sigset_t>::zeroed(),
         MaybeUninit::<libc::sigset_t>::zeroed(),

@@ -16,7 +16,7 @@ const BY_THEMSELVES: Duration = Duration::from_secs(2);
 const AFTER_TERM: Duration = Duration::from_millis(500);
 
 /// Ends the processes of `groups` whose environment holds `mark`; returns how many had to be signalled.
-pub(crate) fn end(mark: &[u8], groups: &[Pid]) -> usize {
+pub fn end(mark: &[u8], groups: &[Pid]) -> usize {
     if groups.is_empty() || outlast(mark, groups, BY_THEMSELVES, None) == 0 {
         return 0;
     }

@@ -10,7 +10,7 @@
 //! Linux 5.4 or later (`waitid` on a pidfd).
 
 pub(crate) mod host;
-pub(crate) mod leftovers;
+pub mod leftovers;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 pub(crate) mod wait;

@@ -20,6 +20,7 @@
 //! **Invariant:** between `clone` and `execve` the child only makes system calls and touches [`Orders`], which lives
 //! in the suspended caller's frame: no allocation, no lock, no panic, no thread-local but `errno`.
 
+use crate::command::environ::Pointers;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -39,28 +40,30 @@ const BUSY_WAITS: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// A resource limit for the child: soft and hard value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
-    pub(crate) resource: u32,
-    pub(crate) soft: u64,
-    pub(crate) hard: u64,
+pub struct Limit {
+    pub resource: u32,
+    pub soft: u64,
+    pub hard: u64,
 }
 
 /// What does not change from one child to the next.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Setting {
-    pub(crate) directory: Option<std::ffi::CString>,
-    pub(crate) limits: Vec<Limit>,
+pub struct Setting {
+    /// Where it starts.
+    pub directory: Option<std::ffi::CString>,
+    /// Its resource limits.
+    pub limits: Vec<Limit>,
     /// Added to the caller's own nice value.
-    pub(crate) nice: i32,
+    pub nice: i32,
     /// Ask the kernel to kill the child when the calling *thread* ends.
-    pub(crate) die_with_thread: bool,
+    pub die_with_thread: bool,
     /// Leave no descriptor to the child but its stdio, whether or not it closes itself. From Linux 5.11 on.
-    pub(crate) close_others: bool,
+    pub close_others: bool,
 }
 
 impl Setting {
     /// Where this program finds the file that the child finds under `path`.
-    pub(crate) fn seen_from_there(&self, path: &CStr) -> PathBuf {
+    pub fn seen_from_there(&self, path: &CStr) -> PathBuf {
         let path = Path::new(OsStr::from_bytes(path.to_bytes()));
         match &self.directory {
             Some(directory) => Path::new(OsStr::from_bytes(directory.as_bytes())).join(path),
@@ -71,18 +74,18 @@ impl Setting {
 
 /// One child to start.
 pub(crate) struct Launch<'a> {
-    pub(crate) program: &'a CStr,
+    pub program: &'a CStr,
     /// NULL-terminated, and with one spare entry before `argv[0]`, used when the file is a script without `#!`.
-    pub(crate) argv: &'a mut ArgBlock,
+    pub argv: &'a mut ArgBlock,
     /// NULL-terminated `NAME=value` strings.
-    pub(crate) environ: &'a [*const c_char],
+    pub environ: &'a Pointers<'a>,
     /// What becomes descriptors 0, 1 and 2. Each is its own target or is at least 3.
-    pub(crate) stdio: [RawFd; 3],
-    pub(crate) setting: &'a Setting,
+    pub stdio: [RawFd; 3],
+    pub setting: &'a Setting,
 }
 
 /// An argument vector laid out for `execve`.
-pub(crate) struct ArgBlock {
+pub struct ArgBlock {
     /// `[spare, argv0, argv1, …, NULL]`
     pointers: Vec<*const c_char>,
     bytes: Vec<u8>,
@@ -90,7 +93,7 @@ pub(crate) struct ArgBlock {
 
 impl ArgBlock {
     /// Copies the words; the caller has made sure that none holds a NUL byte.
-    pub(crate) fn new<W: AsRef<[u8]>>(words: &[W]) -> ArgBlock {
+    pub fn new<W: AsRef<[u8]>>(words: &[W]) -> ArgBlock {
         let total: usize = words.iter().map(|word| word.as_ref().len() + 1).sum();
         let mut bytes = Vec::with_capacity(total);
         for word in words {
@@ -109,7 +112,7 @@ impl ArgBlock {
     }
 
     /// The words' bytes as they count against the kernel's limit, for error messages.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 }
@@ -117,7 +120,7 @@ impl ArgBlock {
 /// The step in the child that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub(crate) enum Stage {
+pub enum Stage {
     None = 0,
     Clone,
     Namespace,
@@ -130,16 +133,16 @@ pub(crate) enum Stage {
 
 /// Why no child was started.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) stage: Stage,
-    pub(crate) error: io::Error,
+pub struct Failed {
+    pub stage: Stage,
+    pub error: io::Error,
 }
 
 /// A started child: not yet reaped, so that its pid cannot be given to anyone else.
 #[derive(Debug)]
 pub(crate) struct Started {
-    pub(crate) pid: Pid,
-    pub(crate) pidfd: OwnedFd,
+    pub pid: Pid,
+    pub pidfd: OwnedFd,
 }
 
 /// Starts children; owns the stack they borrow until they exec.
@@ -197,7 +200,6 @@ impl Launcher {
     }
 
     fn start_once(&mut self, launch: &mut Launch<'_>) -> Result<Started, Failed> {
-        debug_assert!(launch.environ.last().is_some_and(|last| last.is_null()));
         let mut orders = Orders {
             program: launch.program.as_ptr(),
             argv: launch.argv.pointers.as_mut_ptr(),
@@ -262,7 +264,7 @@ pub(super) type SignalMask = u64;
 
 /// Blocks all signals of this thread, and returns which were blocked before. By system call: the C library leaves its own
 /// two out, whose handlers must not run in a child either.
-pub(crate) fn block_signals() -> SignalMask {
+pub fn block_signals() -> SignalMask {
     change_signal_mask(SignalMask::MAX)
 }
 
@@ -272,7 +274,7 @@ pub(crate) fn unblock_signals() {
 }
 
 /// Blocks these signals of this thread and no others.
-pub(crate) fn set_signal_mask(mask: SignalMask) {
+pub fn set_signal_mask(mask: SignalMask) {
     change_signal_mask(mask);
 }
 
@@ -458,7 +460,7 @@ unsafe fn rt_sigaction(signal: c_int, new: *const usize, old: *mut usize) -> c_l
 
 impl Failed {
     /// A missing program looks the same to the kernel as a script whose interpreter is missing.
-    pub(crate) fn missing_interpreter(&self, program: &Path) -> bool {
+    pub fn missing_interpreter(&self, program: &Path) -> bool {
         self.stage == Stage::Exec
             && self.error.raw_os_error() == Some(libc::ENOENT)
             && program.exists()

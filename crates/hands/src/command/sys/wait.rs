@@ -12,11 +12,13 @@ use std::time::Duration;
 
 /// What a child used, with all descendants it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) cpu_user: Duration,
-    pub(crate) cpu_system: Duration,
+pub struct Usage {
+    /// CPU time in the programs.
+    pub cpu_user: Duration,
+    /// CPU time in the kernel.
+    pub cpu_system: Duration,
     /// Bytes of the largest process of the tree at its peak.
-    pub(crate) max_rss: u64,
+    pub max_rss: u64,
 }
 
 /// Reaps the child if it has ended. `ECHILD` means that somebody else did (a `SIGCHLD` set to be ignored does that).

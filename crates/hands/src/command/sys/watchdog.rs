@@ -37,7 +37,7 @@ use super::spawn::{block_signals, errno, set_signal_mask};
 
 /// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's value and a `/` when
 /// runs are nested, so that the outer run finds the inner one's processes too.
-pub(crate) const COOKIE: &str = "HANDS_JOB";
+pub const COOKIE: &str = "HANDS_JOB";
 
 /// Process groups that the table can hold. Jobs beyond it are still found by their cookie.
 const GROUPS: usize = 16 * 1024;
@@ -47,7 +47,7 @@ const GOODBYE: u8 = b'.';
 
 /// The program's side. Dropping it says goodbye: the watchdog then ends without killing anything.
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub struct Watchdog {
     line: OwnedFd,
     groups: *const AtomicI32,
     pid: c_int,
@@ -58,7 +58,7 @@ unsafe impl Send for Watchdog {}
 
 impl Watchdog {
     /// Forks the watchdog. `mark` is the part of the entry that all jobs of the run share: `HANDS_JOB=RUN`.
-    pub(crate) fn start(mark: &[u8]) -> io::Result<Watchdog> {
+    pub fn start(mark: &[u8]) -> io::Result<Watchdog> {
         reap_ended();
         // Sockets, because a write to a pipe whose reader is gone may come with a signal that ends the program.
         let (read, write) = socketpair(
@@ -114,14 +114,14 @@ impl Watchdog {
     }
 
     /// From now on the group of `leader` dies with the program. `place` is the job's own small number.
-    pub(crate) fn guard(&self, place: usize, leader: Pid) {
+    pub fn guard(&self, place: usize, leader: Pid) {
         if let Some(entry) = self.table().get(place) {
             entry.store(leader.as_raw_nonzero().get(), Ordering::Release);
         }
     }
 
     /// The job at `place` is over. Call before its leader is reaped, so that the table never names a reused pid.
-    pub(crate) fn release(&self, place: usize) {
+    pub fn release(&self, place: usize) {
         if let Some(entry) = self.table().get(place) {
             entry.store(0, Ordering::Release);
         }
@@ -129,7 +129,7 @@ impl Watchdog {
 
     /// Its process id, for tests and for those who list processes.
     #[cfg(test)]
-    pub(crate) fn pid(&self) -> c_int {
+    pub fn pid(&self) -> c_int {
         self.pid
     }
 }

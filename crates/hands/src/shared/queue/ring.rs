@@ -16,12 +16,12 @@
 use std::io;
 use std::time::Instant;
 
+use crate::machine::Spin;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::shared::lock;
 use crate::shared::memory::Memory;
 use crate::shared::wait::{ALL, wait, wake};
 use crate::shared::{TooLarge, step};
-use crate::spin::Spin;
 
 /// Where in the memory is what; each on cache lines of its own, as different processes write them.
 const PUT_LOCK: usize = 0;

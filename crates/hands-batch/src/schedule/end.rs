@@ -1,0 +1,134 @@
+//! From a job's end to what it counts for, or to its next try.
+
+use std::cmp::Reverse;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use super::{Pending, Scheduler};
+use crate::control::Stop;
+use crate::observer::{Finished, Notice, Outcome};
+use crate::work::Work;
+use hands::command::CommandError;
+use hands::command::engine::{Cause, Ended, Key};
+
+impl<W: Work> Scheduler<'_, W> {
+    pub(super) fn finished(&mut self, key: Key, ended: &Ended) {
+        let Some(job) = self.running.remove(&key) else {
+            return;
+        };
+        self.slots.give(job.place.slot);
+        self.take_terminal_back(key, ended);
+        if ended.is_held && !std::mem::replace(&mut self.told_held, true) {
+            let display = job.display.clone();
+            self.observer.notice(&Notice::OutputHeld {
+                number: job.place.number,
+                display,
+            });
+        }
+        if let Some(sizer) = &mut self.sizer {
+            sizer.ended(ended);
+        }
+        let lost = ended.status.is_none().then(|| CommandError::StatusLost {
+            program: job.display.as_slice().into(),
+        });
+        let success = ended.cause.is_none() && ended.status.is_some_and(|status| status.success());
+        let retry = if success || ended.cause == Some(Cause::Asked) || self.stop > Stop::No {
+            None
+        } else {
+            self.batch.retries.delay_before(job.place.attempt + 1)
+        };
+        let outcome = match ended.cause {
+            Some(Cause::Asked) => Outcome::Ended,
+            Some(Cause::TimedOut) => Outcome::TimedOut {
+                after: job.limit.unwrap_or_default(),
+                retry,
+            },
+            None if success => Outcome::Success,
+            None => Outcome::Failure { retry },
+        };
+        let finished = Finished {
+            place: job.place,
+            display: &job.display,
+            outcome,
+            status: ended.status,
+            error: lost.as_ref().map(|error| error as _),
+            at: job.at,
+            wall: ended.wall,
+            cpu_user: ended.usage.cpu_user,
+            cpu_system: ended.usage.cpu_system,
+            delay: ended.delay,
+            max_rss: ended.usage.max_rss,
+            sent: job.sent,
+            received: job.received,
+        };
+        self.observer.finished(&finished, self.sinks.stdout.queue());
+        if let Some(collator) = &mut self.collator {
+            if retry.is_some() {
+                collator.discard(job.place.number);
+            } else {
+                collator.complete(job.place.number);
+            }
+        }
+        if let Some(delay) = retry {
+            let number = job.place.number;
+            self.retries.push(Reverse((Instant::now() + delay, number)));
+            let pending = Pending {
+                number,
+                item: job.item,
+                attempt: job.place.attempt + 1,
+                made: None,
+            };
+            self.retrying.insert(number, pending);
+        } else if outcome == Outcome::Ended {
+            self.summary.ended += 1;
+        } else {
+            if success {
+                self.learn(ended.wall);
+            }
+            self.count(success, own_code(ended.status, ended.cause));
+        }
+    }
+
+    /// A run time more for the median; the first few of them set the limit of jobs that run already.
+    pub(super) fn learn(&mut self, wall: Duration) {
+        let Some(time_limit) = &mut self.time_limit else {
+            return;
+        };
+        time_limit.succeeded(wall);
+        let Some(limit) = time_limit.limit() else {
+            return;
+        };
+        for (&key, job) in self
+            .running
+            .iter_mut()
+            .filter(|(_, job)| job.limit.is_none())
+        {
+            job.limit = Some(limit);
+            self.engine.limit(key, limit);
+        }
+    }
+
+    pub(super) fn count(&mut self, success: bool, code: u8) {
+        if success {
+            self.summary.succeeded += 1;
+        } else {
+            self.summary.failed += 1;
+        }
+        self.halt.have_started(self.started);
+        if let Some(when) = self.halt.observe(success, self.total()) {
+            self.own_code = code;
+            self.halt(when);
+        }
+    }
+}
+/// The code by which a shell would tell of this end; 124 for a time-out, as `timeout` does.
+fn own_code(status: Option<ExitStatus>, cause: Option<Cause>) -> u8 {
+    if cause == Some(Cause::TimedOut) {
+        return 124;
+    }
+    let code = status
+        .and_then(|status| status.code().or_else(|| Some(128 + status.signal()?)))
+        .unwrap_or(1);
+    u8::try_from(code).unwrap_or(u8::MAX)
+}

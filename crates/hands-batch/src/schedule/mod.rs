@@ -1,0 +1,465 @@
+//! The batch's loop: fills free slots with jobs, lets the engine turn, hears what ended.
+//!
+//! ```text
+//!            ┌── retry due ◄──────────── failed, may be tried again ──┐
+//! slot free ─┼── put off for want of a resource ◄── start refused ──┐ │
+//!            └── work.next() ── number, item ──► work.job() ──► engine.start() ──► running ──► finished
+//! ```
+//!
+//! **Invariants:** at most one item is held that has not started (besides those waiting to be tried again); a job's end
+//! is reported once per attempt and counted once per item; nothing is written to a sink but by [`Scheduler::write`].
+
+mod end;
+mod sizer;
+mod start;
+mod stop;
+mod terminal;
+mod write;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use self::sizer::Sizer;
+use self::terminal::Terminal;
+use super::builder::{AtOnce, Batch, Grouping, Summary};
+use super::collate::{self, Collator, Sinks};
+use super::control::{Control, Stop};
+use super::error::BatchError;
+use super::observer::{Notice, Observer, Progress, Running};
+use super::policy::{HaltState, TimeLimit};
+use super::results::Results;
+use super::sink::Sink;
+use super::work::{Job, Place, Work};
+use hands::command::CommandError;
+use hands::command::Stream;
+use hands::command::engine::Environment;
+use hands::command::engine::Resolver;
+use hands::command::engine::Run;
+use hands::command::engine::Setting;
+use hands::command::engine::leftovers;
+use hands::command::engine::open_null;
+use hands::command::engine::{COOKIE, Watchdog};
+use hands::command::engine::{Engine, Event, Flow, Key};
+use hands::command::raise_descriptor_limit;
+
+/// Variables that each job gets, beside the cookie.
+const NUMBER: &str = "HANDS_SEQ";
+const SLOT: &str = "HANDS_SLOT";
+
+/// Jobs that may wait for an earlier one's output before no more are started: some 20 MB of bookkeeping.
+const MOST_WAITING: usize = 50_000;
+
+/// As many jobs as fit under the usual limit of 1,024 descriptors with plenty to spare.
+const FEW_JOBS: usize = 128;
+
+/// How often a closed gate (load, memory) is tried again, and how soon a refused start.
+const GATE_PAUSE: Duration = Duration::from_millis(500);
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Refused starts in a row, with no job running that could give something back, before the batch gives up.
+const SHORTAGE_TRIES: u32 = 20;
+
+/// Jobs that are started in a row before the others are looked after.
+const STARTS: u32 = 64;
+
+/// Numbers of the descriptors that the engine watches for us.
+const WAKE: u32 = 0;
+const INPUT: u32 = 1;
+const STDOUT: u32 = 2;
+const STDERR: u32 = 3;
+
+/// Running jobs shown in [`Progress`].
+const SHOWN: usize = 4;
+
+pub(super) fn run<W: Work>(
+    batch: Batch,
+    work: W,
+    observer: &mut dyn Observer,
+) -> Result<Summary, BatchError> {
+    let mut scheduler = Scheduler::new(batch, work, observer)?;
+    let result = scheduler.run();
+    if result.is_err() {
+        scheduler.abandon();
+    }
+    scheduler.end_leftovers();
+    result
+}
+
+/// An item that has been taken up, on its way to its next start.
+struct Pending<I> {
+    number: u64,
+    item: I,
+    attempt: u32,
+    /// What was made of it for a start that was refused for want of something.
+    made: Option<(Place, Job)>,
+}
+
+struct RunningJob<I> {
+    item: I,
+    place: Place,
+    display: Vec<u8>,
+    at: SystemTime,
+    since: Instant,
+    limit: Option<Duration>,
+    sent: u64,
+    received: u64,
+    results: Option<Results>,
+}
+
+struct Scheduler<'a, W: Work> {
+    batch: Batch,
+    /// How many run at once.
+    jobs: usize,
+    sizer: Option<Sizer>,
+    work: W,
+    observer: &'a mut dyn Observer,
+    engine: Engine,
+    control: Control,
+    run: Run,
+    environment: Environment,
+    resolver: Resolver,
+    setting: Setting,
+    null: OwnedFd,
+    collator: Option<Collator>,
+    sinks: Sinks,
+    watched: [bool; 2],
+    running: HashMap<Key, RunningJob<W::Item>>,
+    slots: Slots,
+    retries: BinaryHeap<Reverse<(Instant, u64)>>,
+    retrying: HashMap<u64, Pending<W::Item>>,
+    put_off: Option<Pending<W::Item>>,
+    shortages: u32,
+    not_before: Option<Instant>,
+    input: Input,
+    halt: HaltState,
+    time_limit: Option<TimeLimit>,
+    stop: Stop,
+    began: Instant,
+    started: u64,
+    next_tick: Option<Instant>,
+    waiting_told: bool,
+    summary: Summary,
+    own_code: u8,
+    /// Why the batch cannot go on; returned once the running jobs have ended and what they wrote is written.
+    failure: Option<BatchError>,
+    /// Items were given up although they could have been started.
+    given_up: bool,
+    /// The watchdog has been started, or could not be.
+    guarded: bool,
+    raw_paused: Vec<Key>,
+    /// That of the program, if it has one that jobs may ask for.
+    terminal: Option<Terminal>,
+    told_held: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// Nothing to read now; its descriptor is watched.
+    Watched,
+    Ended,
+}
+
+/// The lowest free number from 1 is the next job's slot.
+#[derive(Default)]
+struct Slots {
+    free: BTreeSet<usize>,
+    most: usize,
+}
+
+impl Slots {
+    fn lowest(&mut self) -> usize {
+        if self.free.is_empty() {
+            self.most += 1;
+            self.free.insert(self.most);
+        }
+        self.free.first().copied().unwrap_or(1)
+    }
+
+    fn take(&mut self, slot: usize) {
+        self.free.remove(&slot);
+    }
+
+    fn give(&mut self, slot: usize) {
+        self.free.insert(slot);
+    }
+}
+
+/// What became of an attempt to start a job.
+enum Attempt {
+    Begun,
+    Nothing,
+}
+
+impl<'a, W: Work> Scheduler<'a, W> {
+    pub(super) fn new(
+        mut batch: Batch,
+        work: W,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, BatchError> {
+        let run = Run::new();
+        let (jobs, most, sizer) = match batch.at_once {
+            AtOnce::Cores => (hands::cores().get(), hands::cores().get(), None),
+            AtOnce::Count(jobs) => (jobs.get(), jobs.get(), None),
+            AtOnce::Auto(limits) => {
+                let sizer = Sizer::new(limits);
+                (sizer.size(), limits.max, Some(sizer))
+            }
+        };
+        // Two pipes and a pidfd for each, and another pipe while one is being started.
+        if most > FEW_JOBS {
+            raise_descriptor_limit();
+        }
+        let mut engine = Engine::new().map_err(CommandError::system("set up the event loop"))?;
+        if sizer.is_some() {
+            engine.note_delays();
+        }
+        if batch.terminal != super::builder::TerminalUse::Never {
+            engine.look_for_stopped();
+        }
+        let control = match batch.control.take() {
+            Some(control) => control,
+            None => Control::new().map_err(CommandError::system("set up the event loop"))?,
+        };
+        engine
+            .watch(control.wakeable(), WAKE, false)
+            .map_err(CommandError::system("set up the event loop"))?;
+        let environment = Environment::new(&batch.conditions.environment, &[COOKIE, NUMBER, SLOT]);
+        let resolver = Resolver::new(
+            environment.get("PATH"),
+            batch.conditions.directory.as_deref(),
+        );
+        let sink = |given: Option<Sink>, own: fn() -> std::io::Result<Sink>| match given {
+            Some(sink) => Ok(sink),
+            None => own().map_err(BatchError::Output),
+        };
+        let sinks = Sinks {
+            stdout: sink(batch.stdout.take(), Sink::stdout)?,
+            stderr: sink(batch.stderr.take(), Sink::stderr)?,
+        };
+        let whole_only = batch.retries.tries().is_none_or(|tries| tries.get() > 1);
+        let grouping = match batch.grouping {
+            Grouping::Jobs => Some(collate::Grouping::Jobs { in_order: false }),
+            Grouping::Ordered => Some(collate::Grouping::Jobs { in_order: true }),
+            Grouping::Lines => Some(collate::Grouping::Lines),
+            Grouping::None | Grouping::Raw => None,
+        };
+        let began = Instant::now();
+        Ok(Scheduler {
+            jobs,
+            sizer,
+            engine,
+            control,
+            run,
+            environment,
+            resolver,
+            setting: batch.conditions.setting(b"the jobs")?,
+            null: open_null()?,
+            collator: grouping
+                .map(|grouping| Collator::new(grouping, whole_only, &batch.spill_folder)),
+            sinks,
+            watched: [false; 2],
+            running: HashMap::new(),
+            slots: Slots::default(),
+            retries: BinaryHeap::new(),
+            retrying: HashMap::new(),
+            put_off: None,
+            shortages: 0,
+            not_before: None,
+            input: Input::Open,
+            halt: HaltState::new(batch.halt),
+            time_limit: batch.timeout.map(TimeLimit::new),
+            stop: Stop::No,
+            began,
+            started: 0,
+            next_tick: batch.tick.and_then(|every| began.checked_add(every)),
+            waiting_told: false,
+            summary: Summary::default(),
+            own_code: 0,
+            failure: None,
+            given_up: false,
+            guarded: false,
+            raw_paused: Vec::new(),
+            terminal: Terminal::open(batch.terminal),
+            told_held: false,
+            batch,
+            work,
+            observer,
+        })
+    }
+
+    pub(super) fn run(&mut self) -> Result<Summary, BatchError> {
+        let mut events = Vec::new();
+        loop {
+            self.obey();
+            // Not more in a row than can be heard and written meanwhile: starts that are refused take no slot.
+            let mut left = STARTS;
+            while left > 0 && self.may_start() {
+                match self.start_next()? {
+                    Attempt::Begun => left -= 1,
+                    Attempt::Nothing => break,
+                }
+            }
+            self.write()?;
+            self.tick(false);
+            if self.running.is_empty() && self.no_more() && self.all_written() {
+                break;
+            }
+            self.turn(left == 0, &mut events)?;
+            for event in events.drain(..) {
+                match event {
+                    Event::Finished(key, ended) => self.finished(key, &ended),
+                    Event::Stopped(key, signal) => self.job_stopped(key, signal),
+                    Event::Ready(WAKE) => {
+                        self.control.clear();
+                        self.observer.woken(&self.control);
+                    }
+                    Event::Ready(INPUT) => self.unwatch_input(),
+                    Event::Ready(_) => {}
+                }
+            }
+            self.resize();
+        }
+        self.tick(true);
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        self.summary.exhausted = self.input == Input::Ended && !self.given_up;
+        self.summary.sizing = self.sizer.as_ref().map(Sizer::decision);
+        self.summary.halted = self.halt.halted();
+        self.summary.exit_code = self.halt.exit_code(self.own_code, self.total());
+        Ok(self.summary.clone())
+    }
+
+    /// What jobs that are over have left running in their groups.
+    fn end_leftovers(&mut self) {
+        let ended = leftovers::end(self.run.entry(), self.engine.leftovers());
+        if ended > 0 {
+            self.observer.notice(&Notice::Leftovers(ended));
+        }
+    }
+
+    /// Done before the first start: a job may kill us as its first act. Between its birth and its place in the watchdog's table a job is found by the
+    /// mark in its environment, and before it has that, by its parent-death signal.
+    fn start_watchdog(&mut self) {
+        if std::mem::replace(&mut self.guarded, true) {
+            return;
+        }
+        match Watchdog::start(self.run.entry()) {
+            Ok(watchdog) => self.engine.guard(watchdog),
+            Err(error) => self.observer.notice(&Notice::NoWatchdog(error.to_string())),
+        }
+    }
+
+    /// How many items there are in all, once that is known.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.work
+            .total()
+            .or((self.input == Input::Ended).then_some(self.started))
+    }
+
+    /// Whether nothing is left to start.
+    pub(super) fn no_more(&self) -> bool {
+        self.stop > Stop::No
+            || (self.input == Input::Ended && self.put_off.is_none() && self.retrying.is_empty())
+    }
+
+    /// One turn of the engine, up to whatever is due next.
+    pub(super) fn turn(
+        &mut self,
+        more_to_start: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), BatchError> {
+        let retry = self.retries.peek().map(|Reverse((at, _))| *at);
+        let could_start = self.has_room();
+        let until = [
+            self.not_before.filter(|_| could_start),
+            retry.filter(|_| could_start),
+            self.next_tick,
+            more_to_start.then(Instant::now),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        let mut results_error = None;
+        let killing = self.stop >= Stop::Kill;
+        let Scheduler {
+            engine,
+            running,
+            collator,
+            sinks,
+            observer,
+            raw_paused,
+            ..
+        } = self;
+        let mut receive = |key: Key, stream: Stream, bytes: &[u8]| {
+            let Some(job) = running.get_mut(&key) else {
+                return Flow::Continue;
+            };
+            job.received += bytes.len() as u64;
+            // Told to kill, we do not wait for a reader that does not read.
+            if killing {
+                return Flow::Continue;
+            }
+            if let Some(results) = &mut job.results
+                && let Err(error) = results.write(stream, bytes)
+            {
+                let folder = results.folder().to_owned();
+                results_error.get_or_insert(BatchError::Results { folder, error });
+            }
+            match collator {
+                Some(collator) => collator.data(job.place.number, stream, bytes, sinks),
+                None => {
+                    observer.output(job.place.number, stream, bytes, sinks.stdout.queue());
+                    if sinks.are_full() {
+                        raw_paused.push(key);
+                        return Flow::Pause;
+                    }
+                    Flow::Continue
+                }
+            }
+        };
+        engine
+            .turn(until, &mut receive, events)
+            .map_err(CommandError::system("wait for jobs"))?;
+        if let Some(error) = results_error {
+            self.fail(error, Stop::Terminate);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tick(&mut self, done: bool) {
+        let Some(every) = self.batch.tick else { return };
+        let now = Instant::now();
+        if !done && self.next_tick.is_some_and(|at| at > now) {
+            return;
+        }
+        self.next_tick = now.checked_add(every);
+        let mut longest: Vec<&RunningJob<W::Item>> = self.running.values().collect();
+        longest.sort_by_key(|job| job.since);
+        let running: Vec<Running<'_>> = longest
+            .iter()
+            .take(SHOWN)
+            .map(|job| Running {
+                number: job.place.number,
+                display: &job.display,
+                elapsed: now.saturating_duration_since(job.since),
+            })
+            .collect();
+        let progress = Progress {
+            total: self.total(),
+            started: self.started,
+            succeeded: self.summary.succeeded,
+            failed: self.summary.failed,
+            retrying: self.retrying.len(),
+            running: &running,
+            running_count: self.running.len(),
+            elapsed: now - self.began,
+            mid_line: self.sinks.stdout.is_mid_line() || self.sinks.stderr.is_mid_line(),
+            done,
+        };
+        self.observer.tick(&progress);
+    }
+}

@@ -1,0 +1,364 @@
+//! From an input to a running job.
+
+use std::cmp::Reverse;
+use std::ffi::CString;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::terminal::Terminal;
+use super::{
+    Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, Pending, RunningJob, SHORTAGE_PAUSE,
+    SHORTAGE_TRIES, SLOT, Scheduler,
+};
+use crate::builder::Grouping;
+use crate::control::Stop;
+use crate::error::BatchError;
+use crate::input::Pull;
+use crate::observer::{Finished, Notice, Outcome, Started};
+use crate::policy::{TimeLimit, Verdict};
+use crate::results::Results;
+use crate::work::{Job, Place, Work};
+use hands::command::engine::ArgBlock;
+use hands::command::engine::{Key, Source, Start, Target};
+use hands::command::{CommandError, SpawnReason};
+
+impl<W: Work> Scheduler<'_, W> {
+    /// Whether nothing but the clock and the input stands against another job.
+    pub(super) fn has_room(&self) -> bool {
+        self.stop == Stop::No
+            && !self.control.is_paused()
+            && (self.running.len() < self.jobs || self.waits_for_a_retry())
+    }
+
+    /// Whether all that run are held back until a job has ended that is to be tried again: it gets a slot of its own.
+    fn waits_for_a_retry(&self) -> bool {
+        self.collator
+            .as_ref()
+            .is_some_and(|collator| collator.is_stuck(self.running.len()))
+    }
+
+    /// Whether a new input may be taken up.
+    fn takes_inputs(&self) -> bool {
+        self.input == Input::Open
+            && self.running.len() < self.jobs
+            && self
+                .collator
+                .as_ref()
+                .is_none_or(|collator| collator.len() < MOST_WAITING)
+    }
+
+    pub(super) fn may_start(&mut self) -> bool {
+        if self.not_before.is_some_and(|at| at <= Instant::now()) {
+            self.not_before = None;
+        }
+        // While it is too early one input is taken up all the same: if there is none, nothing is to be waited for.
+        self.has_room() && (self.not_before.is_none() || self.put_off.is_none())
+    }
+
+    /// Keeps what may not start yet.
+    fn hold_back(&mut self, pending: Pending<W::Item>) {
+        if pending.attempt == 1 {
+            self.put_off = Some(pending);
+            return;
+        }
+        let at = self.not_before.unwrap_or_else(Instant::now);
+        self.retries.push(Reverse((at, pending.number)));
+        self.retrying.insert(pending.number, pending);
+    }
+
+    /// Whether load and memory allow another job; asked only when there is one.
+    pub(super) fn gates_allow(&mut self) -> bool {
+        let load = self.batch.load.as_ref().map(|gate| gate.allows());
+        let memory = self.batch.memfree.as_ref().map(|gate| gate.allows());
+        for verdict in [load, memory].into_iter().flatten() {
+            let why = match verdict {
+                Ok(Verdict::Start) => continue,
+                Ok(Verdict::Wait { why }) => why,
+                // What cannot be measured cannot be kept; say so once and go on.
+                Err(error) => {
+                    if !std::mem::replace(&mut self.waiting_told, true) {
+                        self.observer.notice(&Notice::Waiting(error.to_string()));
+                    }
+                    continue;
+                }
+            };
+            // With nothing running, waiting would be for others' processes: that is what was asked for.
+            if !std::mem::replace(&mut self.waiting_told, true) {
+                self.observer.notice(&Notice::Waiting(why));
+            }
+            self.not_before = Some(Instant::now() + GATE_PAUSE);
+            return false;
+        }
+        self.waiting_told = false;
+        true
+    }
+
+    /// Takes up the next item and starts it.
+    pub(super) fn start_next(&mut self) -> Result<Attempt, BatchError> {
+        let Some(pending) = self.next_pending()? else {
+            return Ok(Attempt::Nothing);
+        };
+        let is_gated = self.batch.load.is_some() || self.batch.memfree.is_some();
+        if self.not_before.is_some() || (is_gated && !self.gates_allow()) {
+            self.hold_back(pending);
+            return Ok(Attempt::Nothing);
+        }
+        self.start(pending)
+    }
+
+    pub(super) fn next_pending(&mut self) -> Result<Option<Pending<W::Item>>, BatchError> {
+        if self.running.len() < self.jobs
+            && let Some(pending) = self.put_off.take()
+        {
+            return Ok(Some(pending));
+        }
+        if let Some(&Reverse((at, number))) = self.retries.peek()
+            && at <= Instant::now()
+        {
+            self.retries.pop();
+            return Ok(self.retrying.remove(&number));
+        }
+        if !self.takes_inputs() {
+            return Ok(None);
+        }
+        let next = match self.work.next() {
+            Ok(next) => next,
+            Err(error) => {
+                self.given_up = true;
+                self.fail(BatchError::Work(error), Stop::Drain);
+                return Ok(None);
+            }
+        };
+        match next {
+            Pull::Item((number, item)) => {
+                self.started += 1;
+                Ok(Some(Pending {
+                    number,
+                    item,
+                    attempt: 1,
+                    made: None,
+                }))
+            }
+            Pull::End => {
+                self.input = Input::Ended;
+                // A rule in percent can be judged only now.
+                if let Some(when) = self.halt.total_is_known(self.started) {
+                    self.halt(when);
+                }
+                Ok(None)
+            }
+            Pull::Pending => {
+                if let Some(fd) = self.work.ready_fd() {
+                    self.engine
+                        .watch(fd, INPUT, false)
+                        .map_err(CommandError::system("wait for input"))?;
+                    self.input = Input::Watched;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn unwatch_input(&mut self) {
+        if self.input == Input::Watched {
+            if let Some(fd) = self.work.ready_fd() {
+                self.engine.unwatch(fd);
+            }
+            self.input = Input::Open;
+        }
+    }
+
+    pub(super) fn start(&mut self, mut pending: Pending<W::Item>) -> Result<Attempt, BatchError> {
+        let slot = self.slots.lowest();
+        let place = Place {
+            number: pending.number,
+            slot,
+            attempt: pending.attempt,
+        };
+        let made = match pending.made.take() {
+            // Its placeholders may name the slot, which may be another one now; its stdin is there once.
+            Some((made_for, job)) if made_for == place => Ok(job),
+            made => self.work.job(&mut pending.item, place).map(|job| Job {
+                stdin: made.map_or(job.stdin, |(_, made)| made.stdin),
+                ..job
+            }),
+        };
+        let mut job = match made {
+            Ok(job) => job,
+            Err(error) => {
+                self.refused(place, &[], &*error);
+                return Ok(Attempt::Begun);
+            }
+        };
+        let sent = job.stdin.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let at = SystemTime::now();
+        self.start_watchdog();
+        let key = match self.launch(place, &mut job) {
+            Ok(key) => key,
+            Err(error) if error.is_shortage() && self.wait_out(&error) => {
+                pending.made = Some((place, job));
+                self.hold_back(pending);
+                return Ok(Attempt::Nothing);
+            }
+            Err(error) if error.is_shortage() => return Err(error.into()),
+            Err(error) => {
+                self.refused(place, &job.display, &error);
+                return Ok(Attempt::Begun);
+            }
+        };
+        let Job {
+            display,
+            tag,
+            results,
+            results_are_files,
+            ..
+        } = job;
+        self.shortages = 0;
+        if self.terminal.as_ref().is_some_and(Terminal::is_for_all) {
+            self.lend(key);
+        }
+        self.slots.take(slot);
+        let create = match results_are_files {
+            true => Results::create_files,
+            false => Results::create,
+        };
+        let results = match results.map(|folder| (create(&folder, place.number), folder)) {
+            Some((Err(error), folder)) => {
+                self.fail(BatchError::Results { folder, error }, Stop::Terminate);
+                None
+            }
+            Some((Ok(results), _)) => Some(results),
+            None => None,
+        };
+        if let Some(collator) = &mut self.collator {
+            collator.begin(place.number, key, tag);
+        }
+        if !self.batch.delay.is_zero() {
+            self.not_before = Some(Instant::now() + self.batch.delay);
+        }
+        let pid = self
+            .engine
+            .pid(key)
+            .map_or(0, |pid| pid.as_raw_nonzero().get());
+        let started = Started {
+            place,
+            pid,
+            display: &display,
+            at,
+        };
+        self.observer.started(&started, self.sinks.stdout.queue());
+        let limit = self.time_limit.as_ref().and_then(TimeLimit::limit);
+        if let Some(limit) = limit {
+            self.engine.limit(key, limit);
+        }
+        let since = Instant::now();
+        let job = RunningJob {
+            item: pending.item,
+            place,
+            display,
+            at,
+            since,
+            limit,
+            sent,
+            received: 0,
+            results,
+        };
+        self.running.insert(key, job);
+        Ok(Attempt::Begun)
+    }
+
+    pub(super) fn launch(&mut self, place: Place, job: &mut Job) -> Result<Key, CommandError> {
+        let argv = job.argv.as_slice();
+        let name = argv.first().map_or(&[][..], Vec::as_slice);
+        if argv.iter().any(|word| word.contains(&0)) {
+            return Err(CommandError::spawn(name, SpawnReason::NulByte));
+        }
+        let variables = &self.batch.conditions.environment;
+        (variables.check()).map_err(|reason| CommandError::spawn(name, reason))?;
+        let program = self.resolver.resolve(name)?;
+        let text = |name: &str, value: u64| {
+            CString::new(format!("{name}={value}")).expect("names and digits have no NUL byte")
+        };
+        let more = [
+            self.run.job(place.number),
+            text(NUMBER, place.number),
+            text(SLOT, place.slot as u64),
+        ];
+        let environ = self.environment.pointers(&more);
+        let mut block = ArgBlock::new(argv);
+        let size = block.size();
+        let target = |fd| {
+            if self.batch.grouping == Grouping::None {
+                Target::Fd(fd)
+            } else {
+                Target::Capture
+            }
+        };
+        let other = match (&job.stdin_file, &self.terminal) {
+            (Some(file), _) => file.as_raw_fd(),
+            (None, Some(terminal)) if terminal.is_for_all() => terminal.as_raw_fd(),
+            (None, _) => self.null.as_raw_fd(),
+        };
+        let start = Start {
+            program,
+            argv: &mut block,
+            environ: &environ,
+            setting: &self.setting,
+            stdin: job.stdin.as_mut().map_or(Source::Fd(other), Source::Bytes),
+            stdout: target(1),
+            stderr: target(2),
+            timeout: None,
+            grace: self.batch.grace,
+            linger: self.batch.linger,
+            mark: &more[0],
+        };
+        self.engine.start(start).map_err(|failed| {
+            let path = self.setting.seen_from_there(program);
+            CommandError::from_failed(failed, name, &path, size)
+        })
+    }
+
+    /// The system is short of something. True if it is worth waiting: a running job may give it back.
+    pub(super) fn wait_out(&mut self, error: &CommandError) -> bool {
+        if self.shortages == 0 {
+            self.observer.notice(&Notice::Shortage(error.to_string()));
+        }
+        if self.running.is_empty() {
+            self.shortages += 1;
+        } else {
+            self.shortages = self.shortages.max(1);
+        }
+        self.not_before = Some(Instant::now() + SHORTAGE_PAUSE);
+        self.shortages <= SHORTAGE_TRIES
+    }
+
+    /// A job that could not be started. Trying again would not help: the program will not appear meanwhile.
+    pub(super) fn refused(
+        &mut self,
+        place: Place,
+        display: &[u8],
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        let finished = Finished {
+            place,
+            display,
+            outcome: Outcome::Failure { retry: None },
+            status: None,
+            error: Some(error),
+            at: SystemTime::now(),
+            wall: Duration::ZERO,
+            cpu_user: Duration::ZERO,
+            cpu_system: Duration::ZERO,
+            delay: None,
+            max_rss: 0,
+            sent: 0,
+            received: 0,
+        };
+        let exit = finished.exit();
+        self.observer.finished(&finished, self.sinks.stdout.queue());
+        if let Some(collator) = &mut self.collator {
+            collator.complete(place.number);
+        }
+        self.count(false, u8::try_from(exit).unwrap_or(u8::MAX));
+    }
+}

@@ -1,0 +1,127 @@
+//! Ending a batch early: because somebody says so, a rule does, or it cannot go on.
+
+use rustix::process::Signal;
+
+use super::{INPUT, Scheduler, WAKE};
+use crate::control::Stop;
+use crate::error::BatchError;
+use crate::observer::Notice;
+use crate::policy::HaltWhen;
+use crate::work::Work;
+use hands::command::engine::{Cause, Event, Flow};
+
+impl<W: Work> Scheduler<'_, W> {
+    /// Passes on what the control says, a step at a time.
+    pub(super) fn obey(&mut self) {
+        if self.control.take_suspend() {
+            self.suspend();
+        }
+        let told = self.control.stopped();
+        if told <= self.stop {
+            return;
+        }
+        self.stop_at(told);
+        match told {
+            Stop::No | Stop::Drain => {}
+            Stop::Terminate => self.engine.terminate_all(Cause::Asked),
+            Stop::Kill => {
+                let keys = self.engine.keys();
+                self.engine.kill_all(&keys);
+                // Their pipes are read to the end, into nothing.
+                for key in keys {
+                    self.engine.resume(key);
+                }
+            }
+        }
+    }
+
+    /// Starts nothing more; what waits to be tried (again) is given up.
+    pub(super) fn stop_at(&mut self, stop: Stop) {
+        self.stop = self.stop.max(stop);
+        let put_off = self.put_off.take().map(|pending| (pending.number, pending));
+        for (number, pending) in self.retrying.drain().chain(put_off) {
+            self.given_up = true;
+            if pending.attempt > 1 {
+                self.summary.ended += 1;
+                if let Some(collator) = &mut self.collator {
+                    collator.complete(number);
+                }
+            }
+        }
+        self.retries.clear();
+    }
+
+    /// The batch cannot go on: ends in order, as far as `stop` says, and then returns the first such error.
+    pub(super) fn fail(&mut self, error: BatchError, stop: Stop) {
+        self.failure.get_or_insert(error);
+        if stop >= Stop::Terminate {
+            self.engine.terminate_all(Cause::Asked);
+        }
+        self.stop_at(stop);
+        self.control.stop(stop);
+    }
+
+    /// The halt rule has spoken.
+    pub(super) fn halt(&mut self, when: HaltWhen) {
+        let now = when == HaltWhen::Now;
+        self.observer.notice(&Notice::Halted { now });
+        if now {
+            self.engine.terminate_all(Cause::Asked);
+        }
+        let stop = if now { Stop::Terminate } else { Stop::Drain };
+        self.stop_at(stop);
+        self.control.stop(stop);
+    }
+
+    /// Ends all jobs in bounded time after an error, so that none outlives the batch.
+    pub(super) fn abandon(&mut self) {
+        for key in self.engine.keys() {
+            // What it was held back with goes nowhere now.
+            self.engine.resume(key);
+        }
+        self.engine.terminate_all(Cause::Asked);
+        let mut events = Vec::new();
+        while self.engine.running() > 0 {
+            if self
+                .engine
+                .turn(None, &mut |_, _, _| Flow::Continue, &mut events)
+                .is_err()
+            {
+                // Dropping the engine kills and reaps the rest.
+                return;
+            }
+            for event in events.drain(..) {
+                match event {
+                    Event::Ready(WAKE) => {
+                        self.control.clear();
+                        self.observer.woken(&self.control);
+                        if self.control.stopped() == Stop::Kill {
+                            return;
+                        }
+                    }
+                    Event::Ready(INPUT) => self.unwatch_input(),
+                    Event::Ready(_) => {
+                        let _ = self.watch_sinks([true; 2]);
+                    }
+                    Event::Stopped(..) => {}
+                    Event::Finished(key, ended) => {
+                        self.running.remove(&key);
+                        self.take_terminal_back(key, &ended);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn suspend(&mut self) {
+        let keys = self.engine.keys();
+        for &key in &keys {
+            self.engine.signal(key, Signal::STOP);
+        }
+        // Returns when somebody continues us.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        for &key in &keys {
+            self.engine.signal(key, Signal::CONT);
+        }
+    }
+}
