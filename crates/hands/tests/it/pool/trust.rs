@@ -94,8 +94,10 @@ fn the_guard_of_a_copy_leaves_no_lock() {
         let takers = [(); 2].map(|()| {
             process::spawn(
                 |(value, again): (Mutex<u64>, ReentrantMutex)| {
+                    // In the order of the holder: the other way each might have one and wait for the other.
+                    let mut value = value.lock().unwrap();
                     let _again = again.lock().unwrap();
-                    *value.lock().unwrap() += 10;
+                    *value += 10;
                 },
                 locks.clone(),
             )
