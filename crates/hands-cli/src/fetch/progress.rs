@@ -1,95 +1,14 @@
-//! What is on its way, and how that is shown on stderr.
+//! How it is shown on stderr what is on its way.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hands::sync::Mutex;
+use hands_fetch::{FileProgress, Progress, clean};
 
-use super::pace::Rate;
-use super::text::clean;
 use crate::bar::{Bar, can_draw, cut};
 use crate::flags;
 use crate::run::progress::time;
-
-/// A file on its way.
-#[derive(Debug)]
-pub(crate) struct Running {
-    name: String,
-    since: Instant,
-    received: AtomicU64,
-    /// Of these, what came in an earlier run.
-    resumed: AtomicU64,
-    /// 0: nobody knows.
-    expected: AtomicU64,
-    pub(super) rate: Option<Rate>,
-    /// Bytes of all files.
-    total: Arc<AtomicU64>,
-}
-
-impl Running {
-    pub(super) fn received(&self, bytes: u64) {
-        self.received.fetch_add(bytes, Ordering::Relaxed);
-        self.total.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn resumed(&self, bytes: u64) {
-        self.received.store(bytes, Ordering::Relaxed);
-        self.resumed.store(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn begin_again(&self) {
-        self.resumed(0);
-    }
-
-    pub(super) fn expect(&self, bytes: u64) {
-        self.expected.store(bytes, Ordering::Relaxed);
-    }
-}
-
-/// All files on their way.
-#[derive(Debug)]
-pub(crate) struct Board {
-    running: Mutex<BTreeMap<u64, Arc<Running>>>,
-    total: Arc<AtomicU64>,
-    rate_each: Option<u64>,
-}
-
-impl Board {
-    pub(super) fn new(rate_each: Option<u64>) -> Board {
-        Board {
-            running: Mutex::default(),
-            total: Arc::default(),
-            rate_each,
-        }
-    }
-
-    pub(super) fn begin(&self, number: u64, name: &str) -> Arc<Running> {
-        let running = Arc::new(Running {
-            name: name.to_owned(),
-            since: Instant::now(),
-            received: AtomicU64::new(0),
-            resumed: AtomicU64::new(0),
-            expected: AtomicU64::new(0),
-            rate: self.rate_each.map(Rate::new),
-            total: Arc::clone(&self.total),
-        });
-        self.running.lock().insert(number, Arc::clone(&running));
-        running
-    }
-
-    pub(super) fn end(&self, number: u64) {
-        self.running.lock().remove(&number);
-    }
-
-    /// Bytes that have come.
-    pub(super) fn bytes(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
-    }
-}
 
 /// How many files have come to what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -155,14 +74,15 @@ impl Display {
     }
 
     /// Shows where things stand, if it is time to.
-    pub(super) fn show(&mut self, counts: Counts, board: &Board) {
+    pub(super) fn show(&mut self, counts: Counts, progress: impl FnOnce() -> Progress) {
         let now = Instant::now();
         if matches!(self.how, How::None) || now - self.drawn < REDRAW {
             return;
         }
         self.drawn = now;
         let (then, before) = self.seen;
-        let bytes = board.bytes();
+        let progress = progress();
+        let bytes = progress.bytes;
         let time = (now - then).as_secs_f64();
         let rate = (bytes - before) as f64 / time;
         self.seen = (now, bytes);
@@ -180,12 +100,16 @@ impl Display {
                 if elapsed >= *next {
                     *next = elapsed + PLAIN;
                     // Nobody may be left to read it.
-                    let _ = writeln!(io::stderr(), "hands: {}", line(counts, board, self.rate));
+                    let _ = writeln!(
+                        io::stderr(),
+                        "hands: {}",
+                        line(counts, &progress, self.rate)
+                    );
                 }
             }
             How::Bar(bar) => {
                 if elapsed >= QUIET {
-                    bar.draw(&drawing(counts, board, self.rate));
+                    bar.draw(&drawing(counts, &progress, self.rate));
                 }
             }
         }
@@ -207,29 +131,29 @@ impl Display {
     }
 }
 
-fn drawing(counts: Counts, board: &Board, rate: f64) -> String {
-    let running: Vec<Arc<Running>> = board.running.lock().values().cloned().collect();
+fn drawing(counts: Counts, progress: &Progress, rate: f64) -> String {
+    let running = &progress.files;
     let mut text = String::new();
     if let Some(total) = counts.total.filter(|&total| total > 0) {
         // Files on their way count by what has come of them.
-        let parts = running.iter().map(|running| share(running).unwrap_or(0.0));
+        let parts = running.iter().map(|file| file.share().unwrap_or(0.0));
         let done = (counts.done() as f64 + parts.sum::<f64>()) / total as f64;
         let filled = ((20.0 * done) as usize).min(20);
         let _ = write!(text, "[{}{}] ", "#".repeat(filled), "-".repeat(20 - filled));
     }
-    text.push_str(&line(counts, board, rate));
-    for running in running.iter().take(SHOWN) {
-        let received = running.received.load(Ordering::Relaxed);
-        let share =
-            share(running).map_or("    ".to_owned(), |share| format!("{:3.0}%", 100.0 * share));
-        let fresh = received.saturating_sub(running.resumed.load(Ordering::Relaxed));
-        let time = running.since.elapsed().as_secs_f64().max(0.001);
+    text.push_str(&line(counts, progress, rate));
+    for file in running.iter().take(SHOWN) {
+        let share = file
+            .share()
+            .map_or("    ".to_owned(), |share| format!("{:3.0}%", 100.0 * share));
+        let fresh = file.received.saturating_sub(file.resumed);
+        let time = file.time.as_secs_f64().max(0.001);
         let _ = write!(
             text,
             "\n  {share} {:>9} {:>11}  {}",
-            bytes(received as f64),
+            bytes(file.received as f64),
             format!("{}/s", bytes(fresh as f64 / time)),
-            short(&running.name)
+            short(&file.name)
         );
     }
     if running.len() > SHOWN {
@@ -238,14 +162,8 @@ fn drawing(counts: Counts, board: &Board, rate: f64) -> String {
     text
 }
 
-fn share(running: &Running) -> Option<f64> {
-    let expected = running.expected.load(Ordering::Relaxed);
-    let received = running.received.load(Ordering::Relaxed);
-    (expected > 0).then(|| (received as f64 / expected as f64).min(1.0))
-}
-
 /// `12 of 100 files, 1 failed, 34.5 MiB, 12.3 MiB/s, 8s left`.
-fn line(counts: Counts, board: &Board, rate: f64) -> String {
+fn line(counts: Counts, progress: &Progress, rate: f64) -> String {
     let mut text = match counts.total {
         Some(total) => format!("{} of {total} files", counts.done()),
         None => format!("{} files", counts.done()),
@@ -253,29 +171,29 @@ fn line(counts: Counts, board: &Board, rate: f64) -> String {
     if counts.failed > 0 {
         let _ = write!(text, ", {} failed", counts.failed);
     }
-    let _ = write!(text, ", {}, {}/s", bytes(board.bytes() as f64), bytes(rate));
-    if let Some(left) = left(counts, board, rate) {
+    let _ = write!(
+        text,
+        ", {}, {}/s",
+        bytes(progress.bytes as f64),
+        bytes(rate)
+    );
+    if let Some(left) = left(counts, progress, rate) {
         let _ = write!(text, ", {} left", time(left));
     }
     text
 }
 
 /// How long it will take: what the running ones lack, and as much for each other file as one has had so far.
-fn left(counts: Counts, board: &Board, rate: f64) -> Option<Duration> {
+fn left(counts: Counts, progress: &Progress, rate: f64) -> Option<Duration> {
     let total = counts.total?;
-    let running = board.running.lock();
-    let lacking: u64 = running
-        .values()
-        .map(|running| {
-            let expected = running.expected.load(Ordering::Relaxed);
-            expected.saturating_sub(running.received.load(Ordering::Relaxed))
-        })
-        .sum();
+    let running = &progress.files;
+    let lacking = |file: &FileProgress| file.expected.unwrap_or(0).saturating_sub(file.received);
+    let lacking: u64 = running.iter().map(lacking).sum();
     let waiting = total.saturating_sub(counts.done() + running.len() as u64);
     if waiting > 0 && counts.ok == 0 {
         return None;
     }
-    let each = board.bytes() as f64 / counts.ok.max(1) as f64;
+    let each = progress.bytes as f64 / counts.ok.max(1) as f64;
     let bytes = lacking as f64 + waiting as f64 * each;
     (rate > 1.0 && bytes > 0.0)
         .then(|| Duration::try_from_secs_f64(bytes / rate).unwrap_or(Duration::MAX))
@@ -325,22 +243,28 @@ mod tests {
 
     #[test]
     fn what_is_running_is_shown() {
-        let board = Board::new(None);
-        let running = board.begin(1, "http://a/x\x1b[2J");
-        running.expect(1000);
-        running.received(500);
+        let mut progress = Progress {
+            bytes: 500,
+            files: vec![FileProgress {
+                name: "http://a/x\x1b[2J".to_owned(),
+                time: Duration::from_secs(1),
+                received: 500,
+                resumed: 0,
+                expected: Some(1000),
+            }],
+        };
         let counts = Counts {
             ok: 1,
             total: Some(2),
             ..Counts::default()
         };
-        let text = drawing(counts, &board, 100.0);
+        let text = drawing(counts, &progress, 100.0);
         assert!(
             text.starts_with("[###############-----] 1 of 2 files, 500 B, 100 B/s, 5s left\n"),
             "{text}"
         );
         assert!(text.contains(" 50%") && text.contains("x?[2J"), "{text}");
-        board.end(1);
-        assert_eq!(line(counts, &board, 0.0), "1 of 2 files, 500 B, 0 B/s");
+        progress.files.clear();
+        assert_eq!(line(counts, &progress, 0.0), "1 of 2 files, 500 B, 0 B/s");
     }
 }

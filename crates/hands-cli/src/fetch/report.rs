@@ -9,91 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hands::sync::{Condvar, Mutex};
+use hands_fetch::{Event as Told, Fetch, NOBODY_READS as STDOUT_CLOSED, Plan, State, clean};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::progress::{Counts, Display, REDRAW, bytes};
-use super::state::State;
-use super::text::clean;
-use super::{Fetcher, Told, state};
-use crate::flags::{self, FetchFlags};
+use super::progress::{Counts, Display, bytes};
+use crate::flags::{self, ShownFlags};
 use crate::run::paint::Paint;
 use crate::run::progress::time;
 use crate::run::{INTERRUPTED, NOBODY_READS};
 use crate::usage::USAGE;
-
-/// Where what is told waits to be said. Nobody is woken for it, except when it is worth that: at the end, when something fails or is shown.
-pub(super) struct Mailbox {
-    inside: Mutex<Inside>,
-    news: Condvar,
-}
-
-struct Inside {
-    told: Vec<Told>,
-    is_urgent: bool,
-    /// Those that may still tell something.
-    senders: usize,
-}
-
-/// Somebody who may still tell something.
-pub(super) struct Sender<'a>(&'a Mailbox);
-
-impl Mailbox {
-    pub(super) fn new(senders: usize) -> Mailbox {
-        Mailbox {
-            inside: Mutex::new(Inside {
-                told: Vec::new(),
-                is_urgent: false,
-                senders,
-            }),
-            news: Condvar::new(),
-        }
-    }
-
-    pub(super) fn put(&self, told: Told) {
-        let is_urgent = match &told {
-            Told::Head { .. } | Told::Broken(_) => true,
-            Told::End { state, .. } => matches!(state, State::Failed(_)),
-            _ => false,
-        };
-        let mut inside = self.inside.lock();
-        inside.told.push(told);
-        if is_urgent && !inside.is_urgent {
-            inside.is_urgent = true;
-            self.news.notify_one();
-        }
-    }
-
-    /// What has been told, without waiting.
-    fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.inside.lock().told)
-    }
-
-    /// One of those that it was made for; it leaves when it is dropped.
-    pub(super) fn sender(&self) -> Sender<'_> {
-        Sender(self)
-    }
-
-    /// What has been told, when that is urgent or some time has passed; and whether there may be more.
-    fn wait(&self) -> (Vec<Told>, bool) {
-        let mut inside = self.inside.lock();
-        let is_time = |inside: &mut Inside| inside.is_urgent || inside.senders == 0;
-        self.news.wait_for(&mut inside, is_time, Some(REDRAW));
-        inside.is_urgent = false;
-        (std::mem::take(&mut inside.told), inside.senders > 0)
-    }
-}
-
-impl Drop for Sender<'_> {
-    fn drop(&mut self) {
-        let mut inside = self.0.inside.lock();
-        inside.senders -= 1;
-        if inside.senders == 0 {
-            self.0.news.notify_one();
-        }
-    }
-}
 
 /// A stopped run waits so long for what is under way to come to rest.
 const GRACE: Duration = Duration::from_secs(2);
@@ -158,7 +83,7 @@ enum Event<'a> {
 }
 
 impl Report {
-    pub(super) fn new(flags: &FetchFlags) -> Result<Report, String> {
+    pub(super) fn new(shown: &ShownFlags, plan: &Plan) -> Result<Report, String> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGHUP, SIGTERM] {
             if hands::command::signal_is_ignored(signal) {
@@ -167,8 +92,7 @@ impl Report {
             let caught = signal_hook::flag::register(signal, Arc::clone(&interrupted));
             caught.map_err(|error| format!("cannot set up signals: {error}"))?;
         }
-        let shown = &flags.shown;
-        let progress = match (shown.progress, shown.quiet || flags.what.head) {
+        let progress = match (shown.progress, shown.quiet || plan.what.head) {
             (Some(asked), _) => asked,
             (None, true) => flags::Progress::None,
             (None, false) => flags::Progress::Auto,
@@ -176,8 +100,8 @@ impl Report {
         Ok(Report {
             is_json: shown.json,
             is_quiet: shown.quiet,
-            is_head: flags.what.head,
-            is_fail_fast: flags.transfer.fail_fast,
+            is_head: plan.what.head,
+            is_fail_fast: plan.transfer.fail_fast,
             display: Display::new(progress),
             paint: Paint::new(shown.color),
             counts: Counts::default(),
@@ -187,48 +111,46 @@ impl Report {
             closed: None,
             broken: None,
             is_first_head: true,
-            failed_to: failed_to(flags)?,
+            failed_to: failed_to(plan)?,
             failed: BTreeMap::new(),
         })
     }
 
     /// Says what there is to say until all is over, and gives the exit code.
-    pub(super) fn run(mut self, fetcher: &Fetcher) -> u8 {
+    pub(super) fn run(mut self, fetch: &Fetch) -> u8 {
         loop {
-            let (told, is_more) = fetcher.told.wait();
+            let (told, is_more) = fetch.wait();
             for told in told {
-                self.say(told, fetcher);
+                self.say(told, fetch);
             }
             if !is_more {
                 break;
             }
             let is_interrupted = self.interrupted.load(Ordering::Relaxed);
             if (is_interrupted || self.closed.is_some()) && self.stopping_since.is_none() {
-                self.stop(fetcher);
+                self.stop(fetch);
             }
             // A list that is still being written may never end.
             let is_long_ago = |since: Instant| since.elapsed() > GRACE;
-            if self.stopping_since.is_some_and(is_long_ago)
-                && fetcher.being_named.load(Ordering::SeqCst) == 0
-            {
+            if self.stopping_since.is_some_and(is_long_ago) && !fetch.is_naming() {
                 // What has been told just now.
-                for told in fetcher.told.take() {
-                    self.say(told, fetcher);
+                for told in fetch.take() {
+                    self.say(told, fetch);
                 }
                 break;
             }
-            self.display.show(self.counts, &fetcher.board);
+            self.display.show(self.counts, || fetch.progress());
         }
         self.display.end();
-        self.finish(fetcher)
+        self.finish(fetch)
     }
 
-    fn stop(&mut self, fetcher: &Fetcher) {
-        fetcher.stop.cancel();
+    fn stop(&mut self, fetch: &Fetch) {
+        fetch.stop();
         self.stopping_since = Some(Instant::now());
     }
 
-    fn say(&mut self, told: Told, fetcher: &Fetcher) {
+    fn say(&mut self, told: Told, fetch: &Fetch) {
         match told {
             Told::Start { number, url } => self.event(&Event::Start { number, url: &url }),
             Told::Retry {
@@ -251,20 +173,21 @@ impl Report {
                 listed,
             } => {
                 self.failed.extend(listed.map(|listed| (number, listed)));
-                self.ended(fetcher, number, &url, path.as_deref(), &state, time);
+                self.ended(fetch, number, &url, path.as_deref(), &state, time);
             }
-            Told::Head { number, url, head } => self.head(fetcher, number, &url, head),
+            Told::Head { number, url, head } => self.head(fetch, number, &url, head),
             Told::Total(total) => self.counts.total = Some(total),
             Told::Broken(why) => {
                 self.message(&self.paint.wrong(&format!("hands: {why}")));
                 self.broken = Some(why);
             }
+            _ => {}
         }
     }
 
     fn ended(
         &mut self,
-        fetcher: &Fetcher,
+        fetch: &Fetch,
         number: u64,
         url: &str,
         path: Option<&Path>,
@@ -304,19 +227,19 @@ impl Report {
             seconds: time.as_secs_f64(),
         });
         if let State::Failed(why) = state {
-            if why == state::NOBODY_READS {
+            if why == STDOUT_CLOSED {
                 self.closed = Some(io::ErrorKind::BrokenPipe.into());
                 return;
             }
             let url = clean(url);
             self.message(&self.paint.wrong(&format!("hands: {url}: {}", clean(why))));
             if self.is_fail_fast && self.stopping_since.is_none() {
-                self.stop(fetcher);
+                self.stop(fetch);
             }
         }
     }
 
-    fn head(&mut self, fetcher: &Fetcher, number: u64, url: &str, head: Result<Vec<u8>, String>) {
+    fn head(&mut self, fetch: &Fetch, number: u64, url: &str, head: Result<Vec<u8>, String>) {
         match head {
             Ok(head) => {
                 self.counts.ok += 1;
@@ -330,7 +253,7 @@ impl Report {
                 self.print(&text);
             }
             Err(why) => self.ended(
-                fetcher,
+                fetch,
                 number,
                 url,
                 None,
@@ -368,7 +291,7 @@ impl Report {
         });
     }
 
-    fn finish(&mut self, fetcher: &Fetcher) -> u8 {
+    fn finish(&mut self, fetch: &Fetch) -> u8 {
         let counts = self.counts;
         let is_interrupted = self.interrupted.load(Ordering::Relaxed);
         let exit_code = match counts.failed {
@@ -392,9 +315,9 @@ impl Report {
             unchanged: counts.unchanged,
             skipped: counts.skipped,
             failed: counts.failed,
-            bytes: fetcher.board.bytes(),
+            bytes: fetch.progress().bytes,
             seconds: elapsed.as_secs_f64(),
-            connections: fetcher.connections.size(),
+            connections: fetch.connections(),
             exit_code,
         });
         if let Some(error) = &self.closed {
@@ -407,7 +330,7 @@ impl Report {
         if !self.is_quiet && !self.is_head {
             self.message(&summary(
                 counts,
-                fetcher.board.bytes(),
+                fetch.progress().bytes,
                 elapsed,
                 is_interrupted,
             ));
@@ -417,8 +340,8 @@ impl Report {
 }
 
 /// The file for the URLs that fail, opened before anything is fetched, for nobody else to read: URLs may have passwords in them.
-fn failed_to(flags: &FetchFlags) -> Result<Option<(PathBuf, File)>, String> {
-    let Some(path) = &flags.files.failed else {
+fn failed_to(plan: &Plan) -> Result<Option<(PathBuf, File)>, String> {
+    let Some(path) = &plan.files.failed else {
         return Ok(None);
     };
     let wrong = |what: &str| format!("`--failed {}`: {what}", path.display());
@@ -429,7 +352,7 @@ fn failed_to(flags: &FetchFlags) -> Result<Option<(PathBuf, File)>, String> {
         .map_err(|error| wrong(&error.to_string()))?;
     let known = |path: &Path| path.metadata().map(|there| (there.dev(), there.ino())).ok();
     let own = known(path);
-    if flags.what.input_file.iter().any(|list| known(list) == own) {
+    if plan.what.input_file.iter().any(|list| known(list) == own) {
         return Err(wrong("it is the list that is read"));
     }
     Ok(Some((path.clone(), file)))

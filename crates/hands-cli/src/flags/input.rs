@@ -89,7 +89,7 @@ pub(crate) struct InputFlags {
     #[arg(short = 'r', long)]
     pub(crate) no_run_if_empty: bool,
 
-    /// Take {..} {...} {/..} {/...} {+/} {+.} {+..} {+...} for placeholders, as GNU parallel does
+    /// More placeholders: {..} {...} {/..} {/...} {+/} {+.} {+..} {+...}
     #[arg(long)]
     pub(crate) plus: bool,
 

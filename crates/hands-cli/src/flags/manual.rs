@@ -116,7 +116,8 @@ pub(crate) const PARALLEL_SECTIONS: &[Section] = &[(
     "For users of GNU parallel",
     "\
 The same: ::: :::: :::+ ::::+ {} {.} {/} {//} {/.} {#} {%} {1} {-1} {name},
--j -P -k -u -X -m -n -N -L -l -I -i -0 -a -C -d -E -q -r -s -t -v --bar --cat
+-j -P -k -u -X -m -n -N -L -l -I -i -0 -a -C -d -E -q -r -s -t -v --bar
+--cat
 --eta --fifo --files --plus --round-robin --rpl --tee
 --block --colsep --csv --delay --dry-run --env --eof --group --halt --header
 --joblog --jobs --keep-order --lb --line-buffer --link --xapply --load
@@ -144,8 +145,9 @@ Differences:
 - `:::` with nothing behind it is no input, and not an empty one.
 - --colsep takes no white space off columns; --trim does.
 - -m does not spread inputs over jobs, as -X does.
-- --plus has {..} {...} {/..} {/...} {+/} {+.} {+..} {+...}, and not those that
-  hold a text, such as {%.gz}; --rpl knows s/// alone, and no (...) in names.
+- --plus has {..} {...} {/..} {/...} {+/} {+.} {+..} {+...}, and not those
+  that hold a text, such as {%.gz}; --rpl knows s/// alone, and no (...) in
+  names.
 - --cat and --fifo are one: a file in memory, which only jobs of your user can
   open. --tee reads stdin to its end first.",
 )];

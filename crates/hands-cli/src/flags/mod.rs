@@ -18,7 +18,7 @@ mod sem;
 mod tune;
 
 pub(crate) use elders::translated;
-pub(crate) use fetch::{FetchFlags, Jobs};
+pub(crate) use fetch::{FetchFlags, Jobs, ShownFlags};
 pub(crate) use input::InputFlags;
 pub(crate) use jobs::JobFlags;
 pub(crate) use limits::LimitFlags;

@@ -10,7 +10,10 @@
 
 mod conflicts;
 mod escape;
+mod fetch;
 pub(crate) mod parts;
+
+pub(crate) use self::fetch::fetch_plan;
 
 pub(crate) use parts::{Grouping, Inputs, JobLog, Limits, Output, Pipe};
 

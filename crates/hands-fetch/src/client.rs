@@ -12,16 +12,16 @@ use reqwest::header::{HeaderMap, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Proxy, Url};
 
+use super::Plan;
 use super::cookies::Cookies;
 use super::proxy::Proxies;
-use crate::flags::FetchFlags;
 
 /// What a server may take to accept a connection, unless told otherwise.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Makes the client that the flags ask for.
 pub(crate) fn new(
-    flags: &FetchFlags,
+    flags: &Plan,
     headers: HeaderMap,
     connections: usize,
     cookies: Option<Arc<Cookies>>,
@@ -114,7 +114,7 @@ fn read(path: &Path, flag: &str) -> Result<Vec<u8>, String> {
 }
 
 /// That from which connections are made, if it is to be a certain one.
-fn local_address(flags: &FetchFlags) -> Result<Option<IpAddr>, String> {
+fn local_address(flags: &Plan) -> Result<Option<IpAddr>, String> {
     let request = &flags.request;
     if request.ipv4 {
         return Ok(Some(Ipv4Addr::UNSPECIFIED.into()));

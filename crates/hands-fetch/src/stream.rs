@@ -110,7 +110,7 @@ pub(super) fn nameless() -> io::Result<File> {
 }
 
 /// Whether this is another name of stdout: `-`, `/dev/stdout` and its kin.
-pub(super) fn is_stdout(path: &std::path::Path) -> bool {
+pub fn is_stdout(path: &std::path::Path) -> bool {
     let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
     names.iter().any(|name| path.as_os_str() == *name)
 }

@@ -10,7 +10,7 @@ use super::list::Wanted;
 
 /// What became of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     /// It is there.
     Ok {
         /// Bytes of the file.
@@ -22,6 +22,7 @@ pub(crate) enum State {
     Unchanged,
     /// It was not asked for.
     Skipped(String),
+    /// It has not come.
     Failed(String),
 }
 
@@ -58,8 +59,8 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
 /// Why one that was under way when all was stopped has not come.
 pub(super) const STOPPED: &str = "stopped; what has come is kept";
 
-/// Why one that goes to stdout has failed when it is nobody's fault.
-pub(super) const NOBODY_READS: &str = "nobody reads stdout any more";
+/// Why one that goes to stdout has failed when it is nobody's fault: [`State::Failed`] says this.
+pub const NOBODY_READS: &str = "nobody reads stdout any more";
 
 /// Why a try came to nothing.
 #[derive(Debug)]

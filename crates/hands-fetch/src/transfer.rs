@@ -19,14 +19,14 @@ use reqwest::{Method, RequestBuilder, Url};
 use tokio::time::Instant;
 
 use super::answer::{identity, seconds};
+use super::board::Running;
 use super::list::shown;
 use super::name;
 use super::pace::Host;
 use super::part::Part;
-use super::progress::Running;
 use super::state::{Came, Job, State, Target, Trouble, is_shortage};
 use super::stream::{self, Out, Stream};
-use super::{Fetcher, Told};
+use super::{Event, Fetcher};
 
 /// Where bytes go while they come.
 pub(super) enum Sink {
@@ -198,7 +198,6 @@ impl Transfer<'_> {
                 tokio::time::sleep_until(ready).await;
             }
             self.host = self.fetcher.connections.host(&host_of(&places[at].url));
-            places[at].good = self.host.good();
             let source = places[at].url.clone();
             let before = self.kept();
             let trouble = match self.one_try(&source).await {
@@ -264,10 +263,13 @@ impl Transfer<'_> {
             Trouble::Stale(why) | Trouble::Absent(why) => (why, None),
             Trouble::Again(why, after) | Trouble::Busy(why, after) => (why, after),
         };
-        // One that got further has not failed in vain; what would have to come again is not further. Nor has one that others were served before.
+        // One that got further has not failed in vain; what would have to come again is not further. Nor has one that waits while others are
+        // served: those since its last try, as answers overtake one another.
+        let served = self.host.good();
+        let others_were_served = served > std::mem::replace(&mut place.good, served);
         place.tries = match got_further {
             true => 1,
-            false if is_busy && self.host.good() > place.good => place.tries,
+            false if is_busy && others_were_served => place.tries,
             false => place.tries + 1,
         };
         let most = match transfer.retries {
@@ -312,7 +314,7 @@ impl Transfer<'_> {
     }
 
     pub(super) fn tell_retry(&self, why: &str, wait: Duration) {
-        self.fetcher.tell(Told::Retry {
+        self.fetcher.tell(Event::Retry {
             number: self.job.number,
             url: shown(self.job.wanted.sources[0].as_str()),
             why: why.to_owned(),

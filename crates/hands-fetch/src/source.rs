@@ -10,11 +10,11 @@ use std::sync::Arc;
 use hands::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, channel};
 
+use super::Plan;
 use super::list::{self, Item, List, Wanted};
 use super::state::{Job, State, Target};
 use super::stream::is_stdout;
-use super::{Fetcher, Told, metalink, name, ranges};
-use crate::flags::FetchFlags;
+use super::{Event, Fetcher, metalink, name, ranges};
 
 /// One URL, or what has become of it already.
 pub(super) struct Work {
@@ -96,7 +96,7 @@ pub(super) fn text(path: &Path, flag: &str) -> Result<String, String> {
 
 impl Source {
     /// Opens all, so that what is not there is told before anything is fetched.
-    pub(super) fn new(flags: &FetchFlags) -> Result<Source, String> {
+    pub(super) fn new(flags: &Plan) -> Result<Source, String> {
         let what = &flags.what;
         if what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty() {
             let mut why = "there is no URL".to_owned();
@@ -118,9 +118,6 @@ impl Source {
         };
         let is_one = urls.len() == 1 && what.input_file.is_empty() && what.metalink.is_empty();
         let to_stdout = flags.files.output.as_deref().is_some_and(is_stdout);
-        if to_stdout && flags.shown.json {
-            return Err("`--json` and `-o -` would both write on stdout; leave one out".to_owned());
-        }
         for (is_given, flag) in [
             (flags.files.output.is_some() && !to_stdout, "--output"),
             (flags.files.checksum.is_some(), "--checksum"),
@@ -190,7 +187,7 @@ impl Source {
         let is_one = self.is_one;
         Box::new(std::iter::from_fn(move || {
             let Some(item) = items.next() else {
-                fetcher.tell(Told::Total(number));
+                fetcher.tell(Event::Total(number));
                 return None;
             };
             let Item { text, wanted } = match item {

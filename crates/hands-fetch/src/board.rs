@@ -1,0 +1,137 @@
+//! What is on its way: counted by those that receive it, read by whoever shows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hands::sync::Mutex;
+
+use super::pace::Rate;
+
+/// Where all transfers stand.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Bytes that have come in this run, of all files.
+    pub bytes: u64,
+    /// The files on their way, in the order of the list.
+    pub files: Vec<FileProgress>,
+}
+
+/// Where the transfer of one file stands.
+#[derive(Clone, Debug)]
+pub struct FileProgress {
+    /// Its URL. It may have anything in it: to be cleaned before a terminal sees it.
+    pub name: String,
+    /// For how long it has been on its way.
+    pub time: Duration,
+    /// Bytes that are there.
+    pub received: u64,
+    /// Of these, bytes that came in an earlier run.
+    pub resumed: u64,
+    /// Bytes that there will be, if that is known.
+    pub expected: Option<u64>,
+}
+
+impl FileProgress {
+    /// How much of it is there, from 0 to 1; `None` while nobody knows how large it is.
+    pub fn share(&self) -> Option<f64> {
+        let expected = self.expected?;
+        Some((self.received as f64 / expected as f64).min(1.0))
+    }
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    name: String,
+    since: Instant,
+    received: AtomicU64,
+    /// Of these, what came in an earlier run.
+    resumed: AtomicU64,
+    /// 0: nobody knows.
+    expected: AtomicU64,
+    pub(super) rate: Option<Rate>,
+    /// Bytes of all files.
+    total: Arc<AtomicU64>,
+}
+
+impl Running {
+    fn progress(&self) -> FileProgress {
+        let expected = self.expected.load(Ordering::Relaxed);
+        FileProgress {
+            name: self.name.clone(),
+            time: self.since.elapsed(),
+            received: self.received.load(Ordering::Relaxed),
+            resumed: self.resumed.load(Ordering::Relaxed),
+            expected: (expected > 0).then_some(expected),
+        }
+    }
+
+    pub(super) fn received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn resumed(&self, bytes: u64) {
+        self.received.store(bytes, Ordering::Relaxed);
+        self.resumed.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_again(&self) {
+        self.resumed(0);
+    }
+
+    pub(super) fn expect(&self, bytes: u64) {
+        self.expected.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// All files on their way.
+#[derive(Debug)]
+pub(crate) struct Board {
+    running: Mutex<BTreeMap<u64, Arc<Running>>>,
+    total: Arc<AtomicU64>,
+    rate_each: Option<u64>,
+}
+
+impl Board {
+    pub(super) fn new(rate_each: Option<u64>) -> Board {
+        Board {
+            running: Mutex::default(),
+            total: Arc::default(),
+            rate_each,
+        }
+    }
+
+    pub(super) fn begin(&self, number: u64, name: &str) -> Arc<Running> {
+        let running = Arc::new(Running {
+            name: name.to_owned(),
+            since: Instant::now(),
+            received: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+            rate: self.rate_each.map(Rate::new),
+            total: Arc::clone(&self.total),
+        });
+        self.running.lock().insert(number, Arc::clone(&running));
+        running
+    }
+
+    pub(super) fn end(&self, number: u64) {
+        self.running.lock().remove(&number);
+    }
+
+    /// Where things stand.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            bytes: self.total.load(Ordering::Relaxed),
+            files: self
+                .running
+                .lock()
+                .values()
+                .map(|file| file.progress())
+                .collect(),
+        }
+    }
+}
