@@ -22,7 +22,7 @@ fn again(shell: &str, name: &str, directory: &Path) -> bool {
         .arg(env::current_exe().unwrap())
         .args([
             "--exact",
-            &format!("command::joblog::full_disk_tests::{name}"),
+            &format!("joblog::full_disk_tests::{name}"),
             "--nocapture",
         ])
         .env(DIRECTORY, directory)

@@ -9,6 +9,8 @@ mod recorder;
 #[allow(dead_code, reason = "each crate's tests use a part of it")]
 mod support;
 
+hands::entry!();
+
 /// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
 #[test]
 fn scene() {

@@ -93,10 +93,10 @@ pub(crate) struct InputFlags {
     #[arg(long)]
     pub(crate) plus: bool,
 
-    /// Define a placeholder: its name in braces and what is done to the input, such as '{gz} s/\\.gz$//'
+    /// Define a placeholder: its name, and what is done to the input
     ///
-    /// Substitutions as in sed, several separated by `;`; `||` between two does the second where the first does not match. Perl beyond that does
-    /// not work. May be given several times.
+    /// Such as '{gz} s/\.gz$//': substitutions as in sed, several with `;` between them; with `||` the second is done where the first does not
+    /// match. Perl beyond that does not work. May be given several times.
     #[arg(long, value_name = "'{NAME} CODE'", allow_hyphen_values = true)]
     pub(crate) rpl: Vec<String>,
 }

@@ -16,7 +16,7 @@ pub(crate) struct PipeFlags {
     #[arg(long)]
     pub(crate) pipepart: bool,
 
-    /// Start as many jobs as run at once, and give each block to one that is ready for more
+    /// Start as many jobs as run at once; each block goes to one that is ready for more
     #[arg(long, visible_alias = "round", alias = "roundrobin")]
     pub(crate) round_robin: bool,
 
