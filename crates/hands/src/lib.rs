@@ -75,6 +75,7 @@ pub mod sizing;
 pub mod sync;
 pub mod task;
 pub mod thread;
+mod wire;
 
 /// What most programs need, for `use hands::prelude::*;`.
 pub mod prelude {

@@ -5,11 +5,13 @@
 
 pub mod cgroup;
 mod cores;
+mod file_limit;
 mod idle;
 mod memory;
 mod spin;
 
 pub use cores::cores;
+pub use file_limit::with_file_limit_as_error;
 pub use idle::IdleCores;
 pub use memory::{Available, AvailableMemory, Bytes};
 pub(crate) use spin::Spin;

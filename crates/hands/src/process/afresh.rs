@@ -5,10 +5,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 
-use super::codec::{self, Message};
 use super::entry::{MARK, Role, stop};
 use super::order::{Hello, Order};
-use super::wire;
+use crate::wire::codec::{self, Message};
+use crate::wire::message as wire;
 
 /// In a process that the zygote has just forked: takes its order along into a new image of the program.
 pub(super) fn start(mut order: Order, descriptors: Vec<OwnedFd>) -> ! {

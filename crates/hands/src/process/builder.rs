@@ -11,12 +11,14 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::getpgrp;
 
-use super::codec::{self, Failure};
 use super::error::SpawnError;
 use super::handle::{Process, Shared};
 use super::order::Order;
 use super::rights::Rights;
-use super::{entry_of, exit, spawner, wire};
+use super::{entry_of, exit, spawner};
+use crate::wire::codec::{self, Failure};
+use crate::wire::message as wire;
+
 use crate::task::{Data, Task};
 
 /// How a process comes to be.

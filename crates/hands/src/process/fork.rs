@@ -23,7 +23,7 @@ pub(super) unsafe fn fork() -> io::Result<Forked> {
     // SAFETY: no other thread runs, as the caller says, so the copy is whole.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        crate::shared::identity::forget();
+        super::identity::forget();
         return Ok(Forked::Child { parent });
     }
     let Some(pid) = Pid::from_raw(pid.max(0)) else {

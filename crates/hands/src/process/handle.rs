@@ -13,10 +13,12 @@ use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpid};
 
-use super::codec::{self, Failure};
 use super::order::{Answer, Told};
 use super::reactor::Ready;
-use super::{exit, spawner, wire};
+use super::{exit, spawner};
+use crate::wire::codec::{self, Failure};
+use crate::wire::message as wire;
+
 use crate::task::{Data, Died, Outcome, TaskError};
 
 /// A process that runs one function. Dropping this lets it run on.

@@ -47,20 +47,18 @@
 
 mod afresh;
 mod builder;
-pub(crate) mod codec;
 mod entry;
 mod error;
 pub(crate) mod exit;
 pub(crate) mod fork;
 mod handle;
-pub(crate) mod image;
+pub(crate) mod identity;
 pub(crate) mod order;
 mod pipe;
 mod raw;
 mod reactor;
 pub(crate) mod rights;
 pub(crate) mod spawner;
-pub(crate) mod wire;
 mod worker;
 mod zygote;
 
@@ -83,9 +81,9 @@ pub use pipe::{Pipe, PipeError, pipe};
 pub use raw::{Fork, Forked, fork};
 pub use spawner::preload;
 
-use self::codec::{Failure, Message};
-use self::image::Code;
 use crate::task::{Data, Task};
+use crate::wire::codec::{self, Failure, Message};
+use crate::wire::image::Code;
 
 /// Starts a process that calls `run` with this argument. [`Builder`] has names, daemons, limits and more.
 ///

@@ -2,24 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{self, Message};
-use super::image::{self, Code};
 use crate::task::{Panicked, TaskError};
 use crate::thread::Place;
 use crate::thread::panic::Caught;
+use crate::wire::codec::{self, Message};
+use crate::wire::image::{self, Code};
 
 /// Raised when the messages change. Both sides are of one build; this tells a mistake of ours from one of the user's.
 const VERSION: u32 = 1;
 
 /// The first word of a copy of the program.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Hello {
+pub(crate) struct Hello {
     version: u32,
     image: Vec<u8>,
 }
 
 impl Hello {
-    pub(super) fn new() -> Hello {
+    pub(crate) fn new() -> Hello {
         Hello {
             version: VERSION,
             image: image::id().to_vec(),
@@ -29,18 +29,18 @@ impl Hello {
 
 /// Said to a zygote in answer to its hello.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Welcome {
+pub(crate) struct Welcome {
     /// Run once, before anything is forked.
-    pub(super) preload: Option<Code>,
+    pub(crate) preload: Option<Code>,
 }
 
 /// Its answer to that: what went wrong.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Loaded(pub(super) Option<String>);
+pub(crate) struct Loaded(pub(crate) Option<String>);
 
 /// What a zygote is asked for.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// A process. Beside it travel, in this order: where to answer; stdin, stdout and stderr; the directory to be in, if one
     /// is given; what belongs to the argument.
     Make(Order),
@@ -50,35 +50,35 @@ pub(super) enum Request {
 
 /// A process to be made.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Order {
+pub(crate) struct Order {
     /// Start the program afresh instead of forking.
-    pub(super) afresh: bool,
-    pub(super) name: Option<String>,
+    pub(crate) afresh: bool,
+    pub(crate) name: Option<String>,
     /// The program's process group, for one that is to stay in it.
-    pub(super) group: Option<i32>,
-    pub(super) has_directory: bool,
+    pub(crate) group: Option<i32>,
+    pub(crate) has_directory: bool,
     /// Set, or taken away.
-    pub(super) environment: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub(crate) environment: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Bytes of address space.
-    pub(super) memory_limit: Option<u64>,
+    pub(crate) memory_limit: Option<u64>,
     /// Seconds of CPU time.
-    pub(super) cpu_limit: Option<u64>,
-    pub(super) nice: i32,
-    pub(super) code: Option<Code>,
+    pub(crate) cpu_limit: Option<u64>,
+    pub(crate) nice: i32,
+    pub(crate) code: Option<Code>,
     #[serde(with = "codec::raw")]
-    pub(super) argument: Vec<u8>,
+    pub(crate) argument: Vec<u8>,
 }
 
 /// What the zygote replies.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Made {
+pub(crate) enum Made {
     Process { pid: i32 },
     Refused { errno: i32 },
 }
 
 /// What is said where a process answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// By the process: how its function ended. Beside it travel the descriptors of the result.
     Answer(Answer),
     /// By the zygote, last: it has been reaped. The status is as `wait` gives it; times are in nanoseconds.
@@ -91,7 +91,7 @@ pub(super) enum Told {
 }
 
 impl Told {
-    pub(super) fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         // Strings and numbers can always be written down.
         codec::encode(self).unwrap_or_default()
     }

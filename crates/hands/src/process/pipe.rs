@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rustix::net::{RecvFlags, SendFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::codec::{self, Carried, Failure, Message};
 use super::reactor::Ready;
-use super::wire;
 use crate::machine::Spin;
 use crate::task::Data;
+use crate::wire::codec::{self, Carried, Failure, Message};
+use crate::wire::message as wire;
 
 /// Two ends, each of which sends what the other receives. Either may be sent to another process, as an argument, as a result or
 /// through another pipe.

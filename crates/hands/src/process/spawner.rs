@@ -14,14 +14,16 @@ use parking_lot::Mutex;
 use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal, getpid};
 
-use super::codec::{self, Message};
 use super::entry::{self, MARK, Role};
 use super::error::SpawnError;
-use super::image::Code;
+use super::loader;
 use super::order::{Hello, Loaded, Made, Order, Request, Welcome};
 use super::rights::Rights;
 use super::zygote::next;
-use super::{loader, wire};
+use crate::wire::codec::{self, Message};
+use crate::wire::image::Code;
+use crate::wire::message as wire;
+
 use crate::command::environ::Environment;
 use crate::command::sys::spawn::{ArgBlock, Launch, Launcher, Setting};
 use crate::command::sys::wait;

@@ -10,12 +10,14 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setpgid,
 };
 
-use super::codec::{Failure, Message};
 use super::entry::stop;
+use super::exit;
 use super::fork::{end_if_copy, mark_original};
 use super::order::{Answer, Hello, Order, Told};
 use super::zygote::next;
-use super::{exit, wire};
+use crate::wire::codec::{Failure, Message};
+use crate::wire::message as wire;
+
 use crate::thread::panic::{caught, watch_places, watch_this_thread};
 
 /// Exit codes of processes whose function has not returned. That of a panic is the one Rust's own programs have.

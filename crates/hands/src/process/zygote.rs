@@ -35,10 +35,12 @@ use rustix::process::{
     pidfd_open, waitpid,
 };
 
-use super::codec::{self, Message};
 use super::fork::{Forked, fork, undo};
 use super::order::{Hello, Loaded, Made, Order, Request, Told, Welcome};
-use super::{afresh, wire, worker};
+use super::{afresh, worker};
+use crate::wire::codec::{self, Message};
+use crate::wire::message as wire;
+
 use crate::command::sys::{tree, wait};
 use crate::task::TaskError;
 use crate::thread::panic::caught;
@@ -144,7 +146,7 @@ pub(super) fn next<T: serde::de::DeserializeOwned>(
 }
 
 /// Runs the user's function, and says what is wrong, if something is.
-fn preload(code: super::image::Code) -> Option<String> {
+fn preload(code: crate::wire::image::Code) -> Option<String> {
     // SAFETY: the program has compared our hello's image with its own before it sent this.
     let Some(entry) = (unsafe { code.entry() }) else {
         return Some("what was to be loaded before is not in this program".to_owned());

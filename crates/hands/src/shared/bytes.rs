@@ -11,8 +11,8 @@ use rustix::mm::{MapFlags, ProtFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::memory::{Map, is_all_there, reserve, sealed_length};
-use crate::command::sys::host::with_file_limit_as_error;
-use crate::process::codec::Carried;
+use crate::machine::with_file_limit_as_error;
+use crate::wire::codec::Carried;
 
 /// What no process can undo: neither size nor content changes.
 const FROZEN: SealFlags = SealFlags::SHRINK

@@ -2,14 +2,15 @@
 //!
 //! Every header field gets random bytes, or numbers near those that mean something, and then everything that can be done is done.
 
+use crate::process::identity;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::process::codec::{self, Message};
 use crate::queue::Shutdown;
+use crate::wire::codec::{self, Message};
 
 const SOON: Duration = Duration::from_millis(1);
 

@@ -2,7 +2,7 @@
 //!
 //! # Protocol
 //!
-//! - 0 is free; else it names the owner ([`identity`](super::identity)), with [`FREE_BIT`] if somebody may be waiting.
+//! - 0 is free; else it names the owner ([`identity`](crate::process::identity)), with [`FREE_BIT`] if somebody may be waiting.
 //! - Whoever waits sets the bit first, and has it set when it gets the lock: others may wait too, and the one that leaves the
 //!   lock must wake them.
 //! - Now and then whoever waits looks whether the owner lives. If not, it puts itself in its place by one exchange of the
@@ -13,10 +13,10 @@
 
 use std::time::Instant;
 
-use super::identity::{self, FREE_BIT};
 use super::step;
 use super::wait::{wait, wake};
 use crate::primitive::{AtomicU32, Ordering};
+use crate::process::identity::{self, FREE_BIT};
 
 /// How often a lock is looked at before sleeping: locks are held for shorter than it takes to sleep.
 const LOOKS: u32 = if cfg!(hands_loom) { 1 } else { 100 };

@@ -14,10 +14,10 @@ use rustix::fs::{
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::command::sys::host::with_file_limit_as_error;
 use crate::machine::AvailableMemory;
+use crate::machine::with_file_limit_as_error;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
-use crate::process::codec::Carried;
+use crate::wire::codec::Carried;
 
 /// From here on it is looked whether there is so much memory.
 const LARGE: usize = 16 << 20;

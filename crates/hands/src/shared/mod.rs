@@ -51,7 +51,6 @@ mod barrier;
 mod bytes;
 #[cfg(test)]
 mod hostile;
-pub(crate) mod identity;
 mod lock;
 mod memory;
 #[cfg(all(test, hands_loom))]

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::{self, FREE_BIT};
 use super::lock::{self, Had};
 use super::memory::Memory;
 use super::mutex::LockError;
 use super::signals::Words;
 use super::wait::deadline;
 use crate::primitive::Ordering;
+use crate::process::identity::{self, FREE_BIT};
 
 /// Where its words are; the first is the lock. The others are written by who has that.
 const LOCK: usize = 0;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::cancel::{CURRENT, CancelToken};
+use crate::context::before_capture;
 use crate::foreign::dispose;
 
 /// What has a token of its own: a task.
@@ -47,6 +48,7 @@ impl Drop for Leave<'_> {
 impl Owners {
     /// From now on these are the tasks of this thread.
     pub(crate) fn adopt(&self) {
+        before_capture(overlay_own);
         OWN.set(Some(self.clone()));
     }
 
@@ -62,6 +64,7 @@ impl Owners {
             }
         }
 
+        before_capture(overlay_own);
         let _return = Return(OWN.replace(Some(self.clone())));
         run()
     }

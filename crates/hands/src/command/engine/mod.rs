@@ -43,12 +43,12 @@ pub use super::environ::{Changes, Environment, Pointers};
 pub use super::mark::Run;
 pub use super::resolve::Resolver;
 pub use super::run::open_null;
-pub use super::sys::host::with_file_limit_as_error;
 pub use super::sys::leftovers;
 use super::sys::spawn::Launcher;
 pub use super::sys::spawn::{ArgBlock, Setting, block_signals, set_signal_mask};
 pub use super::sys::wait::Usage;
 pub use super::sys::watchdog::{COOKIE, Watchdog};
+pub use crate::machine::with_file_limit_as_error;
 
 /// How long a child runs before its pipes are watched. A pipe holds 64 KiB meanwhile.
 const WATCH_AFTER: Duration = Duration::from_millis(4);

@@ -19,14 +19,14 @@ use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use serde::{Deserialize, Serialize};
 
 use super::remote::{Call, write_failed, write_result};
-use crate::command::sys::host::with_file_limit_as_error;
+use crate::machine::with_file_limit_as_error;
 use crate::process::again;
-use crate::process::codec::{self, Carried, Failure, LaidReady};
 use crate::process::fork::end_if_copy;
-use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::task::{Data, Outcome, Task};
 use crate::thread::panic::caught;
+use crate::wire::codec::{self, Carried, Failure, LaidReady};
+use crate::wire::image::Code;
 
 /// Bytes that are kept of the beginning, and as many of the end.
 const KEPT: usize = 512 * 1024;

@@ -24,14 +24,14 @@ use super::wake::NOBODY;
 use super::worker::{Function, Lost, Unreceived, Worker, context, now, overwritten};
 use crate::context::Context;
 use crate::process::again;
-use crate::process::codec::{self, Failure, LaidReady};
 use crate::process::fork::end_if_copy;
-use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::sync::CancelToken;
 use crate::task::blocking::in_coroutine;
 use crate::task::{AsyncTask, Data};
 use crate::thread::panic::caught;
+use crate::wire::codec::{self, Failure, LaidReady};
+use crate::wire::image::Code;
 
 /// What is said of a task that has ended.
 pub(super) struct Said {

@@ -18,11 +18,11 @@ use super::remote::Remote;
 use super::service::Deadlines;
 use super::turns::Turn;
 use super::wake::NOBODY;
-use crate::process::image::Code;
 use crate::process::rights::Rights;
-use crate::process::wire::Letter;
 use crate::sync::cancel::Watch;
 use crate::task::{Options, TaskError};
+use crate::wire::image::Code;
+use crate::wire::message::Letter;
 
 /// Tasks shorter than this are handed over many at a time, so that no worker waits for the next.
 const SHORT: f64 = 50_000.0;

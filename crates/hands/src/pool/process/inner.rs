@@ -30,11 +30,8 @@ use super::wake::{self, NOBODY};
 use super::worker::{JOINER, SERVICE};
 use crate::machine::Spin;
 use crate::process::StartMethod;
-use crate::process::codec::{self, Message};
-use crate::process::image::Code;
 use crate::process::rights::Known;
 use crate::process::spawner;
-use crate::process::wire::Letter;
 use crate::queue::Shutdown;
 use crate::shared::Memory;
 use crate::shared::wait;
@@ -42,6 +39,9 @@ use crate::sync::timer;
 use crate::task::{TaskError, WorkerId};
 use crate::thread::panic::caught;
 use crate::thread::registry::Unfinished;
+use crate::wire::codec::{self, Message};
+use crate::wire::image::Code;
+use crate::wire::message::Letter;
 
 /// What a pool was asked to be.
 #[derive(Debug)]

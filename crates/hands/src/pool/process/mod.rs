@@ -67,9 +67,6 @@ use super::contract::Pool;
 use super::stats::{Sizing, Stats};
 use crate::context::Context;
 use crate::process::SpawnError;
-use crate::process::codec::{self, Failure};
-use crate::process::image::Code;
-use crate::process::wire;
 use crate::queue::Shutdown;
 use crate::sync::CancelToken;
 use crate::sync::timer::soon;
@@ -78,6 +75,9 @@ use crate::task::AsyncTask;
 use crate::task::blocking;
 use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use crate::thread::panic::caught;
+use crate::wire::codec::{self, Failure};
+use crate::wire::image::Code;
+use crate::wire::message as wire;
 
 /// A pool of processes: the same tasks as a [`ThreadPool`](super::ThreadPool), each in a process that may crash, leak or be killed without
 /// hurting anybody else.

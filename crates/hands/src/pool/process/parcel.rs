@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::board::Board;
 use super::capture::Ends;
 use super::slab::Slab;
-use crate::process::codec::{self, Carried};
-use crate::process::image::Code;
 use crate::shared::Memory;
+use crate::wire::codec::{self, Carried};
+use crate::wire::image::Code;
 
 /// What a worker is given.
 #[derive(Serialize, Deserialize)]

@@ -25,11 +25,11 @@ use super::tail::Tail;
 use super::wake;
 use super::worker::{TIRED, UNWELL, now};
 use crate::process::Process;
-use crate::process::codec;
-use crate::process::image::Code;
-use crate::process::wire::{self, Letter};
 use crate::shared::wait;
 use crate::task::WorkerId;
+use crate::wire::codec;
+use crate::wire::image::Code;
+use crate::wire::message::{self as wire, Letter};
 
 /// So many replies of one worker are taken in at a time, however many there are: others wait for the lock.
 const LOOKS: u32 = 4096;

@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 
 use super::inner::Inner;
 use crate::process::again;
-use crate::process::codec::{self, Failure, LaidReady};
-use crate::process::image::Code;
 use crate::process::order::Answer;
-use crate::process::wire;
 use crate::sync::waiters::Ticket;
 use crate::task::cell::{Callback, Claim, TaskCell};
 use crate::task::{Data, Outcome, Task, TaskError, WorkerId};
 use crate::thread::panic::caught;
+use crate::wire::codec::{self, Failure, LaidReady};
+use crate::wire::image::Code;
+use crate::wire::message as wire;
 
 /// What precedes an outcome: a result, or an [`Answer`] that is none.
 const RESULT: u8 = 0;

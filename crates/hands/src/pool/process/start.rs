@@ -18,8 +18,9 @@ use super::peer::{Bell, Worker};
 use super::tail::Tail;
 use super::turns::Turn;
 use super::worker;
-use crate::process::codec::Carried;
-use crate::process::{Builder, SpawnError, wire};
+use crate::process::{Builder, SpawnError};
+use crate::wire::codec::Carried;
+use crate::wire::message as wire;
 
 /// Starts the workers of a pool. A clone is the same.
 #[derive(Clone)]

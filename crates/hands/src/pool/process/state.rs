@@ -5,12 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 
 use super::remote::{Call, call_by, write_failed, write_result};
-use crate::process::codec::{self, Failure, LaidReady};
-use crate::process::image::Code;
 use crate::process::order::Answer;
 use crate::process::{SpawnError, again};
 use crate::task::{Data, Task};
 use crate::thread::panic::caught;
+use crate::wire::codec::{self, Failure, LaidReady};
+use crate::wire::image::Code;
 
 /// What makes it, and of what.
 pub(super) struct Plan {

@@ -18,17 +18,18 @@ use super::remote::{Call, called, write_failed};
 use super::slab::{LARGEST, Lane, announce};
 use super::tokens::{Running, Tokens};
 use super::wake;
-use crate::context::{Context, Written};
+use crate::context::Context;
 use crate::machine::Spin;
-use crate::process::codec::{self, Carried, Failure, LaidReady, Message};
 use crate::process::fork::end_if_copy;
-use crate::process::image::Code;
 use crate::process::order::Answer;
-use crate::process::wire;
 use crate::shared::Memory;
 use crate::sync::cancel::{CancelToken, Owners};
 use crate::task::WorkerId;
 use crate::thread::panic::caught;
+use crate::wire::codec::{self, Carried, Failure, LaidReady, Message};
+use crate::wire::context::Written;
+use crate::wire::image::Code;
+use crate::wire::message as wire;
 
 /// Who wants to be woken by a reply, if anybody does: the pool's own thread, or somebody who waits for an outcome.
 pub(super) const SERVICE: u32 = 1;

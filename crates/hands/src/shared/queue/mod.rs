@@ -19,9 +19,9 @@ use self::ring::{Got, Put, Ring, Side};
 use self::watch::{Registered, Watch};
 use super::memory::Memory;
 use super::wait::deadline;
-use crate::process::codec;
 use crate::queue::{GetError, PutError, Shutdown, TaskDoneError, WorkQueue};
 use crate::task::Data;
+use crate::wire::codec;
 
 /// A queue between threads of several processes, with the methods of the [queues of one](crate::queue). A clone is the same
 /// queue, and so is one that was sent to a process.

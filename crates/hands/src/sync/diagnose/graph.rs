@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 
 use super::publish;
 use super::report::{Kind, Report, Side};
-use crate::thread;
 
 /// Orders of two locks that are remembered.
 pub const ORDERS: usize = 10_000;
@@ -144,11 +143,11 @@ pub fn holders() -> Vec<Held> {
 /// The caller has the lock.
 pub(in crate::sync) fn acquired(number: &Number, mode: Mode) {
     quietly(|| {
-        let thread = thread::current();
+        let thread = std::thread::current();
         let held = Held {
             lock: number.get(),
             mode,
-            thread: thread.name().into(),
+            thread: thread.name().unwrap_or("unnamed").into(),
             thread_id: thread.id(),
             since: Instant::now(),
             stack: Arc::new(Backtrace::force_capture()),
@@ -191,12 +190,12 @@ pub(in crate::sync) fn changed(number: &Number, from: Mode, to: Mode) {
 /// that guard without its lock.
 pub(in crate::sync) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wait: impl FnOnce()) {
     let deadlock = quietly(|| {
-        let thread = thread::current();
+        let thread = std::thread::current();
         let waiting = Waiting {
             lock: number.get(),
             mode,
             upgrades,
-            thread: thread.name().into(),
+            thread: thread.name().unwrap_or("unnamed").into(),
             stack: Arc::new(Backtrace::force_capture()),
         };
         let ring = {

@@ -1,39 +1,30 @@
 //! What of a context goes to another process: values that can be written down, and what the rest is known by.
 
-use std::any::Any;
-use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Local, Value};
-use crate::process::codec::{self, Failure};
-use crate::process::image::{Code, Datum};
+use super::codec::{self, Failure};
+use super::image::{Code, Datum};
+use crate::context::{Carry, Context, Local, ReadValue};
 use crate::sync::CancelToken;
 use crate::task::Data;
 
-type Any_ = dyn Any + Send + Sync;
-
-/// How a value is written down, and read again.
-#[derive(Clone, Copy)]
-pub(super) struct Carry {
-    write: fn(&Any_, &mut Vec<u8>) -> Result<(), Failure>,
-    read: Read,
+/// How a value of this type is written down, and read again.
+const fn carry<T: Data + Sync>() -> Carry {
+    Carry {
+        write: |value, to| match value.downcast_ref::<T>() {
+            Some(value) => codec::append(value, to).map_err(what),
+            None => Err("a value is of another type".to_owned()),
+        },
+        read: |from| Ok(Arc::new(codec::take::<T>(from).map_err(what)?)),
+    }
 }
 
-type Read = fn(&mut &[u8]) -> Result<Arc<Any_>, Failure>;
-
-impl Carry {
-    pub(super) const fn of<T: Data + Sync>() -> Carry {
-        Carry {
-            write: |value, to| match value.downcast_ref::<T>() {
-                Some(value) => codec::append(value, to),
-                None => Err(Failure::Encode("a value is of another type".to_owned())),
-            },
-            read: |from| Ok(Arc::new(codec::take::<T>(from)?)),
-        }
+fn what(failure: Failure) -> String {
+    match failure {
+        Failure::Encode(what) | Failure::Decode(what) => what,
     }
 }
 
@@ -70,29 +61,24 @@ impl Written {
             let (Some(of), Some(address)) = (of.address(), code.address()) else {
                 return Err(Failure::Decode("a value is of another program".to_owned()));
             };
-            // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Read`.
-            let read = unsafe { std::mem::transmute::<*const (), Read>(address) };
-            values.push(Value {
-                of: of as u64,
-                value: read(&mut &bytes[..])?,
-                carry: None,
-            });
+            // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `ReadValue`.
+            let read = unsafe { std::mem::transmute::<*const (), ReadValue>(address) };
+            let value = read(&mut &bytes[..]).map_err(Failure::Decode)?;
+            values.push((of as u64, value));
         }
         let token = self.time.map(|(then, left)| {
             let gone = Duration::from_nanos(now().saturating_sub(then));
             CancelToken::with_timeout(left.saturating_sub(gone))
         });
-        let context = Context {
-            values: (!values.is_empty()).then(|| values.into()),
-            #[cfg(feature = "tracing")]
-            span: self.span.map(|(name, number)| {
-                tracing::info_span!(
-                    "task",
-                    submitted_in = name.as_str(),
-                    submitted_span = number
-                )
-            }),
-        };
+        let context = Context::of(values);
+        #[cfg(feature = "tracing")]
+        let context = context.in_span(self.span.map(|(name, number)| {
+            tracing::info_span!(
+                "task",
+                submitted_in = name.as_str(),
+                submitted_span = number
+            )
+        }));
         Ok((context, token))
     }
 }
@@ -101,20 +87,19 @@ impl Context {
     /// What of it goes to another process.
     pub(crate) fn write(&self) -> Result<Written, Failure> {
         let mut written = Written::default();
-        for value in self.values.iter().flat_map(|values| values.iter()) {
-            let Some(carry) = value.carry else { continue };
-            let of = usize::try_from(value.of).ok().and_then(Datum::at);
+        for (of, value, carry) in self.carried() {
+            let of = usize::try_from(of).ok().and_then(Datum::at);
             let (Some(of), Some(read)) = (of, Code::at(carry.read as usize)) else {
                 return Err(Failure::Encode(
                     "a portable `Local` is a `static` of the program itself".to_owned(),
                 ));
             };
             let mut bytes = Vec::new();
-            (carry.write)(&*value.value, &mut bytes)?;
+            (carry.write)(value, &mut bytes).map_err(Failure::Encode)?;
             written.values.push((of, read, bytes));
         }
         #[cfg(feature = "tracing")]
-        if let Some(span) = &self.span {
+        if let Some(span) = self.span() {
             let name = span.metadata().map_or("", tracing::Metadata::name);
             let number = span.id().map_or(0, |id| id.into_u64());
             written.span = Some((name.to_owned(), number));
@@ -149,10 +134,6 @@ impl<T: Data + Sync> Local<T> {
     /// # }
     /// ```
     pub const fn portable() -> Local<T> {
-        Local {
-            id: AtomicU64::new(0),
-            value: PhantomData,
-            carry: Some(Carry::of::<T>()),
-        }
+        Local::carried_by(carry::<T>())
     }
 }

@@ -18,7 +18,7 @@ use rustix::net::{
 };
 
 use super::codec::Message;
-use crate::command::sys::host::with_file_limit_as_error;
+use crate::machine::with_file_limit_as_error;
 
 /// Bytes of a message that are sent as they are.
 const INLINE: usize = 48 * 1024;
@@ -75,7 +75,7 @@ impl Letter {
 }
 
 /// Sends one message, waiting for room. An end that is closed is `BrokenPipe`.
-pub(super) fn send(socket: impl AsFd, message: &Message) -> io::Result<()> {
+pub(crate) fn send(socket: impl AsFd, message: &Message) -> io::Result<()> {
     send_with(socket, message, SendFlags::empty())
 }
 
@@ -232,9 +232,9 @@ mod tests {
     use proptest::prelude::*;
     use serde::de::DeserializeOwned;
 
-    use super::super::codec;
-    use super::super::order::{Hello, Loaded, Made, Request, Told, Welcome};
     use super::*;
+    use crate::process::order::{Hello, Loaded, Made, Request, Told, Welcome};
+    use crate::wire::codec;
 
     fn file() -> OwnedFd {
         File::open("/dev/null").expect("/dev/null").into()

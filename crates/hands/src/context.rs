@@ -22,8 +22,6 @@
 //! and nothing at all where no value has been set. With the feature `tracing` it also carries the `tracing` span of the
 //! moment.
 
-mod portable;
-
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
@@ -31,11 +29,29 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use self::portable::Carry;
-pub(crate) use self::portable::Written;
-use crate::sync::cancel;
+/// Called before a context is taken: it may still put a value around the caller. Set by the cancel tokens, which are made only when they are
+/// asked for.
+static BEFORE_CAPTURE: OnceLock<fn()> = OnceLock::new();
+
+/// From now on `prepare` is called before a context is taken.
+pub(crate) fn before_capture(prepare: fn()) {
+    BEFORE_CAPTURE.get_or_init(|| prepare);
+}
+
+/// A value of any type.
+pub(crate) type AnyValue = dyn Any + Send + Sync;
+
+/// How a value is written down for another process, and read there. What goes wrong is a sentence.
+#[derive(Clone, Copy)]
+pub(crate) struct Carry {
+    pub(crate) write: fn(&AnyValue, &mut Vec<u8>) -> Result<(), String>,
+    pub(crate) read: ReadValue,
+}
+
+pub(crate) type ReadValue = fn(&mut &[u8]) -> Result<Arc<AnyValue>, String>;
 
 /// The values around some piece of work.
 #[derive(Clone, Default)]
@@ -48,7 +64,7 @@ pub struct Context {
 #[derive(Clone)]
 struct Value {
     of: u64,
-    value: Arc<dyn Any + Send + Sync>,
+    value: Arc<AnyValue>,
     /// For one that goes to other processes.
     carry: Option<Carry>,
 }
@@ -84,12 +100,46 @@ fn run_with<R>(values: Option<Arc<[Value]>>, run: impl FnOnce() -> R) -> R {
 impl Context {
     /// The values around the caller.
     pub fn current() -> Context {
-        cancel::overlay_own();
+        if let Some(prepare) = BEFORE_CAPTURE.get() {
+            prepare();
+        }
         Context {
             values: current_values(),
             #[cfg(feature = "tracing")]
             span: Some(tracing::Span::current()).filter(|span| !span.is_none()),
         }
+    }
+
+    /// One with these values, each under the number of its [`Local`].
+    pub(crate) fn of(values: Vec<(u64, Arc<AnyValue>)>) -> Context {
+        let value = |(of, value)| Value {
+            of,
+            value,
+            carry: None,
+        };
+        let values: Vec<Value> = values.into_iter().map(value).collect();
+        Context {
+            values: (!values.is_empty()).then(|| values.into()),
+            #[cfg(feature = "tracing")]
+            span: None,
+        }
+    }
+
+    /// In this span.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn in_span(self, span: Option<tracing::Span>) -> Context {
+        Context { span, ..self }
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn span(&self) -> Option<&tracing::Span> {
+        self.span.as_ref()
+    }
+
+    /// The values that can go to another process, each with the number of its [`Local`].
+    pub(crate) fn carried(&self) -> impl Iterator<Item = (u64, &AnyValue, Carry)> {
+        let values = self.values.iter().flat_map(|values| values.iter());
+        values.filter_map(|value| Some((value.of, &*value.value, value.carry?)))
     }
 
     /// Whether nothing is in it.
@@ -138,6 +188,15 @@ impl<T> Local<T> {
             id: AtomicU64::new(0),
             value: PhantomData,
             carry: None,
+        }
+    }
+
+    /// One whose values go to other processes by `carry`.
+    pub(crate) const fn carried_by(carry: Carry) -> Local<T> {
+        Local {
+            id: AtomicU64::new(0),
+            value: PhantomData,
+            carry: Some(carry),
         }
     }
 

@@ -16,12 +16,12 @@ const PID_BITS: u32 = 22;
 const TAG_BITS: u32 = 9;
 
 /// The bit that is left, for whoever uses the word.
-pub(super) const FREE_BIT: u32 = 1 << (PID_BITS + TAG_BITS);
+pub(crate) const FREE_BIT: u32 = 1 << (PID_BITS + TAG_BITS);
 
 static OWN: AtomicU32 = AtomicU32::new(0);
 
 /// The calling process. Never 0, and without the [`FREE_BIT`].
-pub(super) fn own() -> u32 {
+pub(crate) fn own() -> u32 {
     match OWN.load(Ordering::Relaxed) {
         0 => find_out(),
         own => own,
@@ -67,12 +67,12 @@ fn tag(began: u64) -> u32 {
 }
 
 /// The number of the process that a word names.
-pub(super) fn pid(word: u32) -> u32 {
+pub(crate) fn pid(word: u32) -> u32 {
     word & ((1 << PID_BITS) - 1)
 }
 
 /// Whether the process that a word names still lives.
-pub(super) fn is_alive(named: u32) -> bool {
+pub(crate) fn is_alive(named: u32) -> bool {
     let named = named & !FREE_BIT;
     match Seen::of(pid(named)) {
         Seen::There { has_ended, began } => {
