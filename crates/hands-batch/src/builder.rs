@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use super::control::Control;
 use super::policy::{Halt, HaltWhen, LoadGate, MemFreeGate, Retries, Timeout};
-use super::schedule;
 use super::sink::Sink;
-use super::{BatchError, Observer, Work};
 use hands::command::engine::{Conditions, DEFAULT_GRACE};
 use hands::sizing::{Decision, Limits};
 
@@ -272,19 +270,7 @@ impl Batch {
         self.terminal = terminal;
         self
     }
-
-    /// Runs all jobs to their ends.
-    ///
-    /// # Errors
-    ///
-    /// When the batch itself cannot go on: its input or output fails, or the system refuses what it needs. Running jobs
-    /// are then ended. A job that fails is no error: see the [`Summary`].
-    pub fn run<W: Work>(self, work: W, observer: &mut dyn Observer) -> Result<Summary, BatchError> {
-        schedule::run(self, work, observer)
-    }
 }
-
-impl Observer for () {}
 
 /// How a batch ended.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -47,6 +47,8 @@ pub trait Observer {
     }
 }
 
+impl Observer for () {}
+
 /// A job that has started.
 #[derive(Clone, Copy, Debug)]
 pub struct Started<'a> {

@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use crate::flags::Cli;
 use crate::flags::manual::{FETCH_SECTIONS, PARALLEL_SECTIONS, SECTIONS};
-use crate::usage;
+use crate::ui::usage;
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: Shell) -> ExitCode {

@@ -1,6 +1,5 @@
 //! The program `hands`: wording and wiring over the library `hands`.
 
-mod bar;
 mod fetch;
 mod flags;
 mod generate;
@@ -8,7 +7,7 @@ mod plan;
 mod run;
 mod sem;
 mod tune;
-mod usage;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -16,6 +15,7 @@ use clap::Parser;
 
 use crate::flags::{Cli, Command};
 use crate::plan::Plan;
+use crate::ui::usage;
 
 /// With a smaller stack than this the program works on a thread that has one of its own.
 const STACK: u64 = 1 << 20;

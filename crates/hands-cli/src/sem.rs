@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::flags::SemFlags;
-use crate::usage;
+use crate::ui::usage;
 
 /// Between two looks for a place.
 const LOOK: Duration = Duration::from_millis(10);

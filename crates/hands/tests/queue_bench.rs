@@ -3,7 +3,8 @@
 #[path = "../benches/queue/main.rs"]
 mod queue;
 
-use queue::race::{Item as _, Shape, Tally, check};
+use queue::race::{Item as _, Tally, check};
+use queue::shape::Shape;
 
 fn options(words: &[&str]) -> Result<queue::options::Options, String> {
     queue::options_from(words.iter().map(|&word| word.to_owned()))

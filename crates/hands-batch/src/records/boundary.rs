@@ -3,8 +3,26 @@
 use memchr::memmem;
 use regex::bytes::Regex;
 
-use super::Boundary;
 use crate::input::InputError;
+
+/// Where one record ends and the next starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// Behind `end` and before `start`; either may be empty. Both empty: anywhere.
+    Literal {
+        /// What a record ends with.
+        end: Vec<u8>,
+        /// What a record starts with.
+        start: Vec<u8>,
+    },
+    /// The same as regular expressions; either may be empty, not both.
+    Pattern {
+        /// What a record ends with.
+        end: String,
+        /// What a record starts with.
+        start: String,
+    },
+}
 
 /// How far back a pattern's match may begin and still be found when more bytes arrive. A longer separator is found
 /// only if it came in whole.

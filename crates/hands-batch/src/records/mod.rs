@@ -9,27 +9,9 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+pub use self::boundary::Boundary;
 use self::boundary::Finder;
 use super::input::{Fill, InputError, Pull, Reader, Source};
-
-/// Where one record ends and the next starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Boundary {
-    /// Behind `end` and before `start`; either may be empty. Both empty: anywhere.
-    Literal {
-        /// What a record ends with.
-        end: Vec<u8>,
-        /// What a record starts with.
-        start: Vec<u8>,
-    },
-    /// The same as regular expressions; either may be empty, not both.
-    Pattern {
-        /// What a record ends with.
-        end: String,
-        /// What a record starts with.
-        start: String,
-    },
-}
 
 /// How a stream is cut.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,6 +64,24 @@ const SHORTAGE_TRIES: u32 = 20;
 /// Jobs that are started in a row before the others are looked after.
 const STARTS: u32 = 64;
 
+impl Batch {
+    /// Runs all jobs to their ends.
+    ///
+    /// # Errors
+    ///
+    /// When the batch itself cannot go on: its input or output fails, or the system refuses what it needs. Running jobs
+    /// are then ended. A job that fails is no error: see the [`Summary`].
+    pub fn run<W: Work>(self, work: W, observer: &mut dyn Observer) -> Result<Summary, BatchError> {
+        let mut scheduler = Scheduler::new(self, work, observer)?;
+        let result = scheduler.run();
+        if result.is_err() {
+            scheduler.abandon();
+        }
+        scheduler.end_leftovers();
+        result
+    }
+}
+
 /// Numbers of the descriptors that the engine watches for us.
 const WAKE: u32 = 0;
 const INPUT: u32 = 1;
@@ -72,20 +90,6 @@ const STDERR: u32 = 3;
 
 /// Running jobs shown in [`Progress`].
 const SHOWN: usize = 4;
-
-pub(super) fn run<W: Work>(
-    batch: Batch,
-    work: W,
-    observer: &mut dyn Observer,
-) -> Result<Summary, BatchError> {
-    let mut scheduler = Scheduler::new(batch, work, observer)?;
-    let result = scheduler.run();
-    if result.is_err() {
-        scheduler.abandon();
-    }
-    scheduler.end_leftovers();
-    result
-}
 
 /// An item that has been taken up, on its way to its next start.
 struct Pending<I> {

@@ -52,14 +52,15 @@ mod plan;
 mod quote;
 mod rules;
 mod shell;
+mod text;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::TemplateError;
-pub use parts::Text;
 pub use plan::{Options, Template};
 pub use rules::{Rule, RuleError};
+pub use text::Text;
 
 /// One input record: its columns.
 pub type Row = Vec<Vec<u8>>;

@@ -16,6 +16,7 @@ mod program;
 mod report;
 #[path = "../../../../benches/shared.rs"]
 mod shared;
+mod sizes;
 mod workload;
 
 use std::process::ExitCode;
@@ -59,7 +60,7 @@ pub(crate) fn options_from(words: impl IntoIterator<Item = String>) -> Result<Op
 /// Measures all that `options` ask for. A program that leaves something out ends it all.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
     let mut report = Report::new(options.runs, &["reqwest", "hyper"]);
-    let sizes = workload::Sizes::new(options.quick);
+    let sizes = sizes::Sizes::new(options.quick);
     let server = nginx::Nginx::start(&sizes)?;
     for workload in workload::all(&sizes, &server) {
         if options.only.is_empty() || options.only.iter().any(|name| name == workload.name) {

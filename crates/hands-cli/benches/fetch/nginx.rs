@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::workload::Sizes;
+use super::sizes::Sizes;
 
 /// It serves until it is dropped.
 pub(crate) struct Nginx {

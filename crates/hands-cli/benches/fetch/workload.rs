@@ -5,40 +5,9 @@ use std::path::PathBuf;
 use super::contest::{Contestant, Workload, contestant};
 use super::nginx::Nginx;
 use super::program::{Batch, Took, is_installed};
+use super::sizes::Sizes;
 
 pub(crate) const NAMES: [&str; 5] = ["small", "small-disk", "middle", "big", "memory"];
-
-/// How many files of which length.
-pub(crate) struct Sizes {
-    small: (u64, u64),
-    middle: (u64, u64),
-    big: u64,
-}
-
-impl Sizes {
-    pub(crate) fn new(is_quick: bool) -> Sizes {
-        if is_quick {
-            return Sizes {
-                small: (100, 4096),
-                middle: (3, 1 << 20),
-                big: 8 << 20,
-            };
-        }
-        Sizes {
-            small: (5000, 4096),
-            middle: (200, 1 << 20),
-            big: 2 << 30,
-        }
-    }
-
-    pub(crate) fn files(&self) -> [(&'static str, u64, u64); 3] {
-        [
-            ("small", self.small.0, self.small.1),
-            ("middle", self.middle.0, self.middle.1),
-            ("big", 1, self.big),
-        ]
-    }
-}
 
 fn batch(server: &Nginx, out: PathBuf, (name, count, length): (&str, u64, u64)) -> Batch {
     let names: Vec<String> = (0..count).map(|number| format!("{name}{number}")).collect();

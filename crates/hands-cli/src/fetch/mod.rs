@@ -11,7 +11,7 @@ use hands_fetch::Fetch;
 use self::report::Report;
 use crate::flags::FetchFlags;
 use crate::plan::fetch_plan;
-use crate::usage;
+use crate::ui::usage;
 
 /// Fetches all, and gives the code to exit with.
 pub(crate) fn main(flags: FetchFlags) -> ExitCode {

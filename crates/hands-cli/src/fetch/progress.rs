@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use hands_fetch::{FileProgress, Progress, clean};
 
-use crate::bar::{Bar, can_draw, cut};
 use crate::flags;
-use crate::run::progress::time;
+use crate::ui::bar::{Bar, can_draw, cut};
+use crate::ui::time::time;
 
 /// How many files have come to what.
 #[derive(Clone, Copy, Debug, Default)]

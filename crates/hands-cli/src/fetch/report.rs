@@ -15,10 +15,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::progress::{Counts, Display, bytes};
 use crate::flags::{self, ShownFlags};
-use crate::run::paint::Paint;
-use crate::run::progress::time;
-use crate::run::{INTERRUPTED, NOBODY_READS};
-use crate::usage::USAGE;
+use crate::ui::codes::{INTERRUPTED, NOBODY_READS};
+use crate::ui::paint::Paint;
+use crate::ui::time::time;
+use crate::ui::usage::USAGE;
 
 /// A stopped run waits so long for what is under way to come to rest.
 const GRACE: Duration = Duration::from_secs(2);

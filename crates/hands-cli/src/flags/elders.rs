@@ -4,12 +4,11 @@
 //! The table is in the manual ([`super::manual::FETCH_SECTIONS`]); each line of it is tried by a test.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches};
+use clap::FromArgMatches;
 
-use super::{FetchFlags, RunFlags};
+use super::RunFlags;
+use super::definitions::{Definitions, configured};
 
 /// The command line as our flags know it.
 ///
@@ -50,91 +49,6 @@ fn is_special(word: &OsString) -> bool {
     };
     let is_cluster = word.starts_with('-') && !word.starts_with("--") && word.len() > 1;
     is_cluster || word.starts_with("--continue-at") || word == "--silent" || word == "--request"
-}
-
-/// The words of a configuration file; none, if there is no such file.
-pub(super) fn configured(name: &str) -> Result<Vec<OsString>, String> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let folder = set("XDG_CONFIG_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(set("HOME")?).join(".config")));
-    let Some(path) = folder.map(|folder| folder.join("hands").join(name)) else {
-        return Ok(Vec::new());
-    };
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("`{}`: {error}", path.display())),
-    };
-    options(&text).map_err(|line| {
-        format!(
-            "`{}`, line {line}: write an option, as on the command line: `--dir out`",
-            path.display()
-        )
-    })
-}
-
-/// An option a line, its value behind white space or `=`. `Err`: the number of a line that is none.
-fn options(text: &str) -> Result<Vec<OsString>, usize> {
-    let mut words = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if !line.starts_with('-') {
-            return Err(number);
-        }
-        match line.split_once(char::is_whitespace) {
-            Some((name, value)) => {
-                words.extend([name.into(), value.trim().trim_matches('"').into()])
-            }
-            None => words.push(line.into()),
-        }
-    }
-    Ok(words)
-}
-
-/// What our flags say of one of our commands.
-pub(super) struct Definitions(clap::Command);
-
-impl Definitions {
-    fn of_fetch() -> Definitions {
-        Definitions(FetchFlags::augment_args(clap::Command::new("fetch")))
-    }
-
-    pub(super) fn of_run() -> Definitions {
-        Definitions(RunFlags::augment_args(clap::Command::new("run")))
-    }
-
-    fn find(&self, word: &str) -> Option<&clap::Arg> {
-        let is_it = |arg: &&clap::Arg| match word.strip_prefix("--") {
-            Some(name) => {
-                arg.get_long() == Some(name)
-                    || arg.get_all_aliases().is_some_and(|all| all.contains(&name))
-            }
-            None => {
-                let letter = word.chars().nth(1);
-                word.chars().count() == 2
-                    && letter.is_some_and(|letter| {
-                        arg.get_short() == Some(letter)
-                            || arg
-                                .get_all_short_aliases()
-                                .is_some_and(|all| all.contains(&letter))
-                    })
-            }
-        };
-        self.0.get_arguments().find(is_it)
-    }
-
-    pub(super) fn knows(&self, word: &str) -> bool {
-        self.find(word).is_some()
-    }
-
-    /// Whether its value may be the next word.
-    pub(super) fn takes_value(&self, word: &str) -> bool {
-        let found = self.find(word);
-        found.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
-    }
 }
 
 /// The command line as our flags know it, and what was made of them to find out.
@@ -305,6 +219,7 @@ fn cluster(word: &str) -> Option<Vec<&'static str>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::definitions::options;
     use super::*;
 
     fn translated_words(line: &str) -> Result<String, String> {

@@ -3,6 +3,7 @@
 //! [`Cli`] is what clap parses into. [`crate::plan`] checks what was given against itself and turns it into a `Plan`;
 //! everything after that sees only the plan. The help, the completions and the man page all come from these definitions.
 
+mod definitions;
 mod elders;
 mod fetch;
 mod input;

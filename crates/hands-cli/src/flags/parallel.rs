@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hands_batch::joblog::commands_to_retry;
 
-use super::elders::{Definitions, configured};
+use super::definitions::{Definitions, configured};
 
 /// The command line as our flags know it.
 ///

@@ -9,10 +9,12 @@
 //! ([`Slots`], [`Load`]) stays a rule, to be resolved by whoever runs the plan.
 
 mod conflicts;
+mod error;
 mod escape;
 mod fetch;
 pub(crate) mod parts;
 
+pub(crate) use self::error::PlanError;
 pub(crate) use self::fetch::fetch_plan;
 
 pub(crate) use parts::{Grouping, Inputs, JobLog, Limits, Output, Pipe};
@@ -157,41 +159,6 @@ fn retries(jobs: &JobFlags) -> Retries {
         None => retries,
     }
 }
-
-/// Flags that do not make a batch. Shown it is one sentence, and where there is one a second line with a hint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PlanError {
-    message: String,
-    hint: Option<&'static str>,
-}
-
-impl PlanError {
-    fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    fn hint(self, hint: &'static str) -> Self {
-        Self {
-            hint: Some(hint),
-            ..self
-        }
-    }
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match self.hint {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Error for PlanError {}
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use hands_batch::input::Pull;
 use hands_batch::{Place, Work};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::NOBODY_READS;
 use super::work::Jobs;
+use crate::ui::codes::NOBODY_READS;
 
 pub(super) fn run(mut jobs: Jobs) -> Result<u8, String> {
     let mut out = BufWriter::new(io::stdout().lock());

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use hands_batch::{Finished, Outcome};
 
-use super::paint::Paint;
-use super::seconds;
 use crate::plan::Plan;
+use crate::ui::paint::Paint;
+use crate::ui::time::seconds;
 
 /// Failures that are shown with their commands; of the rest, only the number.
 const SHOWN: usize = 20;

@@ -11,8 +11,8 @@ mod dry;
 mod events;
 pub(crate) mod failures;
 mod files;
+pub(crate) mod item;
 mod nested;
-pub(crate) mod paint;
 pub(crate) mod progress;
 mod report;
 mod resume;
@@ -42,14 +42,8 @@ use self::table::Table;
 use self::work::Jobs;
 use crate::plan::Plan;
 use crate::plan::parts::{self, OutputMode};
-use crate::usage;
-
-/// Exit codes that are no number of failed jobs. `101` and below come from the batch.
-pub(crate) const INTERRUPTED: u8 = 130;
-/// More than 100 jobs have failed.
-const MANY_FAILED: u8 = 101;
-/// What a shell says of a program that died of SIGPIPE: 128 + 13.
-pub(crate) const NOBODY_READS: u8 = 141;
+use crate::ui::codes::{INTERRUPTED, MANY_FAILED, NOBODY_READS};
+use crate::ui::usage;
 
 /// So long the output of a job that has ended is waited for, while something that it has started in the background holds it.
 const LINGER: Duration = Duration::from_millis(500);
@@ -300,13 +294,4 @@ fn finish(result: Result<Summary, BatchError>, report: &mut Report) -> Result<u8
         Ok(summary) => Ok(summary.exit_code),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// A length of time as people write it: `0.25s`, `12.3s`, `3m07s`.
-fn seconds(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds >= 60 {
-        return format!("{}m{:02}s", seconds / 60, seconds % 60);
-    }
-    format!("{:.2}s", time.as_secs_f64())
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use hands_batch::Progress;
 use rustix::fs::FileType;
 
-use crate::bar::{Bar, can_draw, cut};
 use crate::flags;
 use crate::plan::parts::OutputMode;
+use crate::ui::bar::{Bar, can_draw, cut};
+use crate::ui::time::time;
 
 /// A batch that is over sooner draws nothing.
 const QUIET: Duration = Duration::from_millis(500);
@@ -167,16 +168,6 @@ fn counts(progress: &Progress<'_>) -> String {
         }
     }
     text
-}
-
-/// `7s`, `3m07s`, `2h05m`.
-pub(crate) fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 /// One line of a command, with nothing in it that a terminal would obey.

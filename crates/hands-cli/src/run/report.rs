@@ -11,16 +11,18 @@ use hands_batch::{Control, Finished, Notice, Observer, Outcome, Progress, Starte
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGPIPE;
 
+use super::events;
 use super::failures::{Failures, reason};
 use super::files::Files;
-use super::paint::Paint;
 use super::progress::{Display, short};
 use super::resume::Resumption;
 use super::signals::{Signals, Step};
 use super::table::Table;
-use super::{INTERRUPTED, events};
 use crate::plan::Plan;
 use crate::plan::parts::OutputMode;
+use crate::ui::codes::INTERRUPTED;
+use crate::ui::paint::Paint;
+use crate::ui::time::seconds;
 
 /// A want that comes and goes with every job is told once in this time.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -242,7 +244,7 @@ impl Observer for Report {
                 }
                 self.tell(&format!(
                     "job {number} {why}; trying again in {}",
-                    super::seconds(after)
+                    seconds(after)
                 ));
                 return;
             }

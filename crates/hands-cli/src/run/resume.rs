@@ -1,7 +1,7 @@
 //! What is said to whoever interrupted a batch: how to go on with it.
 
 use crate::plan::Plan;
-use crate::usage;
+use crate::ui::usage;
 
 /// Bytes of a command line that anyone would want to see repeated.
 const LONGEST: usize = 2000;

@@ -13,7 +13,7 @@ use hands_batch::records::{Boundary, RecordSpec, Records};
 use hands_batch::template::{JobArgs, Template};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::work::Item;
+use super::item::Item;
 use crate::plan::Plan;
 use crate::plan::parts::{Columns, Grouping, Pipe, Reads, RecordEnd};
 

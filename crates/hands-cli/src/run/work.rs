@@ -17,22 +17,11 @@ use hands_batch::records::Records;
 use hands_batch::template::{JobArgs, Options, Template, Text};
 use hands_batch::{Job, Place, Work, WorkError};
 
+use super::item::Item;
 use super::robin::Robin;
 use super::{advice, sources, table};
 use crate::plan::Plan;
 use crate::plan::parts::{self, Given, Grouping, Trim};
-
-/// What a job is made of.
-pub(crate) enum Item {
-    /// Inputs for the command's placeholders.
-    Rows(Vec<Row>),
-    /// A piece of stdin.
-    Block(Vec<u8>),
-    /// A piece of stdin as a file, and its name.
-    File { _held: OwnedFd, name: Vec<Row> },
-    /// What a job's stdin is.
-    Stdin(Arc<OwnedFd>),
-}
 
 /// All jobs of the batch, made as they are needed.
 pub(crate) struct Jobs {

@@ -33,8 +33,9 @@ use crate::flags::TuneFlags;
 use crate::plan::Plan;
 use crate::run::signals::Signals;
 use crate::run::work::Jobs;
-use crate::run::{INTERRUPTED, MOST_FOR_A_CORE, NOBODY_READS, limited};
-use crate::usage;
+use crate::run::{MOST_FOR_A_CORE, limited};
+use crate::ui::codes::{INTERRUPTED, NOBODY_READS};
+use crate::ui::usage;
 
 /// `--time`, where none is given.
 const TIME: Duration = Duration::from_secs(3);

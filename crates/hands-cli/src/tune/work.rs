@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use hands_batch::input::{Pull, Row};
 use hands_batch::{Job, Place, Work, WorkError};
 
-use crate::run::work::{Item, Jobs};
+use crate::run::item::Item;
+use crate::run::work::Jobs;
 
 /// Inputs that are kept; a longer list is a sample of itself up to here.
 const KEPT: usize = 10_000;

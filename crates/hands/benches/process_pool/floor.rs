@@ -7,7 +7,7 @@ use rustix::thread::{CpuSet, futex, sched_getaffinity, sched_setaffinity};
 
 use super::child::{child, reap};
 use super::figure::{Figure, medians, told};
-use super::ours::{PAUSE, compute, pause};
+use super::work::{LONG, PAUSE, compute, pause};
 
 /// What is written to have the other side end.
 const END: u32 = u32::MAX;
@@ -153,7 +153,7 @@ pub(crate) fn parked(count: u64) -> Figure {
 }
 
 pub(crate) fn parked_both(count: u64) -> Figure {
-    ping_pong(count, Waits::Asleep, Some(PAUSE), super::ours::LONG)
+    ping_pong(count, Waits::Asleep, Some(PAUSE), LONG)
 }
 
 pub(crate) fn parked_apart(count: u64) -> Figure {
@@ -161,7 +161,7 @@ pub(crate) fn parked_apart(count: u64) -> Figure {
 }
 
 pub(crate) fn parked_both_apart(count: u64) -> Figure {
-    ping_pong_apart(count, PAUSE, super::ours::LONG)
+    ping_pong_apart(count, PAUSE, LONG)
 }
 
 /// 1 MiB copied, and copied back.

@@ -22,6 +22,7 @@ mod peers;
 mod report;
 #[path = "../../../../benches/shared.rs"]
 mod shared;
+mod work;
 mod workload;
 
 use std::process::ExitCode;

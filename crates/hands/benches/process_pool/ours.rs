@@ -12,29 +12,7 @@ use hands::task::{Handle, TaskError};
 use super::figure::{Figure, each, medians, told};
 use super::floor::keep_to;
 use super::shared::median;
-
-/// Longer than anybody looks for work before it sleeps.
-pub(crate) const PAUSE: Duration = Duration::from_millis(2);
-/// Longer than anybody looks for a result before it sleeps.
-pub(crate) const LONG: Duration = Duration::from_micros(300);
-
-pub(crate) fn pause(time: Duration) {
-    let until = Instant::now() + time;
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        std::thread::park_timeout(left);
-    }
-}
-
-/// Has a core busy for so long.
-pub(crate) fn compute(time: Duration) {
-    if time.is_zero() {
-        return;
-    }
-    let start = Instant::now();
-    while start.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
+use super::work::{LONG, PAUSE, compute, pause};
 
 fn ready(workers: usize) -> Result<ProcessPool, String> {
     let pool = ProcessPool::with_workers(workers).map_err(told)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hands::queue::{Fifo, Order, OrderedQueue, Shutdown};
 
-use super::race::Shape;
+use super::shape::Shape;
 
 /// Room in each of them.
 pub(crate) const CAPACITY: usize = 1024;

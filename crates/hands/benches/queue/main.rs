@@ -16,6 +16,7 @@ pub(crate) mod options;
 pub(crate) mod race;
 mod report;
 mod rounds;
+pub(crate) mod shape;
 #[path = "../../../../benches/shared.rs"]
 mod shared;
 mod versions;

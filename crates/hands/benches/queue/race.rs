@@ -1,5 +1,6 @@
 //! One contestant's run: so many items from producers to consumers, and whether each came out once.
 
+use super::shape::Shape;
 use std::hint::black_box;
 use std::ops::RangeInclusive;
 use std::sync::Barrier;
@@ -9,14 +10,6 @@ use std::time::Instant;
 use futures_lite::future::block_on;
 
 use super::channel::{Channel, Coroutines};
-
-/// How many there are of each. The producers share the items evenly.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub(crate) producers: usize,
-    pub(crate) consumers: usize,
-    pub(crate) items: u64,
-}
 
 /// What goes through: something with a number from 1 up in it.
 pub(crate) trait Item: Send {

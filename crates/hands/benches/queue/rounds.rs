@@ -1,6 +1,6 @@
 //! All contestants on one workload, taking turns: what disturbs the machine for a while disturbs them alike.
 
-use super::race::Shape;
+use super::shape::Shape;
 use super::shared::{at_turn, tell};
 use super::workload::Workload;
 

@@ -3,7 +3,8 @@
 use hands::queue::{Lifo, Priority};
 
 use super::channel::{AsyncChannel, Crossbeam, Flume, Hands, Kanal, Std, Tokio};
-use super::race::{Item, Race, Shape, coroutines, threads};
+use super::race::{Item, Race, coroutines, threads};
+use super::shape::Shape;
 
 /// One part of the benchmark.
 pub(crate) struct Workload {

@@ -7,14 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::environ::{Changes, Environment};
+use super::environ::Changes;
 use super::error::{CommandError, SpawnReason};
 use super::resolve::Resolver;
-use super::run::{self, Stage};
 use super::sys::host::descriptor_limit_of_children;
-use super::sys::spawn::{ArgBlock, Limit, Setting};
-use super::sys::watchdog::COOKIE;
-use super::{Output, Pipeline, Stream};
+use super::sys::spawn::{Limit, Setting};
 
 /// How long a command has between TERM and KILL unless it is told otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
@@ -44,14 +41,14 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing until it is run"]
 pub struct Command {
-    program: OsString,
-    args: Vec<OsString>,
+    pub(super) program: OsString,
+    pub(super) args: Vec<OsString>,
     pub(super) stdin: Stdin,
     pub(super) merge: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) capture_limit: usize,
-    conditions: Conditions,
+    pub(super) conditions: Conditions,
 }
 
 /// The part of a [`Command`] that the jobs of a batch share.
@@ -256,85 +253,8 @@ impl Command {
         self
     }
 
-    /// Runs it to its end and returns what it wrote. Feeding stdin and reading both outputs go on at the same time, so
-    /// no amount of data can deadlock it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started, runs past its time-out, or writes more than its capture limit. An exit code other
-    /// than 0 is not an error.
-    pub fn output(&self) -> Result<Output, CommandError> {
-        run::capture(std::slice::from_ref(self))
-            .map(|mut outputs| outputs.pop().unwrap_or_default())
-    }
-
-    /// Runs it to its end and hands on what it writes as it comes, at most 64 KiB at a time: memory stays bounded
-    /// whatever it writes. The returned [`Output`] has empty `stdout` and `stderr`.
-    ///
-    /// ```
-    /// # use hands::command::Command;
-    /// let mut bytes = 0;
-    /// Command::new("head").args(["-c", "5000000", "/dev/zero"]).stream(|_, piece| {
-    ///     bytes += piece.len();
-    ///     Ok(())
-    /// })?;
-    /// assert_eq!(bytes, 5_000_000);
-    /// # Ok::<(), hands::command::CommandError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`output`](Self::output). An error of `receive` ends the command and is returned as
-    /// [`CommandError::Stream`].
-    pub fn stream(
-        &self,
-        mut receive: impl FnMut(Stream, &[u8]) -> std::io::Result<()>,
-    ) -> Result<Output, CommandError> {
-        run::stream(self, &mut receive)
-    }
-
-    /// Runs it with the program's own stdout and stderr.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started or runs past its time-out.
-    pub fn status(&self) -> Result<Output, CommandError> {
-        run::inherit(self)
-    }
-
-    /// Its stdout becomes the stdin of `next`, as with `|` in a shell.
-    pub fn pipe(self, next: Command) -> Pipeline {
-        Pipeline::new(self, next)
-    }
-
     pub(super) fn name(&self) -> &[u8] {
         self.program.as_bytes()
-    }
-
-    /// Everything the engine needs, resolved and checked.
-    pub(super) fn prepare(&self) -> Result<Stage, CommandError> {
-        let words: Vec<&[u8]> = std::iter::once(self.name())
-            .chain(self.args.iter().map(|arg| arg.as_bytes()))
-            .collect();
-        if words.iter().any(|word| word.contains(&0)) {
-            return Err(CommandError::spawn(self.name(), SpawnReason::NulByte));
-        }
-        (self.conditions.environment.check())
-            .map_err(|reason| CommandError::spawn(self.name(), reason))?;
-        let environment = Environment::new(&self.conditions.environment, &[COOKIE]);
-        let program = Resolver::new(
-            environment.get("PATH"),
-            self.conditions.directory.as_deref(),
-        )
-        .resolve(self.name())?
-        .clone();
-        let setting = self.conditions.setting(self.name())?;
-        Ok(Stage {
-            program,
-            argv: ArgBlock::new(&words),
-            environment,
-            setting,
-        })
     }
 }
 

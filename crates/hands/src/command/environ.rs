@@ -1,11 +1,12 @@
 //! The environment of children, built once for many of them.
 
-use std::ffi::{CString, OsStr, OsString, c_char};
+use std::ffi::{CString, OsStr, OsString};
 use std::marker::PhantomData;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::ptr;
 
 use super::SpawnReason;
+use super::sys::spawn::Pointers;
 
 /// `NAME=value` strings, fixed for a batch, to which each child adds a few of its own.
 #[derive(Debug)]
@@ -93,18 +94,6 @@ fn entry(name: OsString, value: &OsStr) -> Option<CString> {
     bytes.push(b'=');
     bytes.extend_from_slice(value.as_bytes());
     CString::new(bytes).ok()
-}
-
-/// An environment as `execve` takes it: pointers to strings that live as long as this does, and a null behind them.
-pub struct Pointers<'a> {
-    array: Vec<*const c_char>,
-    entries: PhantomData<&'a CString>,
-}
-
-impl Pointers<'_> {
-    pub(super) fn as_ptr(&self) -> *const *const c_char {
-        self.array.as_ptr()
-    }
 }
 
 #[cfg(test)]

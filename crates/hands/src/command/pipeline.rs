@@ -21,6 +21,13 @@ pub struct Pipeline {
     commands: Vec<Command>,
 }
 
+impl Command {
+    /// Its stdout becomes the stdin of `next`, as with `|` in a shell.
+    pub fn pipe(self, next: Command) -> Pipeline {
+        Pipeline::new(self, next)
+    }
+}
+
 impl Pipeline {
     pub(super) fn new(first: Command, second: Command) -> Pipeline {
         Pipeline {

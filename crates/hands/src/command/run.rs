@@ -3,12 +3,15 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 
 use super::engine::{Cause, Ended, Engine, Event, Flow, Key, Source, Start, Target, above_stdio};
 use super::environ::Environment;
-use super::error::CommandError;
+use super::error::{CommandError, SpawnReason};
 use super::mark::Run;
+use super::resolve::Resolver;
 use super::sys::spawn::{ArgBlock, Setting};
+use super::sys::watchdog::COOKIE;
 use super::{Command, Output, Stdin, Stream};
 
 /// A command with everything looked up.
@@ -17,6 +20,79 @@ pub(super) struct Stage {
     pub(super) argv: ArgBlock,
     pub(super) environment: Environment,
     pub(super) setting: Setting,
+}
+
+impl Command {
+    /// Runs it to its end and returns what it wrote. Feeding stdin and reading both outputs go on at the same time, so
+    /// no amount of data can deadlock it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, runs past its time-out, or writes more than its capture limit. An exit code other
+    /// than 0 is not an error.
+    pub fn output(&self) -> Result<Output, CommandError> {
+        capture(std::slice::from_ref(self)).map(|mut outputs| outputs.pop().unwrap_or_default())
+    }
+
+    /// Runs it to its end and hands on what it writes as it comes, at most 64 KiB at a time: memory stays bounded
+    /// whatever it writes. The returned [`Output`] has empty `stdout` and `stderr`.
+    ///
+    /// ```
+    /// # use hands::command::Command;
+    /// let mut bytes = 0;
+    /// Command::new("head").args(["-c", "5000000", "/dev/zero"]).stream(|_, piece| {
+    ///     bytes += piece.len();
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(bytes, 5_000_000);
+    /// # Ok::<(), hands::command::CommandError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`output`](Self::output). An error of `receive` ends the command and is returned as
+    /// [`CommandError::Stream`].
+    pub fn stream(
+        &self,
+        mut receive: impl FnMut(Stream, &[u8]) -> std::io::Result<()>,
+    ) -> Result<Output, CommandError> {
+        stream(self, &mut receive)
+    }
+
+    /// Runs it with the program's own stdout and stderr.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started or runs past its time-out.
+    pub fn status(&self) -> Result<Output, CommandError> {
+        inherit(self)
+    }
+
+    /// Everything the engine needs, resolved and checked.
+    pub(super) fn prepare(&self) -> Result<Stage, CommandError> {
+        let words: Vec<&[u8]> = std::iter::once(self.name())
+            .chain(self.args.iter().map(|arg| arg.as_bytes()))
+            .collect();
+        if words.iter().any(|word| word.contains(&0)) {
+            return Err(CommandError::spawn(self.name(), SpawnReason::NulByte));
+        }
+        (self.conditions.environment.check())
+            .map_err(|reason| CommandError::spawn(self.name(), reason))?;
+        let environment = Environment::new(&self.conditions.environment, &[COOKIE]);
+        let program = Resolver::new(
+            environment.get("PATH"),
+            self.conditions.directory.as_deref(),
+        )
+        .resolve(self.name())?
+        .clone();
+        let setting = self.conditions.setting(self.name())?;
+        Ok(Stage {
+            program,
+            argv: ArgBlock::new(&words),
+            environment,
+            setting,
+        })
+    }
 }
 
 /// Receives what the command number so and so has written.

@@ -32,6 +32,45 @@ pub struct Builder {
 /// A pool that sizes itself has no more workers for each core than this, unless told otherwise.
 const MOST_FOR_A_CORE: usize = 32;
 
+impl ThreadPool {
+    /// A pool with a worker for each [core](crate::cores()).
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread.
+    pub fn new() -> io::Result<ThreadPool> {
+        ThreadPool::builder().build()
+    }
+
+    /// A pool with so many workers.
+    ///
+    /// # Errors
+    ///
+    /// When that is 0, or the system refuses a thread.
+    pub fn with_workers(workers: usize) -> io::Result<ThreadPool> {
+        ThreadPool::builder().workers(workers).build()
+    }
+
+    /// A pool that sizes itself, by what its tasks do: one worker for each core while they compute, more while they wait.
+    /// [`stats`](crate::pool::Pool::stats) says in words why it has the size it has.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread.
+    ///
+    /// # Platforms
+    ///
+    /// Linux. Where the kernel does not say how long a thread was ready to run, the size stays as it is.
+    pub fn auto() -> io::Result<ThreadPool> {
+        ThreadPool::builder().auto().build()
+    }
+
+    /// For a pool with a name, an initialiser, or a certain size of stack.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl Builder {
     pub(super) fn new() -> Builder {
         Builder {

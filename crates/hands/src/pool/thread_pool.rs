@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::apart::apart;
 use super::broadcast::broadcast;
-use super::builder::Builder;
 use super::contract::Pool;
 use super::crew::Crew;
 use super::fork;
@@ -57,43 +56,6 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool with a worker for each [core](crate::cores()).
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses a thread.
-    pub fn new() -> io::Result<ThreadPool> {
-        ThreadPool::builder().build()
-    }
-
-    /// A pool with so many workers.
-    ///
-    /// # Errors
-    ///
-    /// When that is 0, or the system refuses a thread.
-    pub fn with_workers(workers: usize) -> io::Result<ThreadPool> {
-        ThreadPool::builder().workers(workers).build()
-    }
-
-    /// A pool that sizes itself, by what its tasks do: one worker for each core while they compute, more while they wait.
-    /// [`stats`](Pool::stats) says in words why it has the size it has.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses a thread.
-    ///
-    /// # Platforms
-    ///
-    /// Linux. Where the kernel does not say how long a thread was ready to run, the size stays as it is.
-    pub fn auto() -> io::Result<ThreadPool> {
-        ThreadPool::builder().auto().build()
-    }
-
-    /// For a pool with a name, an initialiser, or a certain size of stack.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     /// Hands over a closure, which may capture whatever is its own.
     ///
     /// What it returns comes from another thread, so it must be one that may be sent:

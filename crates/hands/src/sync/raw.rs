@@ -14,7 +14,8 @@ use parking_lot::lock_api::{
 use parking_lot::{RawMutex as PlainMutex, RawRwLock as PlainRwLock, lock_api};
 
 #[cfg(feature = "diagnose")]
-use super::diagnose::graph::{Mode, Number, acquired, awaiting, changed, ordered, released};
+use super::diagnose::graph::{acquired, awaiting, changed, ordered, released};
+use super::diagnose::number::{Mode, Number};
 #[cfg(not(feature = "diagnose"))]
 use super::notes::{Mode, Number, acquired, awaiting, changed, ordered, released};
 

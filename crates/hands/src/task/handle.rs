@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::blocking::{self, GaveUp, PoolId};
 use super::cell::{Claim, Runnable};
 use super::error::{Outcome, TaskError};
+use super::worker_id::WorkerId;
 use crate::primitive;
 use crate::sync::park::deadline;
 use crate::sync::waiters::Ticket;
@@ -50,36 +51,6 @@ pub struct Handle<R> {
 // A panic can leave neither a handle nor what it shares with a worker half changed.
 impl<R> std::panic::UnwindSafe for Handle<R> {}
 impl<R> std::panic::RefUnwindSafe for Handle<R> {}
-
-/// A worker of a [`ProcessPool`](crate::pool::ProcessPool).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct WorkerId {
-    /// Its place in the pool, from 0; whoever takes its place has the same.
-    pub number: usize,
-    /// Its process.
-    pub pid: u32,
-}
-
-impl WorkerId {
-    pub(crate) fn new(number: usize, pid: u32) -> WorkerId {
-        WorkerId { number, pid }
-    }
-
-    /// The one that the caller runs in. `None`: this process is no worker of a pool.
-    pub fn current() -> Option<WorkerId> {
-        let number = OWN.get()?;
-        Some(WorkerId::new(*number, std::process::id()))
-    }
-
-    /// This process is that one.
-    pub(crate) fn become_it(number: usize) {
-        let _ = OWN.set(number);
-    }
-}
-
-/// The number of the worker that this process is.
-static OWN: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
 
 impl<R> Handle<R> {
     pub(crate) fn new(task: Arc<dyn Claim<R>>) -> Handle<R> {

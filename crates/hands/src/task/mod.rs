@@ -20,12 +20,14 @@ mod options;
 #[cfg(any(feature = "async", all(test, hands_loom)))]
 pub(crate) mod turn;
 mod wait;
+mod worker_id;
 
 pub use chain::ErrorChain;
 #[cfg(feature = "async")]
 pub use data::AsyncTask;
 pub use data::{Data, Task};
 pub use error::{Died, Outcome, Panicked, TaskError};
-pub use handle::{Handle, WorkerId};
+pub use handle::Handle;
 pub use options::Options;
 pub use wait::{AsCompleted, Waited, When, as_completed, wait, wait_timeout};
+pub use worker_id::WorkerId;

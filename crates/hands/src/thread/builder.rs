@@ -255,3 +255,21 @@ where
 {
     spawn(move || task.run())
 }
+
+impl<'scope> Scope<'scope, '_> {
+    /// Starts a thread; [`Builder::spawn_scoped`] gives it a name.
+    ///
+    /// # Panics
+    ///
+    /// When the system refuses another thread.
+    pub fn spawn<T, F>(self, run: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        match Builder::new().spawn_scoped(self, run) {
+            Ok(handle) => handle,
+            Err(error) => panic!("cannot start a thread: {error}"),
+        }
+    }
+}

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::thread::ThreadId;
 
-use super::builder::Builder;
 use super::handle::{JoinError, Shared};
 use super::info::Current;
 
@@ -42,24 +41,6 @@ where
 /// Where threads are started that end with a [`scope`](fn@scope).
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'scope, 'env>(pub(super) &'scope std::thread::Scope<'scope, 'env>);
-
-impl<'scope> Scope<'scope, '_> {
-    /// Starts a thread; [`Builder::spawn_scoped`] gives it a name.
-    ///
-    /// # Panics
-    ///
-    /// When the system refuses another thread.
-    pub fn spawn<T, F>(self, run: F) -> ScopedJoinHandle<'scope, T>
-    where
-        F: FnOnce() -> T + Send + 'scope,
-        T: Send + 'scope,
-    {
-        match Builder::new().spawn_scoped(self, run) {
-            Ok(handle) => handle,
-            Err(error) => panic!("cannot start a thread: {error}"),
-        }
-    }
-}
 
 /// A thread of a scope. Dropping it lets the thread run on, to the end of the scope at most.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! Starting a child: its pipes, its process, its places in epoll and in the watchdog's table.
 
-use crate::command::environ::Pointers;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::child::{Child, Feed, Pipe};
 use super::token::{Part, token};
 use super::{Alarm, Engine, FIRST_LOOK, Key, WATCH_AFTER};
-use crate::command::sys::spawn::{ArgBlock, Failed, Launch, Setting, Stage};
+use crate::command::sys::spawn::{ArgBlock, Failed, Launch, Pointers, Setting, Stage};
 use crate::command::sys::wait;
 
 /// What a child's stdin is.

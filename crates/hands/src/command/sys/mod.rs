@@ -11,6 +11,7 @@
 
 pub(crate) mod host;
 pub mod leftovers;
+mod search;
 pub(crate) mod spawn;
 pub(crate) mod tree;
 pub(crate) mod wait;

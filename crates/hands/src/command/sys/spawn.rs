@@ -20,9 +20,9 @@
 //! **Invariant:** between `clone` and `execve` the child only makes system calls and touches [`Orders`], which lives
 //! in the suspended caller's frame: no allocation, no lock, no panic, no thread-local but `errno`.
 
-use crate::command::environ::Pointers;
-use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_void};
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,18 @@ impl Setting {
             Some(directory) => Path::new(OsStr::from_bytes(directory.as_bytes())).join(path),
             None => path.to_owned(),
         }
+    }
+}
+
+/// An environment as `execve` takes it: pointers to strings that live as long as this does, and a null behind them.
+pub struct Pointers<'a> {
+    pub(in crate::command) array: Vec<*const c_char>,
+    pub(in crate::command) entries: PhantomData<&'a CString>,
+}
+
+impl Pointers<'_> {
+    fn as_ptr(&self) -> *const *const c_char {
+        self.array.as_ptr()
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::watchdog::Search;
+use super::search::{LOOKS, Search};
 
 /// What tells a job's processes from others.
 #[derive(Clone, Copy, Debug)]
@@ -130,9 +130,6 @@ fn process(pid: i32) -> Option<(Pid, Process)> {
     let group = Pid::from_raw(fields.next()?.parse().ok()?)?;
     Some((Pid::from_raw(pid)?, Process { parent, group }))
 }
-
-/// As often a process is looked at again that has no environment yet, a millisecond apart: it is on its way to another program.
-pub(super) const LOOKS: u32 = 10;
 
 /// Whether the process was started with `mark` in its environment. False for another user's process.
 fn carries(pid: Pid, mark: &[u8]) -> bool {

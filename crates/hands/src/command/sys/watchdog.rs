@@ -33,6 +33,7 @@ use rustix::process::Pid;
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
+use super::search::{LOOKS, Search};
 use super::spawn::{block_signals, errno, set_signal_mask};
 
 /// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's value and a `/` when
@@ -320,7 +321,7 @@ fn environment_holds(pid: i32, mark: &[u8]) -> bool {
     write_path(&mut environ, pid, b"/environ\0");
     let mut exe = [0_u8; 32];
     write_path(&mut exe, pid, b"/exe\0");
-    for _ in 0..super::tree::LOOKS {
+    for _ in 0..LOOKS {
         if let Some(holds) = file_holds(&environ, mark) {
             return holds;
         }
@@ -400,43 +401,6 @@ fn write_path(path: &mut [u8; 32], pid: i32, end: &[u8]) {
         .chain(end);
     for (place, &byte) in path.iter_mut().zip(text) {
         *place = byte;
-    }
-}
-
-/// Looks for an entry in NUL-separated text that arrives in pieces: one that is `mark`, or `mark` followed by `.` (a job
-/// of the run) or by `/` (a run inside the job).
-pub(super) struct Search<'a> {
-    mark: &'a [u8],
-    /// Bytes of `mark` matched so far in this entry, or `None` once the entry differs.
-    matched: Option<usize>,
-}
-
-impl<'a> Search<'a> {
-    pub(super) fn new(mark: &'a [u8]) -> Search<'a> {
-        Search {
-            mark,
-            matched: Some(0),
-        }
-    }
-
-    /// True once the entry has been seen whole.
-    pub(super) fn feed(&mut self, chunk: &[u8]) -> bool {
-        for &byte in chunk {
-            if self.matched == Some(self.mark.len()) && matches!(byte, 0 | b'.' | b'/') {
-                return true;
-            }
-            self.matched = match self.matched {
-                _ if byte == 0 => Some(0),
-                Some(matched) if self.mark.get(matched) == Some(&byte) => Some(matched + 1),
-                _ => None,
-            };
-        }
-        false
-    }
-
-    /// Whether the text ended right behind the entry.
-    pub(super) fn at_end(&self) -> bool {
-        self.matched == Some(self.mark.len())
     }
 }
 

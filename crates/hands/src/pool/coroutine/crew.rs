@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::task::coop::has_budget_remaining;
 
+use super::polled::Polled;
 use super::seat::{Seat, Watch};
-use super::task::Polled;
 use crate::foreign::{dispose, wake, wake_each};
 use crate::sync::cancel::Owners;
 use crate::sync::park;

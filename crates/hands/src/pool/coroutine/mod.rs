@@ -16,6 +16,7 @@
 mod builder;
 mod crew;
 mod map;
+mod polled;
 mod seat;
 mod task;
 
@@ -186,7 +187,7 @@ impl AsyncPool {
         let handle = Handle::new(Arc::clone(&coroutine) as _);
         if let Err(error) = limited {
             let why = format!("a thread that keeps the task's time: {error}").into();
-            task::Polled::refuse(&*coroutine, TaskError::Refused { why });
+            polled::Polled::refuse(&*coroutine, TaskError::Refused { why });
         } else {
             self.crew.submit(coroutine);
         }
@@ -232,7 +233,7 @@ impl AsyncPool {
         let never = std::future::pending::<R>();
         let (coroutine, _) = Coroutine::new(type_name::<R>(), Options::new(), never, &self.crew);
         let why = format!("threads for functions: {why}").into();
-        task::Polled::refuse(&*coroutine, TaskError::Refused { why });
+        polled::Polled::refuse(&*coroutine, TaskError::Refused { why });
         Handle::new(coroutine)
     }
 

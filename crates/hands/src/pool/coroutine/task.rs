@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::Mutex;
 
 use super::crew::Crew;
+use super::polled::Polled;
 use super::seat::Seat;
 use crate::sync::CancelToken;
 use crate::sync::cancel::{Owner, Owners};
@@ -24,24 +25,6 @@ use crate::task::{Options, Outcome, TaskError};
 use crate::thread::panic::caught;
 
 const NOWHERE: u32 = u32::MAX;
-
-/// A coroutine, to the pool.
-pub(super) trait Polled: Send + Sync {
-    /// Polls it once.
-    fn turn(self: Arc<Self>, seat: &Arc<Seat>, owners: &Owners);
-    /// It has been admitted, under this number: from now on it wants to be polled.
-    fn admit(self: Arc<Self>, place: u32);
-    /// It will not begin.
-    fn refuse(&self, why: TaskError);
-    /// It is no longer wanted: its token is cancelled, and it is dropped where it awaits.
-    fn give_up(self: Arc<Self>);
-    /// It is to look whether it is still wanted.
-    fn rouse(self: Arc<Self>);
-    /// Nobody will poll it any more.
-    fn abandon(&self);
-    /// Whether it has an outcome.
-    fn is_over(&self) -> bool;
-}
 
 pub(super) struct Coroutine<Fut: Future> {
     cell: TaskCell<(), Fut::Output>,

@@ -47,6 +47,7 @@
 //! are forgotten, and learning begins anew.
 
 pub(super) mod graph;
+pub(super) mod number;
 mod report;
 
 use std::collections::VecDeque;
@@ -54,7 +55,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-pub use self::graph::{Held, LockId, Mode, ORDERS, holders};
+pub use self::graph::{Held, ORDERS, holders};
+pub use self::number::{LockId, Mode};
 pub use self::report::{Kind, Report, Side};
 
 /// Reports that are kept.

@@ -4,7 +4,7 @@ use std::backtrace::Backtrace;
 use std::fmt;
 use std::sync::Arc;
 
-use super::graph::{LockId, Mode};
+use super::number::{LockId, Mode};
 
 /// A ring of locks: threads that wait for each other, or orders that contradict each other.
 #[derive(Debug)]
