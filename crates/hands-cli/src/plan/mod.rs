@@ -19,9 +19,7 @@ pub(crate) use self::fetch::fetch_plan;
 
 pub(crate) use parts::{Grouping, Inputs, JobLog, Limits, Output, Pipe};
 
-use std::error::Error;
 use std::ffi::OsString;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpid};
 
-use super::order::{Answer, Told};
+use super::order::Told;
 use super::reactor::Ready;
 use super::{exit, spawner};
+use crate::wire::answer::Answer;
 use crate::wire::codec::{self, Failure};
 use crate::wire::message as wire;
 

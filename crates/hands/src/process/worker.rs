@@ -13,8 +13,9 @@ use rustix::process::{
 use super::entry::stop;
 use super::exit;
 use super::fork::{end_if_copy, mark_original};
-use super::order::{Answer, Hello, Order, Told};
+use super::order::{Hello, Order, Told};
 use super::zygote::next;
+use crate::wire::answer::Answer;
 use crate::wire::codec::{Failure, Message};
 use crate::wire::message as wire;
 

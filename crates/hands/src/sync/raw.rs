@@ -15,6 +15,7 @@ use parking_lot::{RawMutex as PlainMutex, RawRwLock as PlainRwLock, lock_api};
 
 #[cfg(feature = "diagnose")]
 use super::diagnose::graph::{acquired, awaiting, changed, ordered, released};
+#[cfg(feature = "diagnose")]
 use super::diagnose::number::{Mode, Number};
 #[cfg(not(feature = "diagnose"))]
 use super::notes::{Mode, Number, acquired, awaiting, changed, ordered, released};

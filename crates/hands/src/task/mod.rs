@@ -17,6 +17,7 @@ pub(crate) mod latch;
 #[cfg(all(test, hands_loom))]
 mod model;
 mod options;
+pub(crate) mod remote;
 #[cfg(any(feature = "async", all(test, hands_loom)))]
 pub(crate) mod turn;
 mod wait;

@@ -7,12 +7,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ProcessPool;
-use super::inner::{Inner, Plan};
-use super::interrupt::Listener;
-use super::remote::code_of;
-use super::service::Service;
-use super::state;
-use super::tail::Forwarder;
+use super::child::call::code_of;
+use super::child::state;
+use super::dispatch::inner::Inner;
+use super::dispatch::interrupt::Listener;
+use super::dispatch::plan::Plan;
+use super::dispatch::service::Service;
+use super::dispatch::tail::Forwarder;
 use crate::process::{SpawnError, StartMethod, spawner};
 use crate::shared::Memory;
 use crate::sync::timer::Alarm;
@@ -254,7 +255,7 @@ impl Builder {
         if self.plan.workers == 0 || self.plan.most_tasks == Some(0) {
             return Err(Builder::no_workers());
         }
-        let at_most = super::board::MOST as usize;
+        let at_most = super::protocol::control_block::MOST as usize;
         if self
             .plan
             .coroutines

@@ -19,34 +19,15 @@
 //! - Whoever joins takes in replies meanwhile ([`inner`]); when nobody does, the pool's own thread is woken, which also sees to
 //!   time-outs and to workers that die ([`service`]) and has others [started](start).
 
-mod board;
 mod builder;
-mod capture;
-mod core;
-#[cfg(feature = "async")]
-mod coroutines;
-mod crew;
-mod inner;
-mod interrupt;
-#[cfg(all(test, hands_loom))]
-mod model;
-mod parcel;
-mod peer;
-mod remote;
-mod service;
-mod slab;
-mod start;
-mod state;
+mod child;
+mod dispatch;
+mod protocol;
 mod stream;
-mod tail;
-mod tokens;
-mod turns;
-mod wake;
-mod worker;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -54,11 +35,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 pub use self::builder::Builder;
-pub use self::capture::Captured;
-use self::crew::Job;
-use self::inner::Inner;
-use self::parcel::Kind;
-use self::remote::{Chunk, Part, Remote, Single, code_of, until_ok_code_of};
+use self::child::call::{code_of, until_ok_code_of};
+pub use self::child::capture::Captured;
+use self::dispatch::inner::Inner;
+use self::dispatch::job::Job;
+use self::protocol::message::Kind;
 pub use self::stream::Stream;
 use super::apart::apart;
 #[cfg(feature = "async")]
@@ -73,11 +54,13 @@ use crate::sync::timer::soon;
 #[cfg(feature = "async")]
 use crate::task::AsyncTask;
 use crate::task::blocking;
+use crate::task::remote::{Chunk, Part, Remote, RemotePool, Single};
 use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use crate::thread::panic::caught;
 use crate::wire::codec::{self, Failure};
 use crate::wire::image::Code;
 use crate::wire::message as wire;
+use crate::wire::outcome;
 
 /// A pool of processes: the same tasks as a [`ThreadPool`](super::ThreadPool), each in a process that may crash, leak or be killed without
 /// hurting anybody else.
@@ -162,6 +145,13 @@ pub struct WorkerStats {
 }
 
 impl ProcessPool {
+    /// The pool, to its tasks.
+    fn as_remote(&self) -> Weak<dyn RemotePool> {
+        Arc::downgrade(&self.inner) as _
+    }
+}
+
+impl ProcessPool {
     /// A pool with a worker for each [core](crate::cores()).
     ///
     /// # Errors
@@ -241,9 +231,12 @@ impl ProcessPool {
         A: Data,
         R: Data,
     {
-        let single = Single::<R>::new::<F>(&self.inner);
+        let single = Single::<R>::new::<F>(self.as_remote(), outcome::read);
         let handle = Handle::new(Arc::clone(&single) as _);
-        let code = (coroutines::begin_code_of::<F, A, R>(task), Kind::Coroutine);
+        let code = (
+            child::coroutines::begin_code_of::<F, A, R>(task),
+            Kind::Coroutine,
+        );
         self.send(options, code, std::iter::once(&argument), single);
         handle
     }
@@ -271,9 +264,12 @@ impl ProcessPool {
         A: Data,
         R: Data,
     {
-        let single = Single::<Captured<R>>::new::<F>(&self.inner);
+        let single = Single::<Captured<R>>::new::<F>(self.as_remote(), outcome::read);
         let handle = Handle::new(Arc::clone(&single) as _);
-        let code = (capture::captured_code_of::<F, A, R>(task), Kind::Call);
+        let code = (
+            child::capture::captured_code_of::<F, A, R>(task),
+            Kind::Call,
+        );
         self.send(Options::new(), code, std::iter::once(&argument), single);
         handle
     }
@@ -304,7 +300,7 @@ impl ProcessPool {
         A: Data,
         Result<T, E>: Data,
     {
-        let single = Single::<Result<T, E>>::new::<F>(&self.inner);
+        let single = Single::<Result<T, E>>::new::<F>(self.as_remote(), outcome::read);
         let handle = Handle::new(Arc::clone(&single) as _);
         let code = (until_ok_code_of::<F, A, T, E>(task), Kind::Call);
         self.send(Options::new(), code, std::iter::once(&argument), single);
@@ -343,9 +339,9 @@ impl ProcessPool {
         A: Data,
         R: Data,
     {
-        let single = Single::<R>::new::<F>(&self.inner);
+        let single = Single::<R>::new::<F>(self.as_remote(), outcome::read);
         let handle = Handle::new(Arc::clone(&single) as _);
-        let code = (state::code_of::<F, S, A, R>(task), Kind::Call);
+        let code = (child::state::code_of::<F, S, A, R>(task), Kind::Call);
         self.send(Options::new(), code, std::iter::once(&argument), single);
         handle
     }
@@ -560,7 +556,7 @@ impl Pool for ProcessPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        let single = Single::<R>::new::<F>(&self.inner);
+        let single = Single::<R>::new::<F>(self.as_remote(), outcome::read);
         let handle = Handle::new(Arc::clone(&single) as _);
         let code = (code_of::<F, A, R>(task), Kind::Call);
         self.send(options, code, std::iter::once(&argument), single);
@@ -574,7 +570,7 @@ impl Pool for ProcessPool {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        let chunk = Chunk::<R>::new::<F>(Arc::downgrade(&self.inner), arguments.len());
+        let chunk = Chunk::<R>::new::<F>(self.as_remote(), outcome::read::<R>, arguments.len());
         let handle = Handle::new(Arc::clone(&chunk) as _);
         if arguments.is_empty() {
             chunk.finish(&|_| ());

@@ -12,26 +12,26 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 /// When it is somebody's turn to tell; 0 if that does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn(u64);
+pub(in crate::pool::process) struct Turn(u64);
 
 impl Turn {
-    pub(super) const ANY: Turn = Turn(0);
+    pub(in crate::pool::process) const ANY: Turn = Turn(0);
 
     /// The first is 1.
-    pub(super) fn new(number: u64) -> Turn {
+    pub(in crate::pool::process) fn new(number: u64) -> Turn {
         Turn(number)
     }
 }
 
 #[derive(Default)]
-pub(super) struct Turns {
+pub(in crate::pool::process) struct Turns {
     /// All up to this have told, or were not waited for.
     told: Mutex<u64>,
     changed: Condvar,
 }
 
 impl Turns {
-    pub(super) fn wait_for(&self, Turn(own): Turn) {
+    pub(in crate::pool::process) fn wait_for(&self, Turn(own): Turn) {
         if own == 0 {
             return;
         }
@@ -49,7 +49,10 @@ impl Turns {
 }
 
 /// Its turn is over when this is dropped.
-pub(super) struct Told<'a>(pub(super) &'a Turns, pub(super) Turn);
+pub(in crate::pool::process) struct Told<'a>(
+    pub(in crate::pool::process) &'a Turns,
+    pub(in crate::pool::process) Turn,
+);
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {

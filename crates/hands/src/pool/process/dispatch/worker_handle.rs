@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::board::{
-    BAD_START, BY_SOCKET, Board, Damaged, FOR_ROOM, Header, IN_SLAB, INLINE, LAST, MOST, Ring,
-    WITH_CONTEXT,
+use super::job::{Job, TaskEvent};
+use super::plan::Plan;
+use crate::pool::process::dispatch::tail::Tail;
+use crate::pool::process::protocol::capture::Capture;
+use crate::pool::process::protocol::control_block::{
+    BAD_START, BY_SOCKET, ControlBlock, Damaged, FOR_ROOM, Header, IN_SLAB, INLINE, LAST, MOST,
+    Ring, WITH_CONTEXT,
 };
-use super::capture::Capture;
-use super::crew::{Job, News};
-use super::inner::Plan;
-use super::parcel::{Kind, Parcel};
-use super::slab::{LARGEST, Lane, Slab, announce};
-use super::tail::Tail;
-use super::wake;
-use super::worker::{TIRED, UNWELL, now};
+use crate::pool::process::protocol::message::{Kind, SocketMessage};
+use crate::pool::process::protocol::reserved::{TIRED, UNWELL, now};
+use crate::pool::process::protocol::slab::{LARGEST, Lane, Slab, announce};
+use crate::pool::process::protocol::wake;
 use crate::process::Process;
 use crate::shared::wait;
 use crate::task::WorkerId;
@@ -37,22 +37,22 @@ const LOOKS: u32 = 4096;
 const LONG: u64 = 1_000_000_000;
 
 /// A task that a worker has.
-pub(super) struct Sent {
-    pub(super) number: u64,
-    pub(super) at: Instant,
-    pub(super) job: Job,
+pub(in crate::pool::process) struct Sent {
+    pub(in crate::pool::process) number: u64,
+    pub(in crate::pool::process) at: Instant,
+    pub(in crate::pool::process) job: Job,
     /// How many of its calls have an outcome when the worker is done with it.
-    pub(super) goal: u64,
+    pub(in crate::pool::process) goal: u64,
     /// It is no longer wanted, and the worker ends with it from then on.
-    pub(super) until: Option<Instant>,
+    pub(in crate::pool::process) until: Option<Instant>,
     /// It is then to be begun again.
-    pub(super) is_again: bool,
+    pub(in crate::pool::process) is_again: bool,
     /// When it was first seen to have begun.
-    pub(super) seen: Cell<Option<Instant>>,
+    pub(in crate::pool::process) seen: Cell<Option<Instant>>,
 }
 
 /// What came of handing a task over.
-pub(super) enum Handed {
+pub(in crate::pool::process) enum Handed {
     Done,
     /// There is no room for now.
     NoRoom,
@@ -61,53 +61,53 @@ pub(super) enum Handed {
 }
 
 /// A process, as the pool knows it.
-pub(super) struct Worker {
-    pub(super) process: Process<()>,
-    pub(super) board: Board,
-    pub(super) requests: Ring,
-    pub(super) replies: Ring,
+pub(in crate::pool::process) struct Worker {
+    pub(in crate::pool::process) process: Process<()>,
+    pub(in crate::pool::process) board: ControlBlock,
+    pub(in crate::pool::process) requests: Ring,
+    pub(in crate::pool::process) replies: Ring,
     /// Of large requests and large replies, once there was one.
-    pub(super) lanes: Option<(Lane, Lane)>,
-    pub(super) socket: OwnedFd,
+    pub(in crate::pool::process) lanes: Option<(Lane, Lane)>,
+    pub(in crate::pool::process) socket: OwnedFd,
     /// Of one that has coroutines.
-    pub(super) doorbell: Option<Arc<OwnedFd>>,
+    pub(in crate::pool::process) doorbell: Option<Arc<OwnedFd>>,
     /// In the order in which they were handed over, which is that in which they are begun.
-    pub(super) sent: VecDeque<Sent>,
+    pub(in crate::pool::process) sent: VecDeque<Sent>,
     /// Those that tasks can have: of all that are the same modulo [`MOST`], one at a time.
-    pub(super) numbers: VecDeque<u64>,
+    pub(in crate::pool::process) numbers: VecDeque<u64>,
     /// How many functions it has been told of.
-    pub(super) learned: usize,
+    pub(in crate::pool::process) learned: usize,
     /// Calls that it was given, and that it has finished.
-    pub(super) given: u64,
-    pub(super) finished: u64,
+    pub(in crate::pool::process) given: u64,
+    pub(in crate::pool::process) finished: u64,
     /// What it was given in part, and is done with.
-    pub(super) back: Vec<Job>,
+    pub(in crate::pool::process) back: Vec<Job>,
     /// Its place in the pool.
-    pub(super) slot: usize,
+    pub(in crate::pool::process) slot: usize,
     /// It has more in memory than it may.
-    pub(super) is_too_large: bool,
+    pub(in crate::pool::process) is_too_large: bool,
     /// It takes no more, and ends when it has finished what it has.
-    pub(super) is_retiring: bool,
+    pub(in crate::pool::process) is_retiring: bool,
     /// It was told to end.
-    pub(super) is_closing: bool,
+    pub(in crate::pool::process) is_closing: bool,
     /// It writes what it cannot, and has been killed.
-    pub(super) is_damaged: bool,
+    pub(in crate::pool::process) is_damaged: bool,
     /// When it was started.
-    pub(super) born: Instant,
+    pub(in crate::pool::process) born: Instant,
     /// It has been seen to be ready: what it says about that now is of no consequence.
-    pub(super) was_ready: bool,
+    pub(in crate::pool::process) was_ready: bool,
     /// Why it could not be made ready.
-    pub(super) bad_start: Option<String>,
-    pub(super) tail: Arc<Tail>,
+    pub(in crate::pool::process) bad_start: Option<String>,
+    pub(in crate::pool::process) tail: Arc<Tail>,
     /// What a task writes that is captured.
-    pub(super) capture: Capture,
+    pub(in crate::pool::process) capture: Capture,
     /// By us, or at our behest.
-    pub(super) is_killed: Cell<bool>,
+    pub(in crate::pool::process) is_killed: Cell<bool>,
 }
 
 impl Worker {
     /// Writes a task where the worker will find it.
-    pub(super) fn hand_over(
+    pub(in crate::pool::process) fn hand_over(
         &mut self,
         job: &Job,
         functions: &[(Code, Kind)],
@@ -117,7 +117,7 @@ impl Worker {
             let Some(&(code, kind)) = functions.get(self.learned) else {
                 return Err(Damaged);
             };
-            let sent = self.send(&Parcel::Function(code, kind), &[])?;
+            let sent = self.send(&SocketMessage::Function(code, kind), &[])?;
             if !matches!(sent, Handed::Done) {
                 return Ok(sent);
             }
@@ -152,7 +152,7 @@ impl Worker {
             return Ok(Handed::NoRoom);
         }
         if is_apart {
-            let parcel = Parcel::Payload {
+            let parcel = SocketMessage::Payload {
                 number,
                 bytes: rest.into_owned(),
             };
@@ -180,7 +180,7 @@ impl Worker {
                 return Ok(false);
             };
             let lanes = slab.lanes()?;
-            if !matches!(self.send(&Parcel::Slab(slab), &[])?, Handed::Done) {
+            if !matches!(self.send(&SocketMessage::Slab(slab), &[])?, Handed::Done) {
                 return Ok(false);
             }
             self.lanes = Some(lanes);
@@ -192,7 +192,7 @@ impl Worker {
     }
 
     /// Not done: the socket is full for now; or nobody is there any more, and then it is retired; or the system is short of something.
-    fn send(&mut self, parcel: &Parcel, descriptors: &[OwnedFd]) -> Result<Handed, Damaged> {
+    fn send(&mut self, parcel: &SocketMessage, descriptors: &[OwnedFd]) -> Result<Handed, Damaged> {
         let Ok(message) = codec::encode(parcel) else {
             return Ok(Handed::NoRoom);
         };
@@ -209,13 +209,13 @@ impl Worker {
     }
 
     /// Whether it has come to where it takes tasks.
-    pub(super) fn is_ready(&mut self) -> bool {
+    pub(in crate::pool::process) fn is_ready(&mut self) -> bool {
         self.was_ready = self.was_ready || self.board.ready_at().load(Ordering::Relaxed) != 0;
         self.was_ready
     }
 
     /// It has not become ready in time, and is ended.
-    pub(super) fn is_late(&mut self, plan: &Plan) {
+    pub(in crate::pool::process) fn is_late(&mut self, plan: &Plan) {
         if self.is_killed.get() {
             return;
         }
@@ -228,19 +228,19 @@ impl Worker {
         self.kill();
     }
 
-    pub(super) fn kill(&self) {
+    pub(in crate::pool::process) fn kill(&self) {
         self.is_killed.set(true);
         self.process.kill();
     }
 
     /// How many of a task's calls it may be given, if it may have so many in its life.
-    pub(super) fn share(&self, job: &Job, most: Option<u64>) -> u64 {
+    pub(in crate::pool::process) fn share(&self, job: &Job, most: Option<u64>) -> u64 {
         let left = most.map_or(u64::MAX, |most| most.saturating_sub(self.given));
         left.min(job.count - job.done)
     }
 
     /// One that has been revoked.
-    pub(super) fn take_back(&mut self, at: usize) -> Option<Job> {
+    pub(in crate::pool::process) fn take_back(&mut self, at: usize) -> Option<Job> {
         let sent = self.sent.remove(at)?;
         self.numbers.push_back(sent.number + MOST);
         self.given -= sent.goal - sent.job.done;
@@ -254,7 +254,7 @@ impl Worker {
     }
 
     /// Those that may have begun.
-    pub(super) fn begun(&self) -> impl Iterator<Item = &Sent> {
+    pub(in crate::pool::process) fn begun(&self) -> impl Iterator<Item = &Sent> {
         let most = if self.doorbell.is_some() {
             usize::MAX
         } else {
@@ -263,32 +263,36 @@ impl Worker {
         self.sent.iter().take(most)
     }
 
-    pub(super) fn id(&self) -> WorkerId {
+    pub(in crate::pool::process) fn id(&self) -> WorkerId {
         WorkerId::new(self.slot, self.process.pid())
     }
 
-    pub(super) fn bell(&self) -> Bell {
+    pub(in crate::pool::process) fn bell(&self) -> Notifier {
         match &self.doorbell {
-            None => Bell::Board(self.board.clone()),
-            Some(door) => Bell::Door(Arc::clone(door)),
+            None => Notifier::ControlBlock(self.board.clone()),
+            Some(door) => Notifier::Door(Arc::clone(door)),
         }
     }
 
     /// Whether it sleeps for this; then the caller wakes it, and nobody else does.
-    pub(super) fn is_asleep(&self, what_for: u32) -> bool {
+    pub(in crate::pool::process) fn is_asleep(&self, what_for: u32) -> bool {
         wake::take_if(self.board.sleeps(), what_for)
     }
 
-    pub(super) fn collect(&mut self, news: &mut Vec<News>, pace: &mut f64) -> Result<(), Damaged> {
+    pub(in crate::pool::process) fn collect(
+        &mut self,
+        news: &mut Vec<TaskEvent>,
+        pace: &mut f64,
+    ) -> Result<(), Damaged> {
         let before = news.len();
         self.take_in(news, pace)?;
         if news.len() > before && self.is_asleep(FOR_ROOM) {
-            Bell::Board(self.board.clone()).ring();
+            Notifier::ControlBlock(self.board.clone()).ring();
         }
         Ok(())
     }
 
-    fn take_in(&mut self, news: &mut Vec<News>, pace: &mut f64) -> Result<(), Damaged> {
+    fn take_in(&mut self, news: &mut Vec<TaskEvent>, pace: &mut f64) -> Result<(), Damaged> {
         let mut payload = Vec::new();
         for _ in 0..LOOKS {
             let Some(header) = self.replies.get(&mut payload)? else {
@@ -298,7 +302,7 @@ impl Worker {
                 if self.bad_start.is_some() || self.is_ready() {
                     return Err(Damaged);
                 }
-                let why = match super::remote::said(&payload) {
+                let why = match crate::wire::outcome::said(&payload) {
                     Some(error) => error.to_string(),
                     None => "it said nothing".to_owned(),
                 };
@@ -367,17 +371,17 @@ impl Worker {
                 }
             }
             if is_again {
-                news.push(News::Again);
+                news.push(TaskEvent::Again);
                 continue;
             }
             news.push(match letter {
-                None => News::Came {
+                None => TaskEvent::Came {
                     remote,
                     payload: bytes,
                     first,
                     count: header.count,
                 },
-                Some(letter) => News::CameApart {
+                Some(letter) => TaskEvent::CameApart {
                     remote,
                     letter,
                     number: header.number,
@@ -399,7 +403,7 @@ impl Worker {
     }
 
     /// Has it end when it has nothing more to do.
-    pub(super) fn close(&mut self) {
+    pub(in crate::pool::process) fn close(&mut self) {
         if !self.is_closing {
             self.is_closing = true;
             self.is_retiring = true;
@@ -409,7 +413,7 @@ impl Worker {
     }
 
     /// Tells the task that it is no longer wanted, and ends the worker with it when it does not listen.
-    pub(super) fn give_up(&mut self, at: usize, grace: Duration) {
+    pub(in crate::pool::process) fn give_up(&mut self, at: usize, grace: Duration) {
         let Some(sent) = self.sent.get_mut(at) else {
             return;
         };
@@ -424,7 +428,7 @@ impl Worker {
     }
 
     /// As [`give_up`](Self::give_up), for a task that is to be begun again.
-    pub(super) fn retry(&mut self, at: usize, grace: Duration) {
+    pub(in crate::pool::process) fn retry(&mut self, at: usize, grace: Duration) {
         if let Some(sent) = self.sent.get_mut(at)
             && sent.until.is_none()
         {
@@ -434,7 +438,7 @@ impl Worker {
     }
 
     /// It is ready, and has not begun what it was given so long ago: it was stopped, or waits for what never comes.
-    pub(super) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
+    pub(in crate::pool::process) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
         // Large arguments take their time to be received.
         let allowed = |sent: &Sent| {
             let megabytes = u32::try_from(sent.job.payload.len() >> 20).unwrap_or(u32::MAX);
@@ -446,7 +450,7 @@ impl Worker {
     }
 
     /// How long one of its tasks has been running. `None`: it has not begun.
-    pub(super) fn running_for(&self, sent: &Sent) -> Option<Duration> {
+    pub(in crate::pool::process) fn running_for(&self, sent: &Sent) -> Option<Duration> {
         if !self.board.is_taken(sent.number) {
             return None;
         }
@@ -460,16 +464,16 @@ impl Worker {
 }
 
 /// What wakes a worker.
-pub(super) enum Bell {
-    Board(Board),
+pub(in crate::pool::process) enum Notifier {
+    ControlBlock(ControlBlock),
     Door(Arc<OwnedFd>),
 }
 
-impl Bell {
-    pub(super) fn ring(&self) {
+impl Notifier {
+    pub(in crate::pool::process) fn ring(&self) {
         match self {
-            Bell::Board(board) => wake::ring(board.bell()),
-            Bell::Door(door) => {
+            Notifier::ControlBlock(board) => wake::ring(board.bell()),
+            Notifier::Door(door) => {
                 let _ = rustix::io::write(door, &1_u64.to_ne_bytes());
             }
         }

@@ -4,19 +4,20 @@ use std::any::{Any, type_name};
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 
-use super::remote::{Call, call_by, write_failed, write_result};
-use crate::process::order::Answer;
+use super::call::{Call, call_by};
 use crate::process::{SpawnError, again};
 use crate::task::{Data, Task};
 use crate::thread::panic::caught;
+use crate::wire::answer::Answer;
 use crate::wire::codec::{self, Failure, LaidReady};
 use crate::wire::image::Code;
+use crate::wire::outcome::{write_failed, write_result};
 
 /// What makes it, and of what.
-pub(super) struct Plan {
-    pub(super) code: Code,
-    pub(super) argument: Vec<u8>,
-    pub(super) descriptors: Vec<OwnedFd>,
+pub(in crate::pool::process) struct Plan {
+    pub(in crate::pool::process) code: Code,
+    pub(in crate::pool::process) argument: Vec<u8>,
+    pub(in crate::pool::process) descriptors: Vec<OwnedFd>,
 }
 
 impl std::fmt::Debug for Plan {
@@ -26,7 +27,7 @@ impl std::fmt::Debug for Plan {
 }
 
 impl Plan {
-    pub(super) fn new<F, A, S>(_make: F, argument: &A) -> Result<Plan, SpawnError>
+    pub(in crate::pool::process) fn new<F, A, S>(_make: F, argument: &A) -> Result<Plan, SpawnError>
     where
         F: Task<A, S>,
         A: Data,
@@ -54,7 +55,7 @@ thread_local! {
 }
 
 /// Whether a task panicked while it had the state, since this was asked last: the worker is to be replaced then.
-pub(super) fn is_in_doubt() -> bool {
+pub(in crate::pool::process) fn is_in_doubt() -> bool {
     IN_DOUBT.take()
 }
 
@@ -74,7 +75,7 @@ where
 }
 
 /// Where the worker finds what it is to call for a task that is lent the state.
-pub(super) fn code_of<F, S, A, R>(_task: F) -> Option<Code>
+pub(in crate::pool::process) fn code_of<F, S, A, R>(_task: F) -> Option<Code>
 where
     F: Fn(&mut S, A) -> R + Copy + Send + Sync + 'static,
     S: 'static,

@@ -46,11 +46,11 @@ const CLAIMS: usize = 20 * LINE;
 const RINGS: usize = CLAIMS + 16 * MOST as usize;
 
 /// So many tasks may have been handed over to one worker.
-pub(super) const MOST: u64 = if cfg!(hands_loom) { 4 } else { 1024 };
+pub(in crate::pool::process) const MOST: u64 = if cfg!(hands_loom) { 4 } else { 1024 };
 /// Bytes of a ring.
 const RING: usize = if cfg!(hands_loom) { 64 } else { 256 * 1024 };
 /// Bytes of a payload that goes through a ring; longer ones go through the socket.
-pub(super) const INLINE: usize = RING / 4;
+pub(in crate::pool::process) const INLINE: usize = RING / 4;
 const HEADER: usize = 32;
 
 const READY: u64 = 1;
@@ -64,43 +64,43 @@ const fn word(number: u64, state: u64) -> u64 {
 }
 
 /// What a worker sleeps for, if it does.
-pub(super) const FOR_WORK: u32 = 1;
-pub(super) const FOR_ROOM: u32 = 2;
+pub(in crate::pool::process) const FOR_WORK: u32 = 1;
+pub(in crate::pool::process) const FOR_ROOM: u32 = 2;
 
 /// The other side has written what cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Damaged;
+pub(in crate::pool::process) struct Damaged;
 
 /// What precedes a payload in a ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Header {
+pub(in crate::pool::process) struct Header {
     /// Bytes of the payload.
-    pub(super) length: u32,
+    pub(in crate::pool::process) length: u32,
     /// In a request, the function's number. In a reply, [`LAST`] or 0.
-    pub(super) kind: u16,
-    pub(super) flags: u16,
+    pub(in crate::pool::process) kind: u16,
+    pub(in crate::pool::process) flags: u16,
     /// The task's number with this worker.
-    pub(super) number: u64,
+    pub(in crate::pool::process) number: u64,
     /// How many arguments or outcomes the payload has.
-    pub(super) count: u64,
+    pub(in crate::pool::process) count: u64,
     /// In a reply, the nanoseconds that the task took.
-    pub(super) time: u64,
+    pub(in crate::pool::process) time: u64,
 }
 
 /// A reply after which no other comes for this task.
-pub(super) const LAST: u16 = 1;
+pub(in crate::pool::process) const LAST: u16 = 1;
 /// A reply that the worker is of no use, with the reason.
-pub(super) const BAD_START: u16 = 2;
+pub(in crate::pool::process) const BAD_START: u16 = 2;
 /// The payload, or descriptors that belong to it, came by the socket.
-pub(super) const BY_SOCKET: u16 = 1;
+pub(in crate::pool::process) const BY_SOCKET: u16 = 1;
 
 /// The payload is in the slab; in its place is how long it is.
-pub(super) const IN_SLAB: u16 = 8;
+pub(in crate::pool::process) const IN_SLAB: u16 = 8;
 /// The payload of a request begins with the context of the task.
-pub(super) const WITH_CONTEXT: u16 = 4;
+pub(in crate::pool::process) const WITH_CONTEXT: u16 = 4;
 
 /// The sum of several pieces as if they were one.
-pub(super) fn sum(pieces: &[&[u8]]) -> u32 {
+pub(in crate::pool::process) fn sum(pieces: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     pieces.iter().for_each(|piece| hasher.update(piece));
     hasher.finalize()
@@ -141,43 +141,43 @@ impl Header {
 
 /// The memory of a worker. A clone is the same memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Board(Memory);
+pub(in crate::pool::process) struct ControlBlock(Memory);
 
-impl Board {
-    pub(super) fn new() -> std::io::Result<Board> {
-        Memory::new(RINGS + 2 * RING).map(Board)
+impl ControlBlock {
+    pub(in crate::pool::process) fn new() -> std::io::Result<ControlBlock> {
+        Memory::new(RINGS + 2 * RING).map(ControlBlock)
     }
 
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::pool::process) fn is_whole(&self) -> bool {
         self.0.len() >= RINGS + 2 * RING
     }
 
-    pub(super) fn bell(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn bell(&self) -> &AtomicU32 {
         self.0.word(BELL)
     }
 
-    pub(super) fn sleeps(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn sleeps(&self) -> &AtomicU32 {
         self.0.word(SLEEPS)
     }
 
-    pub(super) fn watched(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn watched(&self) -> &AtomicU32 {
         self.0.word(WATCHED)
     }
 
-    pub(super) fn core(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn core(&self) -> &AtomicU32 {
         self.0.word(CORE)
     }
 
-    pub(super) fn closing(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn closing(&self) -> &AtomicU32 {
         self.0.word(CLOSING)
     }
 
-    pub(super) fn cancels(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn cancels(&self) -> &AtomicU32 {
         self.0.word(CANCELS)
     }
 
     /// When the worker was ready; 0 before. Nanoseconds on the clock that all processes have, as all times here.
-    pub(super) fn ready_at(&self) -> &AtomicU64 {
+    pub(in crate::pool::process) fn ready_at(&self) -> &AtomicU64 {
         self.0.long(READY_AT)
     }
 
@@ -191,12 +191,12 @@ impl Board {
     }
 
     /// When a task that is taken began.
-    pub(super) fn began_at(&self, number: u64) -> &AtomicU64 {
+    pub(in crate::pool::process) fn began_at(&self, number: u64) -> &AtomicU64 {
         self.0.long(CLAIMS + 16 * (number % MOST) as usize + 8)
     }
 
     /// By the pool, before the request is there.
-    pub(super) fn offer(&self, number: u64) {
+    pub(in crate::pool::process) fn offer(&self, number: u64) {
         self.claim(number)
             .store(word(number, READY), Ordering::Release);
     }
@@ -209,50 +209,50 @@ impl Board {
     }
 
     /// By the worker: whether it is to run it, as from `now`.
-    pub(super) fn take(&self, number: u64, now: u64) -> bool {
+    pub(in crate::pool::process) fn take(&self, number: u64, now: u64) -> bool {
         self.staged().store(0, Ordering::Relaxed);
         self.began_at(number).store(now, Ordering::Relaxed);
         self.exchange(number, READY, TAKEN)
     }
 
     /// By the pool: whether it has it back.
-    pub(super) fn revoke(&self, number: u64) -> bool {
+    pub(in crate::pool::process) fn revoke(&self, number: u64) -> bool {
         self.exchange(number, READY, REVOKED)
     }
 
     /// By the pool: the worker is to end with it, if it has begun.
-    pub(super) fn unwant(&self, number: u64) {
+    pub(in crate::pool::process) fn unwant(&self, number: u64) {
         self.exchange(number, TAKEN, UNWANTED);
         self.cancels().fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn is_taken(&self, number: u64) -> bool {
+    pub(in crate::pool::process) fn is_taken(&self, number: u64) -> bool {
         let claim = self.claim(number).load(Ordering::SeqCst);
         claim == word(number, TAKEN) || claim == word(number, UNWANTED)
     }
 
     /// By the pool: nobody has done anything with it since it was offered.
-    pub(super) fn is_offered(&self, number: u64) -> bool {
+    pub(in crate::pool::process) fn is_offered(&self, number: u64) -> bool {
         self.claim(number).load(Ordering::SeqCst) == word(number, READY)
     }
 
     /// By the pool: what stands there is what one of the two may have written. If not, nothing is known of how far it has come.
-    pub(super) fn is_sound(&self, number: u64) -> bool {
+    pub(in crate::pool::process) fn is_sound(&self, number: u64) -> bool {
         let claim = self.claim(number).load(Ordering::SeqCst);
         [READY, TAKEN, UNWANTED]
             .iter()
             .any(|state| claim == word(number, *state))
     }
 
-    pub(super) fn is_unwanted(&self, number: u64) -> bool {
+    pub(in crate::pool::process) fn is_unwanted(&self, number: u64) -> bool {
         self.claim(number).load(Ordering::SeqCst) == word(number, UNWANTED)
     }
 
-    pub(super) fn requests(&self) -> Ring {
+    pub(in crate::pool::process) fn requests(&self) -> Ring {
         Ring::new(self.clone(), 0)
     }
 
-    pub(super) fn replies(&self) -> Ring {
+    pub(in crate::pool::process) fn replies(&self) -> Ring {
         Ring::new(self.clone(), 1)
     }
 }
@@ -264,8 +264,8 @@ fn staged_sum(staged: u64, of_payload: u32) -> u64 {
 }
 
 /// One end of a ring; which one is known by what is called. Its own position is its own, and is never read back.
-pub(super) struct Ring {
-    board: Board,
+pub(in crate::pool::process) struct Ring {
+    board: ControlBlock,
     tail_at: usize,
     head_at: usize,
     data: usize,
@@ -282,7 +282,7 @@ const fn padded(length: usize) -> usize {
 }
 
 impl Ring {
-    fn new(board: Board, which: usize) -> Ring {
+    fn new(board: ControlBlock, which: usize) -> Ring {
         Ring {
             tail_at: ENDS + 4 * which * LINE,
             head_at: ENDS + (4 * which + 2) * LINE,
@@ -344,12 +344,16 @@ impl Ring {
     }
 
     /// Whether a message with so long a payload has room.
-    pub(super) fn fits(&mut self, payload: usize) -> Result<bool, Damaged> {
+    pub(in crate::pool::process) fn fits(&mut self, payload: usize) -> Result<bool, Damaged> {
         self.has_room(HEADER + padded(payload))
     }
 
     /// Puts a message, if there is room.
-    pub(super) fn put(&mut self, mut header: Header, payload: &[u8]) -> Result<bool, Damaged> {
+    pub(in crate::pool::process) fn put(
+        &mut self,
+        mut header: Header,
+        payload: &[u8],
+    ) -> Result<bool, Damaged> {
         if !self.has_room(HEADER + padded(payload.len()))? {
             return Ok(false);
         }
@@ -372,7 +376,12 @@ impl Ring {
 
     /// Lays bytes ready behind the end, where the payload of the next message will be, `before` of which are there already; and
     /// says that it has `count` outcomes. False: there is no room.
-    pub(super) fn stage(&mut self, before: usize, bytes: &[u8], count: u64) -> bool {
+    pub(in crate::pool::process) fn stage(
+        &mut self,
+        before: usize,
+        bytes: &[u8],
+        count: u64,
+    ) -> bool {
         let length = before + bytes.len();
         if !matches!(self.has_room(HEADER + padded(length)), Ok(true)) {
             return false;
@@ -392,7 +401,7 @@ impl Ring {
     }
 
     /// For the one who gets, when the other has died: what it had laid ready, and how many outcomes that is.
-    pub(super) fn left(&mut self, payload: &mut Vec<u8>) -> Result<u64, Damaged> {
+    pub(in crate::pool::process) fn left(&mut self, payload: &mut Vec<u8>) -> Result<u64, Damaged> {
         payload.clear();
         let staged = self.board.staged().load(Ordering::Acquire);
         if staged == 0 {
@@ -418,12 +427,15 @@ impl Ring {
     }
 
     /// For the one who gets.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::pool::process) fn is_empty(&self) -> bool {
         self.memory().long(self.tail_at).load(Ordering::SeqCst) == self.at
     }
 
     /// Gets the next message, if there is one.
-    pub(super) fn get(&mut self, payload: &mut Vec<u8>) -> Result<Option<Header>, Damaged> {
+    pub(in crate::pool::process) fn get(
+        &mut self,
+        payload: &mut Vec<u8>,
+    ) -> Result<Option<Header>, Damaged> {
         if self.at == self.seen {
             let tail = self.memory().long(self.tail_at).load(Ordering::SeqCst);
             let there = tail.wrapping_sub(self.at);
@@ -481,7 +493,7 @@ mod tests {
 
     #[test]
     fn messages_arrive_whole_and_in_order_round_and_round() -> Result<(), Damaged> {
-        let Ok(board) = Board::new() else {
+        let Ok(board) = ControlBlock::new() else {
             panic!("memory");
         };
         let (mut put, mut get) = (board.requests(), board.requests());
@@ -505,7 +517,7 @@ mod tests {
 
     #[test]
     fn what_was_laid_ready_can_be_had_without_the_message() -> Result<(), Damaged> {
-        let Ok(board) = Board::new() else {
+        let Ok(board) = ControlBlock::new() else {
             panic!("memory");
         };
         let (mut put, mut get) = (board.replies(), board.replies());
@@ -525,7 +537,7 @@ mod tests {
 
     #[test]
     fn a_task_is_run_or_taken_back() {
-        let Ok(board) = Board::new() else {
+        let Ok(board) = ControlBlock::new() else {
             panic!("memory");
         };
         for number in [1, 5, MOST + 5] {
@@ -549,7 +561,7 @@ mod tests {
             lengths in proptest::collection::vec(0..200_usize, 1..4),
             is_staged in any::<bool>(),
         ) {
-            let board = Board::new()?;
+            let board = ControlBlock::new()?;
             let (mut put, mut get) = (board.replies(), board.replies());
             let message = |n: usize| vec![n as u8 + 1; lengths[n]];
             for n in 0..lengths.len() {
@@ -586,7 +598,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             staged in any::<u64>(),
         ) {
-            let board = Board::new()?;
+            let board = ControlBlock::new()?;
             let (mut get, mut put) = (board.replies(), board.requests());
             board.0.write(RINGS + RING, &bytes);
             let tail = if is_near { near } else { ends[0] };

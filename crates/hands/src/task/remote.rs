@@ -1,8 +1,9 @@
-//! A task whose function runs in another process: what is typed about it, on both sides.
+//! A task whose function runs in another process: its outcome, and what is told of it without its types.
+//!
+//! A [`Single`] has one outcome, a [`Chunk`] one for each argument, a [`Part`] is a piece of a chunk that is sent on its own. To those who
+//! send tasks and take in replies each is a [`Remote`]; to the caller it is what a handle claims.
 
 use std::any::type_name;
-use std::cell::Cell;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
@@ -10,192 +11,25 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::inner::Inner;
-use crate::process::again;
-use crate::process::order::Answer;
+use super::cell::{Callback, Claim, TaskCell};
+use super::{Data, Outcome, TaskError, WorkerId};
 use crate::sync::waiters::Ticket;
-use crate::task::cell::{Callback, Claim, TaskCell};
-use crate::task::{Data, Outcome, Task, TaskError, WorkerId};
-use crate::thread::panic::caught;
-use crate::wire::codec::{self, Failure, LaidReady};
-use crate::wire::image::Code;
-use crate::wire::message as wire;
 
-/// What precedes an outcome: a result, or an [`Answer`] that is none.
-const RESULT: u8 = 0;
-const FAILED: u8 = 1;
-/// A result that is an `Err`, of a task that is begun again then.
-pub(super) const UNWELL: u8 = 2;
+/// How one outcome is read from a reply.
+pub(crate) type Read<R> = fn(&mut &[u8]) -> Outcome<R>;
 
-/// What is called in the worker: it takes one argument from what is to be read, and appends one outcome. Returned are the
-/// descriptors that belong to that. (What the function itself writes down must not see the argument's descriptors.)
-pub(super) type Call = fn(&mut &[u8], &mut LaidReady, &mut Vec<u8>) -> Vec<OwnedFd>;
-
-/// Where the worker finds what it is to call in the place of a function. `None`: not in the executable.
-pub(super) fn code_of<F, A, R>(_task: F) -> Option<Code>
-where
-    F: Task<A, R>,
-    A: Data,
-    R: Data,
-{
-    const { F::CAPTURES_NOTHING };
-    let call: Call = call::<F, A, R>;
-    Code::at(call as usize)
-}
-
-/// # Safety
-///
-/// The code was made by [`code_of`] in a process of the same image.
-pub(super) unsafe fn called(code: Code) -> Option<Call> {
-    let address = code.address()?;
-    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Call`.
-    Some(unsafe { std::mem::transmute::<*const (), Call>(address) })
-}
-
-fn call<F, A, R>(input: &mut &[u8], carried: &mut LaidReady, output: &mut Vec<u8>) -> Vec<OwnedFd>
-where
-    F: Task<A, R>,
-    A: Data,
-    R: Data,
-{
-    // SAFETY: `code_of`, which alone names this function, was given one.
-    let run = unsafe { again::<F>() };
-    call_by(run, (input, carried), output)
-}
-
-/// Reads the argument, calls, and appends what comes of it.
-pub(super) fn call_by<A, R>(
-    run: impl FnOnce(A) -> R,
-    (input, carried): (&mut &[u8], &mut LaidReady),
-    output: &mut Vec<u8>,
-) -> Vec<OwnedFd>
-where
-    A: Data,
-    R: Data,
-{
-    let before = output.len();
-    let done = caught(|| {
-        let argument = match codec::lend(carried, || codec::read::<A>(input)) {
-            Ok(argument) => argument,
-            Err(Failure::Decode(what) | Failure::Encode(what)) => {
-                return Err(Answer::Decode(what));
-            }
-        };
-        let result = run(argument);
-        Ok(write_result(&result, output))
-    });
-    let failed = match done {
-        Ok(Ok(descriptors)) => return descriptors,
-        Ok(Err(answer)) => answer,
-        Err(caught) => caught.into(),
-    };
-    output.truncate(before);
-    write_failed(&failed, output);
-    Vec::new()
-}
-
-/// As [`code_of`], for a task that is begun again when its result is an `Err`.
-pub(super) fn until_ok_code_of<F, A, T, E>(_task: F) -> Option<Code>
-where
-    F: Task<A, Result<T, E>>,
-    A: Data,
-    Result<T, E>: Data,
-{
-    const { F::CAPTURES_NOTHING };
-    let call: Call = call_until_ok::<F, A, T, E>;
-    Code::at(call as usize)
-}
-
-fn call_until_ok<F, A, T, E>(
-    input: &mut &[u8],
-    carried: &mut LaidReady,
-    output: &mut Vec<u8>,
-) -> Vec<OwnedFd>
-where
-    F: Task<A, Result<T, E>>,
-    A: Data,
-    Result<T, E>: Data,
-{
-    thread_local! {
-        static IS_ERR: Cell<bool> = const { Cell::new(false) };
-    }
-    fn noting<F, A, T, E>(argument: A) -> Result<T, E>
-    where
-        F: Task<A, Result<T, E>>,
-    {
-        // SAFETY: `until_ok_code_of`, which alone leads here, was given one.
-        let result = unsafe { again::<F>() }(argument);
-        IS_ERR.set(result.is_err());
-        result
-    }
-    let before = output.len();
-    let descriptors = call_by(noting::<F, A, T, E>, (input, carried), output);
-    if IS_ERR.take() && output.get(before) == Some(&RESULT) {
-        output[before] = UNWELL;
-    }
-    descriptors
-}
-
-/// Appends a result, or why it cannot be written down.
-pub(super) fn write_result<R: Data>(result: &R, output: &mut Vec<u8>) -> Vec<OwnedFd> {
-    let before = output.len();
-    output.push(RESULT);
-    let (written, descriptors) = codec::collecting(|| codec::write(result, output));
-    match written {
-        Ok(()) if descriptors.len() > wire::MOST_SHARED => {
-            output.truncate(before);
-            write_failed(&Answer::Encode(wire::too_many(descriptors.len())), output);
-            Vec::new()
-        }
-        Ok(()) => descriptors,
-        Err(Failure::Decode(what) | Failure::Encode(what)) => {
-            output.truncate(before);
-            write_failed(&Answer::Encode(what), output);
-            Vec::new()
-        }
-    }
-}
-
-pub(super) fn write_failed(failed: &Answer, output: &mut Vec<u8>) {
-    output.push(FAILED);
-    // Strings and numbers can always be written down.
-    let _ = codec::append(failed, output);
-}
-
-/// One outcome of those there.
-fn outcome<R: Data>(bytes: &mut &[u8]) -> Outcome<R> {
-    let unreadable = |what: String| TaskError::Decode {
-        what: format!("the result: {what}"),
-    };
-    let read = match bytes.split_first() {
-        Some((&(RESULT | UNWELL), rest)) => {
-            *bytes = rest;
-            caught(|| codec::read::<R>(bytes))
-        }
-        Some((&FAILED, rest)) => {
-            *bytes = rest;
-            let answer = codec::take::<Answer>(bytes);
-            return Err(match answer {
-                Ok(answer) => answer.error(),
-                Err(_) => unreadable("it is no outcome".to_owned()),
-            });
-        }
-        _ => return Err(unreadable("it is missing".to_owned())),
-    };
-    match read {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => Err(unreadable(what)),
-        Err(caught) => Err(caught.into()),
-    }
-}
-
-/// The error that an outcome is, for one without a result.
-pub(super) fn said(mut bytes: &[u8]) -> Option<TaskError> {
-    outcome::<()>(&mut bytes).err()
+/// What a task asks of the pool that it was submitted to.
+pub(crate) trait RemotePool: Send + Sync {
+    /// It is no longer wanted. Whether that is its outcome.
+    fn cancel(&self, task: &dyn Remote) -> bool;
+    /// The worker that runs it now.
+    fn runs(&self, task: &dyn Remote) -> Option<WorkerId>;
+    /// Takes in replies on the caller's thread, until `is_over` or the deadline.
+    fn assist(&self, deadline: Option<Instant>, is_over: &dyn Fn() -> bool);
 }
 
 /// A part of a chunk that is sent on its own: what all its arguments share is too much for one message.
-pub(super) struct Part<R> {
+pub(crate) struct Part<R> {
     whole: Arc<Chunk<R>>,
     first: u64,
     count: u64,
@@ -203,7 +37,7 @@ pub(super) struct Part<R> {
 }
 
 impl<R: Data> Part<R> {
-    pub(super) fn new(whole: &Arc<Chunk<R>>, first: usize, count: usize) -> Arc<Part<R>> {
+    pub(crate) fn new(whole: &Arc<Chunk<R>>, first: usize, count: usize) -> Arc<Part<R>> {
         Arc::new(Part {
             whole: Arc::clone(whole),
             first: first as u64,
@@ -260,7 +94,7 @@ impl<R: Data> Remote for Part<R> {
 }
 
 /// A task, whatever its types are: it has an outcome for each argument, and is finished when all have come, in whatever order they are told of.
-pub(super) trait Remote: Send + Sync {
+pub(crate) trait Remote: Send + Sync {
     /// Outcomes have come, from this number on. True: they were the last.
     fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool;
     /// The outcome of this number is this. True: it was the last.
@@ -296,11 +130,12 @@ impl Last {
 }
 
 /// One call, with its outcome.
-pub(super) struct Single<R> {
+pub(crate) struct Single<R> {
     cell: TaskCell<(), R>,
     outcome: Mutex<Option<Outcome<R>>>,
     last: Last,
-    pool: Weak<Inner>,
+    pool: Weak<dyn RemotePool>,
+    read: Read<R>,
 }
 
 /// Outcomes by their numbers, and how many are to come.
@@ -326,26 +161,28 @@ impl<R> Gathered<R> {
 }
 
 /// Several, with theirs.
-pub(super) struct Chunk<R> {
+pub(crate) struct Chunk<R> {
     cell: TaskCell<(), Vec<Outcome<R>>>,
     outcomes: Mutex<Gathered<R>>,
     last: Last,
-    pool: Weak<Inner>,
+    pool: Weak<dyn RemotePool>,
+    read: Read<R>,
 }
 
 impl<R: Data> Single<R> {
-    pub(super) fn new<F>(pool: &Arc<Inner>) -> Arc<Single<R>> {
+    pub(crate) fn new<F>(pool: Weak<dyn RemotePool>, read: Read<R>) -> Arc<Single<R>> {
         Arc::new(Single {
             cell: TaskCell::remote(type_name::<F>(), ()),
             outcome: Mutex::new(None),
             last: Last::default(),
-            pool: Arc::downgrade(pool),
+            pool,
+            read,
         })
     }
 }
 
 impl<R: Data> Chunk<R> {
-    pub(super) fn new<F>(pool: Weak<Inner>, count: usize) -> Arc<Chunk<R>> {
+    pub(crate) fn new<F>(pool: Weak<dyn RemotePool>, read: Read<R>, count: usize) -> Arc<Chunk<R>> {
         Arc::new(Chunk {
             cell: TaskCell::remote(type_name::<F>(), ()),
             outcomes: Mutex::new(Gathered {
@@ -354,12 +191,13 @@ impl<R: Data> Chunk<R> {
             }),
             last: Last::default(),
             pool,
+            read,
         })
     }
 }
 
 impl<R> Chunk<R> {
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.outcomes.lock().outcomes.as_ref().map_or(0, Vec::len)
     }
 }
@@ -372,7 +210,7 @@ impl<R: Data> Remote for Single<R> {
     fn outcomes(&self, mut bytes: &[u8], _: u64, count: u64) -> bool {
         if count > 0 {
             // Read without the lock: that is the user's code.
-            let outcome = outcome(&mut bytes);
+            let outcome = (self.read)(&mut bytes);
             let before = self.outcome.lock().replace(outcome);
             drop(before);
         }
@@ -415,7 +253,7 @@ impl<R: Data> Remote for Single<R> {
 impl<R: Data> Remote for Chunk<R> {
     fn outcomes(&self, mut bytes: &[u8], first: u64, count: u64) -> bool {
         // Read without the lock: that is the user's code.
-        let read: Vec<_> = (0..count).map(|_| outcome(&mut bytes)).collect();
+        let read: Vec<_> = (0..count).map(|_| (self.read)(&mut bytes)).collect();
         let mut gathered = self.outcomes.lock();
         let mut is_last = false;
         for (number, outcome) in (first..).zip(read) {
@@ -493,7 +331,7 @@ macro_rules! claim {
 
             fn assist(&self, deadline: Option<Instant>) {
                 if let Some(pool) = self.pool.upgrade() {
-                    pool.assist(deadline, || self.cell.is_finished());
+                    pool.assist(deadline, &|| self.cell.is_finished());
                 }
             }
         }
@@ -507,9 +345,24 @@ claim!(Chunk, Vec<Outcome<R>>);
 mod tests {
     use super::*;
 
+    struct Nobody;
+
+    impl RemotePool for Nobody {
+        fn cancel(&self, _: &dyn Remote) -> bool {
+            false
+        }
+
+        fn runs(&self, _: &dyn Remote) -> Option<WorkerId> {
+            None
+        }
+
+        fn assist(&self, _: Option<Instant>, _: &dyn Fn() -> bool) {}
+    }
+
     #[test]
     fn of_two_parts_that_end_at_the_same_time_one_tells_of_all_outcomes() {
-        let whole = Chunk::<u8>::new::<()>(Weak::new(), 2);
+        let read = |_: &mut &[u8]| Err(TaskError::Cancelled);
+        let whole = Chunk::<u8>::new::<()>(Weak::<Nobody>::new(), read, 2);
         let parts = [0, 1].map(|first| Part::new(&whole, first, 1));
         for part in &parts {
             assert!(part.fail(0, TaskError::Cancelled));

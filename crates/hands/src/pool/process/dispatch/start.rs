@@ -10,28 +10,29 @@ use std::time::Instant;
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
 
-use super::board::{Board, MOST};
-use super::capture::Capture;
-use super::inner::Inner;
-use super::parcel::{Start, StateOf};
-use super::peer::{Bell, Worker};
-use super::tail::Tail;
-use super::turns::Turn;
-use super::worker;
+use crate::pool::process::child::worker;
+use crate::pool::process::dispatch::inner::Inner;
+use crate::pool::process::dispatch::tail::Tail;
+use crate::pool::process::dispatch::turns::Turn;
+use crate::pool::process::dispatch::worker_handle::{Notifier, Worker};
+use crate::pool::process::protocol::capture::Capture;
+use crate::pool::process::protocol::control_block::{ControlBlock, MOST};
+use crate::pool::process::protocol::message::{Start, StateOf};
+use crate::pool::process::protocol::reserved::SERVICE;
 use crate::process::{Builder, SpawnError};
 use crate::wire::codec::Carried;
 use crate::wire::message as wire;
 
 /// Starts the workers of a pool. A clone is the same.
 #[derive(Clone)]
-pub(super) struct Starter {
+pub(in crate::pool::process) struct Starter {
     pool: Arc<Inner>,
     /// What tells the pool's thread that one has ended.
     epoll: Arc<OwnedFd>,
 }
 
 impl Starter {
-    pub(super) fn new(pool: &Arc<Inner>) -> io::Result<Starter> {
+    pub(in crate::pool::process) fn new(pool: &Arc<Inner>) -> io::Result<Starter> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Starter {
             pool: Arc::clone(pool),
@@ -39,17 +40,17 @@ impl Starter {
         })
     }
 
-    pub(super) fn epoll(&self) -> &OwnedFd {
+    pub(in crate::pool::process) fn epoll(&self) -> &OwnedFd {
         &self.epoll
     }
 
-    pub(super) fn watch(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+    pub(in crate::pool::process) fn watch(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
         let data = epoll::EventData::new_u64(key);
         Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
     }
 
-    /// Starts a worker in a place that the caller has noted as [`starting`](super::crew::Crew::starting), and sees to what comes of it.
-    pub(super) fn start_elsewhere(&self, slot: usize) {
+    /// Starts a worker in a place that the caller has noted as [`starting`](crate::pool::process::dispatch::crew::Crew::starting), and sees to what comes of it.
+    pub(in crate::pool::process) fn start_elsewhere(&self, slot: usize) {
         let starter = self.clone();
         self.pool.elsewhere(move |pool| {
             let started = starter.start(slot);
@@ -69,10 +70,10 @@ impl Starter {
     }
 
     /// Starts a worker.
-    pub(super) fn start(&self, slot: usize) -> Result<(), SpawnError> {
+    pub(in crate::pool::process) fn start(&self, slot: usize) -> Result<(), SpawnError> {
         let system = SpawnError::system("make what a worker needs");
         let plan = &self.pool.plan;
-        let board = Board::new().map_err(&system)?;
+        let board = ControlBlock::new().map_err(&system)?;
         let (socket, its) = wire::pair().map_err(&system)?;
         let service = self.pool.service.try_clone().map_err(&system)?;
         let mut builder = Builder::new()
@@ -172,10 +173,7 @@ impl Starter {
                 worker.process.wait();
                 return Ok(());
             }
-            worker
-                .board
-                .watched()
-                .store(worker::SERVICE, Ordering::SeqCst);
+            worker.board.watched().store(SERVICE, Ordering::SeqCst);
             crew.slots[slot] = Some(worker);
             crew.dismiss();
             if crew.is_ending {
@@ -183,7 +181,7 @@ impl Starter {
             }
             crew.dispatch(&mut news, &mut wake);
         }
-        wake.iter().for_each(Bell::ring);
+        wake.iter().for_each(Notifier::ring);
         self.pool.tell_elsewhere(news, Turn::ANY);
         Ok(())
     }

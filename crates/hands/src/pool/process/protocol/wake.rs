@@ -5,7 +5,7 @@ use crate::primitive::{AtomicU32, Ordering};
 use crate::shared::wait;
 
 /// A word that several processes have.
-pub(super) trait Word {
+pub(in crate::pool::process) trait Word {
     fn load(&self) -> u32;
     fn store(&self, value: u32);
     /// False: it was another.
@@ -44,11 +44,11 @@ impl Word for AtomicU32 {
 }
 
 /// Nobody sleeps, or nobody wants to be woken.
-pub(super) const NOBODY: u32 = 0;
+pub(in crate::pool::process) const NOBODY: u32 = 0;
 
 /// Sleeps until somebody has [taken](take) the flag and [rung](ring), unless `is_called` says that there is something already. It may also
 /// return for nothing.
-pub(super) fn sleep_unless<W: Word>(
+pub(in crate::pool::process) fn sleep_unless<W: Word>(
     flag: &W,
     who: u32,
     bell: &W,
@@ -64,17 +64,17 @@ pub(super) fn sleep_unless<W: Word>(
 }
 
 /// Behind having published something: who is to be woken for it, by the caller and by nobody else.
-pub(super) fn take<W: Word>(flag: &W) -> Option<u32> {
+pub(in crate::pool::process) fn take<W: Word>(flag: &W) -> Option<u32> {
     let who = flag.load();
     (who != NOBODY && flag.exchange(who, NOBODY)).then_some(who)
 }
 
 /// As [`take`], if it is this one.
-pub(super) fn take_if<W: Word>(flag: &W, who: u32) -> bool {
+pub(in crate::pool::process) fn take_if<W: Word>(flag: &W, who: u32) -> bool {
     flag.load() == who && flag.exchange(who, NOBODY)
 }
 
-pub(super) fn ring<W: Word>(bell: &W) {
+pub(in crate::pool::process) fn ring<W: Word>(bell: &W) {
     bell.raise();
     bell.wake();
 }

@@ -18,35 +18,38 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 
-use super::board::{FOR_WORK, Header, LAST};
-use super::remote::{write_failed, write_result};
-use super::wake::NOBODY;
-use super::worker::{Function, Lost, Unreceived, Worker, context, now, overwritten};
 use crate::context::Context;
+use crate::pool::process::child::worker::{
+    Function, Lost, Unreceived, Worker, context, overwritten,
+};
+use crate::pool::process::protocol::control_block::{FOR_WORK, Header, LAST};
+use crate::pool::process::protocol::reserved::now;
+use crate::pool::process::protocol::wake::NOBODY;
 use crate::process::again;
 use crate::process::fork::end_if_copy;
-use crate::process::order::Answer;
 use crate::sync::CancelToken;
 use crate::task::blocking::in_coroutine;
 use crate::task::{AsyncTask, Data};
 use crate::thread::panic::caught;
+use crate::wire::answer::Answer;
 use crate::wire::codec::{self, Failure, LaidReady};
 use crate::wire::image::Code;
+use crate::wire::outcome::{write_failed, write_result};
 
 /// What is said of a task that has ended.
-pub(super) struct Said {
-    pub(super) bytes: Vec<u8>,
-    pub(super) descriptors: Vec<OwnedFd>,
+pub(in crate::pool::process) struct Said {
+    pub(in crate::pool::process) bytes: Vec<u8>,
+    pub(in crate::pool::process) descriptors: Vec<OwnedFd>,
 }
 
 /// What comes of a coroutine, once it has.
-pub(super) type Coroutine = Pin<Box<dyn Future<Output = Said>>>;
+pub(in crate::pool::process) type Coroutine = Pin<Box<dyn Future<Output = Said>>>;
 
 /// What is called in the worker to begin one: it takes the argument from what is to be read.
-pub(super) type Begin = fn(&mut &[u8], &mut LaidReady) -> Coroutine;
+pub(in crate::pool::process) type Begin = fn(&mut &[u8], &mut LaidReady) -> Coroutine;
 
 /// Where the worker finds what it is to call in the place of a coroutine. `None`: not in the executable.
-pub(super) fn begin_code_of<F, A, R>(_task: F) -> Option<Code>
+pub(in crate::pool::process) fn begin_code_of<F, A, R>(_task: F) -> Option<Code>
 where
     F: AsyncTask<A, R>,
     A: Data,
@@ -60,7 +63,7 @@ where
 /// # Safety
 ///
 /// The code was made by [`begin_code_of`] in a process of the same image.
-pub(super) unsafe fn begun(code: Code) -> Option<Begin> {
+pub(in crate::pool::process) unsafe fn begun(code: Code) -> Option<Begin> {
     let address = code.address()?;
     // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Begin`.
     Some(unsafe { std::mem::transmute::<*const (), Begin>(address) })
@@ -116,7 +119,7 @@ fn failed(answer: Answer) -> Said {
 }
 
 /// A runtime for the coroutines of one thread.
-pub(super) fn runtime() -> std::io::Result<Runtime> {
+pub(in crate::pool::process) fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -156,7 +159,7 @@ struct Running {
 }
 
 /// The rest of a worker's life.
-pub(super) fn serve(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
+pub(in crate::pool::process) fn serve(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
     let runtime = runtime().map_err(|_| Lost)?;
     LocalSet::new().block_on(&runtime, live(worker, doorbell))
 }

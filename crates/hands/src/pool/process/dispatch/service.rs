@@ -1,6 +1,5 @@
 //! The pool's own thread: replies that nobody waits for, time that is up, and workers that have died.
 
-use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
-use super::crew::{HELD_UP, News, SHORT_AGAIN};
-use super::inner::{Inner, Watching};
-use super::peer::{Bell, Sent, Worker};
-use super::remote::Remote;
-use super::start::Starter;
-use super::tail::{KEPT, wants_memory};
-use super::turns::Turn;
+use super::crew::{HELD_UP, SHORT_AGAIN};
+use super::job::TaskEvent;
+use crate::pool::process::dispatch::inner::{Inner, Watching};
+use crate::pool::process::dispatch::start::Starter;
+use crate::pool::process::dispatch::tail::{KEPT, wants_memory};
+use crate::pool::process::dispatch::turns::Turn;
+use crate::pool::process::dispatch::worker_handle::{Notifier, Sent, Worker};
 use crate::process::SpawnError;
+use crate::task::remote::Remote;
 use crate::task::{Died, TaskError};
 
 const SERVICE: u64 = u64::MAX;
@@ -37,39 +37,7 @@ const WEIGH: Duration = Duration::from_millis(20);
 /// It is looked for that so often.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// Moments after which tasks are no longer wanted.
-#[derive(Default)]
-pub(super) struct Deadlines {
-    all: BTreeMap<(Instant, u64), (Duration, Arc<dyn Remote>)>,
-    noted: u64,
-    look_at: usize,
-}
-
-impl Deadlines {
-    pub(super) fn note(&mut self, deadline: Instant, after: Duration, task: &Arc<dyn Remote>) {
-        if self.all.len() >= self.look_at {
-            self.all.retain(|_, (_, task)| task.is_open());
-            self.look_at = 64.max(2 * self.all.len());
-        }
-        self.noted += 1;
-        let entry = (after, Arc::clone(task));
-        self.all.insert((deadline, self.noted), entry);
-    }
-
-    fn next(&self) -> Option<Instant> {
-        self.all.keys().next().map(|(at, _)| *at)
-    }
-
-    fn passed(
-        &mut self,
-        now: Instant,
-    ) -> impl Iterator<Item = (Duration, Arc<dyn Remote>)> + use<> {
-        let later = self.all.split_off(&(now, u64::MAX));
-        std::mem::replace(&mut self.all, later).into_values()
-    }
-}
-
-pub(super) struct Service {
+pub(in crate::pool::process) struct Service {
     pool: Arc<Inner>,
     starter: Starter,
     bad_starts: u32,
@@ -94,7 +62,7 @@ fn resident(pid: u32) -> Option<u64> {
 
 impl Service {
     /// Starts the workers of a new pool.
-    pub(super) fn new(pool: Arc<Inner>) -> Result<Service, SpawnError> {
+    pub(in crate::pool::process) fn new(pool: Arc<Inner>) -> Result<Service, SpawnError> {
         let system = SpawnError::system("watch workers");
         let service = Service {
             starter: Starter::new(&pool).map_err(&system)?,
@@ -116,7 +84,7 @@ impl Service {
     }
 
     /// Until the pool is over.
-    pub(super) fn run(mut self) {
+    pub(in crate::pool::process) fn run(mut self) {
         let mut ready = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
@@ -247,7 +215,7 @@ impl Service {
                 sooner(now.checked_add(2 * HELD_UP));
             }
         }
-        wake.iter().for_each(Bell::ring);
+        wake.iter().for_each(Notifier::ring);
         pool.tell_elsewhere(news, Turn::ANY);
         for (after, task) in late {
             let why = TaskError::TimedOut { after };
@@ -349,7 +317,7 @@ impl Service {
                 // What it died of may be that it tried to receive this one.
                 sent.job.undelivered += 1;
                 if sent.job.undelivered >= UNDELIVERABLE && !sent.job.remote.is_open() {
-                    news.push(News::Over);
+                    news.push(TaskEvent::Over);
                     continue;
                 }
                 if sent.job.undelivered >= UNDELIVERABLE {
@@ -408,11 +376,11 @@ impl Service {
         worker: &mut Worker,
         sent: Sent,
         died: &Died,
-        news: &mut Vec<News>,
-    ) -> Option<super::crew::Job> {
+        news: &mut Vec<TaskEvent>,
+    ) -> Option<super::job::Job> {
         let mut job = sent.job;
         if !job.remote.is_open() {
-            news.push(News::Ended);
+            news.push(TaskEvent::Ended);
             return None;
         }
         if !worker.is_damaged {
@@ -421,7 +389,7 @@ impl Service {
                 Ok(count @ 1..) if count < sent.goal - job.done => {
                     let first = job.done;
                     job.done += count;
-                    news.push(News::Came {
+                    news.push(TaskEvent::Came {
                         remote: Arc::clone(&job.remote),
                         payload,
                         first,
@@ -435,11 +403,11 @@ impl Service {
         job.remote.runs_on(worker.id());
         if sent.is_again && job.retries > 0 {
             job.retries -= 1;
-            news.push(News::Again);
+            news.push(TaskEvent::Again);
             return Some(job);
         }
         if sent.until.is_some() {
-            news.push(News::Refused {
+            news.push(TaskEvent::Refused {
                 remote: job.remote,
                 why: TaskError::Cancelled,
             });
@@ -447,7 +415,7 @@ impl Service {
         }
         if job.retries > 0 {
             job.retries -= 1;
-            news.push(News::Again);
+            news.push(TaskEvent::Again);
             return Some(job);
         }
         // Of a chunk the one that it was at; or all, if it cannot be said which that was.
@@ -475,7 +443,7 @@ impl Service {
             }
             _ => TaskError::Died(Box::new(died.clone())),
         };
-        news.extend((first..job.done).map(|number| News::Failed {
+        news.extend((first..job.done).map(|number| TaskEvent::Failed {
             remote: Arc::clone(&job.remote),
             why: why.clone(),
             number,

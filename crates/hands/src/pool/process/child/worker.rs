@@ -8,49 +8,47 @@ use std::time::{Duration, Instant};
 
 use rustix::net::RecvFlags;
 
-use super::board::{
-    BAD_START, BY_SOCKET, Board, FOR_ROOM, FOR_WORK, Header, IN_SLAB, INLINE, LAST, Ring,
-    WITH_CONTEXT,
-};
-use super::core::Mover;
-use super::parcel::{Kind, Parcel, Start};
-use super::remote::{Call, called, write_failed};
-use super::slab::{LARGEST, Lane, announce};
-use super::tokens::{Running, Tokens};
-use super::wake;
+use super::call::{Call, called};
 use crate::context::Context;
 use crate::machine::Spin;
+use crate::pool::process::child::tokens::{Running, Tokens};
+use crate::pool::process::protocol::control_block::{
+    BAD_START, BY_SOCKET, ControlBlock, FOR_ROOM, FOR_WORK, Header, IN_SLAB, INLINE, LAST, Ring,
+    WITH_CONTEXT,
+};
+use crate::pool::process::protocol::core::Mover;
+use crate::pool::process::protocol::message::{Kind, SocketMessage, Start};
+use crate::pool::process::protocol::reserved::{JOINER, TIRED, UNWELL, now};
+use crate::pool::process::protocol::slab::{LARGEST, Lane, announce};
+use crate::pool::process::protocol::wake;
 use crate::process::fork::end_if_copy;
-use crate::process::order::Answer;
 use crate::shared::Memory;
 use crate::sync::cancel::{CancelToken, Owners};
 use crate::task::WorkerId;
 use crate::thread::panic::caught;
+use crate::wire::answer::Answer;
 use crate::wire::codec::{self, Carried, Failure, LaidReady, Message};
 use crate::wire::context::Written;
 use crate::wire::image::Code;
 use crate::wire::message as wire;
-
-/// Who wants to be woken by a reply, if anybody does: the pool's own thread, or somebody who waits for an outcome.
-pub(super) const SERVICE: u32 = 1;
-pub(super) const JOINER: u32 = 2;
+use crate::wire::outcome::write_failed;
 
 /// How often it is looked how much memory a worker has.
 const WEIGH: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
-pub(super) enum Function {
+pub(in crate::pool::process) enum Function {
     Call(Call),
     #[cfg(feature = "async")]
-    Begin(super::coroutines::Begin),
+    Begin(crate::pool::process::child::coroutines::Begin),
 }
 
-pub(super) struct Worker {
-    pub(super) board: Board,
+pub(in crate::pool::process) struct Worker {
+    pub(in crate::pool::process) board: ControlBlock,
     bell: Memory,
     service: Carried,
     socket: Carried,
-    pub(super) requests: Ring,
+    pub(in crate::pool::process) requests: Ring,
     replies: Ring,
     /// Of large requests and large replies, once there was one.
     lanes: Option<(Lane, Lane)>,
@@ -70,13 +68,13 @@ pub(super) struct Worker {
 
 /// It cannot go on: the pool is gone, or writes what it cannot; or this process cannot receive what it writes, and the pool is told why by
 /// the last words of this process.
-pub(super) struct Lost;
+pub(in crate::pool::process) struct Lost;
 
 /// An argument has come that cannot be received, for this reason.
-pub(super) struct Unreceived(pub(super) String);
+pub(in crate::pool::process) struct Unreceived(pub(in crate::pool::process) String);
 
 /// What surrounds a task, and a token that has its deadline.
-pub(super) fn context(
+pub(in crate::pool::process) fn context(
     header: Header,
     input: &mut &[u8],
     carried: &mut LaidReady,
@@ -101,11 +99,11 @@ pub(super) fn context(
 }
 
 /// A worker's whole life.
-pub(super) fn serve(start: Start) {
+pub(in crate::pool::process) fn serve(start: Start) {
     if !start.board.is_whole() {
         return;
     }
-    super::capture::have(start.capture);
+    crate::pool::process::child::capture::have(start.capture);
     let owners = Owners::default();
     owners.adopt();
     let mut worker = Worker {
@@ -149,7 +147,7 @@ pub(super) fn serve(start: Start) {
     #[cfg(feature = "async")]
     if let Some(doorbell) = start.doorbell {
         // The pool sees that it has ended, and how far it has come.
-        let _ = super::coroutines::serve(&mut worker, doorbell.0);
+        let _ = crate::pool::process::child::coroutines::serve(&mut worker, doorbell.0);
         return;
     }
     let mut payload = Vec::new();
@@ -177,7 +175,7 @@ fn say(why: &str) {
 }
 
 /// A task has written over memory that is not its own; what of the others is there still is theirs whom the pool gives it to.
-pub(super) fn overwritten() -> Lost {
+pub(in crate::pool::process) fn overwritten() -> Lost {
     say("a task has written over the memory that its worker has in common with the pool");
     Lost
 }
@@ -197,7 +195,7 @@ impl Worker {
         }
         end_if_copy();
         // A result of `()` is all of it.
-        let Some(why) = super::remote::said(&said) else {
+        let Some(why) = crate::wire::outcome::said(&said) else {
             return true;
         };
         if said.len() > INLINE / 2 {
@@ -216,7 +214,7 @@ impl Worker {
         false
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(in crate::pool::process) fn is_closing(&self) -> bool {
         self.board.closing().load(Ordering::SeqCst) != 0
     }
 
@@ -231,7 +229,7 @@ impl Worker {
         wake::sleep_unless(self.board.sleeps(), FOR_WORK, self.board.bell(), is_called);
     }
 
-    fn parcel(&self) -> Result<Result<(Parcel, LaidReady), Unreceived>, Lost> {
+    fn parcel(&self) -> Result<Result<(SocketMessage, LaidReady), Unreceived>, Lost> {
         let message = wire::receive(self.socket.as_fd(), RecvFlags::empty());
         let Message { bytes, descriptors } = match message {
             Ok(Some(message)) => message,
@@ -246,7 +244,7 @@ impl Worker {
     }
 
     /// One without which this process is of no use.
-    fn needed_parcel(&self) -> Result<Parcel, Lost> {
+    fn needed_parcel(&self) -> Result<SocketMessage, Lost> {
         match self.parcel()? {
             Ok((parcel, _)) => Ok(parcel),
             Err(Unreceived(why)) => {
@@ -256,9 +254,9 @@ impl Worker {
         }
     }
 
-    pub(super) fn function(&mut self, number: usize) -> Result<Function, Lost> {
+    pub(in crate::pool::process) fn function(&mut self, number: usize) -> Result<Function, Lost> {
         while self.functions.len() <= number {
-            let Parcel::Function(code, kind) = self.needed_parcel()? else {
+            let SocketMessage::Function(code, kind) = self.needed_parcel()? else {
                 return Err(Lost);
             };
             let function = match kind {
@@ -267,7 +265,8 @@ impl Worker {
                 Kind::Call => unsafe { called(code) }.map(Function::Call),
                 #[cfg(feature = "async")]
                 // SAFETY: as above, by `begin_code_of`.
-                Kind::Coroutine => unsafe { super::coroutines::begun(code) }.map(Function::Begin),
+                Kind::Coroutine => unsafe { crate::pool::process::child::coroutines::begun(code) }
+                    .map(Function::Begin),
             };
             self.functions.push(function.ok_or(Lost)?);
         }
@@ -275,14 +274,14 @@ impl Worker {
     }
 
     /// The payload of a request, wherever it is, and the descriptors that belong to it.
-    pub(super) fn payload(
+    pub(in crate::pool::process) fn payload(
         &mut self,
         header: Header,
         payload: &mut Vec<u8>,
     ) -> Result<Result<LaidReady, Unreceived>, Lost> {
         if header.flags & IN_SLAB != 0 {
             if self.lanes.is_none() {
-                let Parcel::Slab(slab) = self.needed_parcel()? else {
+                let SocketMessage::Slab(slab) = self.needed_parcel()? else {
                     return Err(Lost);
                 };
                 self.lanes = Some(slab.lanes().map_err(|_| Lost)?);
@@ -303,7 +302,7 @@ impl Worker {
             Ok(received) => received,
             Err(why) => return Ok(Err(why)),
         };
-        let Parcel::Payload { number, bytes } = parcel else {
+        let SocketMessage::Payload { number, bytes } = parcel else {
             return Err(Lost);
         };
         if number != header.number {
@@ -327,7 +326,7 @@ impl Worker {
             Function::Begin(begin) => {
                 let coroutine = begin(input, carried);
                 if self.runtime.is_none() {
-                    self.runtime = super::coroutines::runtime().ok();
+                    self.runtime = crate::pool::process::child::coroutines::runtime().ok();
                 }
                 let Some(runtime) = &self.runtime else {
                     let why = "the worker has no descriptors left for a runtime".to_owned();
@@ -341,7 +340,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn run(
+    pub(in crate::pool::process) fn run(
         &mut self,
         header: Header,
         payload: &mut Vec<u8>,
@@ -441,7 +440,7 @@ impl Worker {
         }
         if ready > 0 {
             let mut flags = self.weigh();
-            if header.count == 1 && output.first() == Some(&super::remote::UNWELL) {
+            if header.count == 1 && output.first() == Some(&crate::wire::outcome::UNWELL) {
                 flags |= UNWELL;
             }
             self.flush(
@@ -455,8 +454,8 @@ impl Worker {
     }
 
     /// [`TIRED`] for one that has grown too large.
-    pub(super) fn weigh(&mut self) -> u16 {
-        if super::state::is_in_doubt() {
+    pub(in crate::pool::process) fn weigh(&mut self) -> u16 {
+        if crate::pool::process::child::state::is_in_doubt() {
             return TIRED;
         }
         let Some(heavy) = self.heavy else { return 0 };
@@ -470,7 +469,7 @@ impl Worker {
         if bytes > heavy { TIRED } else { 0 }
     }
 
-    pub(super) fn flush(&mut self, header: Header, payload: &mut Vec<u8>) {
+    pub(in crate::pool::process) fn flush(&mut self, header: Header, payload: &mut Vec<u8>) {
         if header.count == 0 {
             return;
         }
@@ -492,8 +491,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn send_apart(&mut self, header: Header, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
-        let parcel = Parcel::Payload {
+    pub(in crate::pool::process) fn send_apart(
+        &mut self,
+        header: Header,
+        bytes: Vec<u8>,
+        descriptors: Vec<OwnedFd>,
+    ) {
+        let parcel = SocketMessage::Payload {
             number: header.number,
             bytes,
         };
@@ -551,16 +555,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// A flag of a reply: the worker wants to be replaced.
-pub(super) const TIRED: u16 = 2;
-/// Another: the result is an `Err`, and the task may be tried again.
-pub(super) const UNWELL: u16 = 16;
-
-/// Nanoseconds on the clock that all processes have.
-pub(super) fn now() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

@@ -5,28 +5,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::board::{Damaged, sum};
+use crate::pool::process::protocol::control_block::{Damaged, sum};
 use crate::primitive::Ordering;
 use crate::shared::Memory;
 
 /// Bytes of a lane.
 const LANE: usize = if cfg!(hands_loom) { 32 } else { 4 << 20 };
 /// Bytes of a payload that goes through one; longer ones go through the socket.
-pub(super) const LARGEST: usize = LANE / 2;
+pub(in crate::pool::process) const LARGEST: usize = LANE / 2;
 const LINE: usize = 128;
 const DATA: usize = 2 * LINE;
 
 /// Both lanes. A clone is the same memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Slab(Memory);
+pub(in crate::pool::process) struct Slab(Memory);
 
 impl Slab {
-    pub(super) fn new() -> std::io::Result<Slab> {
+    pub(in crate::pool::process) fn new() -> std::io::Result<Slab> {
         Memory::new(DATA + 2 * LANE).map(Slab)
     }
 
     /// The lane of the requests, and that of the replies.
-    pub(super) fn lanes(&self) -> Result<(Lane, Lane), Damaged> {
+    pub(in crate::pool::process) fn lanes(&self) -> Result<(Lane, Lane), Damaged> {
         if self.0.len() < DATA + 2 * LANE {
             return Err(Damaged);
         }
@@ -43,13 +43,13 @@ impl Slab {
 
 /// So many bytes come next, with this sum.
 #[derive(Clone, Copy)]
-pub(super) struct Announced {
+pub(in crate::pool::process) struct Announced {
     length: usize,
     sum: u32,
 }
 
 /// What a message says of bytes that are in a lane.
-pub(super) fn announce(bytes: &[u8]) -> [u8; 12] {
+pub(in crate::pool::process) fn announce(bytes: &[u8]) -> [u8; 12] {
     let mut said = [0; 12];
     said[..8].copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
     said[8..].copy_from_slice(&sum(&[bytes]).to_ne_bytes());
@@ -57,7 +57,7 @@ pub(super) fn announce(bytes: &[u8]) -> [u8; 12] {
 }
 
 /// One end of a lane; which one is known by what is called.
-pub(super) struct Lane {
+pub(in crate::pool::process) struct Lane {
     memory: Memory,
     head_at: usize,
     data: usize,
@@ -76,7 +76,7 @@ impl Lane {
     }
 
     /// False: there is no room.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<bool, Damaged> {
+    pub(in crate::pool::process) fn put(&mut self, bytes: &[u8]) -> Result<bool, Damaged> {
         let head = self.memory.long(self.head_at).load(Ordering::Acquire);
         if head.wrapping_sub(self.head) > self.at.wrapping_sub(self.head) {
             return Err(Damaged);
@@ -95,7 +95,7 @@ impl Lane {
     }
 
     /// How many bytes a message announces.
-    pub(super) fn announced(message: &[u8]) -> Result<Announced, Damaged> {
+    pub(in crate::pool::process) fn announced(message: &[u8]) -> Result<Announced, Damaged> {
         let (length, sum) = message.split_first_chunk().ok_or(Damaged)?;
         let length = usize::try_from(u64::from_ne_bytes(*length)).map_err(|_| Damaged)?;
         let sum = sum.try_into().map_err(|_| Damaged)?;
@@ -109,7 +109,11 @@ impl Lane {
     }
 
     /// Takes them.
-    pub(super) fn get(&mut self, announced: Announced, into: &mut Vec<u8>) -> Result<(), Damaged> {
+    pub(in crate::pool::process) fn get(
+        &mut self,
+        announced: Announced,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Damaged> {
         let length = announced.length;
         into.resize(length, 0);
         let (from, left) = self.place(self.at);

@@ -2,45 +2,45 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::board::Board;
 use super::capture::Ends;
-use super::slab::Slab;
+use crate::pool::process::protocol::control_block::ControlBlock;
+use crate::pool::process::protocol::slab::Slab;
 use crate::shared::Memory;
 use crate::wire::codec::{self, Carried};
 use crate::wire::image::Code;
 
 /// What a worker is given.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Start {
-    pub(super) board: Board,
+pub(in crate::pool::process) struct Start {
+    pub(in crate::pool::process) board: ControlBlock,
     /// One word, at which whoever waits for an outcome sleeps.
-    pub(super) bell: Memory,
+    pub(in crate::pool::process) bell: Memory,
     /// What the pool's own thread is woken by.
-    pub(super) service: Carried,
-    pub(super) socket: Carried,
+    pub(in crate::pool::process) service: Carried,
+    pub(in crate::pool::process) socket: Carried,
     /// What wakes a worker that has coroutines.
-    pub(super) doorbell: Option<Carried>,
+    pub(in crate::pool::process) doorbell: Option<Carried>,
     /// What takes the place of stderr while a task is captured.
-    pub(super) capture: Ends,
-    pub(super) initializer: Option<Code>,
-    pub(super) number: u64,
+    pub(in crate::pool::process) capture: Ends,
+    pub(in crate::pool::process) initializer: Option<Code>,
+    pub(in crate::pool::process) number: u64,
     /// Bytes of memory from which on it wants to be replaced.
-    pub(super) heavy: Option<u64>,
-    pub(super) state: Option<StateOf>,
+    pub(in crate::pool::process) heavy: Option<u64>,
+    pub(in crate::pool::process) state: Option<StateOf>,
 }
 
 /// How a worker makes the state that it has for itself.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StateOf {
-    pub(super) code: Code,
+pub(in crate::pool::process) struct StateOf {
+    pub(in crate::pool::process) code: Code,
     #[serde(with = "codec::raw")]
-    pub(super) argument: Vec<u8>,
-    pub(super) descriptors: Vec<Carried>,
+    pub(in crate::pool::process) argument: Vec<u8>,
+    pub(in crate::pool::process) descriptors: Vec<Carried>,
 }
 
 /// What goes through the socket, each in time for the request or the reply that needs it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Parcel {
+pub(in crate::pool::process) enum SocketMessage {
     /// Memory for large payloads.
     Slab(Slab),
     /// The next function, to be called by its number from now on.
@@ -55,7 +55,7 @@ pub(super) enum Parcel {
 
 /// What a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub(in crate::pool::process) enum Kind {
     Call,
     #[cfg(feature = "async")]
     Coroutine,

@@ -3,178 +3,84 @@
 //! All of this is under one lock, which is held while messages are copied in and out of rings, and never while the user's code
 //! runs: no argument is written down, no result read and no callback run under it.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::board::FOR_WORK;
-use super::parcel::Kind;
-use super::peer::{Bell, Handed, Sent, Worker};
-use super::remote::Remote;
-use super::service::Deadlines;
-use super::turns::Turn;
-use super::wake::NOBODY;
+use super::deadlines::Deadlines;
+use super::job::{Job, TaskEvent};
+use crate::pool::process::dispatch::turns::Turn;
+use crate::pool::process::dispatch::worker_handle::{Handed, Notifier, Sent, Worker};
+use crate::pool::process::protocol::control_block::FOR_WORK;
+use crate::pool::process::protocol::message::Kind;
+use crate::pool::process::protocol::wake::NOBODY;
 use crate::process::rights::Rights;
-use crate::sync::cancel::Watch;
-use crate::task::{Options, TaskError};
+use crate::task::TaskError;
 use crate::wire::image::Code;
-use crate::wire::message::Letter;
 
 /// Tasks shorter than this are handed over many at a time, so that no worker waits for the next.
 const SHORT: f64 = 50_000.0;
 /// Tasks shorter than this are handed over while one runs.
 const MEDIUM: f64 = 1_000_000.0;
 /// Of so many that are submitted one looks for replies.
-pub(super) const FLOW: u64 = 16;
+pub(in crate::pool::process) const FLOW: u64 = 16;
 /// So many short ones at most.
 const BATCH: usize = 64;
 /// A task that has run for so long is no short one: what was handed over behind it goes to who is idle.
-pub(super) const HELD_UP: Duration = Duration::from_millis(1);
+pub(in crate::pool::process) const HELD_UP: Duration = Duration::from_millis(1);
 
 /// A task for which the program has neither descriptors nor memory waits for so long.
 const SHORT_OF: Duration = Duration::from_secs(1);
 /// It is looked for that so often.
-pub(super) const SHORT_AGAIN: Duration = Duration::from_millis(50);
-
-/// A task that waits for a worker, or has one.
-pub(super) struct Job {
-    pub(super) remote: Arc<dyn Remote>,
-    /// Which of the pool's functions.
-    pub(super) function: u16,
-    /// The arguments, one behind the other.
-    pub(super) payload: Vec<u8>,
-    /// How much of that precedes them: the context.
-    pub(super) context: usize,
-    /// Where each of them ends; nothing for a single one.
-    pub(super) ends: Vec<u32>,
-    pub(super) descriptors: Vec<OwnedFd>,
-    /// How many have an outcome.
-    pub(super) done: u64,
-    pub(super) count: u64,
-    pub(super) options: Options,
-    /// Kept, it cancels this with the work that it was submitted by.
-    pub(super) _outer: Option<Watch>,
-    /// How often it may be started again after its worker died.
-    pub(super) retries: u32,
-    /// Workers that have ended with it next in line, before they had taken it.
-    pub(super) undelivered: u32,
-}
-
-impl Job {
-    /// The context, and the arguments without an outcome.
-    pub(super) fn rest(&self) -> Cow<'_, [u8]> {
-        let from = match usize::try_from(self.done) {
-            Ok(0) | Err(_) => return Cow::Borrowed(&self.payload),
-            Ok(done) => self.ends.get(done - 1).map_or(0, |end| *end as usize),
-        };
-        let rest = &self.payload[from.min(self.payload.len())..];
-        match self.context {
-            0 => Cow::Borrowed(rest),
-            length => Cow::Owned([&self.payload[..length], rest].concat()),
-        }
-    }
-}
-
-/// What came of a task, to be told without the lock.
-pub(super) enum News {
-    /// Outcomes, `count` of them.
-    Came {
-        remote: Arc<dyn Remote>,
-        payload: Vec<u8>,
-        /// How many have come before these.
-        first: u64,
-        count: u64,
-    },
-    /// As many, in a message of their own, or why that cannot be received.
-    CameApart {
-        remote: Arc<dyn Remote>,
-        letter: std::io::Result<Letter>,
-        /// The task's number with its worker.
-        number: u64,
-        first: u64,
-        count: u64,
-    },
-    /// The outcome of this number is this.
-    Failed {
-        remote: Arc<dyn Remote>,
-        why: TaskError,
-        number: u64,
-    },
-    /// It will not run, for this reason.
-    Refused {
-        remote: Arc<dyn Remote>,
-        why: TaskError,
-    },
-    /// It has been begun, and is to be again.
-    Again,
-    /// It has not begun, and has an outcome.
-    Over,
-    /// It had begun, and has an outcome.
-    Ended,
-}
-
-impl News {
-    /// Whether telling it calls the user's callbacks, which may block.
-    pub(super) fn calls_back(&self) -> bool {
-        match self {
-            News::Came { remote, .. }
-            | News::CameApart { remote, .. }
-            | News::Failed { remote, .. }
-            | News::Refused { remote, .. } => remote.has_callbacks(),
-            News::Again | News::Over | News::Ended => false,
-        }
-    }
-}
+pub(in crate::pool::process) const SHORT_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
-pub(super) struct Crew {
-    pub(super) queue: VecDeque<Job>,
-    pub(super) slots: Vec<Option<Worker>>,
+pub(in crate::pool::process) struct Crew {
+    pub(in crate::pool::process) queue: VecDeque<Job>,
+    pub(in crate::pool::process) slots: Vec<Option<Worker>>,
     /// Since when the first task cannot be handed over, because the program is short of descriptors or memory.
-    pub(super) short_since: Option<Instant>,
+    pub(in crate::pool::process) short_since: Option<Instant>,
     /// How many workers there are to be.
-    pub(super) wanted: usize,
+    pub(in crate::pool::process) wanted: usize,
     /// Tasks whose time is up are begun again, if they may be.
-    pub(super) retries_late: bool,
+    pub(in crate::pool::process) retries_late: bool,
     /// Places of workers that are being started.
-    pub(super) starting: HashSet<usize>,
+    pub(in crate::pool::process) starting: HashSet<usize>,
     /// A worker could not be started.
-    pub(super) missing: Option<Instant>,
+    pub(in crate::pool::process) missing: Option<Instant>,
     functions: Vec<(Code, Kind)>,
     numbers: HashMap<Code, u16>,
     turns: u64,
     /// Those that workers are to have from now on, if they have changed.
-    pub(super) rights: Option<Rights>,
+    pub(in crate::pool::process) rights: Option<Rights>,
     /// How many tasks each worker may be at.
-    pub(super) coroutines: Option<usize>,
+    pub(in crate::pool::process) coroutines: Option<usize>,
     /// How many calls a worker may have in its life.
-    pub(super) most_tasks: Option<u64>,
+    pub(in crate::pool::process) most_tasks: Option<u64>,
     /// Nanoseconds that a task takes, lately.
-    pub(super) pace: f64,
+    pub(in crate::pool::process) pace: f64,
     /// How many have ever been submitted, and how many the pool's thread has seen.
-    pub(super) submitted: u64,
+    pub(in crate::pool::process) submitted: u64,
     noted: u64,
-    pub(super) is_closed: bool,
+    pub(in crate::pool::process) is_closed: bool,
     /// Ctrl-C was pressed.
-    pub(super) is_interrupted: bool,
+    pub(in crate::pool::process) is_interrupted: bool,
     /// Workers that end are not replaced.
-    pub(super) is_ending: bool,
+    pub(in crate::pool::process) is_ending: bool,
     /// Why no worker can be made ready.
-    pub(super) broken: Option<Arc<str>>,
-    pub(super) deadlines: Deadlines,
+    pub(in crate::pool::process) broken: Option<Arc<str>>,
+    pub(in crate::pool::process) deadlines: Deadlines,
     /// The shortest time-out of those that may be unfinished.
-    pub(super) shortest: Option<Duration>,
+    pub(in crate::pool::process) shortest: Option<Duration>,
     /// The pool's thread looks now and then whether somebody is held up.
-    pub(super) is_watched_for_unevenness: bool,
+    pub(in crate::pool::process) is_watched_for_unevenness: bool,
 }
 
 impl Crew {
     /// The number of a function. `None`: there are more than can be numbered.
-    pub(super) fn function(&mut self, code: Code, kind: Kind) -> Option<u16> {
+    pub(in crate::pool::process) fn function(&mut self, code: Code, kind: Kind) -> Option<u16> {
         if let Some(number) = self.numbers.get(&code) {
             return Some(*number);
         }
@@ -184,11 +90,11 @@ impl Crew {
         Some(number)
     }
 
-    pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
+    pub(in crate::pool::process) fn workers(&self) -> impl Iterator<Item = &Worker> {
         self.slots.iter().flatten()
     }
 
-    pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+    pub(in crate::pool::process) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
         self.slots.iter_mut().flatten()
     }
 
@@ -206,13 +112,13 @@ impl Crew {
     }
 
     /// The program's rights have changed: workers that have the old ones end with what they are at, and others take their place.
-    pub(super) fn renew(&mut self, rights: Rights) {
+    pub(in crate::pool::process) fn renew(&mut self, rights: Rights) {
         self.rights = Some(rights);
         self.retire(0);
     }
 
     /// Workers in places that are no longer wanted end with what they are at.
-    pub(super) fn dismiss(&mut self) {
+    pub(in crate::pool::process) fn dismiss(&mut self) {
         self.retire(self.wanted);
     }
 
@@ -236,7 +142,7 @@ impl Crew {
     }
 
     /// The turn of who tells of these news.
-    pub(super) fn turn(&mut self, news: &[News]) -> Turn {
+    pub(in crate::pool::process) fn turn(&mut self, news: &[TaskEvent]) -> Turn {
         if news.is_empty() {
             return Turn::ANY;
         }
@@ -245,24 +151,28 @@ impl Crew {
     }
 
     /// Tasks are short.
-    pub(super) fn is_brisk(&self) -> bool {
+    pub(in crate::pool::process) fn is_brisk(&self) -> bool {
         self.coroutines.is_none() && self.pace > 0.0 && self.pace < SHORT
     }
 
     /// Short tasks come in large numbers: many wait, or have been submitted since this was asked.
-    pub(super) fn is_in_flow(&mut self) -> bool {
+    pub(in crate::pool::process) fn is_in_flow(&mut self) -> bool {
         let news = self.submitted - std::mem::replace(&mut self.noted, self.submitted);
         self.is_brisk() && (news >= FLOW || self.queue.len() >= BATCH)
     }
 
     /// Hands over what waits, as far as there are workers for it. Those to be woken are added to `wake`.
-    pub(super) fn dispatch(&mut self, news: &mut Vec<News>, wake: &mut Vec<Bell>) {
+    pub(in crate::pool::process) fn dispatch(
+        &mut self,
+        news: &mut Vec<TaskEvent>,
+        wake: &mut Vec<Notifier>,
+    ) {
         let allowance = self.allowance();
         let most = self.most_tasks;
         while let Some(job) = self.queue.front() {
             if !job.remote.is_open() {
                 self.queue.pop_front();
-                news.push(News::Over);
+                news.push(TaskEvent::Over);
                 continue;
             }
             let functions = &self.functions;
@@ -289,7 +199,7 @@ impl Crew {
                     }
                     self.short_since = None;
                     let what = format!("the argument cannot be handed over: {error}");
-                    news.extend(self.queue.pop_front().map(|job| News::Refused {
+                    news.extend(self.queue.pop_front().map(|job| TaskEvent::Refused {
                         remote: job.remote,
                         why: TaskError::Encode { what },
                     }));
@@ -322,7 +232,7 @@ impl Crew {
     }
 
     /// Takes back what lies behind a task that turned out to be long, if somebody is idle.
-    pub(super) fn even_out(&mut self) {
+    pub(in crate::pool::process) fn even_out(&mut self) {
         let is_idle = |worker: &Worker| worker.sent.is_empty() && !worker.is_retiring;
         if !self.queue.is_empty() || !self.workers().any(is_idle) {
             return;
@@ -351,13 +261,13 @@ impl Crew {
     }
 
     /// Whether someone waits behind others' tasks while somebody is idle.
-    pub(super) fn is_uneven(&self) -> bool {
+    pub(in crate::pool::process) fn is_uneven(&self) -> bool {
         self.workers().any(|worker| worker.sent.len() > 1)
             && self.workers().any(|worker| worker.sent.is_empty())
     }
 
     /// Takes in what the workers have said.
-    pub(super) fn collect(&mut self, news: &mut Vec<News>) {
+    pub(in crate::pool::process) fn collect(&mut self, news: &mut Vec<TaskEvent>) {
         let mut pace = self.pace;
         let most = self.most_tasks;
         let mut back = Vec::new();
@@ -380,14 +290,14 @@ impl Crew {
         }
     }
 
-    pub(super) fn has_replies(&self) -> bool {
+    pub(in crate::pool::process) fn has_replies(&self) -> bool {
         let has = |worker: &Worker| !worker.is_damaged && !worker.replies.is_empty();
         self.workers().any(has)
     }
 
     /// Somebody waits here, on this core, and takes in replies.
-    pub(super) fn attend(&self) {
-        let core = super::core::own();
+    pub(in crate::pool::process) fn attend(&self) {
+        let core = crate::pool::process::protocol::core::own();
         for worker in self.workers() {
             worker.board.core().store(core, Ordering::Relaxed);
         }
@@ -395,7 +305,7 @@ impl Crew {
     }
 
     /// Who wants to be woken by replies from now on.
-    pub(super) fn watch(&self, who: u32) {
+    pub(in crate::pool::process) fn watch(&self, who: u32) {
         for worker in self.workers() {
             worker.board.watched().store(who, Ordering::SeqCst);
         }

@@ -18,24 +18,24 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::crew::{Crew, FLOW, Job, News};
-use super::interrupt::Listener;
-use super::parcel::{Kind, Parcel};
-use super::peer::{Bell, Sent};
-use super::remote::Remote;
-use super::state;
-use super::tail::Forwarder;
-use super::turns::{Told, Turn, Turns};
-use super::wake::{self, NOBODY};
-use super::worker::{JOINER, SERVICE};
+use super::crew::{Crew, FLOW};
+use super::job::{Job, TaskEvent};
+use super::plan::Plan;
 use crate::machine::Spin;
-use crate::process::StartMethod;
+use crate::pool::process::dispatch::interrupt::Listener;
+use crate::pool::process::dispatch::tail::Forwarder;
+use crate::pool::process::dispatch::turns::{Told, Turn, Turns};
+use crate::pool::process::dispatch::worker_handle::{Notifier, Sent};
+use crate::pool::process::protocol::message::{Kind, SocketMessage};
+use crate::pool::process::protocol::reserved::{JOINER, SERVICE};
+use crate::pool::process::protocol::wake::{self, NOBODY};
 use crate::process::rights::Known;
 use crate::process::spawner;
 use crate::queue::Shutdown;
 use crate::shared::Memory;
 use crate::shared::wait;
 use crate::sync::timer;
+use crate::task::remote::{Remote, RemotePool};
 use crate::task::{TaskError, WorkerId};
 use crate::thread::panic::caught;
 use crate::thread::registry::Unfinished;
@@ -43,46 +43,20 @@ use crate::wire::codec::{self, Message};
 use crate::wire::image::Code;
 use crate::wire::message::Letter;
 
-/// What a pool was asked to be.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) workers: usize,
-    pub(super) name: Arc<str>,
-    pub(super) method: StartMethod,
-    pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
-    pub(super) initializer: Option<Code>,
-    pub(super) timeout: Option<Duration>,
-    pub(super) grace: Duration,
-    pub(super) memory_limit: Option<u64>,
-    pub(super) cpu_limit: Option<Duration>,
-    pub(super) retries: u32,
-    pub(super) most_tasks: Option<u64>,
-    pub(super) heavy: Option<u64>,
-    pub(super) keeps_stderr: bool,
-    pub(super) coroutines: Option<usize>,
-    pub(super) heeds_interrupts: bool,
-    pub(super) start_timeout: Duration,
-    pub(super) state: Option<state::Plan>,
-    /// Tasks whose time is up are begun again, too.
-    pub(super) retries_late: bool,
-    /// Bytes that a worker may have in memory.
-    pub(super) resident_limit: Option<u64>,
-}
-
 #[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) finished: AtomicU64,
-    pub(super) panicked: AtomicU64,
-    pub(super) not_run: AtomicU64,
-    pub(super) died: AtomicU64,
-    pub(super) timed_out: AtomicU64,
-    pub(super) retried: AtomicU64,
-    pub(super) replaced: AtomicU64,
+pub(in crate::pool::process) struct Counts {
+    pub(in crate::pool::process) finished: AtomicU64,
+    pub(in crate::pool::process) panicked: AtomicU64,
+    pub(in crate::pool::process) not_run: AtomicU64,
+    pub(in crate::pool::process) died: AtomicU64,
+    pub(in crate::pool::process) timed_out: AtomicU64,
+    pub(in crate::pool::process) retried: AtomicU64,
+    pub(in crate::pool::process) replaced: AtomicU64,
 }
 
 /// When the pool's thread is to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watching {
+pub(in crate::pool::process) enum Watching {
     /// There are replies.
     Now,
     /// There will be many in a moment: to be woken for each of the first would cost more than it is worth.
@@ -91,32 +65,46 @@ pub(super) enum Watching {
     Woken,
 }
 
-pub(super) struct Inner {
+pub(in crate::pool::process) struct Inner {
     me: Weak<Inner>,
     turns: Turns,
-    pub(super) plan: Plan,
-    pub(super) crew: Mutex<Crew>,
+    pub(in crate::pool::process) plan: Plan,
+    pub(in crate::pool::process) crew: Mutex<Crew>,
     /// Somebody who joins a task takes in replies.
     leading: AtomicBool,
     /// One word, where that one sleeps.
-    pub(super) bell: Memory,
+    pub(in crate::pool::process) bell: Memory,
     /// What wakes the pool's own thread.
-    pub(super) service: OwnedFd,
+    pub(in crate::pool::process) service: OwnedFd,
     spin: Spin,
     unfinished: AtomicU64,
     calm: (Mutex<()>, Condvar),
-    pub(super) counts: Counts,
-    pub(super) forwarder: Option<Arc<Forwarder>>,
+    pub(in crate::pool::process) counts: Counts,
+    pub(in crate::pool::process) forwarder: Option<Arc<Forwarder>>,
     /// The program's, when somebody last looked.
     rights: Mutex<Known>,
     /// How many short tasks were submitted since then, so that it is not done for each.
     asked: AtomicU64,
-    pub(super) is_over: AtomicBool,
-    pub(super) interrupts: Option<Listener>,
+    pub(in crate::pool::process) is_over: AtomicBool,
+    pub(in crate::pool::process) interrupts: Option<Listener>,
+}
+
+impl RemotePool for Inner {
+    fn cancel(&self, task: &dyn Remote) -> bool {
+        self.give_up(task, TaskError::Cancelled)
+    }
+
+    fn runs(&self, task: &dyn Remote) -> Option<WorkerId> {
+        self.worker_of(task)
+    }
+
+    fn assist(&self, deadline: Option<Instant>, is_over: &dyn Fn() -> bool) {
+        self.take_in_until(deadline, is_over);
+    }
 }
 
 impl Inner {
-    pub(super) fn new(
+    pub(in crate::pool::process) fn new(
         me: Weak<Inner>,
         plan: Plan,
         bell: Memory,
@@ -151,7 +139,7 @@ impl Inner {
     }
 
     /// Wakes the pool's own thread.
-    pub(super) fn kick(&self) {
+    pub(in crate::pool::process) fn kick(&self) {
         let _ = rustix::io::write(&self.service, &1_u64.to_ne_bytes());
     }
 
@@ -165,7 +153,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn submit(&self, (code, kind): (Code, Kind), mut job: Job) {
+    pub(in crate::pool::process) fn submit(&self, (code, kind): (Code, Kind), mut job: Job) {
         // Of many short tasks in a row not before each.
         if self
             .asked
@@ -221,7 +209,7 @@ impl Inner {
         let turn = crew.turn(&news);
         is_limited |= crew.short_since.is_some();
         drop(crew);
-        wake.iter().for_each(Bell::ring);
+        wake.iter().for_each(Notifier::ring);
         let is_any = is_turn && !news.is_empty();
         self.tell_in_turn(news, turn);
         if is_any {
@@ -233,20 +221,20 @@ impl Inner {
     }
 
     /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers. The caller has no lock.
-    pub(super) fn tell(&self, news: Vec<News>) {
+    pub(in crate::pool::process) fn tell(&self, news: Vec<TaskEvent>) {
         self.tell_in_turn(news, Turn::ANY);
     }
 
     /// [`tell`](Self::tell), after what was taken in before.
-    fn tell_in_turn(&self, news: Vec<News>, turn: Turn) {
+    fn tell_in_turn(&self, news: Vec<TaskEvent>, turn: Turn) {
         if news.is_empty() {
             return;
         }
         // Callbacks run on a thread of their own: whoever takes in replies waits for another task, or only submits one.
         let me = self.me.upgrade();
         let (apart, here): (Vec<_>, Vec<_>) = match &me {
-            Some(_) if news.iter().any(News::calls_back) => {
-                news.into_iter().partition(News::calls_back)
+            Some(_) if news.iter().any(TaskEvent::calls_back) => {
+                news.into_iter().partition(TaskEvent::calls_back)
             }
             _ => (Vec::new(), news),
         };
@@ -256,7 +244,7 @@ impl Inner {
         self.tell_here(here, turn);
     }
 
-    fn tell_here(&self, news: Vec<News>, turn: Turn) {
+    fn tell_here(&self, news: Vec<TaskEvent>, turn: Turn) {
         // What this thread is telling itself comes first in any case.
         if !self.is_telling() {
             self.turns.wait_for(turn);
@@ -273,7 +261,11 @@ impl Inner {
     }
 
     /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all tasks depend.
-    pub(super) fn tell_elsewhere(self: &Arc<Self>, news: Vec<News>, turn: Turn) {
+    pub(in crate::pool::process) fn tell_elsewhere(
+        self: &Arc<Self>,
+        news: Vec<TaskEvent>,
+        turn: Turn,
+    ) {
         if !news.is_empty() {
             self.elsewhere(move |pool| {
                 pool.tell_here(news, turn);
@@ -283,7 +275,10 @@ impl Inner {
     }
 
     /// Calls `run` on a thread that may block.
-    pub(super) fn elsewhere(self: &Arc<Self>, run: impl FnOnce(&Arc<Inner>) + Send + 'static) {
+    pub(in crate::pool::process) fn elsewhere(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Arc<Inner>) + Send + 'static,
+    ) {
         struct Errand<F>(Arc<Inner>, Mutex<Option<F>>);
         impl<F: FnOnce(&Arc<Inner>) + Send + 'static> Wake for Errand<F> {
             fn wake(self: Arc<Self>) {
@@ -298,19 +293,19 @@ impl Inner {
     }
 
     /// Whether the caller is called by what is told of this pool's tasks.
-    pub(super) fn is_telling(&self) -> bool {
+    pub(in crate::pool::process) fn is_telling(&self) -> bool {
         TELLS.with_borrow(|tells| tells.contains(&std::ptr::from_ref(self).addr()))
     }
 
     /// Whether the task is over with it.
-    fn tell_one(&self, news: News) -> bool {
+    fn tell_one(&self, news: TaskEvent) -> bool {
         let counts = &self.counts;
         let not_run = || {
             counts.finished.fetch_add(1, Ordering::Relaxed);
             counts.not_run.fetch_add(1, Ordering::Relaxed);
         };
         let finished = match news {
-            News::Came {
+            TaskEvent::Came {
                 remote,
                 payload,
                 first,
@@ -322,7 +317,7 @@ impl Inner {
                 }
                 Some(remote)
             }
-            News::CameApart {
+            TaskEvent::CameApart {
                 remote,
                 letter,
                 number,
@@ -352,7 +347,7 @@ impl Inner {
                 }
                 Some(remote)
             }
-            News::Failed {
+            TaskEvent::Failed {
                 remote,
                 why,
                 number,
@@ -362,20 +357,20 @@ impl Inner {
                 }
                 Some(remote)
             }
-            News::Refused { remote, why } => {
+            TaskEvent::Refused { remote, why } => {
                 not_run();
                 remote.refuse(why);
                 None
             }
-            News::Again => {
+            TaskEvent::Again => {
                 counts.retried.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
-            News::Over => {
+            TaskEvent::Over => {
                 not_run();
                 None
             }
-            News::Ended => {
+            TaskEvent::Ended => {
                 counts.finished.fetch_add(1, Ordering::Relaxed);
                 None
             }
@@ -391,7 +386,7 @@ impl Inner {
     }
 
     /// Something that is waited for may have come: no task is unfinished, or a worker has ended.
-    pub(super) fn calmed(&self) {
+    pub(in crate::pool::process) fn calmed(&self) {
         drop(self.calm.0.lock());
         self.calm.1.notify_all();
     }
@@ -412,12 +407,12 @@ impl Inner {
         true
     }
 
-    pub(super) fn unfinished(&self) -> u64 {
+    pub(in crate::pool::process) fn unfinished(&self) -> u64 {
         self.unfinished.load(Ordering::SeqCst)
     }
 
     /// Takes in replies, and hands over what waits. Says whether anything came.
-    pub(super) fn collect(&self) -> bool {
+    pub(in crate::pool::process) fn collect(&self) -> bool {
         let (news, turn) = self.gather();
         let is_any = !news.is_empty();
         self.tell_in_turn(news, turn);
@@ -425,13 +420,13 @@ impl Inner {
     }
 
     /// [`collect`](Self::collect) for the pool's own thread, which tells elsewhere.
-    pub(super) fn collect_elsewhere(self: &Arc<Self>) {
+    pub(in crate::pool::process) fn collect_elsewhere(self: &Arc<Self>) {
         let (news, turn) = self.gather();
         self.tell_elsewhere(news, turn);
     }
 
     /// What has come, and whose turn it is to tell of it.
-    fn gather(&self) -> (Vec<News>, Turn) {
+    fn gather(&self) -> (Vec<TaskEvent>, Turn) {
         let turn;
         let (mut news, mut wake) = (Vec::new(), Vec::new());
         {
@@ -449,12 +444,12 @@ impl Inner {
             }
             turn = crew.turn(&news);
         }
-        wake.iter().for_each(Bell::ring);
+        wake.iter().for_each(Notifier::ring);
         (news, turn)
     }
 
     /// The pool's thread is to be woken by replies, unless somebody else takes them in.
-    pub(super) fn watch_as_service(&self) -> Watching {
+    pub(in crate::pool::process) fn watch_as_service(&self) -> Watching {
         let mut crew = self.crew.lock();
         // Under the lock, under which whoever leads says that it wants to be woken: what it has said is not taken back.
         if self.leading.load(Ordering::SeqCst) {
@@ -472,12 +467,16 @@ impl Inner {
     }
 
     /// Whether somebody who waits takes in replies.
-    pub(super) fn is_led(&self) -> bool {
+    pub(in crate::pool::process) fn is_led(&self) -> bool {
         self.leading.load(Ordering::SeqCst)
     }
 
     /// Takes in replies on behalf of all, until `is_finished`; nobody else does at the moment, or it returns at once.
-    pub(super) fn assist(&self, deadline: Option<Instant>, is_finished: impl Fn() -> bool) {
+    pub(in crate::pool::process) fn take_in_until(
+        &self,
+        deadline: Option<Instant>,
+        is_finished: impl Fn() -> bool,
+    ) {
         // A callback of what this thread has taken in leads on.
         let is_nested = self.is_telling() && LEADS.get() == std::ptr::from_ref(self).addr();
         if is_finished() || self.leading.swap(true, Ordering::SeqCst) && !is_nested {
@@ -521,7 +520,7 @@ impl Inner {
 
     /// Outcomes have been told by one who does not wait for them: the one who does, and takes in replies for that, may have found none, and
     /// be about to sleep.
-    pub(super) fn told_for_another(&self) {
+    pub(in crate::pool::process) fn told_for_another(&self) {
         fence(Ordering::SeqCst);
         if self.leading.load(Ordering::SeqCst) {
             self.wake_joiner();
@@ -529,12 +528,12 @@ impl Inner {
     }
 
     /// A task may have got its outcome in another way than by a reply.
-    pub(super) fn wake_joiner(&self) {
+    pub(in crate::pool::process) fn wake_joiner(&self) {
         wake::ring(self.bell.word(0));
     }
 
     /// What ends a task when the work that it is part of is no longer wanted.
-    pub(super) fn waker(self: &Arc<Self>, task: &Arc<dyn Remote>) -> Waker {
+    pub(in crate::pool::process) fn waker(self: &Arc<Self>, task: &Arc<dyn Remote>) -> Waker {
         struct Outer {
             pool: Weak<Inner>,
             task: Weak<dyn Remote>,
@@ -553,13 +552,13 @@ impl Inner {
     }
 
     /// True: it will never begin.
-    pub(super) fn cancel(&self, task: &dyn Remote) -> bool {
+    pub(in crate::pool::process) fn cancel(&self, task: &dyn Remote) -> bool {
         self.give_up(task, TaskError::Cancelled)
     }
 
     /// As [`cancel`](Self::cancel), for this reason. One that runs has the outcome at once, unless it is merely cancelled: then it has
     /// some time to come to an end of its own.
-    pub(super) fn give_up(&self, task: &dyn Remote, why: TaskError) -> bool {
+    pub(in crate::pool::process) fn give_up(&self, task: &dyn Remote, why: TaskError) -> bool {
         let place = std::ptr::from_ref(task).cast::<()>();
         let is_it =
             |remote: &Arc<dyn Remote>| std::ptr::eq(Arc::as_ptr(remote).cast::<()>(), place);
@@ -584,7 +583,7 @@ impl Inner {
             if is_late && was_open {
                 self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
             }
-            self.tell(vec![News::Over]);
+            self.tell(vec![TaskEvent::Over]);
             self.wake_joiner();
             return was_open;
         }
@@ -604,7 +603,7 @@ impl Inner {
     }
 
     /// Who runs a task just now.
-    pub(super) fn runs(&self, task: &dyn Remote) -> Option<WorkerId> {
+    fn worker_of(&self, task: &dyn Remote) -> Option<WorkerId> {
         let place = std::ptr::from_ref(task).cast::<()>();
         let crew = self.crew.lock();
         let mut running = crew.workers().flat_map(|worker| {
@@ -620,7 +619,7 @@ impl Inner {
     }
 
     /// Has so many workers from now on.
-    pub(super) fn resize(&self, workers: usize) {
+    pub(in crate::pool::process) fn resize(&self, workers: usize) {
         let mut crew = self.crew.lock();
         crew.wanted = workers;
         if crew.slots.len() < workers {
@@ -633,16 +632,16 @@ impl Inner {
         self.kick();
     }
 
-    pub(super) fn close(&self) {
+    pub(in crate::pool::process) fn close(&self) {
         self.crew.lock().is_closed = true;
     }
 
-    pub(super) fn join(&self) {
+    pub(in crate::pool::process) fn join(&self) {
         self.await_calm(None, || self.unfinished() == 0);
     }
 
     /// Takes nothing more, and with `Now` gives up what there is.
-    pub(super) fn begin_shutdown(&self, how: Shutdown) {
+    pub(in crate::pool::process) fn begin_shutdown(&self, how: Shutdown) {
         self.close();
         if how == Shutdown::Now {
             self.give_up_all();
@@ -650,7 +649,7 @@ impl Inner {
     }
 
     /// Ends all, and returns when all workers have ended.
-    pub(super) fn shutdown(&self, how: Shutdown) {
+    pub(in crate::pool::process) fn shutdown(&self, how: Shutdown) {
         self.begin_shutdown(how);
         self.join();
         let has_ended = || {
@@ -660,7 +659,8 @@ impl Inner {
         {
             let mut crew = self.crew.lock();
             crew.is_ending = true;
-            crew.workers_mut().for_each(super::peer::Worker::close);
+            crew.workers_mut()
+                .for_each(crate::pool::process::dispatch::worker_handle::Worker::close);
         }
         let until = Instant::now().checked_add(self.plan.grace);
         self.await_calm(until, has_ended);
@@ -683,14 +683,14 @@ impl Inner {
     }
 
     /// Ctrl-C: what has not begun never will, and the second time what has is ended.
-    pub(super) fn interrupt(&self) {
+    pub(in crate::pool::process) fn interrupt(&self) {
         let is_first = !std::mem::replace(&mut self.crew.lock().is_interrupted, true);
         self.close();
         self.give_up_waiting();
         if !is_first {
             let crew = self.crew.lock();
             let busy = crew.workers().filter(|worker| !worker.sent.is_empty());
-            busy.for_each(super::peer::Worker::kill);
+            busy.for_each(crate::pool::process::dispatch::worker_handle::Worker::kill);
         }
     }
 
@@ -705,14 +705,14 @@ impl Inner {
     }
 
     /// What waits when no worker can be had has that outcome.
-    pub(super) fn refuse_if_broken(self: &Arc<Self>) {
+    pub(in crate::pool::process) fn refuse_if_broken(self: &Arc<Self>) {
         let mut news = Vec::new();
         {
             let mut crew = self.crew.lock();
             let Some(why) = crew.broken.clone() else {
                 return;
             };
-            let refused = |job: Job| News::Refused {
+            let refused = |job: Job| TaskEvent::Refused {
                 remote: job.remote,
                 why: TaskError::Init {
                     message: Arc::clone(&why),
@@ -725,7 +725,7 @@ impl Inner {
 
     fn give_up_waiting(&self) {
         let mut news = Vec::new();
-        let refused = |job: Job| News::Refused {
+        let refused = |job: Job| TaskEvent::Refused {
             remote: job.remote,
             why: TaskError::Cancelled,
         };
@@ -749,7 +749,7 @@ impl Inner {
 fn read_apart(letter: Letter, number: u64) -> io::Result<Message> {
     let Message { bytes, descriptors } = letter.open()?;
     match codec::decode(&bytes) {
-        Ok(Parcel::Payload { number: its, bytes }) if its == number => {
+        Ok(SocketMessage::Payload { number: its, bytes }) if its == number => {
             Ok(Message { bytes, descriptors })
         }
         _ => Err(io::Error::other("what came is another's")),

@@ -5,35 +5,35 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use super::board::Board;
+use crate::pool::process::protocol::control_block::ControlBlock;
 use crate::shared::wait;
 use crate::sync::cancel::{CancelToken, Owner};
 
 /// Which task runs, and its token if it has asked for one. A thread that sleeps at the board cancels that; it is started with the
 /// first token.
-pub(super) struct Tokens {
-    pub(super) board: Board,
-    pub(super) current: Mutex<Current>,
+pub(in crate::pool::process) struct Tokens {
+    pub(in crate::pool::process) board: ControlBlock,
+    pub(in crate::pool::process) current: Mutex<Current>,
 }
 
 #[derive(Default)]
-pub(super) struct Current {
+pub(in crate::pool::process) struct Current {
     number: Option<u64>,
     token: Option<CancelToken>,
     is_watched: bool,
 }
 
-pub(super) struct Running {
-    pub(super) number: u64,
-    pub(super) tokens: Arc<Tokens>,
+pub(in crate::pool::process) struct Running {
+    pub(in crate::pool::process) number: u64,
+    pub(in crate::pool::process) tokens: Arc<Tokens>,
 }
 
 impl Tokens {
-    pub(super) fn begin(&self, number: u64) {
+    pub(in crate::pool::process) fn begin(&self, number: u64) {
         self.current.lock().number = Some(number);
     }
 
-    pub(super) fn end(&self) {
+    pub(in crate::pool::process) fn end(&self) {
         let mut current = self.current.lock();
         current.number = None;
         let token = current.token.take();

@@ -12,18 +12,18 @@ use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 /// As much is kept of each worker.
-pub(super) const KEPT: usize = 4096;
+pub(in crate::pool::process) const KEPT: usize = 4096;
 
 /// What Rust's allocator says before it aborts.
 const WANTS_MEMORY: &str = "memory allocation of ";
 
-pub(super) fn wants_memory(text: &str) -> bool {
+pub(in crate::pool::process) fn wants_memory(text: &str) -> bool {
     text.contains(WANTS_MEMORY)
 }
 
 /// What one worker has written lately.
 #[derive(Default)]
-pub(super) struct Tail {
+pub(in crate::pool::process) struct Tail {
     kept: Mutex<VecDeque<u8>>,
     /// Where it can be read; gone at its end.
     pipe: Mutex<Option<OwnedFd>>,
@@ -33,7 +33,7 @@ pub(super) struct Tail {
 
 impl Tail {
     /// With the end that is the worker's stderr.
-    pub(super) fn new() -> io::Result<(Arc<Tail>, OwnedFd)> {
+    pub(in crate::pool::process) fn new() -> io::Result<(Arc<Tail>, OwnedFd)> {
         let (ours, its) = pipe_with(PipeFlags::CLOEXEC)?;
         // Ours only: the worker's stderr is to wait, as any other.
         rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
@@ -45,7 +45,7 @@ impl Tail {
         Ok((Arc::new(tail), its))
     }
 
-    pub(super) fn wants_memory(&self) -> bool {
+    pub(in crate::pool::process) fn wants_memory(&self) -> bool {
         self.wants_memory.load(Ordering::Relaxed)
     }
 
@@ -77,7 +77,7 @@ impl Tail {
     }
 
     /// The last that it wrote, now that it has ended; with what is to be forwarded still.
-    pub(super) fn last(&self) -> (String, Vec<u8>) {
+    pub(in crate::pool::process) fn last(&self) -> (String, Vec<u8>) {
         let mut rest = Vec::new();
         // What it has started may hold the pipe, and write on: so no further than what is there.
         while let Some(bytes) = self.read().filter(|bytes| !bytes.is_empty()) {
@@ -92,7 +92,7 @@ impl Tail {
 }
 
 /// Forwards what the workers write, so that a program whose stderr is not read keeps nobody but this thread waiting.
-pub(super) struct Forwarder {
+pub(in crate::pool::process) struct Forwarder {
     tails: Mutex<Vec<Arc<Tail>>>,
     rest: Mutex<Vec<u8>>,
     /// Written to when there is something new to look at.
@@ -101,7 +101,7 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(super) fn start() -> io::Result<Arc<Forwarder>> {
+    pub(in crate::pool::process) fn start() -> io::Result<Arc<Forwarder>> {
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         let forwarder = Arc::new(Forwarder {
             tails: Mutex::default(),
@@ -119,20 +119,20 @@ impl Forwarder {
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
-    pub(super) fn add(&self, tail: Arc<Tail>) {
+    pub(in crate::pool::process) fn add(&self, tail: Arc<Tail>) {
         self.tails.lock().push(tail);
         self.ring();
     }
 
     /// The last of one that has ended.
-    pub(super) fn remove(&self, tail: &Arc<Tail>, rest: Vec<u8>) {
+    pub(in crate::pool::process) fn remove(&self, tail: &Arc<Tail>, rest: Vec<u8>) {
         self.tails.lock().retain(|other| !Arc::ptr_eq(other, tail));
         self.rest.lock().extend(rest);
         self.ring();
     }
 
     /// Ends when all has been forwarded.
-    pub(super) fn end(&self) {
+    pub(in crate::pool::process) fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.ring();
     }

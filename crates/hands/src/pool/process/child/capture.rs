@@ -13,23 +13,23 @@ use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FallocateFlags, MemfdFlags, OFlags, SeekFrom, fallocate, memfd_create};
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate};
 use rustix::io::{Errno, pread};
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{SpliceFlags, splice};
 use serde::{Deserialize, Serialize};
 
-use super::remote::{Call, write_failed, write_result};
+use super::call::Call;
 use crate::machine::with_file_limit_as_error;
+use crate::pool::process::protocol::capture::{Ends, KEPT, last};
 use crate::process::again;
 use crate::process::fork::end_if_copy;
-use crate::process::order::Answer;
 use crate::task::{Data, Outcome, Task};
 use crate::thread::panic::caught;
-use crate::wire::codec::{self, Carried, Failure, LaidReady};
+use crate::wire::answer::Answer;
+use crate::wire::codec::{self, Failure, LaidReady};
 use crate::wire::image::Code;
+use crate::wire::outcome::{write_failed, write_result};
 
-/// Bytes that are kept of the beginning, and as many of the end.
-const KEPT: usize = 512 * 1024;
 /// Bytes that are moved at once.
 const PIECE: usize = 16 * 1024;
 
@@ -66,66 +66,6 @@ impl<R> Captured<R> {
     }
 }
 
-/// What the pool keeps of a worker's.
-pub(super) struct Capture {
-    file: OwnedFd,
-    pipe: OwnedFd,
-}
-
-/// What the worker gets.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Ends {
-    file: Carried,
-    pipe: Carried,
-    stderr: Carried,
-}
-
-impl Capture {
-    /// For a new worker.
-    pub(super) fn new() -> io::Result<(Capture, Ends)> {
-        let file = memfd_create("hands-stderr", MemfdFlags::CLOEXEC)?;
-        let (pipe, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
-        // The reading end only: who writes is to wait.
-        rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-        let ends = Ends {
-            file: file.try_clone()?.into(),
-            pipe: pipe.try_clone()?.into(),
-            stderr: stderr.into(),
-        };
-        Ok((Capture { file, pipe }, ends))
-    }
-
-    /// The last that was written, up to `most` bytes, when the worker has ended.
-    pub(super) fn last(&self, most: usize) -> Vec<u8> {
-        let mut text = last(&self.file, most);
-        let mut buffer = [0; 4096];
-        // What it has started may write on: so no more than a pipe has.
-        for _ in 0..256 {
-            match rustix::io::read(&self.pipe, &mut buffer) {
-                Ok(length @ 1..) => text.extend(&buffer[..length]),
-                _ => break,
-            }
-        }
-        text.split_off(text.len().saturating_sub(most))
-    }
-}
-
-/// The last up to `most` bytes before the file's position, which pool and worker share.
-fn last(file: &OwnedFd, most: usize) -> Vec<u8> {
-    let end = rustix::fs::tell(file).unwrap_or(0);
-    let length = most.min(KEPT).min(usize::try_from(end).unwrap_or(KEPT));
-    let mut text = vec![0; length];
-    let mut got = 0;
-    while got < length {
-        match pread(file, &mut text[got..], end - (length - got) as u64) {
-            Ok(more @ 1..) => got += more,
-            _ => break,
-        }
-    }
-    text.truncate(got);
-    text
-}
-
 /// In a worker: what has come since the task began.
 #[derive(Default)]
 struct Written {
@@ -152,7 +92,7 @@ struct Taker {
 static TAKER: OnceLock<Taker> = OnceLock::new();
 
 /// By the worker: these are its own.
-pub(super) fn have(ends: Ends) {
+pub(in crate::pool::process) fn have(ends: Ends) {
     let _ = TAKER.set(Taker {
         file: ends.file.0,
         pipe: ends.pipe.0,
@@ -290,7 +230,7 @@ fn capturing<T>(run: impl FnOnce() -> T) -> io::Result<(T, Text)> {
 }
 
 /// As [`code_of`](super::remote::code_of), for a task that is captured.
-pub(super) fn captured_code_of<F, A, R>(_task: F) -> Option<Code>
+pub(in crate::pool::process) fn captured_code_of<F, A, R>(_task: F) -> Option<Code>
 where
     F: Task<A, R>,
     A: Data,

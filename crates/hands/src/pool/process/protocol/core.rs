@@ -13,19 +13,19 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 const REST: Duration = Duration::from_millis(5);
 
 /// The core that the caller runs on just now, from 1.
-pub(super) fn own() -> u32 {
+pub(in crate::pool::process) fn own() -> u32 {
     u32::try_from(sched_getcpu()).map_or(0, |core| core.wrapping_add(1))
 }
 
 /// When a worker has moved last.
 #[derive(Debug, Default)]
-pub(super) struct Mover {
+pub(in crate::pool::process) struct Mover {
     last: Cell<Option<Instant>>,
 }
 
 impl Mover {
     /// Leaves the core if it is this one, and may come back at once.
-    pub(super) fn leave(&self, core: u32) {
+    pub(in crate::pool::process) fn leave(&self, core: u32) {
         let is_rested = self.last.get().is_none_or(|last| last.elapsed() >= REST);
         if core == 0 || core != own() || !is_rested {
             return;

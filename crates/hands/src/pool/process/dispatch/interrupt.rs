@@ -41,7 +41,7 @@ extern "C" fn interrupted(_: libc::c_int) {
 
 /// Hears of Ctrl-C.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(in crate::pool::process) struct Listener {
     bell: &'static OwnedFd,
     slot: usize,
     heard: AtomicU32,
@@ -51,7 +51,7 @@ pub(super) struct Listener {
 static IDLE: Mutex<Vec<&'static OwnedFd>> = Mutex::new(Vec::new());
 
 impl Listener {
-    pub(super) fn new() -> io::Result<Listener> {
+    pub(in crate::pool::process) fn new() -> io::Result<Listener> {
         let idle = IDLE.lock().pop();
         let bell = match idle {
             Some(bell) => bell,
@@ -83,12 +83,12 @@ impl Listener {
         })
     }
 
-    pub(super) fn fd(&self) -> &OwnedFd {
+    pub(in crate::pool::process) fn fd(&self) -> &OwnedFd {
         self.bell
     }
 
     /// How often it was pressed since the last look.
-    pub(super) fn look(&self) -> u32 {
+    pub(in crate::pool::process) fn look(&self) -> u32 {
         let _ = rustix::io::read(self.bell, &mut [0; 8][..]);
         let count = COUNT.load(Ordering::SeqCst);
         count.wrapping_sub(self.heard.swap(count, Ordering::SeqCst))

@@ -3,9 +3,11 @@
 
 use loom::thread;
 
-use super::board::{Board, Damaged, FOR_ROOM, FOR_WORK, Header};
-use super::slab::{Lane, Slab, announce};
-use super::wake;
+use crate::pool::process::protocol::control_block::{
+    ControlBlock, Damaged, FOR_ROOM, FOR_WORK, Header,
+};
+use crate::pool::process::protocol::slab::{Lane, Slab, announce};
+use crate::pool::process::protocol::wake;
 use crate::primitive::Ordering;
 
 fn explore(body: impl Fn() + Sync + Send + 'static) {
@@ -23,8 +25,8 @@ fn header(number: u64) -> Header {
     }
 }
 
-fn board() -> Board {
-    Board::new().expect("memory")
+fn board() -> ControlBlock {
+    ControlBlock::new().expect("memory")
 }
 
 #[test]
