@@ -24,7 +24,7 @@ pub enum Grouping {
     Lines,
     /// Not at all: jobs write to the program's own stdout and stderr.
     None,
-    /// Handed to [`Observer::output`] as it comes.
+    /// Handed to [`Observer::output`](super::Observer::output) as it comes.
     Raw,
 }
 
@@ -246,7 +246,7 @@ impl Batch {
         self
     }
 
-    /// Calls [`Observer::tick`] about this often.
+    /// Calls [`Observer::tick`](super::Observer::tick) about this often.
     pub fn tick(mut self, every: Duration) -> Batch {
         self.tick = Some(every);
         self

@@ -95,7 +95,7 @@ impl Builder {
         self
     }
 
-    /// As many workers as keep the cores busy, found out while it runs: see [`sizing`](super::sizing). It begins with one for
+    /// As many workers as keep the cores busy, found out while it runs: see [`sizing`](crate::sizing). It begins with one for
     /// each core; what [`workers`](Self::workers) said does not count.
     pub fn auto(mut self) -> Builder {
         self.auto = true;

@@ -1,5 +1,6 @@
 //! What all pools can do.
 
+use super::chunks::Chunks;
 use super::many::Many;
 use super::map::Map;
 use super::stats::Stats;
@@ -143,5 +144,25 @@ pub trait CoroutinePool: Pool {
         R: Data,
     {
         self.submit_async_with(Options::new(), task, argument)
+    }
+}
+
+impl<P, F, A, R> Chunks<F, A, R> for P
+where
+    P: Pool,
+    F: Task<A, R>,
+    A: Data,
+    R: Data,
+{
+    fn workers(&self) -> usize {
+        Pool::workers(self)
+    }
+
+    fn most_workers(&self) -> usize {
+        Pool::most_workers(self)
+    }
+
+    fn submit_chunk(&self, task: &F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>> {
+        Pool::submit_chunk(self, *task, arguments)
     }
 }

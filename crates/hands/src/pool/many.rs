@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::vec;
 
-use super::map::Chunks;
+use super::chunks::Chunks;
 use crate::task::{Handle, Outcome};
 
 /// The outcomes of [`submit_many`](super::Pool::submit_many), in the order of the inputs. Iterating waits for each; dropping it

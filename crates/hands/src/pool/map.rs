@@ -8,13 +8,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::vec;
 
-use super::contract::Pool;
+use super::chunks::Chunks;
 use super::crew::Crew;
 use super::many::outcomes;
-use crate::task::{AsCompleted, Data, Handle, Options, Outcome, Task, TaskError, as_completed};
+use crate::task::{AsCompleted, Handle, Options, Outcome, TaskError, as_completed};
 use crate::thread::panic::caught;
 
-/// The outcomes of [`Pool::map`], as an iterator.
+/// The outcomes of [`Pool::map`](super::Pool::map), as an iterator.
 ///
 /// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of them; so neither inputs nor
 /// outcomes pile up, however many there are and however slow their reader is. Nothing is done before the first `next`.
@@ -67,36 +67,6 @@ const LONG: Duration = Duration::from_millis(2);
 const LARGEST: usize = 4096;
 /// So long an outcome is waited for before a queue of inputs is looked at again.
 const MOMENT: Duration = Duration::from_millis(1);
-
-/// What takes chunks of arguments for a function: a pool of any kind with portable functions, or threads with any closure.
-pub trait Chunks<F, A, R> {
-    #[doc(hidden)]
-    fn workers(&self) -> usize;
-    #[doc(hidden)]
-    fn most_workers(&self) -> usize;
-    #[doc(hidden)]
-    fn submit_chunk(&self, task: &F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>;
-}
-
-impl<P, F, A, R> Chunks<F, A, R> for P
-where
-    P: Pool,
-    F: Task<A, R>,
-    A: Data,
-    R: Data,
-{
-    fn workers(&self) -> usize {
-        Pool::workers(self)
-    }
-
-    fn most_workers(&self) -> usize {
-        Pool::most_workers(self)
-    }
-
-    fn submit_chunk(&self, task: &F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>> {
-        Pool::submit_chunk(self, *task, arguments)
-    }
-}
 
 impl<F, A, R> Chunks<Arc<F>, A, R> for Crew
 where

@@ -88,6 +88,7 @@ mod apart;
 mod broadcast;
 mod builder;
 mod calls;
+mod chunks;
 mod claims;
 mod contract;
 #[cfg(feature = "async")]

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use super::apart::apart;
 use super::broadcast::broadcast;
+use super::chunks::Chunks;
 use super::contract::Pool;
 use super::crew::Crew;
 use super::fork;
 use super::job::Job;
 use super::many::Many;
-use super::map::{Chunks, Map};
+use super::map::Map;
 use super::parallel::in_parts;
 use super::scope::{Scope, scope_in};
 use super::split::{IntoSplit, Split};

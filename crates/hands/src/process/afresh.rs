@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 
-use super::entry::{MARK, Role, stop};
 use super::order::{Hello, Order};
+use super::role::{MARK, Role, stop};
 use crate::wire::codec::{self, Message};
 use crate::wire::message as wire;
 

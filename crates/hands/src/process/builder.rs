@@ -12,9 +12,10 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::getpgrp;
 
 use super::error::SpawnError;
-use super::handle::{Process, Shared};
+use super::handle::Process;
 use super::order::Order;
 use super::rights::Rights;
+use super::running::Shared;
 use super::{entry_of, exit, spawner};
 use crate::wire::codec::{self, Failure};
 use crate::wire::message as wire;

@@ -4,48 +4,19 @@
 //! with a socket for its stdin. So nothing is inherited by what it starts itself, as a variable in the environment would be.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::sockopt::{socket_peercred, socket_type};
 
+use super::role::{MARK, Role, note_ready, stop};
 use super::{worker, zygote};
-
-/// The second word of such a process's command line.
-pub(super) const MARK: &str = "--hands-worker";
-
-/// What it is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Forks others on request.
-    Zygote,
-    /// Works itself.
-    Worker,
-}
-
-impl Role {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Role::Zygote => "zygote",
-            Role::Worker => "worker",
-        }
-    }
-}
-
-/// A copy of this program would come by `enter`.
-static READY: AtomicBool = AtomicBool::new(false);
-
-pub(super) fn is_ready() -> bool {
-    READY.load(Ordering::Relaxed)
-}
 
 /// Notes that copies of this program will be workers where they are to be; and does not return in one that is.
 ///
 /// For [`init`](crate::init) and [`entry!`](crate::entry).
 #[doc(hidden)]
 pub fn enter() {
-    READY.store(true, Ordering::Relaxed);
+    note_ready();
     let mut words = std::env::args_os().skip(1);
     if words.next().is_none_or(|word| word != MARK) {
         return;
@@ -88,13 +59,6 @@ fn is_one_of_us(socket: &OwnedFd) -> bool {
     let is_same_user =
         socket_peercred(socket).is_ok_and(|peer| peer.uid == rustix::process::geteuid());
     !is_privileged && is_same_user
-}
-
-/// Ends a copy of the program that cannot work.
-pub(crate) fn stop(why: &str) -> ! {
-    // Nobody but a person who reads the terminal could be told.
-    let _ = writeln!(std::io::stderr(), "hands: {why}");
-    std::process::exit(2)
 }
 
 /// Lets copies of a program be workers where `main` is not yours to begin: under `#[tokio::main]`, in tests, in a library that others' programs use.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::process::Signal;
 
-use super::handle::Shared;
 use super::reactor::Ready;
+use super::running::Shared;
 use crate::thread::registry;
 
 /// Between TERM and KILL for daemons.

@@ -58,6 +58,8 @@ mod pipe;
 mod raw;
 mod reactor;
 pub(crate) mod rights;
+mod role;
+mod running;
 pub(crate) mod spawner;
 mod worker;
 mod zygote;
@@ -73,12 +75,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use builder::{Builder, StartMethod};
 #[doc(hidden)]
 pub use entry::enter;
-#[cfg(feature = "async")]
-pub(crate) use entry::stop;
 pub use error::SpawnError;
 pub use handle::{Process, Resources};
 pub use pipe::{Pipe, PipeError, pipe};
 pub use raw::{Fork, Forked, fork};
+#[cfg(feature = "async")]
+pub(crate) use role::stop;
 pub use spawner::preload;
 
 use crate::task::{Data, Task};

@@ -1,6 +1,11 @@
 //! What the processes of one program say to each other.
 
+use std::io;
+use std::os::fd::OwnedFd;
+
 use crate::wire::answer::Answer;
+use crate::wire::message as wire;
+use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::codec::{self, Message};
@@ -93,4 +98,15 @@ impl Told {
         // Strings and numbers can always be written down.
         codec::encode(self).unwrap_or_default()
     }
+}
+
+/// The next message, with its descriptors. `None`: the other end is closed.
+pub(super) fn next<T: serde::de::DeserializeOwned>(
+    socket: &OwnedFd,
+) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let Some(message) = wire::receive(socket, RecvFlags::empty())? else {
+        return Ok(None);
+    };
+    let read = codec::decode(&message.bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Some((read, message.descriptors)))
 }

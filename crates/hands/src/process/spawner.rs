@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal, getpid};
 
-use super::entry::{self, MARK, Role};
 use super::error::SpawnError;
 use super::loader;
+use super::order::next;
 use super::order::{Hello, Loaded, Made, Order, Request, Welcome};
 use super::rights::Rights;
-use super::zygote::next;
+use super::role::{self, MARK, Role};
 use crate::wire::codec::{self, Message};
 use crate::wire::image::Code;
 use crate::wire::message as wire;
@@ -272,7 +272,7 @@ impl Zygote {
         deadline: Option<Instant>,
         within: Duration,
     ) -> Result<Zygote, SpawnError> {
-        if !entry::is_ready() {
+        if !role::is_ready() {
             return Err(SpawnError::NoInit);
         }
         let system = SpawnError::system("start a copy of this program");

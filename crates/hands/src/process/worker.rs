@@ -10,11 +10,11 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setpgid,
 };
 
-use super::entry::stop;
 use super::exit;
 use super::fork::{end_if_copy, mark_original};
+use super::order::next;
 use super::order::{Hello, Order, Told};
-use super::zygote::next;
+use super::role::stop;
 use crate::wire::answer::Answer;
 use crate::wire::codec::{Failure, Message};
 use crate::wire::message as wire;

@@ -29,13 +29,14 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group,
     pidfd_open, waitpid,
 };
 
 use super::fork::{Forked, fork, undo};
+use super::order::next;
 use super::order::{Hello, Loaded, Made, Order, Request, Told, Welcome};
 use super::{afresh, worker};
 use crate::wire::codec::{self, Message};
@@ -132,17 +133,6 @@ fn say<T: serde::Serialize>(socket: &OwnedFd, what: &T) {
     if let Ok(message) = codec::encode(what) {
         let _ = wire::send(socket, &message);
     }
-}
-
-/// The next message, with its descriptors. `None`: the other end is closed.
-pub(super) fn next<T: serde::de::DeserializeOwned>(
-    socket: &OwnedFd,
-) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-    let Some(message) = wire::receive(socket, RecvFlags::empty())? else {
-        return Ok(None);
-    };
-    let read = codec::decode(&message.bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(Some((read, message.descriptors)))
 }
 
 /// Runs the user's function, and says what is wrong, if something is.

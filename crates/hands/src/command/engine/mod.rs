@@ -8,14 +8,14 @@
 //! - A child is over when it has been reaped *and* its pipes are at their end, so that no output of a grandchild is lost; or when they have been
 //!   waited for as long as was asked (`linger`).
 //!   A [terminated](Engine::terminate) child is over in bounded time all the same: TERM to its group, after `grace`
-//!   KILL to all its kin that have not ended; after [`GIVE_UP`] the pipes are closed on whoever still holds them.
+//!   KILL to all its kin that have not ended; after `GIVE_UP` the pipes are closed on whoever still holds them.
 //! - An event can never reach the wrong child: each names a generation, and a descriptor leaves epoll *before* it is
 //!   closed. (A child between `clone` and `execve` holds a copy of each of our descriptors; closing ours does not
 //!   remove the kernel's registration while such a copy lives.)
 //!
 //! # How it stays fast
 //!
-//! A wake-up costs more than the work it brings. The pipes of a new child are watched only after [`WATCH_AFTER`]: one
+//! A wake-up costs more than the work it brings. The pipes of a new child are watched only after `WATCH_AFTER`: one
 //! that ends sooner costs one wake-up, for its pidfd, and its output is read then. Longer ones are watched for good.
 
 mod child;

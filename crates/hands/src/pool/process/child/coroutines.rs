@@ -8,16 +8,16 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 
+use super::begin::{Begin, Coroutine, Said, runtime};
 use crate::context::Context;
 use crate::pool::process::child::worker::{
     Function, Lost, Unreceived, Worker, context, overwritten,
@@ -36,18 +36,6 @@ use crate::wire::codec::{self, Failure, LaidReady};
 use crate::wire::image::Code;
 use crate::wire::outcome::{write_failed, write_result};
 
-/// What is said of a task that has ended.
-pub(in crate::pool::process) struct Said {
-    pub(in crate::pool::process) bytes: Vec<u8>,
-    pub(in crate::pool::process) descriptors: Vec<OwnedFd>,
-}
-
-/// What comes of a coroutine, once it has.
-pub(in crate::pool::process) type Coroutine = Pin<Box<dyn Future<Output = Said>>>;
-
-/// What is called in the worker to begin one: it takes the argument from what is to be read.
-pub(in crate::pool::process) type Begin = fn(&mut &[u8], &mut LaidReady) -> Coroutine;
-
 /// Where the worker finds what it is to call in the place of a coroutine. `None`: not in the executable.
 pub(in crate::pool::process) fn begin_code_of<F, A, R>(_task: F) -> Option<Code>
 where
@@ -58,15 +46,6 @@ where
     const { F::CAPTURES_NOTHING };
     let begin: Begin = begin::<F, A, R>;
     Code::at(begin as usize)
-}
-
-/// # Safety
-///
-/// The code was made by [`begin_code_of`] in a process of the same image.
-pub(in crate::pool::process) unsafe fn begun(code: Code) -> Option<Begin> {
-    let address = code.address()?;
-    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Begin`.
-    Some(unsafe { std::mem::transmute::<*const (), Begin>(address) })
 }
 
 fn begin<F, A, R>(input: &mut &[u8], carried: &mut LaidReady) -> Coroutine
@@ -116,13 +95,6 @@ fn failed(answer: Answer) -> Said {
         bytes,
         descriptors: Vec::new(),
     }
-}
-
-/// A runtime for the coroutines of one thread.
-pub(in crate::pool::process) fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
 }
 
 /// How a coroutine ended: its number, when it began, and what it said.

@@ -40,7 +40,7 @@ const WEIGH: Duration = Duration::from_millis(20);
 pub(in crate::pool::process) enum Function {
     Call(Call),
     #[cfg(feature = "async")]
-    Begin(crate::pool::process::child::coroutines::Begin),
+    Begin(super::begin::Begin),
 }
 
 pub(in crate::pool::process) struct Worker {
@@ -98,10 +98,10 @@ pub(in crate::pool::process) fn context(
     }
 }
 
-/// A worker's whole life.
-pub(in crate::pool::process) fn serve(start: Start) {
+/// Begins a worker's life. `None`: it cannot work. Beside it, what wakes it if it is to have coroutines.
+pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
     if !start.board.is_whole() {
-        return;
+        return None;
     }
     crate::pool::process::child::capture::have(start.capture);
     let owners = Owners::default();
@@ -139,17 +139,16 @@ pub(in crate::pool::process) fn serve(start: Start) {
     });
     for (code, argument, descriptors) in initializer.into_iter().chain(state) {
         if !worker.make_ready(code, &argument, descriptors) {
-            return;
+            return None;
         }
     }
     // It is ready.
     worker.board.ready_at().store(now(), Ordering::Relaxed);
-    #[cfg(feature = "async")]
-    if let Some(doorbell) = start.doorbell {
-        // The pool sees that it has ended, and how far it has come.
-        let _ = crate::pool::process::child::coroutines::serve(&mut worker, doorbell.0);
-        return;
-    }
+    Some((worker, start.doorbell))
+}
+
+/// The rest of a worker's life, with one task at a time.
+pub(super) fn serve(worker: &mut Worker) {
     let mut payload = Vec::new();
     let mut output = Vec::new();
     loop {
@@ -265,8 +264,7 @@ impl Worker {
                 Kind::Call => unsafe { called(code) }.map(Function::Call),
                 #[cfg(feature = "async")]
                 // SAFETY: as above, by `begin_code_of`.
-                Kind::Coroutine => unsafe { crate::pool::process::child::coroutines::begun(code) }
-                    .map(Function::Begin),
+                Kind::Coroutine => unsafe { super::begin::begun(code) }.map(Function::Begin),
             };
             self.functions.push(function.ok_or(Lost)?);
         }
@@ -326,7 +324,7 @@ impl Worker {
             Function::Begin(begin) => {
                 let coroutine = begin(input, carried);
                 if self.runtime.is_none() {
-                    self.runtime = crate::pool::process::child::coroutines::runtime().ok();
+                    self.runtime = super::begin::runtime().ok();
                 }
                 let Some(runtime) = &self.runtime else {
                     let why = "the worker has no descriptors left for a runtime".to_owned();

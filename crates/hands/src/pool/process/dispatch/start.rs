@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
 
-use crate::pool::process::child::worker;
+use crate::pool::process::child;
 use crate::pool::process::dispatch::inner::Inner;
 use crate::pool::process::dispatch::tail::Tail;
 use crate::pool::process::dispatch::turns::Turn;
@@ -129,7 +129,7 @@ impl Starter {
                 }),
             },
         };
-        let process = builder.spawn(worker::serve, start)?;
+        let process = builder.spawn(child::serve, start)?;
         let worker = Worker {
             requests: board.requests(),
             replies: board.replies(),
