@@ -11,6 +11,7 @@
 //! | `collate`, `hold`, `sink` | outputs kept apart, kept waiting, and written without blocking |
 //! | `observer`, `control` | the two ways between a batch and its owner |
 //! | [`policy`] | decisions without side effects: slots, load, time-outs, retries, halting |
+#![forbid(unsafe_code)]
 
 mod builder;
 mod collate;

@@ -1,4 +1,5 @@
 //! The program `hands`: wording and wiring over the library `hands`.
+#![forbid(unsafe_code)]
 
 mod fetch;
 mod flags;

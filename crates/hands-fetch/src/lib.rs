@@ -22,6 +22,7 @@
 //! ```
 //!
 //! Names are given in the order of the list, before anything is asked, so that the next run gives the same ones, and finds what this one has left.
+#![forbid(unsafe_code)]
 
 mod answer;
 mod ask;

@@ -1,4 +1,5 @@
 //! The attributes of the crate `hands`, which exports and documents them.
+#![forbid(unsafe_code)]
 
 use proc_macro::TokenStream;
 use quote::quote;

@@ -21,6 +21,7 @@
 //! A context is never changed, only replaced for as long as some function runs; so passing one on is one reference count,
 //! and nothing at all where no value has been set. With the feature `tracing` it also carries the `tracing` span of the
 //! moment.
+#![forbid(unsafe_code)]
 
 use std::any::Any;
 use std::cell::RefCell;

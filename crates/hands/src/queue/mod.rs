@@ -39,6 +39,7 @@
 //! nothing to count. To hand an item over and wait until it is done, put it and [`join`](OrderedQueue::join).
 //!
 //! The functions that take a [`WorkQueue`] run on any of them, and on the queues between processes and machines.
+#![forbid(unsafe_code)]
 
 pub(crate) mod core;
 mod error;

@@ -34,6 +34,7 @@
 //! workers, the longer each waits, and so the target runs away: hence the trials. And with tasks of uneven length,
 //! the target's number of workers leaves cores idle now and then: hence more while that lasts, in steps of a third and up to
 //! nearly twice the target.
+#![forbid(unsafe_code)]
 
 mod controller;
 mod decision;

@@ -6,6 +6,7 @@
 //!
 //! A task finds its own [`CancelToken`](crate::sync::CancelToken) with `CancelToken::current()`; it is cancelled by
 //! [`Handle::cancel`], by a time-out set with [`Options`], and by a pool that is shut down. Nothing is stopped by force.
+#![forbid(unsafe_code)]
 
 pub(crate) mod blocking;
 pub(crate) mod cell;

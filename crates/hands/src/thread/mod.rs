@@ -26,6 +26,7 @@
 //! A thread is registered by its creator, before it exists, and struck off by a guard on its own stack, whatever ends it;
 //! the exit rule waits until only daemons are on the list. The place of a panic is only known to the panic hook, so the first
 //! thread that is started here puts one in front of whatever hook is there; that one still does all it did before.
+#![forbid(unsafe_code)]
 
 mod builder;
 mod handle;
