@@ -21,7 +21,7 @@ use crate::thread::registry;
 /// # std::io::Result::Ok(())
 /// ```
 #[must_use = "no pool is made before `build`"]
-pub struct Builder {
+pub struct ThreadPoolBuilder {
     workers: Option<usize>,
     auto: bool,
     min_workers: usize,
@@ -66,14 +66,14 @@ impl ThreadPool {
     }
 
     /// For a pool with a name, an initialiser, or a certain size of stack.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
     }
 }
 
-impl Builder {
-    pub(super) fn new() -> Builder {
-        Builder {
+impl ThreadPoolBuilder {
+    pub(super) fn new() -> ThreadPoolBuilder {
+        ThreadPoolBuilder {
             workers: None,
             auto: false,
             min_workers: 1,
@@ -90,32 +90,32 @@ impl Builder {
     }
 
     /// So many workers; one for each [core](crate::cores()) unless set.
-    pub fn workers(mut self, workers: usize) -> Builder {
+    pub fn workers(mut self, workers: usize) -> ThreadPoolBuilder {
         self.workers = Some(workers);
         self
     }
 
     /// As many workers as keep the cores busy, found out while it runs: see [`sizing`](crate::sizing). It begins with one for
     /// each core; what [`workers`](Self::workers) said does not count.
-    pub fn auto(mut self) -> Builder {
+    pub fn auto(mut self) -> ThreadPoolBuilder {
         self.auto = true;
         self
     }
 
     /// The fewest workers that [`auto`](Self::auto) may choose; 1 unless set.
-    pub fn min_workers(mut self, workers: usize) -> Builder {
+    pub fn min_workers(mut self, workers: usize) -> ThreadPoolBuilder {
         self.min_workers = workers;
         self
     }
 
     /// The most workers that [`auto`](Self::auto) may choose; 32 for each core unless set.
-    pub fn max_workers(mut self, workers: usize) -> Builder {
+    pub fn max_workers(mut self, workers: usize) -> ThreadPoolBuilder {
         self.max_workers = Some(workers);
         self
     }
 
     /// What the workers' names begin with, before `-` and a number; `worker` unless set.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> ThreadPoolBuilder {
         self.plan.name = name.into();
         self
     }
@@ -123,7 +123,7 @@ impl Builder {
     /// How many tasks may be queued: whoever submits another one waits until there is a place. Any number, unless set.
     ///
     /// A worker that waits so steps aside, as one does that [joins](crate::task::Handle::join) a task: the pool has another one meanwhile.
-    pub fn queue_capacity(mut self, tasks: usize) -> Builder {
+    pub fn queue_capacity(mut self, tasks: usize) -> ThreadPoolBuilder {
         self.plan.places = Some(tasks);
         self
     }
@@ -131,21 +131,21 @@ impl Builder {
     /// The most tasks that may wait for others of their pool at a time; 10,000 unless set. Each keeps a thread from when the task that it waits for has
     /// been begun by another worker. At the bound the pool goes on with fewer workers; the last of them is refused its wait, which ends with
     /// [`TooManyWaiting`](crate::task::TaskError::TooManyWaiting).
-    pub fn max_waiting(mut self, tasks: usize) -> Builder {
+    pub fn max_waiting(mut self, tasks: usize) -> ThreadPoolBuilder {
         self.plan.max_waiting = tasks;
         self
     }
 
     /// Bytes of each worker's stack; 2 MiB unless set. A task that waits may have the one that it waits for on top of it, as long as half of the stack
     /// is left, or 1 MiB.
-    pub fn stack_size(mut self, bytes: usize) -> Builder {
+    pub fn stack_size(mut self, bytes: usize) -> ThreadPoolBuilder {
         self.plan.stack_size = Some(bytes);
         self
     }
 
     /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any
     /// more: all its tasks have the outcome [`Init`](crate::task::TaskError::Init).
-    pub fn initializer(mut self, run: impl Fn(usize) + Send + Sync + 'static) -> Builder {
+    pub fn initializer(mut self, run: impl Fn(usize) + Send + Sync + 'static) -> ThreadPoolBuilder {
         self.plan.initializer = Some(Arc::new(run) as Initializer);
         self
     }
@@ -204,9 +204,9 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ThreadPoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Builder");
+        let mut shown = f.debug_struct("ThreadPoolBuilder");
         shown.field("workers", &self.workers);
         shown.field("name", &self.plan.name).finish_non_exhaustive()
     }

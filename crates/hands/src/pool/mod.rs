@@ -113,19 +113,17 @@ mod worker;
 
 pub use crate::sizing::formula;
 pub use adapters::{Chunks, ChunksMut, Enumerate, chunks, chunks_mut, enumerate};
-pub use builder::Builder;
+pub use builder::ThreadPoolBuilder;
 #[cfg(feature = "async")]
 pub use contract::CoroutinePool;
 pub use contract::Pool;
 #[cfg(feature = "async")]
-pub use coroutine::{
-    AsyncPool, Blocked, BlockingMap, Builder as AsyncPoolBuilder, Coroutines, MapAsync,
-};
+pub use coroutine::{AsyncPool, AsyncPoolBuilder, Blocked, BlockingMap, Coroutines, MapAsync};
 pub use fork::join;
 pub use gauge::Class;
 pub use many::Many;
 pub use map::{Map, Progress};
-pub use process::{Builder as ProcessPoolBuilder, Captured, ProcessPool, Stream, WorkerStats};
+pub use process::{Captured, ProcessPool, ProcessPoolBuilder, Stream, WorkerStats};
 pub use scope::{Scope, ScopedHandle};
 pub use split::{IntoSplit, Split, split};
 pub use stats::{Sizing, Stats};

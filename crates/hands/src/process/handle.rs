@@ -91,7 +91,7 @@ impl<R> Process<R> {
     }
 
     /// Readable when [`is_finished`](Self::is_finished) may have become true.
-    pub(crate) fn news(&self) -> BorrowedFd<'_> {
+    pub(crate) fn events(&self) -> BorrowedFd<'_> {
         self.shared.answers.as_fd()
     }
 

@@ -78,7 +78,7 @@ impl<R> Handle<R> {
     ///
     /// A worker may wait for a task of its own pool, even the only worker there is: if the task has not begun, the worker runs it, that one and
     /// no other; if it has, the worker blocks, and the pool has one more meanwhile. The number of tasks that wait so is
-    /// [bounded](crate::pool::Builder::max_waiting).
+    /// [bounded](crate::pool::ThreadPoolBuilder::max_waiting).
     ///
     /// # Errors
     ///

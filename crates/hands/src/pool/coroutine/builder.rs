@@ -10,7 +10,7 @@ use tokio::runtime::{self, Handle as RuntimeHandle, Runtime};
 
 use super::AsyncPool;
 use super::crew::Crew;
-use super::seat::{Blocked, OnBlocked, Watch};
+use super::driver::{Blocked, OnBlocked, Watch};
 use crate::pool::ThreadPool;
 use crate::sync::timer::Alarm;
 use crate::thread::panic::{caught, watch_places};
@@ -28,7 +28,7 @@ use crate::thread::registry;
 /// # std::io::Result::Ok(())
 /// ```
 #[must_use = "no pool is made before `build`"]
-pub struct Builder {
+pub struct AsyncPoolBuilder {
     in_flight: usize,
     threads: Option<usize>,
     runtime: Option<RuntimeHandle>,
@@ -43,9 +43,9 @@ const IN_FLIGHT: usize = 1024;
 /// Functions may have so many threads for each core.
 const MOST_FOR_A_CORE: usize = 32;
 
-impl Builder {
-    pub(super) fn new() -> Builder {
-        Builder {
+impl AsyncPoolBuilder {
+    pub(super) fn new() -> AsyncPoolBuilder {
+        AsyncPoolBuilder {
             in_flight: IN_FLIGHT,
             threads: None,
             runtime: None,
@@ -57,45 +57,48 @@ impl Builder {
     }
 
     /// So many coroutines at most have begun and not ended; 1024 unless set.
-    pub fn in_flight(mut self, coroutines: usize) -> Builder {
+    pub fn in_flight(mut self, coroutines: usize) -> AsyncPoolBuilder {
         self.in_flight = coroutines;
         self
     }
 
     /// So many threads for the pool's own runtime; one for each [core](crate::cores()) unless set.
-    pub fn threads(mut self, threads: usize) -> Builder {
+    pub fn threads(mut self, threads: usize) -> AsyncPoolBuilder {
         self.threads = Some(threads);
         self
     }
 
     /// Runs on this `tokio` runtime, not on one of its own. It must have time or I/O enabled if the coroutines use them.
-    pub fn runtime(mut self, runtime: RuntimeHandle) -> Builder {
+    pub fn runtime(mut self, runtime: RuntimeHandle) -> AsyncPoolBuilder {
         self.runtime = Some(runtime);
         self
     }
 
     /// What the names of its threads begin with; `async` unless set.
-    pub fn name(mut self, name: impl Into<String>) -> Builder {
+    pub fn name(mut self, name: impl Into<String>) -> AsyncPoolBuilder {
         self.name = name.into();
         self
     }
 
     /// Functions that are no coroutines run on at least and at most so many threads, and the pool chooses between the two by what it measures;
     /// from 1 to 32 for each core unless set.
-    pub fn function_threads(mut self, least: usize, most: usize) -> Builder {
+    pub fn function_threads(mut self, least: usize, most: usize) -> AsyncPoolBuilder {
         self.functions = (least, Some(most));
         self
     }
 
     /// A coroutine that does not await for so long is reported; 100 ms unless set.
-    pub fn blocked_after(mut self, time: Duration) -> Builder {
+    pub fn blocked_after(mut self, time: Duration) -> AsyncPoolBuilder {
         self.blocked_after = time;
         self
     }
 
     /// Has `told` know of each coroutine that does not await for long, on a thread of its own. The pool's
     /// [`coroutines`](AsyncPool::coroutines) count them in any case, and with the feature `tracing` each is a warning.
-    pub fn on_blocked(mut self, told: impl Fn(&Blocked) + Send + Sync + 'static) -> Builder {
+    pub fn on_blocked(
+        mut self,
+        told: impl Fn(&Blocked) + Send + Sync + 'static,
+    ) -> AsyncPoolBuilder {
         self.on_blocked = Some(Arc::new(told));
         self
     }
@@ -132,10 +135,10 @@ impl Builder {
         }
         watch_places();
         Alarm::prepare()?;
-        let (runtime, own, pollers) = match self.runtime {
+        let (runtime, own, drivers) = match self.runtime {
             Some(runtime) => {
-                let pollers = runtime.metrics().num_workers().max(1);
-                (runtime, None, pollers)
+                let drivers = runtime.metrics().num_workers().max(1);
+                (runtime, None, drivers)
             }
             None => {
                 let threads = self.threads.unwrap_or(cores);
@@ -143,7 +146,7 @@ impl Builder {
                 (own.handle().clone(), Some(own), threads)
             }
         };
-        let crew = Arc::new(Crew::new(self.in_flight, pollers, runtime.clone()));
+        let crew = Arc::new(Crew::new(self.in_flight, drivers, runtime.clone()));
         let noted: Weak<Crew> = Arc::downgrade(&crew);
         registry::note_pool(noted);
         let rescued = Arc::downgrade(&crew);
@@ -153,8 +156,8 @@ impl Builder {
             }
         };
         let watch = Watch::new(self.blocked_after, self.on_blocked, Box::new(rescue));
-        for number in 0..pollers {
-            runtime.spawn(crew.poller(number, watch.seat()));
+        for number in 0..drivers {
+            runtime.spawn(crew.driver(number, watch.driver()));
         }
         let functions = ThreadPool::builder()
             .auto()
@@ -173,7 +176,7 @@ impl Builder {
     }
 }
 
-/// A runtime with one thread more than there are pollers: when all of them are blocked, it still hears of sockets and the clock.
+/// A runtime with one thread more than there are drivers: when all of them are blocked, it still hears of sockets and the clock.
 fn own_runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     let mut builder = runtime::Builder::new_multi_thread();
     builder.thread_name(name).enable_all();
@@ -187,9 +190,9 @@ fn own_runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     })
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for AsyncPoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Builder");
+        let mut shown = f.debug_struct("AsyncPoolBuilder");
         shown.field("in_flight", &self.in_flight);
         shown.field("name", &self.name).finish_non_exhaustive()
     }

@@ -1,14 +1,14 @@
-//! The coroutines of a pool, and the pollers that poll them.
+//! The coroutines of a pool, and the drivers that poll them.
 //!
 //! ```text
 //!  spawn ─▶ waiting ──admitted, as long as fewer than the limit are in flight──▶ in flight
 //!                                                                               │ wake        ▲ not ready
 //!                                                                               ▼             │
-//!                                                                              line ─▶ poller: poll
+//!                                                                              line ─▶ driver: poll
 //! ```
 //!
-//! A poller is a task of the `tokio` runtime, one for each of its threads, and takes from one line. Whoever adds to the line wakes a poller
-//! that idles; a poller that adds to an empty line does not, as it will take it itself. If it does not come to that, because what
+//! A driver is a task of the `tokio` runtime, one for each of its threads, and takes from one line. Whoever adds to the line wakes a driver
+//! that idles; a driver that adds to an empty line does not, as it will take it itself. If it does not come to that, because what
 //! it polls blocks, whoever watches for that wakes another one; and if all of them are blocked, it starts a *substitute*: a thread of its own that
 //! polls what is in the line until one of them goes on.
 
@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::task::coop::has_budget_remaining;
 
+use super::driver::{Driver, Watch};
 use super::polled::Polled;
-use super::seat::{Seat, Watch};
 use crate::foreign::{dispose, wake, wake_each};
 use crate::sync::cancel::Owners;
 use crate::sync::park;
@@ -41,20 +41,20 @@ const TURNS: usize = 64;
 
 pub(super) struct Crew {
     limit: usize,
-    roll: Mutex<Roll>,
+    registry: Mutex<Registry>,
     line: Mutex<Line>,
     /// How many that were submitted have not ended.
     unfinished: AtomicUsize,
     runtime: Runtime,
     /// Pollers that are blocked, and so substitutes that may be.
     blocked: AtomicUsize,
-    calm: Mutex<Waiters>,
+    idle: Mutex<Waiters>,
     pub(super) counts: Counts,
 }
 
 /// Who is there.
 #[derive(Default)]
-struct Roll {
+struct Registry {
     waiting: VecDeque<Arc<dyn Polled>>,
     in_flight: Vec<Option<Arc<dyn Polled>>>,
     free: Vec<u32>,
@@ -64,11 +64,11 @@ struct Roll {
     /// Of those in flight: how many await others of this pool, and have lent their places.
     lent: usize,
     /// Pollers that there are, without substitutes.
-    pollers: usize,
+    drivers: usize,
     substitutes: usize,
 }
 
-impl Roll {
+impl Registry {
     fn in_flight(&self) -> usize {
         self.in_flight.len() - self.free.len()
     }
@@ -104,7 +104,7 @@ impl Roll {
 #[derive(Default)]
 struct Line {
     coroutines: VecDeque<Arc<dyn Polled>>,
-    /// By poller: how to wake it, if it idles.
+    /// By driver: how to wake it, if it idles.
     idle: Vec<Option<Waker>>,
     /// Numbers of substitutes that have ended.
     unused: Vec<usize>,
@@ -150,21 +150,21 @@ thread_local! {
 }
 
 impl Crew {
-    pub(super) fn new(limit: usize, pollers: usize, runtime: Runtime) -> Crew {
+    pub(super) fn new(limit: usize, drivers: usize, runtime: Runtime) -> Crew {
         Crew {
             limit,
             runtime,
             blocked: AtomicUsize::new(0),
-            roll: Mutex::new(Roll {
-                pollers,
-                ..Roll::default()
+            registry: Mutex::new(Registry {
+                drivers,
+                ..Registry::default()
             }),
             line: Mutex::new(Line {
-                idle: vec![None; pollers],
+                idle: vec![None; drivers],
                 ..Line::default()
             }),
             unfinished: AtomicUsize::new(0),
-            calm: Mutex::default(),
+            idle: Mutex::default(),
             counts: Counts::default(),
         }
     }
@@ -179,10 +179,10 @@ impl Crew {
     }
 
     pub(super) fn figures(&self) -> Figures {
-        let roll = self.roll.lock();
+        let registry = self.registry.lock();
         Figures {
-            in_flight: roll.in_flight(),
-            waiting: roll.waiting.len(),
+            in_flight: registry.in_flight(),
+            waiting: registry.waiting.len(),
             finished: self.counts.finished.load(Ordering::Relaxed),
             panicked: self.counts.panicked.load(Ordering::Relaxed),
             not_run: self.counts.not_run.load(Ordering::Relaxed),
@@ -190,31 +190,31 @@ impl Crew {
     }
 
     pub(super) fn submit(&self, coroutine: Arc<dyn Polled>) {
-        let mut roll = self.roll.lock();
-        if roll.is_closed {
-            drop(roll);
+        let mut registry = self.registry.lock();
+        if registry.is_closed {
+            drop(registry);
             return coroutine.refuse(TaskError::PoolClosed);
         }
         self.unfinished.fetch_add(1, Ordering::SeqCst);
-        if roll.at_work() < self.limit {
-            let place = roll.admit(&coroutine);
-            drop(roll);
+        if registry.at_work() < self.limit {
+            let place = registry.admit(&coroutine);
+            drop(registry);
             coroutine.admit(place);
         } else {
-            roll.waiting.push_back(coroutine);
+            registry.waiting.push_back(coroutine);
         }
     }
 
     /// One that was in flight is over.
     pub(super) fn leave(&self, place: u32) {
-        let mut roll = self.roll.lock();
-        let left = roll
+        let mut registry = self.registry.lock();
+        let left = registry
             .in_flight
             .get_mut(place as usize)
             .and_then(Option::take);
-        roll.free.push(place);
-        let next = roll.admit_next(self.limit);
-        drop(roll);
+        registry.free.push(place);
+        let next = registry.admit_next(self.limit);
+        drop(registry);
         dispose(left);
         if let Some((next, place)) = next {
             next.admit(place);
@@ -224,20 +224,20 @@ impl Crew {
 
     /// One has been cancelled before it began: those that wait no longer for anything are taken out when they are half of all.
     pub(super) fn note_cancelled(&self) {
-        let mut roll = self.roll.lock();
-        roll.cancelled += 1;
-        if roll.cancelled < SWEPT || 2 * roll.cancelled < roll.waiting.len() {
+        let mut registry = self.registry.lock();
+        registry.cancelled += 1;
+        if registry.cancelled < SWEPT || 2 * registry.cancelled < registry.waiting.len() {
             return;
         }
-        roll.cancelled = 0;
+        registry.cancelled = 0;
         let mut swept = Vec::new();
-        for coroutine in std::mem::take(&mut roll.waiting) {
+        for coroutine in std::mem::take(&mut registry.waiting) {
             match coroutine.is_over() {
                 true => swept.push(coroutine),
-                false => roll.waiting.push_back(coroutine),
+                false => registry.waiting.push_back(coroutine),
             }
         }
-        drop(roll);
+        drop(registry);
         let count = swept.len();
         for coroutine in swept {
             self.counts.ended(false, false);
@@ -250,32 +250,32 @@ impl Crew {
 
     /// One that is in flight awaits another one of this pool: others may have its place until it goes on.
     pub(super) fn lend(&self) {
-        let mut roll = self.roll.lock();
-        roll.lent += 1;
-        while let Some((next, place)) = roll.admit_next(self.limit) {
-            drop(roll);
+        let mut registry = self.registry.lock();
+        registry.lent += 1;
+        while let Some((next, place)) = registry.admit_next(self.limit) {
+            drop(registry);
             next.admit(place);
-            roll = self.roll.lock();
+            registry = self.registry.lock();
         }
     }
 
     /// It goes on; until others end there may be more in flight than the limit.
     pub(super) fn take_back(&self) {
-        self.roll.lock().lent -= 1;
+        self.registry.lock().lent -= 1;
     }
 
     fn ended(&self, count: usize) {
         if self.unfinished.fetch_sub(count, Ordering::SeqCst) == count {
-            let woken = self.calm.lock().all();
+            let woken = self.idle.lock().all();
             wake_each(woken);
         }
     }
 
     /// Has one that was admitted look whether it is still wanted.
     pub(super) fn rouse(&self, place: u32) {
-        let roll = self.roll.lock();
-        let coroutine = roll.in_flight.get(place as usize).cloned().flatten();
-        drop(roll);
+        let registry = self.registry.lock();
+        let coroutine = registry.in_flight.get(place as usize).cloned().flatten();
+        drop(registry);
         if let Some(coroutine) = coroutine {
             coroutine.rouse();
         }
@@ -300,7 +300,7 @@ impl Crew {
         }
     }
 
-    /// So many pollers are blocked. If something waits in the line, a poller that idles is woken; if none does, a substitute is started.
+    /// So many drivers are blocked. If something waits in the line, a driver that idles is woken; if none does, a substitute is started.
     pub(super) fn rescue(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
         self.blocked.store(blocked, Ordering::SeqCst);
         let mut line = self.line.lock();
@@ -312,7 +312,7 @@ impl Crew {
             None if waits => self.start_substitute(watch, blocked),
             None => {}
         }
-        if self.roll.lock().substitutes > blocked {
+        if self.registry.lock().substitutes > blocked {
             // One that idles finds that it is not needed any more.
             let mut line = self.line.lock();
             let idle: Vec<_> = line.idle.iter_mut().filter_map(Option::take).collect();
@@ -323,11 +323,11 @@ impl Crew {
 
     fn start_substitute(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
         {
-            let mut roll = self.roll.lock();
-            if roll.substitutes >= blocked {
+            let mut registry = self.registry.lock();
+            if registry.substitutes >= blocked {
                 return;
             }
-            roll.substitutes += 1;
+            registry.substitutes += 1;
         }
         let number = {
             let mut line = self.line.lock();
@@ -336,10 +336,10 @@ impl Crew {
                 line.idle.len() - 1
             })
         };
-        let seat = watch.seat();
+        let driver = watch.driver();
         let ends = Substitute {
             crew: Arc::clone(self),
-            seat: Arc::clone(&seat),
+            driver: Arc::clone(&driver),
             number,
         };
         let thread = std::thread::Builder::new().name("hands-substitute".to_owned());
@@ -351,7 +351,7 @@ impl Crew {
                 if crew.is_needless() {
                     return Poll::Ready(());
                 }
-                owners.adopted(|| crew.poll_some(number, context, &seat, &owners))
+                owners.adopted(|| crew.poll_some(number, context, &driver, &owners))
             });
             // A runtime that has ended meanwhile may panic.
             drop(caught(|| crew.runtime.block_on(polls)));
@@ -359,9 +359,9 @@ impl Crew {
         });
     }
 
-    /// Whether there are more substitutes than blocked pollers.
+    /// Whether there are more substitutes than blocked drivers.
     fn is_needless(&self) -> bool {
-        self.roll.lock().substitutes > self.blocked.load(Ordering::SeqCst)
+        self.registry.lock().substitutes > self.blocked.load(Ordering::SeqCst)
     }
 
     /// Whether the calling thread drives the runtime on which the coroutines run, and nobody else does.
@@ -375,7 +375,7 @@ impl Crew {
         caught(|| tokio::task::block_in_place(|| ())).is_err()
     }
 
-    /// The next to be polled. `Pending`: there is none, and this poller is woken when there is.
+    /// The next to be polled. `Pending`: there is none, and this driver is woken when there is.
     fn next(&self, number: usize, context: &Context<'_>) -> Poll<Option<Arc<dyn Polled>>> {
         let (mut waker, drop_later);
         waker = None;
@@ -412,16 +412,16 @@ impl Crew {
     }
 
     /// Polls what wants to be polled, until the pool is over.
-    pub(super) fn poller(
+    pub(super) fn driver(
         self: &Arc<Self>,
         number: usize,
-        seat: Arc<Seat>,
+        driver: Arc<Driver>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let leave = Leave(Arc::clone(self));
         let owners = Owners::default();
         async move {
             let crew = &leave.0;
-            poll_fn(|context| owners.adopted(|| crew.poll_some(number, context, &seat, &owners)))
+            poll_fn(|context| owners.adopted(|| crew.poll_some(number, context, &driver, &owners)))
                 .await;
         }
     }
@@ -431,7 +431,7 @@ impl Crew {
         &self,
         number: usize,
         context: &Context<'_>,
-        seat: &Arc<Seat>,
+        driver: &Arc<Driver>,
         owners: &Owners,
     ) -> Poll<()> {
         watch_this_thread();
@@ -442,7 +442,7 @@ impl Crew {
         while turns < TURNS && has_budget_remaining() {
             match self.next(number, context) {
                 // The last that holds it may be this: what it leaves behind is dropped inside the catch.
-                Poll::Ready(Some(next)) => drop(caught(|| next.turn(seat, owners))),
+                Poll::Ready(Some(next)) => drop(caught(|| next.turn(driver, owners))),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
@@ -453,15 +453,15 @@ impl Crew {
     }
 
     pub(super) fn close(&self) {
-        self.roll.lock().is_closed = true;
+        self.registry.lock().is_closed = true;
     }
 
     /// What has not begun never will, and what has is told.
     pub(super) fn give_up_all(&self) {
         let (waiting, in_flight) = {
-            let mut roll = self.roll.lock();
-            let waiting = std::mem::take(&mut roll.waiting);
-            let in_flight: Vec<_> = roll.in_flight.iter().flatten().cloned().collect();
+            let mut registry = self.registry.lock();
+            let waiting = std::mem::take(&mut registry.waiting);
+            let in_flight: Vec<_> = registry.in_flight.iter().flatten().cloned().collect();
             (waiting, in_flight)
         };
         self.refuse(waiting);
@@ -479,7 +479,7 @@ impl Crew {
         }
     }
 
-    /// Ends the pollers. Nothing is unfinished.
+    /// Ends the drivers. Nothing is unfinished.
     pub(super) fn end(&self) {
         let mut line = self.line.lock();
         line.is_over = true;
@@ -488,7 +488,7 @@ impl Crew {
         wake_each(idle);
     }
 
-    /// The runtime has ended, and with it the last poller: nothing will be polled any more.
+    /// The runtime has ended, and with it the last driver: nothing will be polled any more.
     fn abandon(&self) {
         self.close();
         let line = {
@@ -498,10 +498,10 @@ impl Crew {
         };
         drop(line);
         let (waiting, in_flight) = {
-            let mut roll = self.roll.lock();
-            let waiting = std::mem::take(&mut roll.waiting);
-            roll.free.clear();
-            (waiting, std::mem::take(&mut roll.in_flight))
+            let mut registry = self.registry.lock();
+            let waiting = std::mem::take(&mut registry.waiting);
+            registry.free.clear();
+            (waiting, std::mem::take(&mut registry.in_flight))
         };
         self.refuse(waiting);
         let in_flight: Vec<_> = in_flight.into_iter().flatten().collect();
@@ -515,8 +515,8 @@ impl Crew {
     }
 
     /// Ready when nothing is unfinished.
-    pub(super) fn calm(&self) -> Calm<'_> {
-        Calm {
+    pub(super) fn idle(&self) -> Idle<'_> {
+        Idle {
             crew: self,
             ticket: None,
         }
@@ -529,35 +529,35 @@ impl Unfinished for Crew {
     }
 
     fn finish(&self) {
-        park::wait(self.calm());
+        park::wait(self.idle());
     }
 }
 
-/// What [`Crew::calm`] returns.
-pub(super) struct Calm<'a> {
+/// What [`Crew::idle`] returns.
+pub(super) struct Idle<'a> {
     crew: &'a Crew,
     ticket: Option<Ticket>,
 }
 
-impl Future for Calm<'_> {
+impl Future for Idle<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         in_line(context.waker(), |caller| {
-            let mut calm = this.crew.calm.lock();
+            let mut idle = this.crew.idle.lock();
             if this.crew.unfinished.load(Ordering::SeqCst) == 0 {
                 return Some(Poll::Ready(()));
             }
-            calm.enlist(&mut this.ticket, caller, ())
+            idle.enlist(&mut this.ticket, caller, ())
         })
     }
 }
 
-impl Drop for Calm<'_> {
+impl Drop for Idle<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let left = self.crew.calm.lock().leave(ticket);
+            let left = self.crew.idle.lock().leave(ticket);
             dispose(left);
         }
     }
@@ -566,14 +566,14 @@ impl Drop for Calm<'_> {
 /// A substitute is gone.
 struct Substitute {
     crew: Arc<Crew>,
-    seat: Arc<Seat>,
+    driver: Arc<Driver>,
     number: usize,
 }
 
 impl Drop for Substitute {
     fn drop(&mut self) {
-        self.seat.leave();
-        self.crew.roll.lock().substitutes -= 1;
+        self.driver.leave();
+        self.crew.registry.lock().substitutes -= 1;
         let mut line = self.crew.line.lock();
         let idle = line.idle[self.number].take();
         line.unused.push(self.number);
@@ -591,15 +591,15 @@ impl Drop for Substitute {
     }
 }
 
-/// A poller is gone, by its own end or with its runtime.
+/// A driver is gone, by its own end or with its runtime.
 struct Leave(Arc<Crew>);
 
 impl Drop for Leave {
     fn drop(&mut self) {
         let left = {
-            let mut roll = self.0.roll.lock();
-            roll.pollers -= 1;
-            roll.pollers
+            let mut registry = self.0.registry.lock();
+            registry.drivers -= 1;
+            registry.drivers
         };
         if left == 0 {
             self.0.abandon();

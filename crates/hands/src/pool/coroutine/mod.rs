@@ -9,15 +9,15 @@
 //!
 //! # How it works
 //!
-//! A coroutine, the claim on its outcome and its place in the line are one allocation ([`task`]); pollers, which are tasks of a `tokio` runtime,
+//! A coroutine, the claim on its outcome and its place in the line are one allocation ([`task`]); drivers, which are tasks of a `tokio` runtime,
 //! take from the line what wants to be polled ([`crew`]). So `tokio` has the sockets and the clock, and what is in flight, in what order,
 //! for how long, and under whose token, is the pool's.
 
 mod builder;
 mod crew;
+mod driver;
 mod map;
 mod polled;
-mod seat;
 mod task;
 
 use std::any::type_name;
@@ -28,13 +28,13 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle as RuntimeHandle, Runtime};
 
-pub use self::builder::Builder;
+pub use self::builder::AsyncPoolBuilder;
 use self::crew::Crew;
+pub use self::driver::Blocked;
+use self::driver::Watch;
 pub use self::map::{BlockingMap, MapAsync};
-pub use self::seat::Blocked;
-use self::seat::Watch;
 use self::task::Coroutine;
-use super::builder::Builder as ThreadPoolBuilder;
+use super::builder::ThreadPoolBuilder;
 use super::contract::{CoroutinePool, Pool};
 use super::stats::{Sizing, Stats};
 use super::thread_pool::ThreadPool;
@@ -95,7 +95,7 @@ pub struct Coroutines {
     pub panicked: u64,
     /// Those of them that were cancelled, or timed out, before they began.
     pub not_run: u64,
-    /// How often one did not await for [long](Builder::blocked_after).
+    /// How often one did not await for [long](AsyncPoolBuilder::blocked_after).
     pub blocked: u64,
     /// The last that did not.
     pub last_blocked: Option<Blocked>,
@@ -137,8 +137,8 @@ impl AsyncPool {
     }
 
     /// For a pool with a limit, a name, or a runtime of its choice.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> AsyncPoolBuilder {
+        AsyncPoolBuilder::new()
     }
 
     /// Hands over a coroutine, which may capture whatever is its own.
@@ -255,7 +255,7 @@ impl AsyncPool {
 
     /// [`join`](Pool::join) for a coroutine that is none of this pool's. Functions are not waited for.
     pub async fn join_async(&self) {
-        self.crew.calm().await;
+        self.crew.idle().await;
     }
 
     /// [`shutdown`](Pool::shutdown) for a coroutine. What it waits for goes on when its future is dropped.
@@ -267,7 +267,7 @@ impl AsyncPool {
         if self.is_within() {
             return;
         }
-        self.crew.calm().await;
+        self.crew.idle().await;
         self.end();
     }
 
@@ -280,7 +280,7 @@ impl AsyncPool {
         self.crew.is_within() || functions.is_some_and(ThreadPool::is_own_worker)
     }
 
-    /// Nothing is unfinished: the pollers end.
+    /// Nothing is unfinished: the drivers end.
     fn end(&self) {
         self.crew.end();
         self.watch.end();
@@ -383,7 +383,7 @@ impl Pool for AsyncPool {
             functions.join();
         }
         // Without a deadline it ends when all are finished.
-        blocking::aside(|| park::wait(self.crew.calm()));
+        blocking::aside(|| park::wait(self.crew.idle()));
     }
 
     fn shutdown(&self, how: Shutdown) {
@@ -397,7 +397,7 @@ impl Pool for AsyncPool {
         if self.is_within() {
             return;
         }
-        blocking::aside(|| park::wait(self.crew.calm()));
+        blocking::aside(|| park::wait(self.crew.idle()));
         self.end();
     }
 }
@@ -428,7 +428,7 @@ impl Drop for AsyncPool {
             self.runtime.spawn(async move {
                 if let Some(mut rest) = rest {
                     let _ = std::mem::ManuallyDrop::new(rest.functions.take());
-                    rest.crew.calm().await;
+                    rest.crew.idle().await;
                 }
             });
         }
@@ -445,7 +445,7 @@ struct Rest {
 
 impl Rest {
     fn drain(mut self) {
-        park::wait(self.crew.calm());
+        park::wait(self.crew.idle());
         drop(self.functions.take());
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::seat::Seat;
+use super::driver::Driver;
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
 
 /// A coroutine, to the pool.
 pub(super) trait Polled: Send + Sync {
     /// Polls it once.
-    fn turn(self: Arc<Self>, seat: &Arc<Seat>, owners: &Owners);
+    fn turn(self: Arc<Self>, driver: &Arc<Driver>, owners: &Owners);
     /// It has been admitted, under this number: from now on it wants to be polled.
     fn admit(self: Arc<Self>, place: u32);
     /// It will not begin.

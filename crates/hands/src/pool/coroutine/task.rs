@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::Mutex;
 
 use super::crew::Crew;
+use super::driver::Driver;
 use super::polled::Polled;
-use super::seat::Seat;
 use crate::sync::CancelToken;
 use crate::sync::cancel::{Owner, Owners};
 use crate::sync::waiters::Ticket;
@@ -190,13 +190,13 @@ where
     Fut: Future + Send + 'static,
     Fut::Output: Send + 'static,
 {
-    fn turn(self: Arc<Self>, seat: &Arc<Seat>, owners: &Owners) {
+    fn turn(self: Arc<Self>, driver: &Arc<Driver>, owners: &Owners) {
         self.turn.begin();
         if self.has_lent.swap(false, Ordering::Relaxed) {
             self.crew.take_back();
         }
         // Callbacks that run at its end may block as well as its polls.
-        seat.occupied(self.class, || in_coroutine(|| self.take_turn(owners)));
+        driver.occupied(self.class, || in_coroutine(|| self.take_turn(owners)));
     }
 
     fn admit(self: Arc<Self>, place: u32) {

@@ -39,14 +39,14 @@ use crate::thread::registry;
 /// # }
 /// ```
 #[must_use = "no pool is made before `build`"]
-pub struct Builder {
+pub struct ProcessPoolBuilder {
     plan: Plan,
     failed: Option<SpawnError>,
 }
 
-impl Builder {
-    pub(super) fn new() -> Builder {
-        Builder {
+impl ProcessPoolBuilder {
+    pub(super) fn new() -> ProcessPoolBuilder {
+        ProcessPoolBuilder {
             plan: Plan {
                 workers: crate::cores().get(),
                 name: "worker".into(),
@@ -73,25 +73,25 @@ impl Builder {
     }
 
     /// So many workers; one for each [core](crate::cores()) unless set.
-    pub fn workers(mut self, workers: usize) -> Builder {
+    pub fn workers(mut self, workers: usize) -> ProcessPoolBuilder {
         self.plan.workers = workers;
         self
     }
 
     /// What the workers' names begin with, before `-` and a number; `worker` unless set.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> ProcessPoolBuilder {
         self.plan.name = name.into();
         self
     }
 
     /// How workers come to be.
-    pub fn start_method(mut self, method: StartMethod) -> Builder {
+    pub fn start_method(mut self, method: StartMethod) -> ProcessPoolBuilder {
         self.plan.method = method;
         self
     }
 
     /// Sets a variable in the workers' environment.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> ProcessPoolBuilder {
         let pair = (name.as_ref().to_owned(), value.as_ref().to_owned());
         self.plan.environment.push(pair);
         self
@@ -100,14 +100,14 @@ impl Builder {
     /// So long may a worker take until it is ready for its first task: to be [started](crate::process::Builder::start_timeout), and its
     /// [initialiser](Self::initializer). A minute unless set. A pool whose initialiser takes longer is of no use, as one whose initialiser panics; if
     /// something else has held up a worker, another takes its place.
-    pub fn start_timeout(mut self, timeout: Duration) -> Builder {
+    pub fn start_timeout(mut self, timeout: Duration) -> ProcessPoolBuilder {
         self.plan.start_timeout = timeout;
         self
     }
 
     /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any more:
     /// all its tasks have the outcome [`Init`](crate::task::TaskError::Init).
-    pub fn initializer<F: Task<u64, ()>>(mut self, run: F) -> Builder {
+    pub fn initializer<F: Task<u64, ()>>(mut self, run: F) -> ProcessPoolBuilder {
         self.plan.initializer = code_of::<F, u64, ()>(run);
         if self.plan.initializer.is_none() {
             self.failed = Some(SpawnError::NotInExecutable);
@@ -118,7 +118,7 @@ impl Builder {
     /// Makes a state that each worker has for itself, a connection, say, or a model, of this argument, after the
     /// [initialiser](Self::initializer) and before its first task. Tasks are lent it by [`with_state`](ProcessPool::with_state). What it makes need
     /// not be able to leave the process. If it panics the pool is of no use any more, as when an initialiser does.
-    pub fn state<F, A, S>(mut self, make: F, argument: A) -> Builder
+    pub fn state<F, A, S>(mut self, make: F, argument: A) -> ProcessPoolBuilder
     where
         F: Task<A, S>,
         A: Data,
@@ -133,7 +133,7 @@ impl Builder {
 
     /// Has a function run once in the process that all workers are copies of, before the first of them: to load what they all read, a
     /// model, say, once for all. It is [`process::preload`](crate::process::preload): for the whole program, and before its first process.
-    pub fn preload<F>(mut self, load: F) -> Builder
+    pub fn preload<F>(mut self, load: F) -> ProcessPoolBuilder
     where
         F: Fn() + Copy + Send + Sync + 'static,
     {
@@ -148,28 +148,28 @@ impl Builder {
     /// program goes on, and sees it by these outcomes.
     ///
     /// Otherwise Ctrl-C ends the program, and the workers with it, unless the program has a handler of its own.
-    pub fn drain_on_interrupt(mut self) -> Builder {
+    pub fn drain_on_interrupt(mut self) -> ProcessPoolBuilder {
         self.plan.heeds_interrupts = true;
         self
     }
 
     /// So long may each task take from when it begins, unless it is submitted with a time of its own. Then its outcome is
     /// [`TimedOut`](crate::task::TaskError::TimedOut), and its worker is ended after the [grace](Self::grace).
-    pub fn timeout(mut self, timeout: Duration) -> Builder {
+    pub fn timeout(mut self, timeout: Duration) -> ProcessPoolBuilder {
         self.plan.timeout = Some(timeout);
         self
     }
 
     /// So long has a task that is cancelled, or whose time is up, to look at its
     /// [`CancelToken`](crate::sync::CancelToken) and end; then its worker is killed and replaced. Half a second unless set.
-    pub fn grace(mut self, grace: Duration) -> Builder {
+    pub fn grace(mut self, grace: Duration) -> ProcessPoolBuilder {
         self.plan.grace = grace;
         self
     }
 
     /// Bytes of address space that each worker may have, the program itself included. A task that wants more has the outcome
     /// [`MemoryLimit`](crate::task::TaskError::MemoryLimit), and costs its worker.
-    pub fn memory_limit(mut self, bytes: u64) -> Builder {
+    pub fn memory_limit(mut self, bytes: u64) -> ProcessPoolBuilder {
         self.plan.memory_limit = Some(bytes);
         self
     }
@@ -179,27 +179,27 @@ impl Builder {
     ///
     /// It is looked at some fifty times a second, so for a moment there may be more. [`memory_limit`](Self::memory_limit), which the kernel keeps
     /// to the byte, counts address space: of that, runtimes that compile, mathematics libraries and sanitizers reserve far more than they use.
-    pub fn resident_limit(mut self, bytes: u64) -> Builder {
+    pub fn resident_limit(mut self, bytes: u64) -> ProcessPoolBuilder {
         self.plan.resident_limit = Some(bytes);
         self
     }
 
     /// CPU time that each worker may use in its life, in whole seconds, rounded up; then the kernel kills it (`SIGXCPU`).
-    pub fn cpu_limit(mut self, time: Duration) -> Builder {
+    pub fn cpu_limit(mut self, time: Duration) -> ProcessPoolBuilder {
         self.plan.cpu_limit = Some(time);
         self
     }
 
     /// How often a task is begun again when its worker died under it; 0 unless set, since what it has done by then stays done.
     #[doc(alias = "retry")]
-    pub fn retries(mut self, times: u32) -> Builder {
+    pub fn retries(mut self, times: u32) -> ProcessPoolBuilder {
         self.plan.retries = times;
         self
     }
 
     /// Has tasks begun again whose time was up, too, as often as there are [`retries`](Self::retries): after the [grace](Self::grace), or when
     /// they have ended by themselves. For those whose result is an `Err` see [`submit_until_ok`](ProcessPool::submit_until_ok).
-    pub fn retry_timed_out(mut self) -> Builder {
+    pub fn retry_timed_out(mut self) -> ProcessPoolBuilder {
         self.plan.retries_late = true;
         self
     }
@@ -210,13 +210,13 @@ impl Builder {
     /// may hit those behind it in the same worker. By mistake it changes nothing of them but whether they [die](crate::task::TaskError::Died) with it:
     /// what lies there has a sum. One that means harm can make a sum, too, and so change their arguments and results. It cannot harm the pool, nor
     /// other workers.
-    pub fn max_tasks_per_worker(mut self, tasks: u64) -> Builder {
+    pub fn max_tasks_per_worker(mut self, tasks: u64) -> ProcessPoolBuilder {
         self.plan.most_tasks = Some(tasks);
         self
     }
 
     /// A worker that has more than so many bytes in memory after a task is replaced.
-    pub fn recycle_above(mut self, bytes: u64) -> Builder {
+    pub fn recycle_above(mut self, bytes: u64) -> ProcessPoolBuilder {
         self.plan.heavy = Some(bytes);
         self
     }
@@ -225,14 +225,14 @@ impl Builder {
     /// nothing; those that compute hold up the others of their worker, and so does a function that is no coroutine. A worker
     /// that dies takes along all that had begun in it.
     #[cfg(feature = "async")]
-    pub fn coroutines(mut self, most: usize) -> Builder {
+    pub fn coroutines(mut self, most: usize) -> ProcessPoolBuilder {
         self.plan.coroutines = Some(most);
         self
     }
 
     /// Leaves the workers' stderr alone: it is the program's. Otherwise it goes there through the pool, which keeps the last of it
     /// for the error of a task whose worker dies.
-    pub fn inherit_stderr(mut self) -> Builder {
+    pub fn inherit_stderr(mut self) -> ProcessPoolBuilder {
         self.plan.keeps_stderr = false;
         self
     }
@@ -253,7 +253,7 @@ impl Builder {
             return Err(error);
         }
         if self.plan.workers == 0 || self.plan.most_tasks == Some(0) {
-            return Err(Builder::no_workers());
+            return Err(ProcessPoolBuilder::no_workers());
         }
         let at_most = super::protocol::control_block::MOST as usize;
         if self
@@ -267,7 +267,7 @@ impl Builder {
         }
         let system = SpawnError::system("make a pool");
         Alarm::prepare().map_err(&system)?;
-        let bell = Memory::new(64).map_err(&system)?;
+        let notifier = Memory::new(64).map_err(&system)?;
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         let service = rustix::event::eventfd(0, flags);
         let service = service.map_err(|error| system(error.into()))?;
@@ -280,7 +280,14 @@ impl Builder {
             false => None,
         };
         let inner = Arc::new_cyclic(|me: &Weak<Inner>| {
-            Inner::new(me.clone(), self.plan, bell, service, forwarder, interrupts)
+            Inner::new(
+                me.clone(),
+                self.plan,
+                notifier,
+                service,
+                forwarder,
+                interrupts,
+            )
         });
         let noted: Weak<Inner> = Arc::downgrade(&inner);
         registry::note_pool(noted);
@@ -319,8 +326,10 @@ fn refused(told: &str) -> SpawnError {
     SpawnError::system("make a pool")(error)
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ProcessPoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("plan", &self.plan).finish()
+        f.debug_struct("ProcessPoolBuilder")
+            .field("plan", &self.plan)
+            .finish()
     }
 }

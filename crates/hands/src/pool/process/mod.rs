@@ -10,7 +10,7 @@
 //! ```
 //!
 //! - Each worker has a piece of memory in common with the pool, and with nobody else: two rings of messages, one writer and one reader each,
-//!   and a word for each task that says whether it has begun ([`board`]). So whatever a worker does, or whenever it is killed, hurts
+//!   and a word for each task that says whether it has begun ([`control block`]). So whatever a worker does, or whenever it is killed, hurts
 //!   that memory only, which goes with it.
 //! - Arguments are written down by `serde` when a task is submitted, and results when it has run. What is shared
 //!   ([`hands::shared`](crate::shared)) travels beside them, as do long messages, through a socket.
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use self::builder::Builder;
+pub use self::builder::ProcessPoolBuilder;
 use self::child::call::{code_of, until_ok_code_of};
 pub use self::child::capture::Captured;
 use self::dispatch::inner::Inner;
@@ -92,7 +92,7 @@ use crate::wire::outcome;
 ///
 /// - A worker that dies costs the task that it had begun, whose outcome says how it died and what it wrote last; not those that it had
 ///   finished, and not those that it had not begun. It is replaced.
-/// - No task is begun twice, unless [`retries`](Builder::retries) are asked for, and each has one outcome.
+/// - No task is begun twice, unless [`retries`](ProcessPoolBuilder::retries) are asked for, and each has one outcome.
 /// - A task that is cancelled or whose time is up is told so, by its [`CancelToken`](crate::sync::CancelToken), and ended with its worker if it does
 ///   not listen.
 /// - Workers end with the program, however that ends.
@@ -171,8 +171,8 @@ impl ProcessPool {
     }
 
     /// For a pool with limits, an initialiser, or a way to start workers.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> ProcessPoolBuilder {
+        ProcessPoolBuilder::new()
     }
 
     /// Its workers; one that has just died is missing.
@@ -187,11 +187,11 @@ impl ProcessPool {
         each.collect()
     }
 
-    /// Has a worker run a coroutine, beside others if the pool was made with [`coroutines`](Builder::coroutines). It runs on a
+    /// Has a worker run a coroutine, beside others if the pool was made with [`coroutines`](ProcessPoolBuilder::coroutines). It runs on a
     /// `tokio` runtime with time and I/O, always on the same thread, so it need not be `Send`.
     ///
     /// When it is cancelled, or its time is up, its [`CancelToken`](crate::sync::CancelToken) is cancelled and it is dropped at its next
-    /// `await`. If it does not come to one within the [grace](Builder::grace), its worker is killed, and those that have begun there with it.
+    /// `await`. If it does not come to one within the [grace](ProcessPoolBuilder::grace), its worker is killed, and those that have begun there with it.
     ///
     /// ```
     /// # hands::entry!();
@@ -275,7 +275,7 @@ impl ProcessPool {
     }
 
     /// As [`submit`](Pool::submit), for a task that is begun again when its result is an `Err`, as often as there are
-    /// [`retries`](Builder::retries). The last result counts.
+    /// [`retries`](ProcessPoolBuilder::retries). The last result counts.
     ///
     /// ```
     /// # hands::entry!();
@@ -307,7 +307,7 @@ impl ProcessPool {
         handle
     }
 
-    /// As [`submit`](Pool::submit), for a task that is lent the [state](Builder::state) that its worker has for itself.
+    /// As [`submit`](Pool::submit), for a task that is lent the [state](ProcessPoolBuilder::state) that its worker has for itself.
     ///
     /// A task that panics while it has the state costs its worker, which is replaced, and so the state. If the workers have no state of this type
     /// the outcome is [`Init`](TaskError::Init).
@@ -397,7 +397,7 @@ impl ProcessPool {
     /// When that is 0.
     pub fn resize(&self, workers: usize) -> Result<(), SpawnError> {
         if workers == 0 {
-            return Err(Builder::no_workers());
+            return Err(ProcessPoolBuilder::no_workers());
         }
         self.inner.resize(workers);
         Ok(())

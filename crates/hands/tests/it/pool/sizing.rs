@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use hands::pool::{
-    Builder, Class, Many, Pool, Progress, Scope, Shutdown, Sizing, Stats, ThreadPool,
+    Class, Many, Pool, Progress, Scope, Shutdown, Sizing, Stats, ThreadPool, ThreadPoolBuilder,
 };
 use hands::task::{Handle, Options, TaskError};
 
@@ -146,7 +146,7 @@ fn a_pool_and_what_it_hands_out_may_move() {
     moves::<Options>();
     moves::<TaskError>();
     moves::<Scope<'_, '_>>();
-    sent::<Builder>();
+    sent::<ThreadPoolBuilder>();
     sent::<Handle<u8>>();
     sent::<Many<u8>>();
 }

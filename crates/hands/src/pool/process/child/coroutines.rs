@@ -1,6 +1,6 @@
 //! Coroutines in workers: many tasks in one process at the same time, on one thread.
 //!
-//! A worker of a pool with [`coroutines`](super::Builder::coroutines) takes requests from its ring as others do, and begins each on a
+//! A worker of a pool with [`coroutines`](crate::pool::ProcessPoolBuilder::coroutines) takes requests from its ring as others do, and begins each on a
 //! `tokio` runtime of its own instead of running it to its end. So several tasks of it are taken at a time; each is told
 //! when it is no longer wanted, and dropped at its next `await`. The pool wakes such a worker through an `eventfd`, which the
 //! runtime watches beside the user's sockets.
@@ -158,7 +158,7 @@ async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
             };
             let carried = worker.payload(header, &mut payload)?;
             let began = now();
-            if worker.board.take(header.number, began) {
+            if worker.control.take(header.number, began) {
                 let reporter = Reporter {
                     number: header.number,
                     began,
@@ -180,11 +180,11 @@ async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
                 }
             }
         }
-        let cancels = worker.board.cancels().load(Ordering::SeqCst);
+        let cancels = worker.control.cancels().load(Ordering::SeqCst);
         if cancels != seen {
             seen = cancels;
             for (number, task) in &running {
-                if worker.board.is_unwanted(*number) {
+                if worker.control.is_unwanted(*number) {
                     task.token.cancel();
                     task.abort.abort();
                 }
@@ -198,14 +198,14 @@ async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
             return Ok(());
         }
         // The pool looks at this behind its request; we look at the requests behind this.
-        worker.board.sleeps().store(FOR_WORK, Ordering::SeqCst);
+        worker.control.sleeps().store(FOR_WORK, Ordering::SeqCst);
         let is_called = !worker.requests.is_empty()
             || worker.is_closing() && running.is_empty()
-            || worker.board.cancels().load(Ordering::SeqCst) != seen;
+            || worker.control.cancels().load(Ordering::SeqCst) != seen;
         if is_called {
             yield_now().await;
         } else {
-            let news = poll_fn(|context| {
+            let events = poll_fn(|context| {
                 if let Poll::Ready(report) = reports.poll_recv(context) {
                     return Poll::Ready(report);
                 }
@@ -219,12 +219,12 @@ async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
                     Poll::Pending => Poll::Pending,
                 }
             });
-            if let Some((number, began, said)) = news.await {
+            if let Some((number, began, said)) = events.await {
                 running.remove(&number);
                 worker.say(number, began, said);
             }
         }
-        worker.board.sleeps().store(NOBODY, Ordering::SeqCst);
+        worker.control.sleeps().store(NOBODY, Ordering::SeqCst);
     }
 }
 

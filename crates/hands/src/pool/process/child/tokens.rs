@@ -9,10 +9,10 @@ use crate::pool::process::protocol::control_block::ControlBlock;
 use crate::shared::wait;
 use crate::sync::cancel::{CancelToken, Owner};
 
-/// Which task runs, and its token if it has asked for one. A thread that sleeps at the board cancels that; it is started with the
+/// Which task runs, and its token if it has asked for one. A thread that sleeps at the control block cancels that; it is started with the
 /// first token.
 pub(in crate::pool::process) struct Tokens {
-    pub(in crate::pool::process) board: ControlBlock,
+    pub(in crate::pool::process) control: ControlBlock,
     pub(in crate::pool::process) current: Mutex<Current>,
 }
 
@@ -47,7 +47,7 @@ impl Tokens {
             let current = self.current.lock();
             let is_meant = current
                 .number
-                .is_some_and(|number| self.board.is_unwanted(number));
+                .is_some_and(|number| self.control.is_unwanted(number));
             current.token.clone().filter(|_| is_meant)
         };
         if let Some(token) = token {
@@ -57,9 +57,9 @@ impl Tokens {
 
     fn watch(&self) {
         loop {
-            let seen = self.board.cancels().load(Ordering::SeqCst);
+            let seen = self.control.cancels().load(Ordering::SeqCst);
             self.check();
-            wait::sleep(self.board.cancels(), seen);
+            wait::sleep(self.control.cancels(), seen);
         }
     }
 }

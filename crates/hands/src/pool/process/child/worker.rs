@@ -44,8 +44,8 @@ pub(in crate::pool::process) enum Function {
 }
 
 pub(in crate::pool::process) struct Worker {
-    pub(in crate::pool::process) board: ControlBlock,
-    bell: Memory,
+    pub(in crate::pool::process) control: ControlBlock,
+    notifier: Memory,
     service: Carried,
     socket: Carried,
     pub(in crate::pool::process) requests: Ring,
@@ -100,16 +100,16 @@ pub(in crate::pool::process) fn context(
 
 /// Begins a worker's life. `None`: it cannot work. Beside it, what wakes it if it is to have coroutines.
 pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
-    if !start.board.is_whole() {
+    if !start.control.is_whole() {
         return None;
     }
     crate::pool::process::child::capture::have(start.capture);
     let owners = Owners::default();
     owners.adopt();
     let mut worker = Worker {
-        requests: start.board.requests(),
-        replies: start.board.replies(),
-        bell: start.bell,
+        requests: start.control.requests(),
+        replies: start.control.replies(),
+        notifier: start.notifier,
         service: start.service,
         socket: start.socket,
         lanes: None,
@@ -121,10 +121,10 @@ pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
         mover: Mover::default(),
         owners,
         tokens: Arc::new(Tokens {
-            board: start.board.clone(),
+            control: start.control.clone(),
             current: Default::default(),
         }),
-        board: start.board,
+        control: start.control,
         heavy: start.heavy,
         weighed: Instant::now(),
     };
@@ -143,7 +143,7 @@ pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
         }
     }
     // It is ready.
-    worker.board.ready_at().store(now(), Ordering::Relaxed);
+    worker.control.ready_at().store(now(), Ordering::Relaxed);
     Some((worker, start.doorbell))
 }
 
@@ -214,7 +214,7 @@ impl Worker {
     }
 
     pub(in crate::pool::process) fn is_closing(&self) -> bool {
-        self.board.closing().load(Ordering::SeqCst) != 0
+        self.control.closing().load(Ordering::SeqCst) != 0
     }
 
     /// Waits until there is something to do.
@@ -223,12 +223,18 @@ impl Worker {
         if self.spin.look(is_called).is_some() {
             return;
         }
-        self.mover.leave(self.board.core().load(Ordering::Relaxed));
+        self.mover
+            .leave(self.control.core().load(Ordering::Relaxed));
         let is_called = || is_called().is_some();
-        wake::sleep_unless(self.board.sleeps(), FOR_WORK, self.board.bell(), is_called);
+        wake::sleep_unless(
+            self.control.sleeps(),
+            FOR_WORK,
+            self.control.notifier(),
+            is_called,
+        );
     }
 
-    fn parcel(&self) -> Result<Result<(SocketMessage, LaidReady), Unreceived>, Lost> {
+    fn message(&self) -> Result<Result<(SocketMessage, LaidReady), Unreceived>, Lost> {
         let message = wire::receive(self.socket.as_fd(), RecvFlags::empty());
         let Message { bytes, descriptors } = match message {
             Ok(Some(message)) => message,
@@ -238,14 +244,14 @@ impl Worker {
             Ok(None) | Err(_) => return Err(Lost),
         };
         let mut carried = codec::laid_ready(descriptors);
-        let parcel = codec::lend(&mut carried, || codec::decode(&bytes));
-        Ok(Ok((parcel.map_err(|_| Lost)?, carried)))
+        let message = codec::lend(&mut carried, || codec::decode(&bytes));
+        Ok(Ok((message.map_err(|_| Lost)?, carried)))
     }
 
     /// One without which this process is of no use.
-    fn needed_parcel(&self) -> Result<SocketMessage, Lost> {
-        match self.parcel()? {
-            Ok((parcel, _)) => Ok(parcel),
+    fn needed_message(&self) -> Result<SocketMessage, Lost> {
+        match self.message()? {
+            Ok((message, _)) => Ok(message),
             Err(Unreceived(why)) => {
                 say(&format!("a worker cannot go on: {why}"));
                 Err(Lost)
@@ -255,7 +261,7 @@ impl Worker {
 
     pub(in crate::pool::process) fn function(&mut self, number: usize) -> Result<Function, Lost> {
         while self.functions.len() <= number {
-            let SocketMessage::Function(code, kind) = self.needed_parcel()? else {
+            let SocketMessage::Function(code, kind) = self.needed_message()? else {
                 return Err(Lost);
             };
             let function = match kind {
@@ -279,7 +285,7 @@ impl Worker {
     ) -> Result<Result<LaidReady, Unreceived>, Lost> {
         if header.flags & IN_SLAB != 0 {
             if self.lanes.is_none() {
-                let SocketMessage::Slab(slab) = self.needed_parcel()? else {
+                let SocketMessage::Slab(slab) = self.needed_message()? else {
                     return Err(Lost);
                 };
                 self.lanes = Some(slab.lanes().map_err(|_| Lost)?);
@@ -296,11 +302,11 @@ impl Worker {
         if header.flags & BY_SOCKET == 0 {
             return Ok(Ok(Vec::new()));
         }
-        let (parcel, carried) = match self.parcel()? {
+        let (message, carried) = match self.message()? {
             Ok(received) => received,
             Err(why) => return Ok(Err(why)),
         };
-        let SocketMessage::Payload { number, bytes } = parcel else {
+        let SocketMessage::Payload { number, bytes } = message else {
             return Err(Lost);
         };
         if number != header.number {
@@ -347,7 +353,7 @@ impl Worker {
         let function = self.function(usize::from(header.kind))?;
         let carried = self.payload(header, payload)?;
         let start = now();
-        if !self.board.take(header.number, start) {
+        if !self.control.take(header.number, start) {
             return Ok(());
         }
         let mut input = &payload[..];
@@ -495,11 +501,11 @@ impl Worker {
         bytes: Vec<u8>,
         descriptors: Vec<OwnedFd>,
     ) {
-        let parcel = SocketMessage::Payload {
+        let message = SocketMessage::Payload {
             number: header.number,
             bytes,
         };
-        let Ok(message) = codec::encode(&parcel) else {
+        let Ok(message) = codec::encode(&message) else {
             return;
         };
         let message = Message {
@@ -533,7 +539,12 @@ impl Worker {
     fn await_room(&mut self, payload: usize) {
         let replies = &mut self.replies;
         let is_called = || !matches!(replies.fits(payload), Ok(false));
-        wake::sleep_unless(self.board.sleeps(), FOR_ROOM, self.board.bell(), is_called);
+        wake::sleep_unless(
+            self.control.sleeps(),
+            FOR_ROOM,
+            self.control.notifier(),
+            is_called,
+        );
     }
 
     fn reply(&mut self, header: Header, payload: &[u8]) {
@@ -545,9 +556,9 @@ impl Worker {
                 Err(_) => return,
             }
         }
-        match wake::take(self.board.watched()) {
+        match wake::take(self.control.watched()) {
             None => {}
-            Some(JOINER) => wake::ring(self.bell.word(0)),
+            Some(JOINER) => wake::ring(self.notifier.word(0)),
             Some(_) => {
                 let _ = rustix::io::write(self.service.as_fd(), &1_u64.to_ne_bytes());
             }

@@ -127,7 +127,7 @@ impl Crew {
         let mut back = Vec::new();
         for worker in self.slots.iter_mut().skip(from).flatten() {
             while let Some(last) = worker.sent.back()
-                && worker.board.revoke(last.number)
+                && worker.control.revoke(last.number)
             {
                 back.extend(worker.take_back(worker.sent.len() - 1));
             }
@@ -141,9 +141,9 @@ impl Crew {
         }
     }
 
-    /// The turn of who tells of these news.
-    pub(in crate::pool::process) fn turn(&mut self, news: &[TaskEvent]) -> Turn {
-        if news.is_empty() {
+    /// The turn of who tells of these events.
+    pub(in crate::pool::process) fn turn(&mut self, events: &[TaskEvent]) -> Turn {
+        if events.is_empty() {
             return Turn::ANY;
         }
         self.turns += 1;
@@ -157,14 +157,14 @@ impl Crew {
 
     /// Short tasks come in large numbers: many wait, or have been submitted since this was asked.
     pub(in crate::pool::process) fn is_in_flow(&mut self) -> bool {
-        let news = self.submitted - std::mem::replace(&mut self.noted, self.submitted);
-        self.is_brisk() && (news >= FLOW || self.queue.len() >= BATCH)
+        let events = self.submitted - std::mem::replace(&mut self.noted, self.submitted);
+        self.is_brisk() && (events >= FLOW || self.queue.len() >= BATCH)
     }
 
     /// Hands over what waits, as far as there are workers for it. Those to be woken are added to `wake`.
     pub(in crate::pool::process) fn dispatch(
         &mut self,
-        news: &mut Vec<TaskEvent>,
+        events: &mut Vec<TaskEvent>,
         wake: &mut Vec<Notifier>,
     ) {
         let allowance = self.allowance();
@@ -172,7 +172,7 @@ impl Crew {
         while let Some(job) = self.queue.front() {
             if !job.remote.is_open() {
                 self.queue.pop_front();
-                news.push(TaskEvent::Over);
+                events.push(TaskEvent::Over);
                 continue;
             }
             let functions = &self.functions;
@@ -199,7 +199,7 @@ impl Crew {
                     }
                     self.short_since = None;
                     let what = format!("the argument cannot be handed over: {error}");
-                    news.extend(self.queue.pop_front().map(|job| TaskEvent::Refused {
+                    events.extend(self.queue.pop_front().map(|job| TaskEvent::Refused {
                         remote: job.remote,
                         why: TaskError::Encode { what },
                     }));
@@ -226,13 +226,13 @@ impl Crew {
                 });
             }
             if worker.is_asleep(FOR_WORK) {
-                wake.push(worker.bell());
+                wake.push(worker.notifier());
             }
         }
     }
 
     /// Takes back what lies behind a task that turned out to be long, if somebody is idle.
-    pub(in crate::pool::process) fn even_out(&mut self) {
+    pub(in crate::pool::process) fn rebalance(&mut self) {
         let is_idle = |worker: &Worker| worker.sent.is_empty() && !worker.is_retiring;
         if !self.queue.is_empty() || !self.workers().any(is_idle) {
             return;
@@ -250,7 +250,7 @@ impl Crew {
             }
             while worker.sent.len() > 1
                 && let Some(last) = worker.sent.back()
-                && worker.board.revoke(last.number)
+                && worker.control.revoke(last.number)
             {
                 back.extend(worker.take_back(worker.sent.len() - 1));
             }
@@ -267,12 +267,12 @@ impl Crew {
     }
 
     /// Takes in what the workers have said.
-    pub(in crate::pool::process) fn collect(&mut self, news: &mut Vec<TaskEvent>) {
+    pub(in crate::pool::process) fn collect(&mut self, events: &mut Vec<TaskEvent>) {
         let mut pace = self.pace;
         let most = self.most_tasks;
         let mut back = Vec::new();
         for worker in self.slots.iter_mut().flatten() {
-            if !worker.is_damaged && worker.collect(news, &mut pace).is_err() {
+            if !worker.is_damaged && worker.collect(events, &mut pace).is_err() {
                 worker.is_damaged = true;
                 worker.kill();
             }
@@ -299,7 +299,7 @@ impl Crew {
     pub(in crate::pool::process) fn attend(&self) {
         let core = crate::pool::process::protocol::core::own();
         for worker in self.workers() {
-            worker.board.core().store(core, Ordering::Relaxed);
+            worker.control.core().store(core, Ordering::Relaxed);
         }
         self.watch(NOBODY);
     }
@@ -307,7 +307,7 @@ impl Crew {
     /// Who wants to be woken by replies from now on.
     pub(in crate::pool::process) fn watch(&self, who: u32) {
         for worker in self.workers() {
-            worker.board.watched().store(who, Ordering::SeqCst);
+            worker.control.watched().store(who, Ordering::SeqCst);
         }
     }
 }

@@ -73,12 +73,12 @@ pub(in crate::pool::process) struct Inner {
     /// Somebody who joins a task takes in replies.
     leading: AtomicBool,
     /// One word, where that one sleeps.
-    pub(in crate::pool::process) bell: Memory,
+    pub(in crate::pool::process) notifier: Memory,
     /// What wakes the pool's own thread.
     pub(in crate::pool::process) service: OwnedFd,
     spin: Spin,
     unfinished: AtomicU64,
-    calm: (Mutex<()>, Condvar),
+    idle: (Mutex<()>, Condvar),
     pub(in crate::pool::process) counts: Counts,
     pub(in crate::pool::process) forwarder: Option<Arc<Forwarder>>,
     /// The program's, when somebody last looked.
@@ -107,7 +107,7 @@ impl Inner {
     pub(in crate::pool::process) fn new(
         me: Weak<Inner>,
         plan: Plan,
-        bell: Memory,
+        notifier: Memory,
         service: OwnedFd,
         forwarder: Option<Arc<Forwarder>>,
         interrupts: Option<Listener>,
@@ -124,11 +124,11 @@ impl Inner {
             plan,
             crew: Mutex::new(crew),
             leading: AtomicBool::new(false),
-            bell,
+            notifier,
             service,
             spin: Spin::default(),
             unfinished: AtomicU64::new(0),
-            calm: (Mutex::default(), Condvar::new()),
+            idle: (Mutex::default(), Condvar::new()),
             counts: Counts::default(),
             forwarder,
             rights: Mutex::new(Known::now()),
@@ -197,21 +197,21 @@ impl Inner {
             self.asked.store(0, Ordering::Relaxed);
         }
         crew.queue.push_back(job);
-        let (mut news, mut wake) = (Vec::new(), Vec::new());
-        crew.dispatch(&mut news, &mut wake);
+        let (mut events, mut wake) = (Vec::new(), Vec::new());
+        crew.dispatch(&mut events, &mut wake);
         // Whoever submits faster than the workers run takes in replies now and then: so nobody else need be woken for them.
         crew.submitted += 1;
         let is_turn = crew.submitted.is_multiple_of(FLOW) && crew.is_brisk();
         if is_turn {
-            crew.collect(&mut news);
-            crew.dispatch(&mut news, &mut wake);
+            crew.collect(&mut events);
+            crew.dispatch(&mut events, &mut wake);
         }
-        let turn = crew.turn(&news);
+        let turn = crew.turn(&events);
         is_limited |= crew.short_since.is_some();
         drop(crew);
         wake.iter().for_each(Notifier::ring);
-        let is_any = is_turn && !news.is_empty();
-        self.tell_in_turn(news, turn);
+        let is_any = is_turn && !events.is_empty();
+        self.tell_in_turn(events, turn);
         if is_any {
             self.told_for_another();
         }
@@ -221,22 +221,22 @@ impl Inner {
     }
 
     /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers. The caller has no lock.
-    pub(in crate::pool::process) fn tell(&self, news: Vec<TaskEvent>) {
-        self.tell_in_turn(news, Turn::ANY);
+    pub(in crate::pool::process) fn tell(&self, events: Vec<TaskEvent>) {
+        self.tell_in_turn(events, Turn::ANY);
     }
 
     /// [`tell`](Self::tell), after what was taken in before.
-    fn tell_in_turn(&self, news: Vec<TaskEvent>, turn: Turn) {
-        if news.is_empty() {
+    fn tell_in_turn(&self, events: Vec<TaskEvent>, turn: Turn) {
+        if events.is_empty() {
             return;
         }
         // Callbacks run on a thread of their own: whoever takes in replies waits for another task, or only submits one.
         let me = self.me.upgrade();
         let (apart, here): (Vec<_>, Vec<_>) = match &me {
-            Some(_) if news.iter().any(TaskEvent::calls_back) => {
-                news.into_iter().partition(TaskEvent::calls_back)
+            Some(_) if events.iter().any(TaskEvent::calls_back) => {
+                events.into_iter().partition(TaskEvent::calls_back)
             }
-            _ => (Vec::new(), news),
+            _ => (Vec::new(), events),
         };
         if let Some(me) = me {
             me.tell_elsewhere(apart, Turn::ANY);
@@ -244,16 +244,16 @@ impl Inner {
         self.tell_here(here, turn);
     }
 
-    fn tell_here(&self, news: Vec<TaskEvent>, turn: Turn) {
+    fn tell_here(&self, events: Vec<TaskEvent>, turn: Turn) {
         // What this thread is telling itself comes first in any case.
         if !self.is_telling() {
             self.turns.wait_for(turn);
         }
         let _done = Told(&self.turns, turn);
         let _telling = Telling::begin(self);
-        for news in news {
+        for events in events {
             // A result that nobody wants is dropped here, and may panic.
-            let ended = caught(|| self.tell_one(news)).unwrap_or(true);
+            let ended = caught(|| self.tell_one(events)).unwrap_or(true);
             if ended && self.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
                 self.calmed();
             }
@@ -263,12 +263,12 @@ impl Inner {
     /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all tasks depend.
     pub(in crate::pool::process) fn tell_elsewhere(
         self: &Arc<Self>,
-        news: Vec<TaskEvent>,
+        events: Vec<TaskEvent>,
         turn: Turn,
     ) {
-        if !news.is_empty() {
+        if !events.is_empty() {
             self.elsewhere(move |pool| {
-                pool.tell_here(news, turn);
+                pool.tell_here(events, turn);
                 pool.told_for_another();
             });
         }
@@ -298,13 +298,13 @@ impl Inner {
     }
 
     /// Whether the task is over with it.
-    fn tell_one(&self, news: TaskEvent) -> bool {
+    fn tell_one(&self, events: TaskEvent) -> bool {
         let counts = &self.counts;
         let not_run = || {
             counts.finished.fetch_add(1, Ordering::Relaxed);
             counts.not_run.fetch_add(1, Ordering::Relaxed);
         };
-        let finished = match news {
+        let finished = match events {
             TaskEvent::Came {
                 remote,
                 payload,
@@ -387,18 +387,18 @@ impl Inner {
 
     /// Something that is waited for may have come: no task is unfinished, or a worker has ended.
     pub(in crate::pool::process) fn calmed(&self) {
-        drop(self.calm.0.lock());
-        self.calm.1.notify_all();
+        drop(self.idle.0.lock());
+        self.idle.1.notify_all();
     }
 
     /// Waits until `is_so`, which [`calmed`](Self::calmed) is called for. False: the deadline has passed.
     fn await_calm(&self, deadline: Option<Instant>, is_so: impl Fn() -> bool) -> bool {
-        let mut held = self.calm.0.lock();
+        let mut held = self.idle.0.lock();
         while !is_so() {
             match deadline {
-                None => self.calm.1.wait(&mut held),
+                None => self.idle.1.wait(&mut held),
                 Some(deadline) => {
-                    if self.calm.1.wait_until(&mut held, deadline).timed_out() {
+                    if self.idle.1.wait_until(&mut held, deadline).timed_out() {
                         return is_so();
                     }
                 }
@@ -413,27 +413,27 @@ impl Inner {
 
     /// Takes in replies, and hands over what waits. Says whether anything came.
     pub(in crate::pool::process) fn collect(&self) -> bool {
-        let (news, turn) = self.gather();
-        let is_any = !news.is_empty();
-        self.tell_in_turn(news, turn);
+        let (events, turn) = self.gather();
+        let is_any = !events.is_empty();
+        self.tell_in_turn(events, turn);
         is_any
     }
 
     /// [`collect`](Self::collect) for the pool's own thread, which tells elsewhere.
     pub(in crate::pool::process) fn collect_elsewhere(self: &Arc<Self>) {
-        let (news, turn) = self.gather();
-        self.tell_elsewhere(news, turn);
+        let (events, turn) = self.gather();
+        self.tell_elsewhere(events, turn);
     }
 
     /// What has come, and whose turn it is to tell of it.
     fn gather(&self) -> (Vec<TaskEvent>, Turn) {
         let turn;
-        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        let (mut events, mut wake) = (Vec::new(), Vec::new());
         {
             let mut crew = self.crew.lock();
-            crew.collect(&mut news);
+            crew.collect(&mut events);
             if !crew.queue.is_empty() {
-                crew.dispatch(&mut news, &mut wake);
+                crew.dispatch(&mut events, &mut wake);
             }
             if !crew.is_watched_for_unevenness && crew.is_uneven() {
                 crew.is_watched_for_unevenness = true;
@@ -442,10 +442,10 @@ impl Inner {
             if crew.short_since.is_some() {
                 self.kick();
             }
-            turn = crew.turn(&news);
+            turn = crew.turn(&events);
         }
         wake.iter().for_each(Notifier::ring);
-        (news, turn)
+        (events, turn)
     }
 
     /// The pool's thread is to be woken by replies, unless somebody else takes them in.
@@ -478,11 +478,11 @@ impl Inner {
         is_finished: impl Fn() -> bool,
     ) {
         // A callback of what this thread has taken in leads on.
-        let is_nested = self.is_telling() && LEADS.get() == std::ptr::from_ref(self).addr();
+        let is_nested = self.is_telling() && REPLY_LOCK.get() == std::ptr::from_ref(self).addr();
         if is_finished() || self.leading.swap(true, Ordering::SeqCst) && !is_nested {
             return;
         }
-        let _leads = Leads::begin(self);
+        let _reply_lock = ReplyLock::begin(self);
         fence(Ordering::SeqCst);
         self.crew.lock().attend();
         loop {
@@ -493,14 +493,14 @@ impl Inner {
             if came.is_some() || is_finished() {
                 break;
             }
-            let bell = self.bell.word(0);
-            let seen = bell.load(Ordering::SeqCst);
+            let notifier = self.notifier.word(0);
+            let seen = notifier.load(Ordering::SeqCst);
             let is_none_there = {
                 let crew = self.crew.lock();
                 crew.watch(JOINER);
                 !crew.has_replies()
             };
-            if is_none_there && !is_finished() && !wait::wait(bell, seen, deadline) {
+            if is_none_there && !is_finished() && !wait::wait(notifier, seen, deadline) {
                 break;
             }
             self.collect();
@@ -529,7 +529,7 @@ impl Inner {
 
     /// A task may have got its outcome in another way than by a reply.
     pub(in crate::pool::process) fn wake_joiner(&self) {
-        wake::ring(self.bell.word(0));
+        wake::ring(self.notifier.word(0));
     }
 
     /// What ends a task when the work that it is part of is no longer wanted.
@@ -568,7 +568,7 @@ impl Inner {
         for worker in crew.workers_mut() {
             let at = worker.sent.iter().position(|sent| is_it(&sent.job.remote));
             let Some(at) = at else { continue };
-            if worker.board.revoke(worker.sent[at].number) {
+            if worker.control.revoke(worker.sent[at].number) {
                 revoked = worker.take_back(at);
             } else {
                 worker.give_up(at, self.plan.grace);
@@ -609,7 +609,7 @@ impl Inner {
         let mut running = crew.workers().flat_map(|worker| {
             let begun = worker
                 .begun()
-                .filter(|sent| worker.board.is_taken(sent.number));
+                .filter(|sent| worker.control.is_taken(sent.number));
             begun.map(move |sent| (worker, sent))
         });
         let is_it = |sent: &Sent| std::ptr::eq(Arc::as_ptr(&sent.job.remote).cast::<()>(), place);
@@ -706,7 +706,7 @@ impl Inner {
 
     /// What waits when no worker can be had has that outcome.
     pub(in crate::pool::process) fn refuse_if_broken(self: &Arc<Self>) {
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         {
             let mut crew = self.crew.lock();
             let Some(why) = crew.broken.clone() else {
@@ -718,29 +718,29 @@ impl Inner {
                     message: Arc::clone(&why),
                 },
             };
-            news.extend(crew.queue.drain(..).map(refused));
+            events.extend(crew.queue.drain(..).map(refused));
         }
-        self.tell_elsewhere(news, Turn::ANY);
+        self.tell_elsewhere(events, Turn::ANY);
     }
 
     fn give_up_waiting(&self) {
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         let refused = |job: Job| TaskEvent::Refused {
             remote: job.remote,
             why: TaskError::Cancelled,
         };
         {
             let mut crew = self.crew.lock();
-            news.extend(crew.queue.drain(..).map(refused));
+            events.extend(crew.queue.drain(..).map(refused));
             for worker in crew.workers_mut() {
                 while let Some(last) = worker.sent.back()
-                    && worker.board.revoke(last.number)
+                    && worker.control.revoke(last.number)
                 {
-                    news.extend(worker.take_back(worker.sent.len() - 1).map(refused));
+                    events.extend(worker.take_back(worker.sent.len() - 1).map(refused));
                 }
             }
         }
-        self.tell(news);
+        self.tell(events);
         self.wake_joiner();
     }
 }
@@ -760,7 +760,7 @@ thread_local! {
     /// The pools of whose tasks this thread tells, the innermost last.
     static TELLS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     /// The pool whose replies this thread takes in.
-    static LEADS: Cell<usize> = const { Cell::new(0) };
+    static REPLY_LOCK: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Until it is dropped this thread tells of a pool's tasks.
@@ -780,17 +780,17 @@ impl Drop for Telling {
 }
 
 /// Until it is dropped this thread takes in a pool's replies.
-struct Leads(usize);
+struct ReplyLock(usize);
 
-impl Leads {
-    fn begin(pool: &Inner) -> Leads {
-        Leads(LEADS.replace(std::ptr::from_ref(pool).addr()))
+impl ReplyLock {
+    fn begin(pool: &Inner) -> ReplyLock {
+        ReplyLock(REPLY_LOCK.replace(std::ptr::from_ref(pool).addr()))
     }
 }
 
-impl Drop for Leads {
+impl Drop for ReplyLock {
     fn drop(&mut self) {
-        let _ = LEADS.try_with(|leads| leads.set(self.0));
+        let _ = REPLY_LOCK.try_with(|leads| leads.set(self.0));
     }
 }
 

@@ -26,8 +26,8 @@ extern "C" fn interrupted(_: libc::c_int) {
     // SAFETY: as above; the interrupted code may be about to look at it, so it is put back below.
     let errno = unsafe { *place };
     COUNT.fetch_add(1, Ordering::SeqCst);
-    for bell in &BELLS {
-        let fd = bell.load(Ordering::SeqCst);
+    for notifier in &BELLS {
+        let fd = notifier.load(Ordering::SeqCst);
         if fd != NONE {
             let one = 1_u64;
             // SAFETY: 8 bytes of a local. `write` may be called in a handler, and these descriptors are never closed: another
@@ -42,7 +42,7 @@ extern "C" fn interrupted(_: libc::c_int) {
 /// Hears of Ctrl-C.
 #[derive(Debug)]
 pub(in crate::pool::process) struct Listener {
-    bell: &'static OwnedFd,
+    notifier: &'static OwnedFd,
     slot: usize,
     heard: AtomicU32,
 }
@@ -53,8 +53,8 @@ static IDLE: Mutex<Vec<&'static OwnedFd>> = Mutex::new(Vec::new());
 impl Listener {
     pub(in crate::pool::process) fn new() -> io::Result<Listener> {
         let idle = IDLE.lock().pop();
-        let bell = match idle {
-            Some(bell) => bell,
+        let notifier = match idle {
+            Some(notifier) => notifier,
             None => Box::leak(Box::new(eventfd(
                 0,
                 EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
@@ -63,33 +63,33 @@ impl Listener {
         let mut listening = LISTENING.lock();
         let free = BELLS
             .iter()
-            .position(|bell| bell.load(Ordering::SeqCst) == NONE);
+            .position(|notifier| notifier.load(Ordering::SeqCst) == NONE);
         let Some(slot) = free else {
-            IDLE.lock().push(bell);
+            IDLE.lock().push(notifier);
             return Err(io::Error::other(format!(
                 "{MOST} pools listen for Ctrl-C already"
             )));
         };
         let heard = COUNT.load(Ordering::SeqCst);
-        BELLS[slot].store(bell.as_raw_fd(), Ordering::SeqCst);
+        BELLS[slot].store(notifier.as_raw_fd(), Ordering::SeqCst);
         if listening.0 == 0 {
             listening.1 = Some(listen()?);
         }
         listening.0 += 1;
         Ok(Listener {
-            bell,
+            notifier,
             slot,
             heard: AtomicU32::new(heard),
         })
     }
 
     pub(in crate::pool::process) fn fd(&self) -> &OwnedFd {
-        self.bell
+        self.notifier
     }
 
     /// How often it was pressed since the last look.
     pub(in crate::pool::process) fn look(&self) -> u32 {
-        let _ = rustix::io::read(self.bell, &mut [0; 8][..]);
+        let _ = rustix::io::read(self.notifier, &mut [0; 8][..]);
         let count = COUNT.load(Ordering::SeqCst);
         count.wrapping_sub(self.heard.swap(count, Ordering::SeqCst))
     }
@@ -99,7 +99,7 @@ impl Drop for Listener {
     fn drop(&mut self) {
         let mut listening = LISTENING.lock();
         BELLS[self.slot].store(NONE, Ordering::SeqCst);
-        IDLE.lock().push(self.bell);
+        IDLE.lock().push(self.notifier);
         listening.0 -= 1;
         if listening.0 == 0
             && let Some(before) = listening.1.take()

@@ -139,8 +139,8 @@ impl Service {
                 .take(crew.wanted)
                 .filter(|(_, worker)| worker.is_none());
             let empty: Vec<usize> = empty.map(|(slot, _)| slot).collect();
-            let news = empty.into_iter().filter(|slot| crew.starting.insert(*slot));
-            news.collect()
+            let events = empty.into_iter().filter(|slot| crew.starting.insert(*slot));
+            events.collect()
         };
         for slot in empty {
             self.starter.start_elsewhere(slot);
@@ -156,7 +156,7 @@ impl Service {
             next = [next, at].into_iter().flatten().min();
         };
         let mut late: Vec<(Duration, Arc<dyn Remote>)> = Vec::new();
-        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        let (mut events, mut wake) = (Vec::new(), Vec::new());
         {
             let mut crew = pool.crew.lock();
             late.extend(crew.deadlines.passed(now));
@@ -205,18 +205,18 @@ impl Service {
                 }
             }
             if crew.short_since.is_some() {
-                crew.dispatch(&mut news, &mut wake);
+                crew.dispatch(&mut events, &mut wake);
                 sooner(now.checked_add(SHORT_AGAIN));
             }
             crew.is_watched_for_unevenness = crew.is_uneven();
             if crew.is_watched_for_unevenness {
-                crew.even_out();
-                crew.dispatch(&mut news, &mut wake);
+                crew.rebalance();
+                crew.dispatch(&mut events, &mut wake);
                 sooner(now.checked_add(2 * HELD_UP));
             }
         }
         wake.iter().for_each(Notifier::ring);
-        pool.tell_elsewhere(news, Turn::ANY);
+        pool.tell_elsewhere(events, Turn::ANY);
         for (after, task) in late {
             let why = TaskError::TimedOut { after };
             pool.elsewhere(move |pool| {
@@ -270,25 +270,25 @@ impl Service {
             worker.is_some_and(|worker| worker.process.is_finished())
         };
         if has_ended {
-            self.bury(slot);
+            self.reap(slot);
         }
     }
 
     /// A worker has ended: what it had finished counts, what it had begun has failed, what it had not is others'.
-    fn bury(&mut self, slot: usize) {
+    fn reap(&mut self, slot: usize) {
         let pool = Arc::clone(&self.pool);
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         let mut crew = pool.crew.lock();
         let Some(mut worker) = crew.slots[slot].take() else {
             return;
         };
         // Before it is closed: a copy of this process on its way to another program may still have it.
-        let _ = epoll::delete(self.starter.epoll(), worker.process.news());
+        let _ = epoll::delete(self.starter.epoll(), worker.process.events());
         if !worker.is_damaged {
             let mut pace = crew.pace;
-            worker.is_damaged = worker.collect(&mut news, &mut pace).is_err();
+            worker.is_damaged = worker.collect(&mut events, &mut pace).is_err();
         }
-        let is_sound = |sent: &Sent| worker.board.is_sound(sent.number);
+        let is_sound = |sent: &Sent| worker.control.is_sound(sent.number);
         if !worker.begun().all(is_sound) {
             worker.is_damaged = true;
         }
@@ -308,8 +308,8 @@ impl Service {
         for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
             // Where a worker has been at what is not its own, all are in doubt but those that nobody has touched.
             let is_taken = match worker.is_damaged {
-                true => !worker.board.is_offered(sent.number),
-                false => worker.board.is_taken(sent.number),
+                true => !worker.control.is_offered(sent.number),
+                false => worker.control.is_taken(sent.number),
             };
             let may_have_begun = nth == 0 || worker.doorbell.is_some() || worker.is_damaged;
             let mut sent = sent;
@@ -317,19 +317,19 @@ impl Service {
                 // What it died of may be that it tried to receive this one.
                 sent.job.undelivered += 1;
                 if sent.job.undelivered >= UNDELIVERABLE && !sent.job.remote.is_open() {
-                    news.push(TaskEvent::Over);
+                    events.push(TaskEvent::Over);
                     continue;
                 }
                 if sent.job.undelivered >= UNDELIVERABLE {
                     pool.counts.died.fetch_add(1, Ordering::Relaxed);
                     sent.job.retries = 0;
-                    back.extend(self.in_doubt(&mut worker, sent, &died, &mut news));
+                    back.extend(self.in_doubt(&mut worker, sent, &died, &mut events));
                     continue;
                 }
             }
             if may_have_begun && is_taken {
                 pool.counts.died.fetch_add(1, Ordering::Relaxed);
-                back.extend(self.in_doubt(&mut worker, sent, &died, &mut news));
+                back.extend(self.in_doubt(&mut worker, sent, &died, &mut events));
             } else {
                 back.push(sent.job);
             }
@@ -359,9 +359,9 @@ impl Service {
             crew.slots.pop();
         }
         drop(worker);
-        let turn = crew.turn(&news);
+        let turn = crew.turn(&events);
         drop(crew);
-        pool.tell_elsewhere(news, turn);
+        pool.tell_elsewhere(events, turn);
         if is_replaced {
             self.starter.start_elsewhere(slot);
         }
@@ -376,11 +376,11 @@ impl Service {
         worker: &mut Worker,
         sent: Sent,
         died: &Died,
-        news: &mut Vec<TaskEvent>,
+        events: &mut Vec<TaskEvent>,
     ) -> Option<super::job::Job> {
         let mut job = sent.job;
         if !job.remote.is_open() {
-            news.push(TaskEvent::Ended);
+            events.push(TaskEvent::Ended);
             return None;
         }
         if !worker.is_damaged {
@@ -389,7 +389,7 @@ impl Service {
                 Ok(count @ 1..) if count < sent.goal - job.done => {
                     let first = job.done;
                     job.done += count;
-                    news.push(TaskEvent::Came {
+                    events.push(TaskEvent::Came {
                         remote: Arc::clone(&job.remote),
                         payload,
                         first,
@@ -403,11 +403,11 @@ impl Service {
         job.remote.runs_on(worker.id());
         if sent.is_again && job.retries > 0 {
             job.retries -= 1;
-            news.push(TaskEvent::Again);
+            events.push(TaskEvent::Again);
             return Some(job);
         }
         if sent.until.is_some() {
-            news.push(TaskEvent::Refused {
+            events.push(TaskEvent::Refused {
                 remote: job.remote,
                 why: TaskError::Cancelled,
             });
@@ -415,7 +415,7 @@ impl Service {
         }
         if job.retries > 0 {
             job.retries -= 1;
-            news.push(TaskEvent::Again);
+            events.push(TaskEvent::Again);
             return Some(job);
         }
         // Of a chunk the one that it was at; or all, if it cannot be said which that was.
@@ -443,7 +443,7 @@ impl Service {
             }
             _ => TaskError::Died(Box::new(died.clone())),
         };
-        news.extend((first..job.done).map(|number| TaskEvent::Failed {
+        events.extend((first..job.done).map(|number| TaskEvent::Failed {
             remote: Arc::clone(&job.remote),
             why: why.clone(),
             number,

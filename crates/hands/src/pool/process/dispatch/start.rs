@@ -73,7 +73,7 @@ impl Starter {
     pub(in crate::pool::process) fn start(&self, slot: usize) -> Result<(), SpawnError> {
         let system = SpawnError::system("make what a worker needs");
         let plan = &self.pool.plan;
-        let board = ControlBlock::new().map_err(&system)?;
+        let control = ControlBlock::new().map_err(&system)?;
         let (socket, its) = wire::pair().map_err(&system)?;
         let service = self.pool.service.try_clone().map_err(&system)?;
         let mut builder = Builder::new()
@@ -113,8 +113,8 @@ impl Starter {
         let start = Start {
             capture: its_capture,
             doorbell: its_door.transpose().map_err(&system)?.map(Carried::from),
-            board: board.clone(),
-            bell: self.pool.bell.clone(),
+            control: control.clone(),
+            notifier: self.pool.notifier.clone(),
             service: Carried::from(service),
             socket: Carried::from(its),
             initializer: plan.initializer,
@@ -131,9 +131,9 @@ impl Starter {
         };
         let process = builder.spawn(child::serve, start)?;
         let worker = Worker {
-            requests: board.requests(),
-            replies: board.replies(),
-            board,
+            requests: control.requests(),
+            replies: control.replies(),
+            control,
             lanes: None,
             socket,
             doorbell,
@@ -156,9 +156,9 @@ impl Starter {
             tail,
             process,
         };
-        self.watch(worker.process.news(), slot as u64)
+        self.watch(worker.process.events(), slot as u64)
             .map_err(&system)?;
-        let (mut news, mut wake) = (Vec::new(), Vec::new());
+        let (mut events, mut wake) = (Vec::new(), Vec::new());
         {
             let mut crew = self.pool.crew.lock();
             crew.starting.remove(&slot);
@@ -173,16 +173,16 @@ impl Starter {
                 worker.process.wait();
                 return Ok(());
             }
-            worker.board.watched().store(SERVICE, Ordering::SeqCst);
+            worker.control.watched().store(SERVICE, Ordering::SeqCst);
             crew.slots[slot] = Some(worker);
             crew.dismiss();
             if crew.is_ending {
                 crew.workers_mut().for_each(Worker::close);
             }
-            crew.dispatch(&mut news, &mut wake);
+            crew.dispatch(&mut events, &mut wake);
         }
         wake.iter().for_each(Notifier::ring);
-        self.pool.tell_elsewhere(news, Turn::ANY);
+        self.pool.tell_elsewhere(events, Turn::ANY);
         Ok(())
     }
 }

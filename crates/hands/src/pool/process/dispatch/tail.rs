@@ -96,7 +96,7 @@ pub(in crate::pool::process) struct Forwarder {
     tails: Mutex<Vec<Arc<Tail>>>,
     rest: Mutex<Vec<u8>>,
     /// Written to when there is something new to look at.
-    bell: OwnedFd,
+    notifier: OwnedFd,
     is_over: AtomicBool,
 }
 
@@ -106,7 +106,7 @@ impl Forwarder {
         let forwarder = Arc::new(Forwarder {
             tails: Mutex::default(),
             rest: Mutex::default(),
-            bell: rustix::event::eventfd(0, flags)?,
+            notifier: rustix::event::eventfd(0, flags)?,
             is_over: false.into(),
         });
         let own = Arc::clone(&forwarder);
@@ -116,7 +116,7 @@ impl Forwarder {
     }
 
     fn ring(&self) {
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.notifier, &1_u64.to_ne_bytes());
     }
 
     pub(in crate::pool::process) fn add(&self, tail: Arc<Tail>) {
@@ -142,7 +142,7 @@ impl Forwarder {
             let tails = self.tails.lock().clone();
             {
                 let held: Vec<_> = tails.iter().map(|tail| tail.copy()).collect();
-                let mut ready = vec![PollFd::new(&self.bell, PollFlags::IN)];
+                let mut ready = vec![PollFd::new(&self.notifier, PollFlags::IN)];
                 ready.extend(
                     held.iter()
                         .flatten()
@@ -150,7 +150,7 @@ impl Forwarder {
                 );
                 let _ = poll(&mut ready, None);
             }
-            let _ = rustix::io::read(&self.bell, &mut [0; 8][..]);
+            let _ = rustix::io::read(&self.notifier, &mut [0; 8][..]);
             let rest = std::mem::take(&mut *self.rest.lock());
             forward(&rest);
             for tail in &tails {

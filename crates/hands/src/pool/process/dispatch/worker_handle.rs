@@ -63,7 +63,7 @@ pub(in crate::pool::process) enum Handed {
 /// A process, as the pool knows it.
 pub(in crate::pool::process) struct Worker {
     pub(in crate::pool::process) process: Process<()>,
-    pub(in crate::pool::process) board: ControlBlock,
+    pub(in crate::pool::process) control: ControlBlock,
     pub(in crate::pool::process) requests: Ring,
     pub(in crate::pool::process) replies: Ring,
     /// Of large requests and large replies, once there was one.
@@ -143,7 +143,7 @@ impl Worker {
             }
             if self.put_in_slab(&rest)? {
                 header.flags |= IN_SLAB;
-                self.board.offer(number);
+                self.control.offer(number);
                 return self.put(header, &announced);
             }
         }
@@ -152,19 +152,19 @@ impl Worker {
             return Ok(Handed::NoRoom);
         }
         if is_apart {
-            let parcel = SocketMessage::Payload {
+            let message = SocketMessage::Payload {
                 number,
                 bytes: rest.into_owned(),
             };
-            let sent = self.send(&parcel, &job.descriptors)?;
+            let sent = self.send(&message, &job.descriptors)?;
             if !matches!(sent, Handed::Done) {
                 return Ok(sent);
             }
             header.flags |= BY_SOCKET;
-            self.board.offer(number);
+            self.control.offer(number);
             return self.put(header, &[]);
         }
-        self.board.offer(number);
+        self.control.offer(number);
         self.put(header, &rest)
     }
 
@@ -192,8 +192,12 @@ impl Worker {
     }
 
     /// Not done: the socket is full for now; or nobody is there any more, and then it is retired; or the system is short of something.
-    fn send(&mut self, parcel: &SocketMessage, descriptors: &[OwnedFd]) -> Result<Handed, Damaged> {
-        let Ok(message) = codec::encode(parcel) else {
+    fn send(
+        &mut self,
+        message: &SocketMessage,
+        descriptors: &[OwnedFd],
+    ) -> Result<Handed, Damaged> {
+        let Ok(message) = codec::encode(message) else {
             return Ok(Handed::NoRoom);
         };
         let socket = self.socket.as_fd();
@@ -210,7 +214,7 @@ impl Worker {
 
     /// Whether it has come to where it takes tasks.
     pub(in crate::pool::process) fn is_ready(&mut self) -> bool {
-        self.was_ready = self.was_ready || self.board.ready_at().load(Ordering::Relaxed) != 0;
+        self.was_ready = self.was_ready || self.control.ready_at().load(Ordering::Relaxed) != 0;
         self.was_ready
     }
 
@@ -267,32 +271,32 @@ impl Worker {
         WorkerId::new(self.slot, self.process.pid())
     }
 
-    pub(in crate::pool::process) fn bell(&self) -> Notifier {
+    pub(in crate::pool::process) fn notifier(&self) -> Notifier {
         match &self.doorbell {
-            None => Notifier::ControlBlock(self.board.clone()),
+            None => Notifier::ControlBlock(self.control.clone()),
             Some(door) => Notifier::Door(Arc::clone(door)),
         }
     }
 
     /// Whether it sleeps for this; then the caller wakes it, and nobody else does.
     pub(in crate::pool::process) fn is_asleep(&self, what_for: u32) -> bool {
-        wake::take_if(self.board.sleeps(), what_for)
+        wake::take_if(self.control.sleeps(), what_for)
     }
 
     pub(in crate::pool::process) fn collect(
         &mut self,
-        news: &mut Vec<TaskEvent>,
+        events: &mut Vec<TaskEvent>,
         pace: &mut f64,
     ) -> Result<(), Damaged> {
-        let before = news.len();
-        self.take_in(news, pace)?;
-        if news.len() > before && self.is_asleep(FOR_ROOM) {
-            Notifier::ControlBlock(self.board.clone()).ring();
+        let before = events.len();
+        self.take_in(events, pace)?;
+        if events.len() > before && self.is_asleep(FOR_ROOM) {
+            Notifier::ControlBlock(self.control.clone()).ring();
         }
         Ok(())
     }
 
-    fn take_in(&mut self, news: &mut Vec<TaskEvent>, pace: &mut f64) -> Result<(), Damaged> {
+    fn take_in(&mut self, events: &mut Vec<TaskEvent>, pace: &mut f64) -> Result<(), Damaged> {
         let mut payload = Vec::new();
         for _ in 0..LOOKS {
             let Some(header) = self.replies.get(&mut payload)? else {
@@ -371,10 +375,10 @@ impl Worker {
                 }
             }
             if is_again {
-                news.push(TaskEvent::Again);
+                events.push(TaskEvent::Again);
                 continue;
             }
-            news.push(match letter {
+            events.push(match letter {
                 None => TaskEvent::Came {
                     remote,
                     payload: bytes,
@@ -407,8 +411,8 @@ impl Worker {
         if !self.is_closing {
             self.is_closing = true;
             self.is_retiring = true;
-            self.board.closing().store(1, Ordering::SeqCst);
-            self.bell().ring();
+            self.control.closing().store(1, Ordering::SeqCst);
+            self.notifier().ring();
         }
     }
 
@@ -419,10 +423,10 @@ impl Worker {
         };
         if sent.until.is_none() {
             sent.until = Instant::now().checked_add(grace);
-            self.board.unwant(sent.number);
-            wait::wake(self.board.cancels(), wait::ALL);
+            self.control.request_cancel(sent.number);
+            wait::wake(self.control.cancels(), wait::ALL);
             if self.doorbell.is_some() {
-                self.bell().ring();
+                self.notifier().ring();
             }
         }
     }
@@ -445,16 +449,16 @@ impl Worker {
             after + Duration::from_millis(20) * megabytes
         };
         let is_late = |sent: &Sent| now.saturating_duration_since(sent.at) > allowed(sent);
-        let waits = |sent: &Sent| is_late(sent) && !self.board.is_taken(sent.number);
+        let waits = |sent: &Sent| is_late(sent) && !self.control.is_taken(sent.number);
         self.was_ready && self.sent.front().is_some_and(waits)
     }
 
     /// How long one of its tasks has been running. `None`: it has not begun.
     pub(in crate::pool::process) fn running_for(&self, sent: &Sent) -> Option<Duration> {
-        if !self.board.is_taken(sent.number) {
+        if !self.control.is_taken(sent.number) {
             return None;
         }
-        let since = self.board.began_at(sent.number).load(Ordering::Relaxed);
+        let since = self.control.began_at(sent.number).load(Ordering::Relaxed);
         let seen = sent.seen.get().unwrap_or_else(Instant::now);
         sent.seen.set(Some(seen));
         // The worker may say what it likes of when it began, but not that it began later.
@@ -472,7 +476,7 @@ pub(in crate::pool::process) enum Notifier {
 impl Notifier {
     pub(in crate::pool::process) fn ring(&self) {
         match self {
-            Notifier::ControlBlock(board) => wake::ring(board.bell()),
+            Notifier::ControlBlock(control) => wake::ring(control.notifier()),
             Notifier::Door(door) => {
                 let _ = rustix::io::write(door, &1_u64.to_ne_bytes());
             }

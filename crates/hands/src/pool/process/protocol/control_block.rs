@@ -152,7 +152,7 @@ impl ControlBlock {
         self.0.len() >= RINGS + 2 * RING
     }
 
-    pub(in crate::pool::process) fn bell(&self) -> &AtomicU32 {
+    pub(in crate::pool::process) fn notifier(&self) -> &AtomicU32 {
         self.0.word(BELL)
     }
 
@@ -221,7 +221,7 @@ impl ControlBlock {
     }
 
     /// By the pool: the worker is to end with it, if it has begun.
-    pub(in crate::pool::process) fn unwant(&self, number: u64) {
+    pub(in crate::pool::process) fn request_cancel(&self, number: u64) {
         self.exchange(number, TAKEN, UNWANTED);
         self.cancels().fetch_add(1, Ordering::SeqCst);
     }
@@ -265,7 +265,7 @@ fn staged_sum(staged: u64, of_payload: u32) -> u64 {
 
 /// One end of a ring; which one is known by what is called. Its own position is its own, and is never read back.
 pub(in crate::pool::process) struct Ring {
-    board: ControlBlock,
+    control: ControlBlock,
     tail_at: usize,
     head_at: usize,
     data: usize,
@@ -282,12 +282,12 @@ const fn padded(length: usize) -> usize {
 }
 
 impl Ring {
-    fn new(board: ControlBlock, which: usize) -> Ring {
+    fn new(control: ControlBlock, which: usize) -> Ring {
         Ring {
             tail_at: ENDS + 4 * which * LINE,
             head_at: ENDS + (4 * which + 2) * LINE,
             data: RINGS + which * RING,
-            board,
+            control,
             at: 0,
             seen: 0,
             staged: crc32fast::Hasher::new(),
@@ -295,7 +295,7 @@ impl Ring {
     }
 
     fn memory(&self) -> &Memory {
-        &self.board.0
+        &self.control.0
     }
 
     fn write(&self, at: u64, bytes: &[u8]) {
@@ -394,22 +394,22 @@ impl Ring {
         // Where it lies, too: what was laid ready for a message that has been put since does not count.
         let staged = self.place() << 40 | count << 20 | length as u64;
         let sum = staged_sum(staged, self.staged.clone().finalize());
-        let place = self.board.0.long(SUMS[(count & 1) as usize]);
+        let place = self.control.0.long(SUMS[(count & 1) as usize]);
         place.store(sum, Ordering::Relaxed);
-        self.board.staged().store(staged, Ordering::Release);
+        self.control.staged().store(staged, Ordering::Release);
         true
     }
 
     /// For the one who gets, when the other has died: what it had laid ready, and how many outcomes that is.
     pub(in crate::pool::process) fn left(&mut self, payload: &mut Vec<u8>) -> Result<u64, Damaged> {
         payload.clear();
-        let staged = self.board.staged().load(Ordering::Acquire);
+        let staged = self.control.staged().load(Ordering::Acquire);
         if staged == 0 {
             return Ok(0);
         }
         let (place, count) = (staged >> 40, staged >> 20 & 0xf_ffff);
         let length = (staged & 0xf_ffff) as usize;
-        let said = self.board.0.long(SUMS[(count & 1) as usize]);
+        let said = self.control.0.long(SUMS[(count & 1) as usize]);
         let said = said.load(Ordering::Relaxed);
         let of_payload = said as u32;
         if said != staged_sum(staged, of_payload) || length > RING - HEADER {
@@ -493,10 +493,10 @@ mod tests {
 
     #[test]
     fn messages_arrive_whole_and_in_order_round_and_round() -> Result<(), Damaged> {
-        let Ok(board) = ControlBlock::new() else {
+        let Ok(control) = ControlBlock::new() else {
             panic!("memory");
         };
-        let (mut put, mut get) = (board.requests(), board.requests());
+        let (mut put, mut get) = (control.requests(), control.requests());
         let (mut sent, mut got, mut payload) = (0, 0, Vec::new());
         while got < 5000 {
             let bytes = vec![sent as u8; (sent as usize * 37) % 3000];
@@ -517,10 +517,10 @@ mod tests {
 
     #[test]
     fn what_was_laid_ready_can_be_had_without_the_message() -> Result<(), Damaged> {
-        let Ok(board) = ControlBlock::new() else {
+        let Ok(control) = ControlBlock::new() else {
             panic!("memory");
         };
-        let (mut put, mut get) = (board.replies(), board.replies());
+        let (mut put, mut get) = (control.replies(), control.replies());
         let mut payload = Vec::new();
         assert!(put.stage(0, b"one", 1) && put.stage(3, b"two", 2));
         assert!(get.is_empty());
@@ -537,20 +537,22 @@ mod tests {
 
     #[test]
     fn a_task_is_run_or_taken_back() {
-        let Ok(board) = ControlBlock::new() else {
+        let Ok(control) = ControlBlock::new() else {
             panic!("memory");
         };
         for number in [1, 5, MOST + 5] {
-            board.offer(number);
-            assert!(board.take(number, 7) && !board.revoke(number) && board.is_taken(number));
-            assert_eq!(board.began_at(number).load(Ordering::Relaxed), 7);
-            assert!(!board.is_unwanted(number));
-            board.unwant(number);
-            assert!(board.is_unwanted(number) && board.is_taken(number));
-            board.offer(number);
-            board.unwant(number);
-            assert!(!board.is_unwanted(number), "it has not begun");
-            assert!(board.revoke(number) && !board.take(number, 8) && !board.is_taken(number));
+            control.offer(number);
+            assert!(control.take(number, 7) && !control.revoke(number) && control.is_taken(number));
+            assert_eq!(control.began_at(number).load(Ordering::Relaxed), 7);
+            assert!(!control.is_unwanted(number));
+            control.request_cancel(number);
+            assert!(control.is_unwanted(number) && control.is_taken(number));
+            control.offer(number);
+            control.request_cancel(number);
+            assert!(!control.is_unwanted(number), "it has not begun");
+            assert!(
+                control.revoke(number) && !control.take(number, 8) && !control.is_taken(number)
+            );
         }
     }
 
@@ -561,15 +563,15 @@ mod tests {
             lengths in proptest::collection::vec(0..200_usize, 1..4),
             is_staged in any::<bool>(),
         ) {
-            let board = ControlBlock::new()?;
-            let (mut put, mut get) = (board.replies(), board.replies());
+            let control = ControlBlock::new()?;
+            let (mut put, mut get) = (control.replies(), control.replies());
             let message = |n: usize| vec![n as u8 + 1; lengths[n]];
             for n in 0..lengths.len() {
                 prop_assert_eq!(put.put(header(n as u64), &message(n)), Ok(true));
             }
             prop_assert!(!is_staged || put.stage(0, b"laid ready", 1));
             for (at, bits) in &words {
-                let place = board.0.long(if *at < 4 { READY_AT + 8 * at } else { RINGS + RING + 8 * (at - 4) });
+                let place = control.0.long(if *at < 4 { READY_AT + 8 * at } else { RINGS + RING + 8 * (at - 4) });
                 place.fetch_xor(*bits, Ordering::Relaxed);
             }
             let mut payload = Vec::new();
@@ -598,13 +600,13 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             staged in any::<u64>(),
         ) {
-            let board = ControlBlock::new()?;
-            let (mut get, mut put) = (board.replies(), board.requests());
-            board.0.write(RINGS + RING, &bytes);
+            let control = ControlBlock::new()?;
+            let (mut get, mut put) = (control.replies(), control.requests());
+            control.0.write(RINGS + RING, &bytes);
             let tail = if is_near { near } else { ends[0] };
-            board.0.long(get.tail_at).store(tail, Ordering::SeqCst);
-            board.0.long(put.head_at).store(ends[1], Ordering::SeqCst);
-            board.staged().store(staged, Ordering::SeqCst);
+            control.0.long(get.tail_at).store(tail, Ordering::SeqCst);
+            control.0.long(put.head_at).store(ends[1], Ordering::SeqCst);
+            control.staged().store(staged, Ordering::SeqCst);
             let mut payload = Vec::new();
             for _ in 0..10 {
                 if get.get(&mut payload).is_err() {

@@ -12,9 +12,9 @@ use crate::wire::image::Code;
 /// What a worker is given.
 #[derive(Serialize, Deserialize)]
 pub(in crate::pool::process) struct Start {
-    pub(in crate::pool::process) board: ControlBlock,
+    pub(in crate::pool::process) control: ControlBlock,
     /// One word, at which whoever waits for an outcome sleeps.
-    pub(in crate::pool::process) bell: Memory,
+    pub(in crate::pool::process) notifier: Memory,
     /// What the pool's own thread is woken by.
     pub(in crate::pool::process) service: Carried,
     pub(in crate::pool::process) socket: Carried,

@@ -51,14 +51,14 @@ pub(in crate::pool::process) const NOBODY: u32 = 0;
 pub(in crate::pool::process) fn sleep_unless<W: Word>(
     flag: &W,
     who: u32,
-    bell: &W,
+    notifier: &W,
     is_called: impl FnOnce() -> bool,
 ) {
-    let seen = bell.load();
+    let seen = notifier.load();
     flag.store(who);
     // Behind the flag: what is published later is published by one who sees the flag.
     if !is_called() {
-        bell.sleep(seen);
+        notifier.sleep(seen);
     }
     flag.store(NOBODY);
 }
@@ -74,9 +74,9 @@ pub(in crate::pool::process) fn take_if<W: Word>(flag: &W, who: u32) -> bool {
     flag.load() == who && flag.exchange(who, NOBODY)
 }
 
-pub(in crate::pool::process) fn ring<W: Word>(bell: &W) {
-    bell.raise();
-    bell.wake();
+pub(in crate::pool::process) fn ring<W: Word>(notifier: &W) {
+    notifier.raise();
+    notifier.wake();
 }
 
 #[cfg(all(test, hands_loom))]
@@ -146,7 +146,7 @@ mod model {
     #[derive(Default)]
     struct Side {
         flag: Model,
-        bell: Model,
+        notifier: Model,
         /// How much has been published.
         there: Model,
     }
@@ -160,41 +160,41 @@ mod model {
                 move || {
                     while side.there.load() < 2 {
                         let is_called = || side.there.load() == 2;
-                        sleep_unless(&side.flag, WORKER, &side.bell, is_called);
+                        sleep_unless(&side.flag, WORKER, &side.notifier, is_called);
                     }
                 }
             });
             for _ in 0..2 {
                 side.there.raise();
                 if take_if(&side.flag, WORKER) {
-                    ring(&side.bell);
+                    ring(&side.notifier);
                 }
             }
             worker.join().expect("ends");
         });
     }
 
-    /// As the pool has it: each worker has a flag, whoever joins has one bell.
+    /// As the pool has it: each worker has a flag, whoever joins has one notifier.
     #[test]
     fn no_reply_is_slept_through() {
         explore(|| {
-            let bell = Arc::new(Model::default());
+            let notifier = Arc::new(Model::default());
             let sides = [(); 2].map(|()| Arc::new(Side::default()));
             let workers = sides.clone().map(|side| {
-                let bell = Arc::clone(&bell);
+                let notifier = Arc::clone(&notifier);
                 thread::spawn(move || {
                     side.there.raise();
                     if take(&side.flag) == Some(JOINER) {
-                        ring(&*bell);
+                        ring(&*notifier);
                     }
                 })
             });
             let are_there = || sides.iter().all(|side| side.there.load() == 1);
             while !are_there() {
-                let seen = bell.load();
+                let seen = notifier.load();
                 sides.iter().for_each(|side| side.flag.store(JOINER));
                 if !are_there() {
-                    bell.sleep(seen);
+                    notifier.sleep(seen);
                 }
             }
             for worker in workers {
@@ -203,7 +203,7 @@ mod model {
         });
     }
 
-    /// Whoever joins leaves; from then on the pool's thread is woken, which sleeps at a bell of its own.
+    /// Whoever joins leaves; from then on the pool's thread is woken, which sleeps at a notifier of its own.
     #[test]
     fn nothing_is_lost_when_another_takes_over() {
         explore(|| {
@@ -217,7 +217,7 @@ mod model {
                     side.there.raise();
                     match take(&side.flag) {
                         Some(SERVICE) => ring(&*door),
-                        Some(_) => ring(&side.bell),
+                        Some(_) => ring(&side.notifier),
                         None => {}
                     }
                 }

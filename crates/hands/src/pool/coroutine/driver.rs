@@ -1,4 +1,4 @@
-//! Finding coroutines that block: each poller says what it polls, and whoever looks twice and finds it at the same poll knows.
+//! Finding coroutines that block: each driver says what it polls, and whoever looks twice and finds it at the same poll knows.
 //!
 //! A poll costs two stores. Nobody looks while nothing is polled.
 
@@ -25,9 +25,9 @@ pub struct Blocked {
 /// Told of each that is found.
 pub(super) type OnBlocked = Arc<dyn Fn(&Blocked) + Send + Sync>;
 
-/// Where one poller says what it polls.
+/// Where one driver says what it polls.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Driver {
     /// Odd while it polls.
     turn: AtomicU64,
     class: Mutex<&'static str>,
@@ -37,7 +37,7 @@ pub(super) struct Seat {
 /// What is to be done when some block.
 pub(super) type Rescue = Box<dyn Fn(&Arc<Watch>, usize) + Send + Sync>;
 
-/// Looks at all seats now and then.
+/// Looks at all drivers now and then.
 pub(super) struct Watch {
     threshold: Duration,
     is_set: AtomicBool,
@@ -50,13 +50,13 @@ pub(super) struct Watch {
 
 #[derive(Default)]
 struct Seen {
-    seats: Vec<Arc<Seat>>,
+    drivers: Vec<Arc<Driver>>,
     /// At which poll each was, since when, and whether that was told.
     polls: Vec<(u64, Instant, bool)>,
     alarm: Option<Alarm>,
 }
 
-impl Seat {
+impl Driver {
     /// Polls something.
     pub(super) fn occupied<T>(
         self: &Arc<Self>,
@@ -77,17 +77,21 @@ impl Seat {
     /// Nobody will poll here any more.
     pub(super) fn leave(self: &Arc<Self>) {
         let mut seen = self.watch.seen.lock();
-        if let Some(at) = seen.seats.iter().position(|seat| Arc::ptr_eq(seat, self)) {
-            let seat = seen.seats.swap_remove(at);
+        if let Some(at) = seen
+            .drivers
+            .iter()
+            .position(|driver| Arc::ptr_eq(driver, self))
+        {
+            let driver = seen.drivers.swap_remove(at);
             seen.polls.swap_remove(at);
             drop(seen);
-            drop(seat);
+            drop(driver);
         }
     }
 }
 
 /// The poll is over, also when unwinding.
-struct Vacate<'a>(&'a Seat, u64);
+struct Vacate<'a>(&'a Driver, u64);
 
 impl Drop for Vacate<'_> {
     fn drop(&mut self) {
@@ -111,20 +115,20 @@ impl Watch {
         })
     }
 
-    /// A place for another poller.
-    pub(super) fn seat(self: &Arc<Self>) -> Arc<Seat> {
-        let seat = Arc::new(Seat {
+    /// A place for another driver.
+    pub(super) fn driver(self: &Arc<Self>) -> Arc<Driver> {
+        let driver = Arc::new(Driver {
             turn: AtomicU64::new(0),
             class: Mutex::new(""),
             watch: Arc::clone(self),
         });
         let mut seen = self.seen.lock();
-        seen.seats.push(Arc::clone(&seat));
+        seen.drivers.push(Arc::clone(&driver));
         seen.polls.push((0, Instant::now(), false));
-        seat
+        driver
     }
 
-    /// No more: what is left is that the seats and this hold each other.
+    /// No more: what is left is that the drivers and this hold each other.
     pub(super) fn end(&self) {
         let seen = std::mem::take(&mut *self.seen.lock());
         drop(seen);
@@ -161,9 +165,9 @@ impl Watch {
         {
             let now = Instant::now();
             let mut seen = self.seen.lock();
-            let Seen { seats, polls, .. } = &mut *seen;
-            for (seat, seen) in seats.iter().zip(polls) {
-                let turn = seat.turn.load(Ordering::SeqCst);
+            let Seen { drivers, polls, .. } = &mut *seen;
+            for (driver, seen) in drivers.iter().zip(polls) {
+                let turn = driver.turn.load(Ordering::SeqCst);
                 is_any |= turn % 2 == 1;
                 if turn % 2 == 0 || turn != seen.0 {
                     *seen = (turn, now, false);
@@ -175,9 +179,9 @@ impl Watch {
                 if since < self.threshold || seen.2 {
                     continue;
                 }
-                let task = *seat.class.lock();
+                let task = *driver.class.lock();
                 // It may have ended meanwhile, and the class be that of another.
-                if seat.turn.load(Ordering::SeqCst) == turn {
+                if driver.turn.load(Ordering::SeqCst) == turn {
                     seen.2 = true;
                     found.push(Blocked {
                         task,
