@@ -1,7 +1,8 @@
 //! Links the unwinder into the program where the compiler has it at hand.
 //!
-//! Otherwise the dynamic loader looks for `libgcc_s` at every start, which takes about a tenth of the time that
-//! `hands run` needs for one short command. Nothing depends on it: without the archive the program links as usual.
+//! Otherwise the dynamic loader looks for `libgcc_s` at every start, which takes about a tenth of
+//! the time that `hands run` needs for one short command. Nothing depends on it: without the
+//! archive the program links as usual.
 
 use std::path::Path;
 use std::process::Command;

@@ -14,8 +14,8 @@ use hands::sizing::{Decision, Limits};
 /// How the outputs of the jobs are kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
-    /// A job's output is written when it has ended (or, for a job that runs alone, as it comes), without any other
-    /// job's in between.
+    /// A job's output is written when it has ended (or, for a job that runs alone, as it comes),
+    /// without any other job's in between.
     #[default]
     Jobs,
     /// As [`Jobs`](Self::Jobs), in the order of the jobs' numbers.
@@ -30,13 +30,15 @@ pub enum Grouping {
 
 /// Which jobs get the program's terminal, to read from it.
 ///
-/// Jobs are in the background, as a shell sees it: one that reads the terminal is stopped by the system (`SIGTTIN`).
+/// Jobs are in the background, as a shell sees it: one that reads the terminal is stopped by the
+/// system (`SIGTTIN`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TerminalUse {
     /// None; one that reads it stays stopped.
     #[default]
     Never,
-    /// One that reads it gets it when it is the only one that runs. Until then it is stopped, and [`Notice::WantsTerminal`] says so.
+    /// One that reads it gets it when it is the only one that runs. Until then it is stopped, and
+    /// [`Notice::WantsTerminal`] says so.
     ///
     /// [`Notice::WantsTerminal`]: super::Notice::WantsTerminal
     WhenAlone,
@@ -56,9 +58,9 @@ pub(super) enum AtOnce {
 
 /// Many commands at once, in one event loop on the calling thread.
 ///
-/// Each job leads its own process group. When the batch is told to stop, or fails, or the program dies, even by
-/// `SIGKILL`, all that its jobs have started is ended: see [`Control`] for the first, and a watchdog process sees to the
-/// last.
+/// Each job leads its own process group. When the batch is told to stop, or fails, or the program
+/// dies, even by `SIGKILL`, all that its jobs have started is ended: see [`Control`] for the first,
+/// and a watchdog process sees to the last.
 ///
 /// ```
 /// use hands_batch::{Batch, Commands, Sink};
@@ -97,7 +99,8 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// As many jobs at once as there are [usable cores](hands::cores), grouped output to the program's stdout and stderr.
+    /// As many jobs at once as there are [usable cores](hands::cores), grouped output to the
+    /// program's stdout and stderr.
     pub fn new() -> Batch {
         Batch {
             at_once: AtOnce::Cores,
@@ -126,12 +129,13 @@ impl Batch {
         self
     }
 
-    /// As many jobs at once as keep the cores busy, found out from what each took: see [`sizing`](hands::sizing).
-    /// Begins with one for each core, within the limits; [`Summary::sizing`] says what came of it.
+    /// As many jobs at once as keep the cores busy, found out from what each took: see
+    /// [`sizing`](hands::sizing). Begins with one for each core, within the limits;
+    /// [`Summary::sizing`] says what came of it.
     ///
-    /// A job's CPU time is that of all its processes that were waited for. The time in which it was ready to run without
-    /// a core is known of its first process only; that of others counts as waiting, and is kept from doing harm by the rule
-    /// that nothing grows while no core is idle.
+    /// A job's CPU time is that of all its processes that were waited for. The time in which it was
+    /// ready to run without a core is known of its first process only; that of others counts as
+    /// waiting, and is kept from doing harm by the rule that nothing grows while no core is idle.
     ///
     /// ```
     /// use hands_batch::{Batch, Commands};
@@ -240,7 +244,8 @@ impl Batch {
         self
     }
 
-    /// Where output that does not fit in memory waits for its turn; the system's temporary folder unless set.
+    /// Where output that does not fit in memory waits for its turn; the system's temporary folder
+    /// unless set.
     pub fn spill_folder(mut self, folder: impl AsRef<Path>) -> Batch {
         self.spill_folder = folder.as_ref().to_owned();
         self
@@ -258,8 +263,9 @@ impl Batch {
         self
     }
 
-    /// How long output is waited for after a job has ended while something that it has started in the background holds its stdout or stderr. What comes
-    /// later is lost. Unless set, until all have let go of it.
+    /// How long output is waited for after a job has ended while something that it has started in
+    /// the background holds its stdout or stderr. What comes later is lost. Unless set, until all
+    /// have let go of it.
     pub fn linger(mut self, time: Duration) -> Batch {
         self.linger = Some(time);
         self
@@ -286,8 +292,10 @@ pub struct Summary {
     pub exhausted: bool,
     /// The rule that stopped the batch early, if one did.
     pub halted: Option<HaltWhen>,
-    /// Exit code for a program that ends with this batch: how many failed, at most 101, or what the halt rule says.
+    /// Exit code for a program that ends with this batch: how many failed, at most 101, or what the
+    /// halt rule says.
     pub exit_code: u8,
-    /// How many jobs ran at once at the end, and why, where that was for the batch to find out ([`Batch::auto`]).
+    /// How many jobs ran at once at the end, and why, where that was for the batch to find out
+    /// ([`Batch::auto`]).
     pub sizing: Option<Decision>,
 }

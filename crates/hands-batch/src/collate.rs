@@ -6,14 +6,16 @@
 //! job 5 ──► hold ┘
 //! ```
 //!
-//! At any time at most one job is the *front*: what it has written, and what it goes on writing, is moved to the sinks.
-//! The others wait in their [holds](super::hold). When the front is complete and drained, the next takes its place: the
-//! lowest number when the order is kept, else the one that was completed first. A job that is still running becomes
-//! the front when it is its turn, or when no other job is there, so that a single job's output streams.
+//! At any time at most one job is the *front*: what it has written, and what it goes on writing, is
+//! moved to the sinks. The others wait in their [holds](super::hold). When the front is complete
+//! and drained, the next takes its place: the lowest number when the order is kept, else the one
+//! that was completed first. A job that is still running becomes the front when it is its turn, or
+//! when no other job is there, so that a single job's output streams.
 //!
-//! **Memory and disk are bounded by flow, not by hope:** the front is paused while the reader is behind. When the disk
-//! for waiting output is full, the jobs that would need it are paused, and one of them is made the front, which frees
-//! room as it ends: a full disk makes a batch slower, and loses nothing.
+//! **Memory and disk are bounded by flow, not by hope:** the front is paused while the reader is
+//! behind. When the disk for waiting output is full, the jobs that would need it are paused, and
+//! one of them is made the front, which frees room as it ends: a full disk makes a batch slower,
+//! and loses nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -66,9 +68,11 @@ struct Entry {
     tag: Vec<u8>,
     /// Whether the next byte of a stream begins a line.
     mid_line: [bool; 2],
-    /// With [`Grouping::Lines`]: so many of the bytes that wait are whole lines, or are to be written as if they were.
+    /// With [`Grouping::Lines`]: so many of the bytes that wait are whole lines, or are to be
+    /// written as if they were.
     whole: [u64; 2],
-    /// There is no room on the disk for a line of it that has not ended: it is written as it comes, and nobody else is, until it ends.
+    /// There is no room on the disk for a line of it that has not ended: it is written as it comes,
+    /// and nobody else is, until it ends.
     forced: bool,
     complete: bool,
     key: Option<Key>,
@@ -187,8 +191,8 @@ impl Collator {
         entry.key
     }
 
-    /// Moves what may be written now into the sinks, until they are full. `sole`: the job that runs alone with none to
-    /// follow soon, if so. Children to be read again are added to `resume`.
+    /// Moves what may be written now into the sinks, until they are full. `sole`: the job that runs
+    /// alone with none to follow soon, if so. Children to be read again are added to `resume`.
     pub(super) fn pump(
         &mut self,
         sinks: &mut Sinks,
@@ -312,7 +316,8 @@ impl Collator {
         }
     }
 
-    /// One that has whole lines waiting; or, where there is no room on the disk for lines that have not ended, one of those.
+    /// One that has whole lines waiting; or, where there is no room on the disk for lines that have
+    /// not ended, one of those.
     fn next_with_lines(&mut self) -> Option<u64> {
         let mut entries = self.entries.iter_mut();
         let has_lines = entries.find(|(_, entry)| entry.whole != [0; 2]);
@@ -334,7 +339,8 @@ impl Collator {
         Some(number)
     }
 
-    /// Whether all the jobs that run are held back for want of disk, while the one whose turn it is has yet to start again.
+    /// Whether all the jobs that run are held back for want of disk, while the one whose turn it is
+    /// has yet to start again.
     pub(super) fn is_stuck(&self, running: usize) -> bool {
         let front = self.front.and_then(|number| self.entries.get(&number));
         running > 0
@@ -364,8 +370,9 @@ impl Entry {
     }
 }
 
-/// Passes on the lines that `bytes` completes, and keeps the rest for later, in memory or on the disk. If `is_free` is false, or older lines wait, these
-/// wait as well. An error: there is no room on the disk, and no more may come until what waits has been read.
+/// Passes on the lines that `bytes` completes, and keeps the rest for later, in memory or on the
+/// disk. If `is_free` is false, or older lines wait, these wait as well. An error: there is no room
+/// on the disk, and no more may come until what waits has been read.
 fn pass_lines(
     entry: &mut Entry,
     stream: Stream,
@@ -376,7 +383,8 @@ fn pass_lines(
 ) -> io::Result<()> {
     let hold = &mut entry.holds[stream as usize];
     let complete = memchr::memrchr(b'\n', bytes).map_or(0, |last| last + 1);
-    // A line that has begun elsewhere than in memory is long: it is moved as others are, piece by piece.
+    // A line that has begun elsewhere than in memory is long: it is moved as others are, piece by
+    // piece.
     if is_free && !entry.forced && hold.len() <= SHORT_LINE {
         let (lines, rest) = bytes.split_at(complete);
         if !lines.is_empty() {

@@ -15,7 +15,8 @@ pub enum Stop {
     No,
     /// Start no further job; let the running ones end.
     Drain,
-    /// TERM the running jobs' process groups, and after the batch's grace KILL everything that they have started.
+    /// TERM the running jobs' process groups, and after the batch's grace KILL everything that they
+    /// have started.
     Terminate,
     /// KILL everything that the running jobs have started.
     Kill,
@@ -32,7 +33,8 @@ impl Stop {
     }
 }
 
-/// A handle by which other threads and signal handlers steer a running batch. Clones steer the same batch.
+/// A handle by which other threads and signal handlers steer a running batch. Clones steer the same
+/// batch.
 #[derive(Clone, Debug)]
 pub struct Control {
     shared: Arc<Shared>,
@@ -69,7 +71,8 @@ impl Control {
 
     /// Stops the batch as far as `stop` says; never less far than it was told before.
     pub fn stop(&self, stop: Stop) {
-        // Telling it again what it knows wakes nobody, so that an observer may say so each time it is woken.
+        // Telling it again what it knows wakes nobody, so that an observer may say so each time it
+        // is woken.
         if self.shared.stop.fetch_max(stop as u8, Ordering::AcqRel) < stop as u8 {
             self.wake();
         }
@@ -91,8 +94,9 @@ impl Control {
         self.shared.paused.load(Ordering::Acquire)
     }
 
-    /// Stops the running jobs and then the program itself, until somebody continues it, which continues the jobs: what
-    /// Ctrl-Z and `fg` do to a program whose children are in its own process group.
+    /// Stops the running jobs and then the program itself, until somebody continues it, which
+    /// continues the jobs: what Ctrl-Z and `fg` do to a program whose children are in its own
+    /// process group.
     pub fn suspend(&self) {
         self.shared.suspend.store(true, Ordering::Release);
         self.wake();
@@ -108,7 +112,8 @@ impl Control {
         let _ = rustix::io::write(&self.shared.write, b"!");
     }
 
-    /// The end of a pipe, any write to which wakes the batch: for signal handlers, which may do little else.
+    /// The end of a pipe, any write to which wakes the batch: for signal handlers, which may do
+    /// little else.
     ///
     /// # Errors
     ///

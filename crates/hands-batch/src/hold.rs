@@ -1,8 +1,10 @@
-//! Output that waits for its turn: in memory while it is little, else in one unlinked temporary file.
+//! Output that waits for its turn: in memory while it is little, else in one unlinked temporary
+//! file.
 //!
-//! All jobs of a batch share the file, so that a thousand waiting outputs cost one descriptor. Each stream owns extents
-//! of it, of doubling size, so that even a very long output has few. An extent's space is given back to the file system
-//! once it has been read, and the file is emptied when nothing is left in it.
+//! All jobs of a batch share the file, so that a thousand waiting outputs cost one descriptor. Each
+//! stream owns extents of it, of doubling size, so that even a very long output has few. An
+//! extent's space is given back to the file system once it has been read, and the file is emptied
+//! when nothing is left in it.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -107,7 +109,8 @@ fn unnamed_file(folder: &Path) -> io::Result<File> {
         .open(folder);
     match unnamed {
         Ok(file) => return Ok(file),
-        // The file system cannot (overlayfs before Linux 6.3, some network ones): make a name and remove it at once.
+        // The file system cannot (overlayfs before Linux 6.3, some network ones): make a name and
+        // remove it at once.
         Err(error)
             if matches!(
                 error.raw_os_error(),
@@ -127,8 +130,8 @@ fn unnamed_file(folder: &Path) -> io::Result<File> {
 }
 
 impl Hold {
-    /// Appends. On an error (no room on the disk) the bytes are kept in memory all the same: nothing is lost, and the
-    /// caller must bring no more to this hold until it has been read.
+    /// Appends. On an error (no room on the disk) the bytes are kept in memory all the same:
+    /// nothing is lost, and the caller must bring no more to this hold until it has been read.
     pub(super) fn push(&mut self, bytes: &[u8], spill: &mut Spill) -> io::Result<()> {
         let fits = |tail: &[u8], spill: &Spill| {
             tail.len() + bytes.len() <= STREAM_MEMORY && spill.in_memory + bytes.len() <= ALL_MEMORY
@@ -152,7 +155,8 @@ impl Hold {
 
     /// Appends in memory: for what is about to be read.
     pub(super) fn keep(&mut self, bytes: &[u8], spill: &mut Spill) {
-        // A writer that is never quite caught up with must not leave what has been read lying in front of it.
+        // A writer that is never quite caught up with must not leave what has been read lying in
+        // front of it.
         if self.read >= STREAM_MEMORY {
             self.tail.drain(..self.read);
             spill.in_memory -= self.read;
@@ -174,7 +178,8 @@ impl Hold {
         result.map(|_| ())
     }
 
-    /// Writes to extents what there is room for, and returns how much that was; an error when it was nothing.
+    /// Writes to extents what there is room for, and returns how much that was; an error when it
+    /// was nothing.
     fn append(&mut self, bytes: &[u8], spill: &mut Spill) -> io::Result<usize> {
         let mut done = 0;
         while done < bytes.len() {
@@ -233,7 +238,8 @@ impl Hold {
         self.tail.len() - self.read
     }
 
-    /// Removes and returns the next bytes, read into `buffer` where they were in the file; empty at the end.
+    /// Removes and returns the next bytes, read into `buffer` where they were in the file; empty at
+    /// the end.
     pub(super) fn pop<'a>(
         &'a mut self,
         buffer: &'a mut [u8],

@@ -1,7 +1,7 @@
 //! Many commands at once: one event loop, no thread, any number of jobs.
 //!
-//! [`Batch`] holds the rules, [`Work`] says what there is to do, an [`Observer`] hears what happens, a [`Control`] stops
-//! it from outside. `hands run` is a thin program over these.
+//! [`Batch`] holds the rules, [`Work`] says what there is to do, an [`Observer`] hears what
+//! happens, a [`Control`] stops it from outside. `hands run` is a thin program over these.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -9,7 +9,8 @@ use hands::command::{CommandError, Stream};
 
 /// Hears of everything that happens in a batch. Each method does nothing unless it is written.
 ///
-/// Those with a parameter `out` may append bytes to it, which go to the batch's stdout in that order.
+/// Those with a parameter `out` may append bytes to it, which go to the batch's stdout in that
+/// order.
 pub trait Observer {
     /// A job has started.
     fn started(&mut self, job: &Started<'_>, out: &mut Vec<u8>) {
@@ -41,7 +42,8 @@ pub trait Observer {
         let _ = control;
     }
 
-    /// The batch is about to write to its sinks by calling `write`: clear what you have drawn on the same screen.
+    /// The batch is about to write to its sinks by calling `write`: clear what you have drawn on
+    /// the same screen.
     fn writing(&mut self, write: &mut dyn FnMut()) {
         write();
     }
@@ -83,8 +85,8 @@ pub struct Finished<'a> {
     pub cpu_user: Duration,
     /// CPU time in the kernel, likewise.
     pub cpu_system: Duration,
-    /// Time in which its first process was ready to run but had no core; where the batch sizes itself
-    /// ([`Batch::auto`](super::Batch::auto)).
+    /// Time in which its first process was ready to run but had no core; where the batch sizes
+    /// itself ([`Batch::auto`](super::Batch::auto)).
     pub delay: Option<Duration>,
     /// Bytes of the largest of its processes at its peak.
     pub max_rss: u64,
@@ -95,8 +97,8 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// The exit code, as a shell would give it but for signals: 127 or 126 if it could not be started, -1 if it timed
-    /// out, 0 if it died of a signal.
+    /// The exit code, as a shell would give it but for signals: 127 or 126 if it could not be
+    /// started, -1 if it timed out, 0 if it died of a signal.
     pub fn exit(&self) -> i32 {
         match (self.outcome, self.status) {
             (Outcome::TimedOut { .. }, _) => -1,
@@ -171,7 +173,8 @@ pub enum Notice {
     },
     /// Without its watchdog a `SIGKILL` of the program may leave jobs behind.
     NoWatchdog(String),
-    /// A job has ended, and something that it has started still holds its output: what had come by then is what there is of it. Told once.
+    /// A job has ended, and something that it has started still holds its output: what had come by
+    /// then is what there is of it. Told once.
     OutputHeld {
         /// Which.
         number: u64,
@@ -183,7 +186,8 @@ pub enum Notice {
         /// Which.
         number: u64,
     },
-    /// A job reads or sets the terminal, which it can have only while it is the only one that runs; until then it is stopped. Told once for each.
+    /// A job reads or sets the terminal, which it can have only while it is the only one that runs;
+    /// until then it is stopped. Told once for each.
     WantsTerminal {
         /// Which.
         number: u64,

@@ -1,9 +1,10 @@
 //! [`Sink`]: where a batch writes, without ever being held up by a slow reader.
 //!
-//! A reader that stops reading (`hands run … | less`) must not stop the event loop, which has time-outs to keep and
-//! signals to answer. But the descriptor's non-blocking flag must not be set: it belongs to everyone who shares it,
-//! the shell included. So a pipe or a terminal is opened anew through `/proc/self/fd`, which gives a description of our
-//! own; where that is refused, each write is preceded by a poll and small enough not to block.
+//! A reader that stops reading (`hands run … | less`) must not stop the event loop, which has
+//! time-outs to keep and signals to answer. But the descriptor's non-blocking flag must not be set:
+//! it belongs to everyone who shares it, the shell included. So a pipe or a terminal is opened anew
+//! through `/proc/self/fd`, which gives a description of our own; where that is refused, each write
+//! is preceded by a poll and small enough not to block.
 
 use std::fmt;
 use std::fs::File;
@@ -119,7 +120,8 @@ impl Sink {
 
     /// What the next [`flush`](Self::flush) writes: append to it.
     pub(super) fn queue(&mut self) -> &mut Vec<u8> {
-        // What has been written in parts is dropped in one go, so that it costs little and does not pile up.
+        // What has been written in parts is dropped in one go, so that it costs little and does not
+        // pile up.
         if self.sent > FULL {
             self.queue.drain(..self.sent);
             self.sent = 0;

@@ -10,13 +10,14 @@ use crate::input::Pull;
 /// An error of the caller's own kind, passed through a batch.
 pub type WorkError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where jobs come from. A batch pulls an item when a slot is free, never sooner, so that a million inputs cost no memory.
+/// Where jobs come from. A batch pulls an item when a slot is free, never sooner, so that a million
+/// inputs cost no memory.
 pub trait Work {
     /// What a job is made of, kept while the job runs or may be tried again.
     type Item;
 
-    /// The next item and its number. Numbers go up; gaps are allowed. Must not block: say [`Pull::Pending`] and name
-    /// the descriptor to wait for.
+    /// The next item and its number. Numbers go up; gaps are allowed. Must not block: say
+    /// [`Pull::Pending`] and name the descriptor to wait for.
     ///
     /// # Errors
     ///
@@ -28,7 +29,8 @@ pub trait Work {
         None
     }
 
-    /// Makes the job, once its place is known; called again, with the next attempt, if it is tried again.
+    /// Makes the job, once its place is known; called again, with the next attempt, if it is tried
+    /// again.
     ///
     /// # Errors
     ///
@@ -65,15 +67,18 @@ pub struct Job {
     pub stdin_file: Option<Arc<OwnedFd>>,
     /// Written before each line of its output when not empty.
     pub tag: Vec<u8>,
-    /// A folder, made if need be, in which its output is kept as files `stdout` and `stderr`, with its number in `seq`.
+    /// A folder, made if need be, in which its output is kept as files `stdout` and `stderr`, with
+    /// its number in `seq`.
     pub results: Option<PathBuf>,
-    /// `results` is the file for its stdout instead, with that for its stderr and its number beside it, as `.err` and `.seq`.
+    /// `results` is the file for its stdout instead, with that for its stderr and its number beside
+    /// it, as `.err` and `.seq`.
     pub results_are_files: bool,
 }
 
 /// [`Work`] made of an iterator of commands, each a program and its arguments, numbered from 1.
 ///
-/// The iterator is asked for the next command when a slot is free; while it blocks, the whole batch waits.
+/// The iterator is asked for the next command when a slot is free; while it blocks, the whole batch
+/// waits.
 #[derive(Clone, Debug)]
 pub struct Commands<I> {
     commands: I,

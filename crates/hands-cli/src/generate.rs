@@ -104,7 +104,8 @@ hands man                         print this page";
 fn section(page: &mut Vec<u8>, heading: &str, text: &str) -> io::Result<()> {
     writeln!(page, ".SH {}\n.nf", heading.to_uppercase())?;
     for line in text.lines() {
-        // `\&` keeps a first dot or quote from being a request; `\-` is the hyphen one can copy and type.
+        // `\&` keeps a first dot or quote from being a request; `\-` is the hyphen one can copy and
+        // type.
         let line = line
             .replace('\\', r"\e")
             .replace('-', r"\-")

@@ -1,8 +1,9 @@
 //! `hands sem`: so many commands of a name at once, whoever starts them.
 //!
-//! A semaphore is a folder of the user's with a file for each place; who has the lock on one (`flock`) has the place. The command inherits it, so the
-//! system gives it back when the last process of the command is gone, however it ends. Who waits has the lock on `queue`, so that one looks for a
-//! place, and the others wait for that one.
+//! A semaphore is a folder of the user's with a file for each place; who has the lock on one
+//! (`flock`) has the place. The command inherits it, so the system gives it back when the last
+//! process of the command is gone, however it ends. Who waits has the lock on `queue`, so that one
+//! looks for a place, and the others wait for that one.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -1,6 +1,8 @@
-//! The benchmark still runs, and every program in it really does its work; its figures are not judged here.
+//! The benchmark still runs, and every program in it really does its work; its figures are not
+//! judged here.
 //!
-//! A program of its own, and one test at a time: the benchmark's floor waits for any child of its process.
+//! A program of its own, and one test at a time: the benchmark's floor waits for any child of its
+//! process.
 
 #[path = "../benches/batch/main.rs"]
 mod batch;
@@ -51,7 +53,8 @@ fn the_benchmark_measures_every_program_it_finds() {
     ] {
         assert!(table.contains(workload), "no {workload} in\n{table}");
     }
-    // moreutils' parallel exits now and then before its last job's output has come: told in the table, and not our fault.
+    // moreutils' parallel exits now and then before its last job's output has come: told in the
+    // table, and not our fault.
     let failed = |line: &&str| line.contains("failed") && !line.contains("| moreutils parallel |");
     assert_eq!(table.lines().find(failed), None, "{table}");
 

@@ -1,4 +1,5 @@
-//! The benchmark of downloads still runs, and no program in it leaves something out; its figures are not judged here.
+//! The benchmark of downloads still runs, and no program in it leaves something out; its figures
+//! are not judged here.
 
 #[path = "../benches/fetch/main.rs"]
 mod fetch;

@@ -1,4 +1,5 @@
-//! What a server's answer says: whether another try is worth it and when, what file it is about, how fast it comes.
+//! What a server's answer says: whether another try is worth it and when, what file it is about,
+//! how fast it comes.
 
 use std::fs;
 use std::path::Path;
@@ -188,7 +189,8 @@ pub(super) fn is_current(path: &Path, headers: &HeaderMap) -> bool {
     is_same && said.length.is_none_or(|said| Some(said) == length)
 }
 
-/// The address that an answer leads to, where that is no text: the bytes as they are, each for itself.
+/// The address that an answer leads to, where that is no text: the bytes as they are, each for
+/// itself.
 pub(super) fn odd_location(status: StatusCode, from: &Url, headers: &HeaderMap) -> Option<Url> {
     let location = headers.get(LOCATION).filter(|_| status.is_redirection())?;
     if std::str::from_utf8(location.as_bytes()).is_ok() {
@@ -219,7 +221,8 @@ pub(super) fn conditions(path: &Path) -> Vec<(HeaderName, String)> {
     conditions
 }
 
-/// Gives a file the time and the ETag that the server says; where that cannot be done it is fetched again the next time.
+/// Gives a file the time and the ETag that the server says; where that cannot be done it is fetched
+/// again the next time.
 pub(super) fn date(file: &fs::File, headers: &HeaderMap) {
     let modified =
         text(headers, LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok());

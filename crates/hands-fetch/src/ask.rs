@@ -1,7 +1,8 @@
 //! One try: what is asked, what the answer means, and how it is received.
 //!
-//! Every piece of a file belongs to one representation (RFC 9110, 13.1.5 and 15.3.7.3): each answer is compared with what is known of it, its
-//! validators and its whole length; where they differ all begins again.
+//! Every piece of a file belongs to one representation (RFC 9110, 13.1.5 and 15.3.7.3): each answer
+//! is compared with what is known of it, its validators and its whole length; where they differ all
+//! begins again.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -180,7 +181,8 @@ impl Transfer<'_> {
             && is_same(known, headers))
     }
 
-    /// What is said to be all there is from an earlier run: the server is asked whether it is still that.
+    /// What is said to be all there is from an earlier run: the server is asked whether it is still
+    /// that.
     async fn confirm(&mut self, source: &Url, url: &Url) -> Result<Came, Trouble> {
         let known = self.known();
         let length = self.kept();
@@ -232,7 +234,8 @@ impl Transfer<'_> {
         let request = &self.fetcher.flags.request;
         let is_whole_file = request.range.is_none() && request.data.is_none();
         if request.compressed || !is_whole_file {
-            // What is stored has another length than what is sent, and none of its places; what answers a question is never the same again.
+            // What is stored has another length than what is sent, and none of its places; what
+            // answers a question is never the same again.
             identity = Identity::default();
         } else if let Some(length) = identity.length {
             self.check_size(length)?;

@@ -1,4 +1,5 @@
-//! What a file should be: a digest, from a flag, from a list, or from a file of them as `sha256sum` writes it.
+//! What a file should be: a digest, from a flag, from a list, or from a file of them as `sha256sum`
+//! writes it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -218,7 +219,8 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 pub(crate) struct Sums(HashMap<String, Checksum>);
 
 impl Sums {
-    /// Reads `text`, as `sha256sum` or `shasum --tag` writes it. Gives the numbers of lines that are neither: they cost no other. `Err`: no line is one.
+    /// Reads `text`, as `sha256sum` or `shasum --tag` writes it. Gives the numbers of lines that
+    /// are neither: they cost no other. `Err`: no line is one.
     pub(crate) fn add(&mut self, text: &str) -> Result<Vec<usize>, usize> {
         let mut odd = Vec::new();
         let mut good = 0;

@@ -54,7 +54,8 @@ pub(crate) fn new(
     if request.insecure {
         client = client.danger_accept_invalid_certs(true);
     }
-    // What the environment says is read here: what is not understood is an error, and never a direct connection.
+    // What the environment says is read here: what is not understood is an error, and never a
+    // direct connection.
     client = client.no_proxy();
     // Behind a proxy nobody here knows what a name leads to.
     let is_direct = request.no_proxy || request.no_private;
@@ -184,7 +185,8 @@ fn refused(host: &str, address: IpAddr) -> String {
     format!("`{host}` is at {address}, which is not public, and --no-private refuses that")
 }
 
-/// Resolves names, and refuses those that lead to this machine or its network. Who connects gets the address that was looked at.
+/// Resolves names, and refuses those that lead to this machine or its network. Who connects gets
+/// the address that was looked at.
 struct Public;
 
 impl Resolve for Public {
@@ -263,7 +265,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The words of a netrc: in quotes where they have spaces, with a backslash before what would end them. Comments and macros, which end at an empty line, are none.
+/// The words of a netrc: in quotes where they have spaces, with a backslash before what would end
+/// them. Comments and macros, which end at an empty line, are none.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut is_macro = false;

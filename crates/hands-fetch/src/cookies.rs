@@ -27,8 +27,8 @@ struct Cookie {
 }
 
 impl Cookies {
-    /// Reads a file of cookies: a line each, seven columns, tabs between; one without a value has six. Those that have expired are left out. `Err`:
-    /// the number of a line that is none.
+    /// Reads a file of cookies: a line each, seven columns, tabs between; one without a value has
+    /// six. Those that have expired are left out. `Err`: the number of a line that is none.
     pub(super) fn read(&self, text: &str) -> Result<(), usize> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs_f64();

@@ -1,7 +1,8 @@
 //! Gives whole files their names, once they are on the disk.
 //!
-//! One file is synced by itself. When many become whole at about the same time, while others are being synced, all of them are synced by one
-//! call for their file system: so a thousand small files do not wait for the disk a thousand times. In memory there is nothing to sync.
+//! One file is synced by itself. When many become whole at about the same time, while others are
+//! being synced, all of them are synced by one call for their file system: so a thousand small
+//! files do not wait for the disk a thousand times. In memory there is nothing to sync.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! The end of a transfer: the file is checked, put on the disk, and given its name; or what waited for its turn goes out.
+//! The end of a transfer: the file is checked, put on the disk, and given its name; or what waited
+//! for its turn goes out.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,8 @@ use super::state::{STOPPED, State, Target, failed};
 use super::transfer::{Sink, Transfer};
 
 impl Transfer<'_> {
-    /// Checks it, and gives it its name. `Err`: it is not what it should be; another source may have that.
+    /// Checks it, and gives it its name. `Err`: it is not what it should be; another source may
+    /// have that.
     pub(super) async fn finish(&mut self) -> Result<State, String> {
         let part = match self.sink.take() {
             Some(Sink::Part(part)) => part,
@@ -48,7 +50,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// From here on it is not stopped any more: a file that has its name is told as `ok`. False: all is being stopped already.
+    /// From here on it is not stopped any more: a file that has its name is told as `ok`. False:
+    /// all is being stopped already.
     fn is_to_be_named(&self) -> bool {
         self.fetcher.being_named.fetch_add(1, Ordering::SeqCst);
         self.job.is_being_named.store(true, Ordering::SeqCst);
@@ -73,7 +76,8 @@ impl Transfer<'_> {
         checked.await.map_err(io::Error::other)?
     }
 
-    /// What has gone out cannot be called back, but it can be told that it was not what it should be; what has waited stays here.
+    /// What has gone out cannot be called back, but it can be told that it was not what it should
+    /// be; what has waited stays here.
     async fn finish_stream(&mut self, sink: Option<Sink>) -> Result<State, String> {
         let Some(Sink::Stream(mut stream)) = sink else {
             return Ok(State::Failed("there was nowhere to put it".to_owned()));

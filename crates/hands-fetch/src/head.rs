@@ -9,7 +9,8 @@ use super::state::Job;
 use super::text::clean;
 use super::transfer::host_of;
 
-/// Asks for them, as HTTP/1.1 writes them. Redirects are not followed: they are what one wants to see.
+/// Asks for them, as HTTP/1.1 writes them. Redirects are not followed: they are what one wants to
+/// see.
 pub(super) async fn of(fetcher: &Fetcher, job: &Job) -> Result<Vec<u8>, String> {
     let source = &job.wanted.sources[0];
     if fetcher.flags.request.no_private

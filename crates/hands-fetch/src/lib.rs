@@ -6,8 +6,8 @@
 //!                                                       └ part ─▶ disk
 //! ```
 //!
-//! A [`Plan`] goes in and [`Event`]s come out. Nothing is printed, but what the plan sends to stdout. The program `hands fetch` is flags and
-//! words around it.
+//! A [`Plan`] goes in and [`Event`]s come out. Nothing is printed, but what the plan sends to
+//! stdout. The program `hands fetch` is flags and words around it.
 //!
 //! ```no_run
 //! use hands_fetch::{Event, Fetch, Plan, State};
@@ -21,7 +21,8 @@
 //! # Ok::<(), hands_fetch::FetchError>(())
 //! ```
 //!
-//! Names are given in the order of the list, before anything is asked, so that the next run gives the same ones, and finds what this one has left.
+//! Names are given in the order of the list, before anything is asked, so that the next run gives
+//! the same ones, and finds what this one has left.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -91,7 +92,8 @@ const CONNECTIONS: usize = 64;
 const PER_HOST: usize = 16;
 /// Connections that `-j auto` begins with.
 const AT_FIRST: usize = 8;
-/// For each connection so many coroutines take from the list: so that those that wait for a busy host keep nobody from another.
+/// For each connection so many coroutines take from the list: so that those that wait for a busy
+/// host keep nobody from another.
 const FETCHERS: usize = 4;
 
 /// What happens, as it happens.
@@ -230,7 +232,8 @@ impl Fetcher {
         self.sums.of(&below.to_string_lossy()).cloned()
     }
 
-    /// How long to wait after so many tries: twice as long each time, and not all at the same moment.
+    /// How long to wait after so many tries: twice as long each time, and not all at the same
+    /// moment.
     fn back_off(&self, tries: u32) -> Duration {
         let base = self
             .flags
@@ -267,11 +270,13 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Begins. Lists and files that the plan names are opened, so that what is not there is told before anything is fetched.
+    /// Begins. Lists and files that the plan names are opened, so that what is not there is told
+    /// before anything is fetched.
     ///
     /// # Errors
     ///
-    /// The plan names no URL, or something that cannot be read or understood; threads or descriptors are short.
+    /// The plan names no URL, or something that cannot be read or understood; threads or
+    /// descriptors are short.
     pub fn start(plan: Plan) -> Result<Fetch, FetchError> {
         started(plan).map_err(FetchError)
     }
@@ -281,8 +286,8 @@ impl Fetch {
         &self.warnings
     }
 
-    /// What has happened since the last call, and whether there may be more. Waits until something fails or all is over, and an eighth of a
-    /// second at most.
+    /// What has happened since the last call, and whether there may be more. Waits until something
+    /// fails or all is over, and an eighth of a second at most.
     pub fn wait(&self) -> (Vec<Event>, bool) {
         self.fetcher.told.wait()
     }
@@ -306,7 +311,8 @@ impl Fetch {
         .flatten()
     }
 
-    /// Starts nothing more and ends what is under way; each URL still gets its `End`. What has come is kept for the next run.
+    /// Starts nothing more and ends what is under way; each URL still gets its `End`. What has come
+    /// is kept for the next run.
     pub fn stop(&self) {
         self.fetcher.stop.cancel();
     }
@@ -444,7 +450,8 @@ fn started(flags: Plan) -> Result<Fetch, String> {
     Ok(Fetch { fetcher, warnings })
 }
 
-/// How many connections the limit on descriptors allows: each has a socket, a file and its state, and one more for a moment.
+/// How many connections the limit on descriptors allows: each has a socket, a file and its state,
+/// and one more for a moment.
 fn affordable() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX, |limit| {

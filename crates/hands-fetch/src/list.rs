@@ -1,7 +1,8 @@
 //! What is to be fetched: URLs from the command line, from lists, from Metalink files.
 //!
-//! A list has a URL a line, with further sources of the same file behind tabs. Lines that begin with white space are options of the URL above
-//! them; empty lines, and those that begin with `#`, are nothing.
+//! A list has a URL a line, with further sources of the same file behind tabs. Lines that begin
+//! with white space are options of the URL above them; empty lines, and those that begin with `#`,
+//! are nothing.
 //!
 //! ```text
 //! https://example.org/a.iso<TAB>https://mirror.example/a.iso

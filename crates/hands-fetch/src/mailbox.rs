@@ -10,7 +10,8 @@ use super::state::State;
 /// Who listens looks at least so often.
 const LOOK: Duration = Duration::from_millis(125);
 
-/// Where what is told waits to be said. Nobody is woken for it, except when it is worth that: at the end, when something fails or is shown.
+/// Where what is told waits to be said. Nobody is woken for it, except when it is worth that: at
+/// the end, when something fails or is shown.
 pub(super) struct Mailbox {
     inside: Mutex<Inside>,
     news: Condvar,
@@ -62,7 +63,8 @@ impl Mailbox {
         Sender(self)
     }
 
-    /// What has been told, when that is urgent or some time has passed; and whether there may be more.
+    /// What has been told, when that is urgent or some time has passed; and whether there may be
+    /// more.
     pub(super) fn wait(&self) -> (Vec<Event>, bool) {
         let mut inside = self.inside.lock();
         let is_time = |inside: &mut Inside| inside.is_urgent || inside.senders == 0;

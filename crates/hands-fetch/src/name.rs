@@ -1,7 +1,8 @@
 //! What a download is called on the disk.
 //!
-//! A name may come from a URL, and so from whoever wrote the list, or from a server's header. Whatever it says, what [`safe`] makes of
-//! it is one component, without control characters, not hidden, not a device on some system, and none of the names we use ourselves.
+//! A name may come from a URL, and so from whoever wrote the list, or from a server's header.
+//! Whatever it says, what [`safe`] makes of it is one component, without control characters, not
+//! hidden, not a device on some system, and none of the names we use ourselves.
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
@@ -10,8 +11,8 @@ use reqwest::Url;
 
 use super::text::is_deceptive;
 
-/// What comes behind a name while it is not whole, and behind that for what is known of it; and what is kept of a file that is not what it
-/// should be.
+/// What comes behind a name while it is not whole, and behind that for what is known of it; and
+/// what is kept of a file that is not what it should be.
 pub(crate) const PART: &str = "part";
 pub(crate) const STATE: &str = "part.state";
 pub(crate) const BAD: &str = "bad";

@@ -1,4 +1,5 @@
-//! How fast, and how many at once: rates that are kept to, connections that are given away, and how many of them are worth it.
+//! How fast, and how many at once: rates that are kept to, connections that are given away, and how
+//! many of them are worth it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -113,7 +114,8 @@ impl Host {
         until
     }
 
-    /// It wants to be left alone, by all: for so long if it has said so, else longer each time. For how long that is from now.
+    /// It wants to be left alone, by all: for so long if it has said so, else longer each time. For
+    /// how long that is from now.
     pub(crate) fn quiet(
         &self,
         after: Option<Duration>,

@@ -1,15 +1,18 @@
-//! A file that is not whole yet: `NAME.part`, and `NAME.part.state`, which says what it is a part of.
+//! A file that is not whole yet: `NAME.part`, and `NAME.part.state`, which says what it is a part
+//! of.
 //!
 //! # What it promises
 //!
-//! A file that is not whole never has its final name, also when the program is killed or the disk is full. What has come stays, and is
-//! taken up again if the server says that it is still the same.
+//! A file that is not whole never has its final name, also when the program is killed or the disk
+//! is full. What has come stays, and is taken up again if the server says that it is still the
+//! same.
 //!
 //! # How
 //!
-//! A download in one piece has as much of the file as the part is long. One in segments has written down, in the state, how far each is: one line of
-//! fixed length for each, overwritten in one `write`, after what it speaks of was written. After a restart of the machine lines and bytes need not
-//! agree, so a state in segments counts only within the same boot.
+//! A download in one piece has as much of the file as the part is long. One in segments has written
+//! down, in the state, how far each is: one line of fixed length for each, overwritten in one
+//! `write`, after what it speaks of was written. After a restart of the machine lines and bytes
+//! need not agree, so a state in segments counts only within the same boot.
 //!
 //! Two programs that would write the same part are kept apart by a lock on it.
 
@@ -33,7 +36,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// What `If-Range` takes: a strong ETag, or a date. `None`: the server could not say whether it is still the same.
+    /// What `If-Range` takes: a strong ETag, or a date. `None`: the server could not say whether it
+    /// is still the same.
     pub(crate) fn validator(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         strong.or(self.last_modified.as_deref())
@@ -84,7 +88,8 @@ pub(crate) struct Part {
 /// Bytes of a name that file systems allow, less those that a new state has for a moment.
 const LONGEST: usize = 255 - ".new".len();
 
-/// Beside a file, under its name and an ending; where that is too long under the beginning of the name, and what tells it from others.
+/// Beside a file, under its name and an ending; where that is too long under the beginning of the
+/// name, and what tells it from others.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
     let mut whole = name.to_owned();
@@ -267,7 +272,8 @@ impl Part {
         }
     }
 
-    /// From now on it is a part of this; nothing of it has come. More than one segment: it comes in several at once.
+    /// From now on it is a part of this; nothing of it has come. More than one segment: it comes in
+    /// several at once.
     pub(crate) fn begin(
         &mut self,
         url: &str,

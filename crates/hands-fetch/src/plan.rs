@@ -1,6 +1,7 @@
 //! What is to be fetched, and how: everything that a run is told before it begins.
 //!
-//! The fields are those of `hands fetch --help`, without their defaults filled in: `None` leaves a choice to the engine.
+//! The fields are those of `hands fetch --help`, without their defaults filled in: `None` leaves a
+//! choice to the engine.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -43,8 +44,9 @@ pub struct What {
 
     /// Fetch the URLs in this file, one a line; `-` is stdin
     ///
-    /// Further sources of the same file stand behind tabs. Lines that begin with a space or a tab are options of the URL above:
-    /// `out=NAME`, `checksum=sha256:…`, `header=Name: value`, `mirror=URL`. Lines that begin with `#` are comments.
+    /// Further sources of the same file stand behind tabs. Lines that begin with a space or a tab
+    /// are options of the URL above: `out=NAME`, `checksum=sha256:…`, `header=Name: value`,
+    /// `mirror=URL`. Lines that begin with `#` are comments.
     pub input_file: Vec<PathBuf>,
 
     /// Fetch the files of this Metalink (version 4)
@@ -52,7 +54,8 @@ pub struct What {
 
     /// Take `[` and `{` in URLs as they are
     ///
-    /// Otherwise `[1-9]`, `[01-20:2]`, `[a-f]` and `{one,two}` in a URL on the command line stand for several URLs.
+    /// Otherwise `[1-9]`, `[01-20:2]`, `[a-f]` and `{one,two}` in a URL on the command line stand
+    /// for several URLs.
     pub globoff: bool,
 
     /// Print status and headers of each URL as they arrive; fetch no file
@@ -72,12 +75,14 @@ pub struct Files {
 
     /// Leave alone what is there already: skip its URL
     ///
-    /// Where a checksum is known, what is there is checked: `unchanged` if it is right, and else `failed`.
+    /// Where a checksum is known, what is there is checked: `unchanged` if it is right, and else
+    /// `failed`.
     pub no_clobber: bool,
 
     /// Fetch only what is newer than the file that is there
     ///
-    /// Asks the server by the file's time and, where the file system keeps it, by its ETag; gives files the time that the server says.
+    /// Asks the server by the file's time and, where the file system keeps it, by its ETag; gives
+    /// files the time that the server says.
     pub timestamping: bool,
 
     /// Use the name that the server suggests
@@ -137,8 +142,8 @@ pub struct Transfer {
 
     /// Wait about this long before the second try [default: 0.5]
     ///
-    /// Before each further try the wait is twice as long, up to a minute, and a little more or less by chance. A server that says
-    /// how long is obeyed.
+    /// Before each further try the wait is twice as long, up to a minute, and a little more or less
+    /// by chance. A server that says how long is obeyed.
     pub retry_delay: Option<Duration>,
 
     /// Give up on a server that asks to wait longer than this [default: 5m]
@@ -217,7 +222,8 @@ pub struct Request {
 
     /// Send this text, or what is in `@FILE`, as POST
     ///
-    /// As a form (application/x-www-form-urlencoded), if no --header says otherwise. A try that may have reached the server is not repeated.
+    /// As a form (application/x-www-form-urlencoded), if no --header says otherwise. A try that may
+    /// have reached the server is not repeated.
     pub data: Option<String>,
 
     /// Fetch only these bytes: `0-499`, `500-`, `-500`

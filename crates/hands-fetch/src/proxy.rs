@@ -1,5 +1,5 @@
-//! Which proxy a URL goes through: by `--proxy`, or by the variables that curl knows. What is not understood is an error, and never a direct
-//! connection.
+//! Which proxy a URL goes through: by `--proxy`, or by the variables that curl knows. What is not
+//! understood is an error, and never a direct connection.
 
 use std::net::IpAddr;
 
@@ -46,7 +46,8 @@ impl Proxies {
         })
     }
 
-    /// As the variables say: small letters before capitals; and not `HTTP_PROXY`, which a web server may have been sent.
+    /// As the variables say: small letters before capitals; and not `HTTP_PROXY`, which a web
+    /// server may have been sent.
     pub(super) fn of_environment(get: impl Fn(&str) -> Option<String>) -> Result<Proxies, String> {
         let first = |names: &[&'static str]| {
             let set = names.iter().filter_map(|name| Some((*name, get(name)?)));
@@ -91,7 +92,8 @@ impl Proxies {
     }
 }
 
-/// Whether an entry of `no_proxy` means this host: `*`, a name and all below it, an address, a network.
+/// Whether an entry of `no_proxy` means this host: `*`, a name and all below it, an address, a
+/// network.
 fn covers(entry: &str, host: &str) -> bool {
     if entry == "*" {
         return true;

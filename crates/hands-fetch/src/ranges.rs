@@ -1,4 +1,5 @@
-//! Several URLs in one, as curl reads them: `[1-9]`, `[01-20:2]`, `[a-f]`, `{one,two}`; every combination, the last one turning fastest.
+//! Several URLs in one, as curl reads them: `[1-9]`, `[01-20:2]`, `[a-f]`, `{one,two}`; every
+//! combination, the last one turning fastest.
 
 /// More than this is a mistake.
 const MOST: usize = 1_000_000;

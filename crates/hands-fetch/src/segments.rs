@@ -1,7 +1,8 @@
 //! One file over several connections.
 //!
-//! Each takes the next segment that nobody has, and asks for that range alone, with what says that it is still the same file. The first goes on with
-//! the answer that said how long the file is. When one fails all are given up, and the next try goes on where each was.
+//! Each takes the next segment that nobody has, and asks for that range alone, with what says that
+//! it is still the same file. The first goes on with the answer that said how long the file is.
+//! When one fails all are given up, and the next try goes on where each was.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -178,7 +179,8 @@ impl Transfer<'_> {
                     StatusCode::PARTIAL_CONTENT
                     | StatusCode::OK
                     | StatusCode::RANGE_NOT_SATISFIABLE => {
-                        // Another file by now, or a server that has promised too much: in one piece it will come.
+                        // Another file by now, or a server that has promised too much: in one piece
+                        // it will come.
                         self.no_ranges.store(true, Ordering::Relaxed);
                         let why = "the server does not send the part it was asked for";
                         return Err(Trouble::Again(why.to_owned(), None));

@@ -71,7 +71,8 @@ pub(super) enum Trouble {
     Absent(String),
     /// The host wants to be left alone, by all: for so long, if it has said so.
     Busy(String, Option<Duration>),
-    /// The connection was one that had been used before, and the server had ended it: nobody's fault.
+    /// The connection was one that had been used before, and the server had ended it: nobody's
+    /// fault.
     Stale(String),
     /// Another source may do better, and this one will not.
     Source(String),
@@ -100,7 +101,8 @@ pub(super) fn failed(error: io::Error) -> State {
 const SHORTAGE: &str = "there are too few descriptors at the moment";
 
 impl From<io::Error> for Trouble {
-    /// What goes wrong with a file is no affair of the server; descriptors come back when others are done.
+    /// What goes wrong with a file is no affair of the server; descriptors come back when others
+    /// are done.
     fn from(error: io::Error) -> Trouble {
         match is_shortage(&error) {
             true => Trouble::Again(SHORTAGE.to_owned(), None),

@@ -1,4 +1,5 @@
-//! What goes out as it comes: to stdout, a device, a pipe. Where several go to stdout each waits, in a file without a name, for those before it.
+//! What goes out as it comes: to stdout, a device, a pipe. Where several go to stdout each waits,
+//! in a file without a name, for those before it.
 
 use std::env;
 use std::fs::{self, File};
@@ -43,7 +44,8 @@ impl Stream {
         });
     }
 
-    /// Nothing of it has gone out, or it could not be begun again. True: nothing has come of it, now.
+    /// Nothing of it has gone out, or it could not be begun again. True: nothing has come of it,
+    /// now.
     pub(super) fn begin_again(&mut self) -> io::Result<bool> {
         if self.sent == 0 {
             return Ok(true);

@@ -1,6 +1,7 @@
 //! Text from a list or a server, as it may be shown.
 
-/// The text with nothing in it that a terminal would obey, and no characters that turn it around or are not seen.
+/// The text with nothing in it that a terminal would obey, and no characters that turn it around or
+/// are not seen.
 pub fn clean(text: &str) -> String {
     let odd = |c: char| c.is_control() || is_deceptive(c);
     text.chars().map(|c| if odd(c) { '?' } else { c }).collect()

@@ -17,7 +17,8 @@ use super::transfer::Transfer;
 const MANY: u64 = 1000;
 
 impl Transfer<'_> {
-    /// The name that the server says, where it may: in the order of the list, and never that of a file that was there. True: it has been given now.
+    /// The name that the server says, where it may: in the order of the list, and never that of a
+    /// file that was there. True: it has been given now.
     pub(super) async fn name_by(&mut self, response: &Response) -> Result<bool, Trouble> {
         let Target::Named { folder, otherwise } = &self.job.target else {
             return Ok(false);
@@ -74,7 +75,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// What is there already is looked at: what it has come to by that, if there is nothing to fetch.
+    /// What is there already is looked at: what it has come to by that, if there is nothing to
+    /// fetch.
     pub(super) async fn look(&self, path: &Path) -> Option<State> {
         let files = &self.fetcher.flags.files;
         let there = fs::metadata(path).ok();

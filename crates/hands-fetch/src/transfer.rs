@@ -138,7 +138,8 @@ pub(super) fn host_of(url: &Url) -> String {
 }
 
 impl Transfer<'_> {
-    /// Opens what is written to as it comes, if it is that. A pipe is waited for until somebody reads it.
+    /// Opens what is written to as it comes, if it is that. A pipe is waited for until somebody
+    /// reads it.
     async fn open_stream(&mut self) -> Result<(), Trouble> {
         let wrong = |error: io::Error| Trouble::Final(format!("it cannot be written: {error}"));
         let out = match &self.job.target {
@@ -263,8 +264,9 @@ impl Transfer<'_> {
             Trouble::Stale(why) | Trouble::Absent(why) => (why, None),
             Trouble::Again(why, after) | Trouble::Busy(why, after) => (why, after),
         };
-        // One that got further has not failed in vain; what would have to come again is not further. Nor has one that waits while others are
-        // served: those since its last try, as answers overtake one another.
+        // One that got further has not failed in vain; what would have to come again is not
+        // further. Nor has one that waits while others are served: those since its last try, as
+        // answers overtake one another.
         let served = self.host.good();
         let others_were_served = served > std::mem::replace(&mut place.good, served);
         place.tries = match got_further {

@@ -1,4 +1,5 @@
-//! Who comes before whom, by the order of the list: for names that servers choose, and for what goes to stdout.
+//! Who comes before whom, by the order of the list: for names that servers choose, and for what
+//! goes to stdout.
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,8 @@ pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
-/// The function, beginning with `hands::init()`; one that is async, on a runtime that is started behind that.
+/// The function, beginning with `hands::init()`; one that is async, on a runtime that is started
+/// behind that.
 fn with_init(
     attribute: &proc_macro2::TokenStream,
     mut function: ItemFn,

@@ -4,9 +4,9 @@
 //! $ cargo run --release --example bank_account
 //! ```
 //!
-//! A hundred threads deposit ten thousand times each into one account. A deposit reads the balance, works on it, and
-//! writes it back. Where nothing keeps the others out meanwhile, two threads read the same balance and one of the two
-//! deposits is gone. Each kind of lock keeps them all.
+//! A hundred threads deposit ten thousand times each into one account. A deposit reads the balance,
+//! works on it, and writes it back. Where nothing keeps the others out meanwhile, two threads read
+//! the same balance and one of the two deposits is gone. Each kind of lock keeps them all.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -49,7 +49,8 @@ fn show(how: &str, balance: u64) {
 }
 
 fn main() {
-    // The scheduler decides how much is lost; on one core it can be nothing, so it gets a few tries.
+    // The scheduler decides how much is lost; on one core it can be nothing, so it gets a few
+    // tries.
     let mut balance = 0;
     for _ in 0..20 {
         let account = Account::default();

@@ -1,4 +1,5 @@
-//! What becomes of threads when `main` returns: those that are not daemons are finished, daemons are abandoned.
+//! What becomes of threads when `main` returns: those that are not daemons are finished, daemons
+//! are abandoned.
 //!
 //! ```console
 //! $ cargo run --example daemon
@@ -17,10 +18,12 @@ use std::sync::mpsc::channel;
 use hands::thread::{self, Builder};
 
 fn main() -> io::Result<()> {
-    // First of all, so that it is dropped last: here the program waits for its threads. Try it without.
+    // First of all, so that it is dropped last: here the program waits for its threads. Try it
+    // without.
     let _hands = hands::init();
 
-    // A daemon: it would wait for work until the end of days, and nobody minds that the program ends first.
+    // A daemon: it would wait for work until the end of days, and nobody minds that the program
+    // ends first.
     let (work, jobs) = channel::<String>();
     Builder::new().name("printer").daemon(true).spawn(move || {
         for job in jobs {
@@ -30,7 +33,8 @@ fn main() -> io::Result<()> {
     // Never dropped, so that the printer's queue never closes.
     let _work: &'static _ = Box::leak(Box::new(work));
 
-    // No daemon: nobody joins it, and yet it writes all its lines, and so does the thread that it starts at last.
+    // No daemon: nobody joins it, and yet it writes all its lines, and so does the thread that it
+    // starts at last.
     let (go, wait) = channel::<()>();
     Builder::new().name("writer").spawn(move || {
         // Until `main` is over, and `go` with it.

@@ -1,11 +1,13 @@
-//! Two downloads: one after the other; then both at once, in two processes, in two threads, and as a type that is a thread.
+//! Two downloads: one after the other; then both at once, in two processes, in two threads, and as
+//! a type that is a thread.
 //!
 //! ```console
 //! $ cargo run --release --example downloads          # a "second" takes 10 ms
 //! $ cargo run --release --example downloads -- 1000  # as many milliseconds as you like
 //! ```
 //!
-//! Each takes from 5 to 10 seconds. One after the other that is their sum; at once, the longer of the two.
+//! Each takes from 5 to 10 seconds. One after the other that is their sum; at once, the longer of
+//! the two.
 
 #![expect(
     clippy::print_stdout,

@@ -1,12 +1,13 @@
-//! Three workers, five words. First with a flag that tells them to end and a lock around the queue, which is looked into again and again;
-//! then with what a queue can do by itself.
+//! Three workers, five words. First with a flag that tells them to end and a lock around the queue,
+//! which is looked into again and again; then with what a queue can do by itself.
 //!
 //! ```console
 //! $ cargo run --example exit_flag
 //! ```
 //!
-//! The first way burns a core while it waits, and has to get three things right: the lock, the flag, and who sets it when. The second
-//! waits without cost, and ends when the queue is shut down and empty.
+//! The first way burns a core while it waits, and has to get three things right: the lock, the
+//! flag, and who sets it when. The second waits without cost, and ends when the queue is shut down
+//! and empty.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 

@@ -1,4 +1,5 @@
-//! One message from a process to another, by each way there is: a pipe, a signal, a socket, shared memory.
+//! One message from a process to another, by each way there is: a pipe, a signal, a socket, shared
+//! memory.
 //!
 //! ```console
 //! $ cargo run --example ipc

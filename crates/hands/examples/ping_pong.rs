@@ -1,11 +1,13 @@
-//! Two processes that say ping and pong: the wrong way, ten each; and the right way, ten in all, by a shared value and by a queue.
+//! Two processes that say ping and pong: the wrong way, ten each; and the right way, ten in all, by
+//! a shared value and by a queue.
 //!
 //! ```console
 //! $ cargo run --release --example ping_pong
 //! ```
 //!
-//! A process has memory of its own. So a counter in a `static` is counted by each for itself, and ten words become twenty. What both are to
-//! count in must be shared, and looking, saying and counting must be one step: else there would now and then be eleven.
+//! A process has memory of its own. So a counter in a `static` is counted by each for itself, and
+//! ten words become twenty. What both are to count in must be shared, and looking, saying and
+//! counting must be one step: else there would now and then be eleven.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 

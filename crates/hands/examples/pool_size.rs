@@ -1,4 +1,5 @@
-//! How many workers? N·(x+y)/x, for tasks that compute for x and wait for y on N cores: measured, beside what a pool that sizes itself finds.
+//! How many workers? N·(x+y)/x, for tasks that compute for x and wait for y on N cores: measured,
+//! beside what a pool that sizes itself finds.
 //!
 //! ```console
 //! $ cargo run --release --example pool_size

@@ -1,4 +1,5 @@
-//! A producer and a consumer: in threads, then in coroutines, then in processes. What changes is the queue.
+//! A producer and a consumer: in threads, then in coroutines, then in processes. What changes is
+//! the queue.
 //!
 //! ```console
 //! $ cargo run --example producer_consumer

@@ -5,7 +5,8 @@
 //! $ cargo run --release --example sum -- 1000000
 //! ```
 //!
-//! The list is there before the clock starts, as in the tutorial. What is sent to a process is copied; what is shared is not.
+//! The list is there before the clock starts, as in the tutorial. What is sent to a process is
+//! copied; what is shared is not.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -29,7 +30,8 @@ fn sum_into((numbers, results): (Vec<u64>, Queue<u64>)) -> Result<(), String> {
         .map_err(|refused| refused.to_string())
 }
 
-/// A part of what all processes have in common. Its numbers are copied in pieces that stay in the cache.
+/// A part of what all processes have in common. Its numbers are copied in pieces that stay in the
+/// cache.
 fn sum_of_slice((numbers, range): (Slice<u64>, Range<usize>)) -> u64 {
     let mut piece = vec![0; 4096];
     let mut sum = 0;

@@ -1,4 +1,5 @@
-//! A hundred items, ten workers, and a `join` that returns when the last item is done: not when the queue is empty, which is sooner.
+//! A hundred items, ten workers, and a `join` that returns when the last item is done: not when the
+//! queue is empty, which is sooner.
 //!
 //! ```console
 //! $ cargo run --example task_done
@@ -25,7 +26,8 @@ fn main() -> hands::Result<()> {
             while let Ok(item) = queue.get() {
                 println!("{}: {item}", current().name());
                 done.fetch_add(1, Ordering::Relaxed);
-                // One for each item that was put; more are an error, which an unread result would hide.
+                // One for each item that was put; more are an error, which an unread result would
+                // hide.
                 queue.task_done().expect("one for each item");
             }
         };

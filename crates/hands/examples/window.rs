@@ -1,11 +1,13 @@
-//! A window that never freezes: *Download* works in a thread, is disabled meanwhile, and *About* answers at once.
+//! A window that never freezes: *Download* works in a thread, is disabled meanwhile, and *About*
+//! answers at once.
 //!
 //! ```console
 //! $ cargo run --example window          # then open the address that it prints
 //! $ cargo run --example window -- 300   # a download of 300 ms instead of 10 s
 //! ```
 //!
-//! The window is a page in the browser, served by this program to this machine alone, for one download at a time.
+//! The window is a page in the browser, served by this program to this machine alone, for one
+//! download at a time.
 
 #![expect(
     clippy::print_stdout,

@@ -4,8 +4,9 @@
 //! $ cargo run --release --example worker_pool
 //! ```
 //!
-//! By hand it is a queue and threads that take from it. What is missing there, the library's pool has: results, panics that cost one job, errors that
-//! come back, a size that fits, cancelling, waiting for some jobs rather than all.
+//! By hand it is a queue and threads that take from it. What is missing there, the library's pool
+//! has: results, panics that cost one job, errors that come back, a size that fits, cancelling,
+//! waiting for some jobs rather than all.
 
 #![expect(
     clippy::print_stdout,

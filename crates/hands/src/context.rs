@@ -1,7 +1,8 @@
 //! Values that follow a task into its worker.
 //!
-//! A thread-local value stays where it is when work moves to another thread. A [`Local`] goes with the work: whoever starts a
-//! thread, or hands a task to a pool, passes on the [`Context`] of the moment, and the work finds it around itself.
+//! A thread-local value stays where it is when work moves to another thread. A [`Local`] goes with
+//! the work: whoever starts a thread, or hands a task to a pool, passes on the [`Context`] of the
+//! moment, and the work finds it around itself.
 //!
 //! ```
 //! use hands::context::Local;
@@ -18,9 +19,9 @@
 //!
 //! Into another process go the values of those that are [portable](Local::portable).
 //!
-//! A context is never changed, only replaced for as long as some function runs; so passing one on is one reference count,
-//! and nothing at all where no value has been set. With the feature `tracing` it also carries the `tracing` span of the
-//! moment.
+//! A context is never changed, only replaced for as long as some function runs; so passing one on
+//! is one reference count, and nothing at all where no value has been set. With the feature
+//! `tracing` it also carries the `tracing` span of the moment.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -33,8 +34,8 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Called before a context is taken: it may still put a value around the caller. Set by the cancel tokens, which are made only when they are
-/// asked for.
+/// Called before a context is taken: it may still put a value around the caller. Set by the cancel
+/// tokens, which are made only when they are asked for.
 static BEFORE_CAPTURE: OnceLock<fn()> = OnceLock::new();
 
 /// From now on `prepare` is called before a context is taken.
@@ -236,7 +237,8 @@ impl<T: Send + Sync + 'static> Local<T> {
 }
 
 impl<T: Send + Sync + 'static> Local<T> {
-    /// Puts the value around the caller for as long as the innermost function runs that was given a context.
+    /// Puts the value around the caller for as long as the innermost function runs that was given a
+    /// context.
     pub(crate) fn overlay(&self, value: T) {
         let values = self.and_others(value);
         // A thread whose own values are being dropped has no context.

@@ -1,4 +1,5 @@
-//! Killing a process at a chosen step, or stopping it, to try what the others make of it. With the feature `faults` only, which is for tests.
+//! Killing a process at a chosen step, or stopping it, to try what the others make of it. With the
+//! feature `faults` only, which is for tests.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

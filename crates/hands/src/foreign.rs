@@ -1,20 +1,24 @@
 //! Running and dropping values of the user's so that they can hurt nobody but themselves.
 //!
-//! A result, a panic's payload, an item, a waker, a callback: each has a destructor, and some have a body, that may panic, block, or call
-//! back into what holds it. Hence the rules of this crate:
+//! A result, a panic's payload, an item, a waker, a callback: each has a destructor, and some have
+//! a body, that may panic, block, or call back into what holds it. Hence the rules of this crate:
 //!
-//! - Nothing of it runs or is dropped under a lock of ours. What is taken out under a lock is dropped after the unlock.
-//! - On a thread that others depend on (a worker, a driver of coroutines, the thread that rings alarms) it runs and is dropped inside a
-//!   catch: [`caught`](crate::thread::panic::caught) or [`dispose`].
-//! - A frame that lends memory is left only when all borrowers are done. [`NoUnwind`] guards the lines for which that is assured by
-//!   nothing else: a panic there ends the process with a sentence.
+//! - Nothing of it runs or is dropped under a lock of ours. What is taken out under a lock is
+//!   dropped after the unlock.
+//! - On a thread that others depend on (a worker, a driver of coroutines, the thread that rings
+//!   alarms) it runs and is dropped inside a catch: [`caught`](crate::thread::panic::caught) or
+//!   [`dispose`].
+//! - A frame that lends memory is left only when all borrowers are done. [`NoUnwind`] guards the
+//!   lines for which that is assured by nothing else: a panic there ends the process with a
+//!   sentence.
 
 use std::any::Any;
 use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::task::Waker;
 
-/// The number of payloads of panics in payloads' destructors that are dropped, before one is leaked instead.
+/// The number of payloads of panics in payloads' destructors that are dropped, before one is leaked
+/// instead.
 const PAYLOADS: usize = 8;
 
 /// Calls a function; a panic ends there. The panic hook has reported it.

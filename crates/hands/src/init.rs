@@ -16,7 +16,8 @@ pub fn block_on_main<T>(main: impl Future<Output = T>) -> T {
     }
 }
 
-/// To be called first in `main`. Its guard waits, when `main` ends, for all threads that are not daemons.
+/// To be called first in `main`. Its guard waits, when `main` ends, for all threads that are not
+/// daemons.
 ///
 /// ```
 /// fn main() {
@@ -25,11 +26,13 @@ pub fn block_on_main<T>(main: impl Future<Output = T>) -> T {
 /// }
 /// ```
 ///
-/// Without it a program ends with `main`, whatever its threads are doing: so it is with `std::thread`. Daemon threads
-/// are abandoned in either case. Threads that were not started by [`thread`](crate::thread) are not known here.
+/// Without it a program ends with `main`, whatever its threads are doing: so it is with
+/// `std::thread`. Daemon threads are abandoned in either case. Threads that were not started by
+/// [`thread`](crate::thread) are not known here.
 ///
-/// It waits for the tasks of pools as well, of those in a `static`, too, which are never dropped; unless a daemon has made the pool. A thread has
-/// ended when its thread-local values have been dropped.
+/// It waits for the tasks of pools as well, of those in a `static`, too, which are never dropped;
+/// unless a daemon has made the pool. A thread has ended when its thread-local values have been
+/// dropped.
 #[expect(
     clippy::needless_doctest_main,
     reason = "where in `main` it stands is the point"
@@ -40,8 +43,8 @@ pub fn init() -> Guard {
     Guard(())
 }
 
-/// What [`init`] returns. Dropping it waits until no thread runs but daemons and the caller, those that are started
-/// meanwhile included; also when `main` panics, as Python does after an exception.
+/// What [`init`] returns. Dropping it waits until no thread runs but daemons and the caller, those
+/// that are started meanwhile included; also when `main` panics, as Python does after an exception.
 #[derive(Debug)]
 pub struct Guard(());
 

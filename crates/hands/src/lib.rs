@@ -86,7 +86,8 @@ pub mod prelude {
     pub use crate::task::{Handle, TaskError};
 }
 
-/// For `fn main() -> hands::Result<()>`: any error may be returned by `?`, and is shown as its sentence.
+/// For `fn main() -> hands::Result<()>`: any error may be returned by `?`, and is shown as its
+/// sentence.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 #[cfg(feature = "async")]
@@ -102,7 +103,8 @@ pub use init::block_on_main;
 /// }
 /// ```
 ///
-/// With the feature `async` it may be `async`: then it runs on a `tokio` runtime, as under `#[tokio::main]`, which is started behind `init()`.
+/// With the feature `async` it may be `async`: then it runs on a `tokio` runtime, as under
+/// `#[tokio::main]`, which is started behind `init()`.
 ///
 /// ```
 /// # #[cfg(feature = "async")]

@@ -1,6 +1,8 @@
-//! The locks, atomics and threads that `queue` and `sync` are built on; with `--cfg hands_loom`, those of the model checker.
+//! The locks, atomics and threads that `queue` and `sync` are built on; with `--cfg hands_loom`,
+//! those of the model checker.
 //!
-//! **Invariant:** whatever a model is to see goes through here. A `std` lock inside a model is a lock it cannot reorder.
+//! **Invariant:** whatever a model is to see goes through here. A `std` lock inside a model is a
+//! lock it cannot reorder.
 
 #[cfg(not(hands_loom))]
 mod real {
@@ -68,8 +70,9 @@ mod model {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, Ordering, fence};
     pub(crate) use loom::thread::{Thread, current, park};
 
-    /// The model checker takes `SeqCst` for `AcqRel`, but knows fences: with one between any two of them all threads agree on the
-    /// order of these operations, as they do on that of the real ones.
+    /// The model checker takes `SeqCst` for `AcqRel`, but knows fences: with one between any two of
+    /// them all threads agree on the order of these operations, as they do on that of the real
+    /// ones.
     macro_rules! atomic {
         ($name:ident: $number:ty) => {
             #[derive(Debug, Default)]
@@ -153,7 +156,8 @@ mod model {
                     agreed(set, || self.value.fetch_update(set, got, update))
                 }
 
-                /// As the kernel does for whoever sleeps at a word: it looks, and puts to sleep, under a lock of its own, behind a fence.
+                /// As the kernel does for whoever sleeps at a word: it looks, and puts to sleep,
+                /// under a lock of its own, behind a fence.
                 pub(crate) fn sleep(&self, seen: $number) {
                     let held = self.sleepers.lock().expect("a panic ends the model anyway");
                     fence(Ordering::SeqCst);
@@ -175,7 +179,8 @@ mod model {
     atomic!(AtomicU64: u64);
     atomic!(AtomicUsize: usize);
 
-    /// A fence before it, and none behind: what comes behind and is weaker may be done before it, as on real processors.
+    /// A fence before it, and none behind: what comes behind and is weaker may be done before it,
+    /// as on real processors.
     fn agreed<T>(order: Ordering, run: impl FnOnce() -> T) -> T {
         if order == Ordering::SeqCst {
             loom::sync::atomic::fence(order);
@@ -234,7 +239,8 @@ pub(crate) use model::*;
 #[cfg(not(hands_loom))]
 pub(crate) use real::*;
 
-/// On cache lines of its own (two of 64 bytes: they are fetched in pairs), so that writers of neighbours do not disturb.
+/// On cache lines of its own (two of 64 bytes: they are fetched in pairs), so that writers of
+/// neighbours do not disturb.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Padded<T>(pub(crate) T);

@@ -1,4 +1,5 @@
-//! The benchmark of the pool of coroutines still runs, and nobody in it gets a wrong result; its figures are not judged here.
+//! The benchmark of the pool of coroutines still runs, and nobody in it gets a wrong result; its
+//! figures are not judged here.
 #![cfg(feature = "async")]
 
 #[path = "../benches/coroutines/main.rs"]

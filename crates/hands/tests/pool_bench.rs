@@ -1,4 +1,5 @@
-//! The benchmark of the pool of threads still runs, and no library in it gets a wrong result; its figures are not judged here.
+//! The benchmark of the pool of threads still runs, and no library in it gets a wrong result; its
+//! figures are not judged here.
 
 #[path = "../benches/pool/main.rs"]
 mod pool;

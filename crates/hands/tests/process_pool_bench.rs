@@ -1,4 +1,5 @@
-//! The benchmark of the pool of processes still runs, and nobody in it gets a wrong result; its figures are not judged here.
+//! The benchmark of the pool of processes still runs, and nobody in it gets a wrong result; its
+//! figures are not judged here.
 
 #[path = "../benches/process_pool/main.rs"]
 mod process_pool;
@@ -10,7 +11,8 @@ fn everybody_does_everything() {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("figures.json");
     let words = ["--quick", "--json", json.to_str().unwrap()];
-    // The floors fork this process, which has the harness's threads; so they are left to the benchmark.
+    // The floors fork this process, which has the harness's threads; so they are left to the
+    // benchmark.
     let only = ["map", "one-by-one", "handle", "killed", "start"].map(|name| ["--only", name]);
     let words = words.into_iter().chain(only.into_iter().flatten());
     let options = process_pool::options_from(words.map(str::to_owned)).unwrap();

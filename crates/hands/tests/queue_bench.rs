@@ -1,4 +1,5 @@
-//! The benchmark of the queues still runs, and no library in it loses an item; its figures are not judged here.
+//! The benchmark of the queues still runs, and no library in it loses an item; its figures are not
+//! judged here.
 
 #[path = "../benches/queue/main.rs"]
 mod queue;

@@ -1,12 +1,15 @@
-//! The walls of the house: a module uses only those below it, and files do not use each other in circles.
+//! The walls of the house: a module uses only those below it, and files do not use each other in
+//! circles.
 //!
-//! Read from the `use` lines and the paths in the sources, without the compiler. ARCHITECTURE.md argues the circles that are left.
+//! Read from the `use` lines and the paths in the sources, without the compiler. ARCHITECTURE.md
+//! argues the circles that are left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The modules of the library, from the ground up: each may use those before it. Those of one line do not use each other.
+/// The modules of the library, from the ground up: each may use those before it. Those of one line
+/// do not use each other.
 const ORDER: &[&[&str]] = &[
     &["machine", "primitive", "foreign", "fault", "sizing"],
     &["context"],
@@ -266,4 +269,48 @@ fn few_files_use_each_other_in_circles() {
         }
     }
     assert!(circles.len() <= CIRCLES, "{circles:#?}");
+}
+
+#[test]
+fn lines_of_comments_end_at_100_columns() {
+    fn look(folder: &Path, long: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                look(&path, long);
+                continue;
+            }
+            if path.extension().is_none_or(|end| end != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a text");
+            let mut is_code = false;
+            for (number, line) in (1..).zip(text.lines()) {
+                let Some(comment) = line.trim_start().strip_prefix("//") else {
+                    is_code = false;
+                    continue;
+                };
+                let said = comment.trim_start_matches(['/', '!']).trim_start();
+                is_code ^= said.starts_with("```");
+                // Tables, drawings and examples are as wide as they are.
+                if line.chars().count() > 100 && !is_code && !said.starts_with('|') {
+                    long.push(format!("{}:{number}", path.display()));
+                }
+            }
+        }
+    }
+    let mut long = Vec::new();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a folder");
+    for name in [
+        "hands",
+        "hands-batch",
+        "hands-fetch",
+        "hands-cli",
+        "hands-macros",
+    ] {
+        look(&crates.join(name).join("src"), &mut long);
+    }
+    assert!(long.is_empty(), "{long:#?}");
 }

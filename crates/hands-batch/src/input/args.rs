@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::{Kind, SourceSpec};
 
-/// Takes the tail of a command line apart. `:::` begins values, `::::` files (each a source of its own, `-` is stdin);
-/// with a `+` the source is linked to the one before. The first of these words ends the command.
+/// Takes the tail of a command line apart. `:::` begins values, `::::` files (each a source of its
+/// own, `-` is stdin); with a `+` the source is linked to the one before. The first of these words
+/// ends the command.
 pub fn split_args(words: Vec<OsString>) -> (Vec<OsString>, Vec<SourceSpec>) {
     let mut command = Vec::new();
     let mut sources: Vec<SourceSpec> = Vec::new();

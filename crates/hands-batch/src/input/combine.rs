@@ -5,11 +5,13 @@ use std::os::fd::BorrowedFd;
 use super::table::Table;
 use super::{InputError, Pull, Row};
 
-/// Sources that advance together; the shortest ends them all, or begins again until the longest has ended.
+/// Sources that advance together; the shortest ends them all, or begins again until the longest has
+/// ended.
 #[derive(Debug)]
 pub(super) struct Linked {
     tables: Vec<Table>,
-    /// The rows of this round that are there already; the table behind them is the one that is waited for.
+    /// The rows of this round that are there already; the table behind them is the one that is
+    /// waited for.
     partial: Vec<Row>,
     /// What each has given, where those that end begin again; and which have ended.
     cycles: Option<Vec<Given>>,
@@ -24,14 +26,16 @@ struct Given {
     next: usize,
 }
 
-/// Every combination of its parts, the last varying fastest. The first part is read as it goes; the others are read
-/// to their ends first and remembered, since each of their rows is needed again and again.
+/// Every combination of its parts, the last varying fastest. The first part is read as it goes; the
+/// others are read to their ends first and remembered, since each of their rows is needed again and
+/// again.
 #[derive(Debug)]
 pub(super) struct Product {
     first: Linked,
     rest: Vec<Remembered>,
     outer: Option<Row>,
-    /// The part of `rest` that had nothing to give yet when it was last asked; `None` is the first part.
+    /// The part of `rest` that had nothing to give yet when it was last asked; `None` is the first
+    /// part.
     waiting: Option<usize>,
 }
 

@@ -36,8 +36,8 @@ pub enum Group {
     Rows(NonZeroUsize),
     /// As [`Rows`](Self::Rows), and no more than a command line holds.
     RowsWithin(NonZeroUsize, Limit),
-    /// As many as a command line holds. If the input ends before `slots` command lines are full, what there is is
-    /// spread evenly over them.
+    /// As many as a command line holds. If the input ends before `slots` command lines are full,
+    /// what there is is spread evenly over them.
     Fill {
         /// Bytes a command line may have.
         limit: usize,
@@ -85,7 +85,8 @@ pub(super) struct Grouped {
     size: usize,
     /// Bytes that they add, where that is bounded beside their number.
     bytes: usize,
-    /// Full jobs. With [`Group::Fill`] the first ones are held until it is known whether to spread them.
+    /// Full jobs. With [`Group::Fill`] the first ones are held until it is known whether to spread
+    /// them.
     ready: VecDeque<Vec<Row>>,
     spread: bool,
     ended: bool,
@@ -159,7 +160,8 @@ impl Grouped {
                     }
                     self.bytes += cost;
                 }
-                // Their columns side by side, so that `a{}b` becomes one word, as with GNU parallel.
+                // Their columns side by side, so that `a{}b` becomes one word, as with GNU
+                // parallel.
                 match self.gathered.first_mut() {
                     Some(columns) => columns.extend(row),
                     None => self.gathered.push(row),
@@ -179,7 +181,8 @@ impl Grouped {
             } => {
                 let cost = cost(&row);
                 let full = self.gathered.len() >= *most || fixed + self.size + cost > *limit;
-                // A row that is too long by itself gets a job of its own, which the system will refuse by name.
+                // A row that is too long by itself gets a job of its own, which the system will
+                // refuse by name.
                 if full && !self.gathered.is_empty() {
                     self.ready.push_back(std::mem::take(&mut self.gathered));
                     self.size = 0;
@@ -191,7 +194,8 @@ impl Grouped {
         }
     }
 
-    /// As many jobs as there are slots, with as many rows each as can be, and still none longer than a command line.
+    /// As many jobs as there are slots, with as many rows each as can be, and still none longer
+    /// than a command line.
     fn spread_evenly(&mut self) {
         let Group::Fill {
             limit,
@@ -213,7 +217,8 @@ impl Grouped {
         let (mut job, mut size) = (Vec::new(), 0);
         for row in rows {
             let cost = cost(&row);
-            // The rows were short enough together in their first order, but not so wherever they are cut now.
+            // The rows were short enough together in their first order, but not so wherever they
+            // are cut now.
             if !job.is_empty() && (job.len() == each || fixed + size + cost > *limit) {
                 self.ready.push_back(std::mem::take(&mut job));
                 size = 0;

@@ -6,8 +6,9 @@
 //! stdin, CSV  ┘
 //! ```
 //!
-//! A source never blocks its caller: what comes through a pipe is read when there is something to read, and until then
-//! [`Pull::Pending`] is the answer. No descriptor is made non-blocking, as others may share it.
+//! A source never blocks its caller: what comes through a pipe is read when there is something to
+//! read, and until then [`Pull::Pending`] is the answer. No descriptor is made non-blocking, as
+//! others may share it.
 
 mod args;
 mod combine;

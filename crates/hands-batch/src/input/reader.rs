@@ -88,7 +88,8 @@ impl Reader {
                     Err(error) => return Err(error.into()),
                 }
             }
-            // Used bytes are dropped when they are most of the buffer, so that each is moved at most once on average.
+            // Used bytes are dropped when they are most of the buffer, so that each is moved at
+            // most once on average.
             if self.start > self.buffer.len() / 2 {
                 self.buffer.drain(..self.start);
                 self.start = 0;

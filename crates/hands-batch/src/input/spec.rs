@@ -160,8 +160,8 @@ impl Spec {
     }
 }
 
-/// The regular expression between columns. One that matches nothing at all would cut between all characters, which is
-/// what `|` does, and what nobody who writes it wants.
+/// The regular expression between columns. One that matches nothing at all would cut between all
+/// characters, which is what `|` does, and what nobody who writes it wants.
 fn separator(pattern: &str) -> Result<Regex, InputError> {
     let regex = Regex::new(pattern).map_err(|error| InputError::Pattern {
         pattern: pattern.to_owned(),

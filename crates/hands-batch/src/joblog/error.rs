@@ -27,7 +27,8 @@ pub enum JobLogError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A row could not be written, for example because the disk is full. The log holds whole rows only.
+    /// A row could not be written, for example because the disk is full. The log holds whole rows
+    /// only.
     Write {
         /// The log.
         path: PathBuf,

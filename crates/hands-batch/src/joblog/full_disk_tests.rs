@@ -1,7 +1,7 @@
 //! What a disk that fills up in the middle of a row leaves behind.
 //!
-//! The limits hold for a whole process, so each test starts this test program again, under the limit, for
-//! itself alone.
+//! The limits hold for a whole process, so each test starts this test program again, under the
+//! limit, for itself alone.
 
 use std::env;
 use std::ffi::OsString;
@@ -130,7 +130,8 @@ fn a_row_that_meets_a_full_disk_is_taken_back_and_goes_in_once_there_is_room() {
         .env(DIRECTORY, dir.path())
         .output();
     if !allowed.is_ok_and(|output| output.status.success()) {
-        // No mounts of our own here (a container, most likely); the file size limit above tells much the same.
+        // No mounts of our own here (a container, most likely); the file size limit above tells
+        // much the same.
         return;
     }
     let name = "a_row_that_meets_a_full_disk_is_taken_back_and_goes_in_once_there_is_room";

@@ -1,10 +1,12 @@
-//! The first line of a file tells whether it is a job log: nothing is cut or overwritten before that is known.
+//! The first line of a file tells whether it is a job log: nothing is cut or overwritten before
+//! that is known.
 
 /// The first line of every job log, its newline included.
 pub(super) const HEADER: &[u8] =
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
-/// So many bytes from the start of a file are enough for [`Opening::of`], and to show what a foreign file is.
+/// So many bytes from the start of a file are enough for [`Opening::of`], and to show what a
+/// foreign file is.
 pub(super) const ENOUGH: usize = 256;
 
 /// What the start of a file says it is.

@@ -1,9 +1,10 @@
 //! Reading a log back, and deciding job by job what is left to do.
 //!
-//! Of a row only the hash of its command is kept: eight bytes for each job, whatever the length of the
-//! commands. The hash is SipHash with keys drawn by this process, and it never leaves this process, so it
-//! neither has to be the same tomorrow nor can be aimed at. Its top 62 bits are used: that a changed command
-//! goes unnoticed has a chance of one in 4·10¹⁸. The text is read again only for the message about a change.
+//! Of a row only the hash of its command is kept: eight bytes for each job, whatever the length of
+//! the commands. The hash is SipHash with keys drawn by this process, and it never leaves this
+//! process, so it neither has to be the same tomorrow nor can be aimed at. Its top 62 bits are
+//! used: that a changed command goes unnoticed has a chance of one in 4·10¹⁸. The text is read
+//! again only for the message about a change.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,8 +18,8 @@ use super::JobLogError;
 use super::header::{ENOUGH, Opening};
 use super::row::Logged;
 
-/// Jobs in one page of marks. Numbers in a log are dense; small pages keep a made-up log with few and far
-/// numbers from costing much more memory than it has bytes.
+/// Jobs in one page of marks. Numbers in a log are dense; small pages keep a made-up log with few
+/// and far numbers from costing much more memory than it has bytes.
 const PAGE: u64 = 64;
 
 /// No command is as long as this, with all of its bytes escaped; a longer line is not one of ours.
@@ -70,7 +71,8 @@ pub enum Decision {
 #[derive(Debug)]
 pub struct Resume {
     path: PathBuf,
-    /// Kept open: the message about a change comes from the file that was read, whatever its name means by then.
+    /// Kept open: the message about a change comes from the file that was read, whatever its name
+    /// means by then.
     file: Option<File>,
     mode: Mode,
     keys: RandomState,
@@ -80,8 +82,8 @@ pub struct Resume {
 }
 
 impl Resume {
-    /// Reads the log at `path`. A missing or empty one has no jobs, so that the first run and the ones that
-    /// resume it can be started by the same command, as with GNU parallel.
+    /// Reads the log at `path`. A missing or empty one has no jobs, so that the first run and the
+    /// ones that resume it can be started by the same command, as with GNU parallel.
     ///
     /// An unfinished last line is passed over: its job runs again.
     ///
@@ -154,8 +156,8 @@ impl Resume {
         }
     }
 
-    /// To be called when the inputs have ended after `jobs` jobs: a log that goes on beyond them was written
-    /// for other inputs.
+    /// To be called when the inputs have ended after `jobs` jobs: a log that goes on beyond them
+    /// was written for other inputs.
     ///
     /// # Errors
     ///
@@ -269,7 +271,8 @@ impl Resume {
         hasher.finish() & !OUTCOME
     }
 
-    /// Finds the text behind a mark. The run at hand may have added rows since; the hash tells which was meant.
+    /// Finds the text behind a mark. The run at hand may have added rows since; the hash tells
+    /// which was meant.
     fn logged_command(&self, seq: u64, mark: u64) -> Option<Vec<u8>> {
         let mut lines = Lines::of(self.file.as_ref()?).ok()?;
         while let Some(line) = lines.next().ok()? {
@@ -290,7 +293,8 @@ impl Resume {
 ///
 /// # Errors
 ///
-/// As for [`Resume::read`]; and [`Read`](JobLogError::Read) where there are none, or some are missing in between.
+/// As for [`Resume::read`]; and [`Read`](JobLogError::Read) where there are none, or some are
+/// missing in between.
 pub fn commands_to_retry(path: impl AsRef<Path>) -> Result<Vec<OsString>, JobLogError> {
     let path = path.as_ref();
     // Reads it as a log, or says why it is none.

@@ -22,7 +22,8 @@ pub struct Entry<'a> {
     pub sent: u64,
     /// Bytes the job wrote.
     pub received: u64,
-    /// Its exit code; 0 when it was ended by a signal, -1 when it ran out of time, as GNU parallel has it.
+    /// Its exit code; 0 when it was ended by a signal, -1 when it ran out of time, as GNU parallel
+    /// has it.
     pub exit: i32,
     /// The signal that ended it, or 0.
     pub signal: i32,
@@ -33,7 +34,8 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     /// Adds this entry to `out` as one line of nine columns.
     pub(super) fn write_row(&self, out: &mut Vec<u8>) {
-        // The run time is padded to ten places as GNU parallel does: scripts cut columns by position too.
+        // The run time is padded to ten places as GNU parallel does: scripts cut columns by
+        // position too.
         let runtime = self.runtime.as_millis();
         let runtime = format!("{}.{:03}", runtime / 1000, runtime % 1000);
         let Self {

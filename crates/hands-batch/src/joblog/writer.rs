@@ -1,8 +1,9 @@
 //! Writing the log so that neither a kill nor a full disk leaves more than whole rows.
 //!
-//! The file is opened with `O_APPEND` and each row is handed to the kernel in one `write`. Buffering would be
-//! faster and would lose the rows of jobs that are done when the program is killed; one write a job is noise
-//! beside starting a process. The log is not `fsync`ed: it is there for killed programs, not for lost power.
+//! The file is opened with `O_APPEND` and each row is handed to the kernel in one `write`.
+//! Buffering would be faster and would lose the rows of jobs that are done when the program is
+//! killed; one write a job is noise beside starting a process. The log is not `fsync`ed: it is
+//! there for killed programs, not for lost power.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
@@ -53,9 +54,9 @@ impl JobLog {
     ///
     /// # Errors
     ///
-    /// [`NotAJobLog`](JobLogError::NotAJobLog) when the file exists and holds something else, which is left
-    /// alone: a mistyped name must not cost anyone their notes. [`Open`](JobLogError::Open) and
-    /// [`Write`](JobLogError::Write) with the system's reason.
+    /// [`NotAJobLog`](JobLogError::NotAJobLog) when the file exists and holds something else, which
+    /// is left alone: a mistyped name must not cost anyone their notes. [`Open`](JobLogError::Open)
+    /// and [`Write`](JobLogError::Write) with the system's reason.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, JobLogError> {
         let mut log = Self::open(path.as_ref())?;
         if log.regular {
@@ -68,7 +69,8 @@ impl JobLog {
 
     /// Goes on with the log that is there, or starts one where there is none.
     ///
-    /// An unfinished last line, which a kill can leave, is cut off; [`cut`](Self::cut) tells its length.
+    /// An unfinished last line, which a kill can leave, is cut off; [`cut`](Self::cut) tells its
+    /// length.
     ///
     /// # Errors
     ///
@@ -102,8 +104,8 @@ impl JobLog {
     ///
     /// # Errors
     ///
-    /// [`Write`](JobLogError::Write) when the row could not be written whole; then none of it stays in the
-    /// file, and a later row may be tried.
+    /// [`Write`](JobLogError::Write) when the row could not be written whole; then none of it stays
+    /// in the file, and a later row may be tried.
     pub fn record(&mut self, entry: &Entry<'_>) -> Result<(), JobLogError> {
         let mut row = std::mem::take(&mut self.row);
         row.clear();
@@ -118,8 +120,8 @@ impl JobLog {
             path: path.to_owned(),
             source,
         };
-        // Reading is for looking at what is there. A pipe must be opened for writing alone: with both ends in
-        // our own hands, nobody would notice that its reader has gone.
+        // Reading is for looking at what is there. A pipe must be opened for writing alone: with
+        // both ends in our own hands, nobody would notice that its reader has gone.
         let regular = match fs::metadata(path) {
             Ok(found) => found.is_file(),
             Err(error) if error.kind() == ErrorKind::NotFound => true,
@@ -158,7 +160,8 @@ impl JobLog {
         }
     }
 
-    /// Cuts off what follows the last newline. The header ends in one, so the search ends at `rows`.
+    /// Cuts off what follows the last newline. The header ends in one, so the search ends at
+    /// `rows`.
     fn cut_unfinished_line(&mut self, rows: u64) -> Result<(), JobLogError> {
         let length = self.length()?;
         let mut chunk = vec![0; 64 * 1024];
@@ -200,8 +203,9 @@ impl JobLog {
     /// Takes the `written` bytes at the end back, and makes the error of it.
     fn undo(&mut self, written: usize, source: io::Error) -> JobLogError {
         if self.regular && written > 0 {
-            // An appending write leaves the file's position behind what it wrote. Bytes beyond are someone
-            // else's; then the piece stays, and the newline keeps the next row apart from it.
+            // An appending write leaves the file's position behind what it wrote. Bytes beyond are
+            // someone else's; then the piece stays, and the newline keeps the next row apart from
+            // it.
             let taken_back = self.file.stream_position().and_then(|end| {
                 if self.file.metadata()?.len() == end {
                     self.file.set_len(end - written as u64)

@@ -3,7 +3,8 @@
 /// The largest number of failed jobs an exit code says exactly.
 pub const MAX_COUNTED_FAILURES: u8 = 100;
 
-/// The exit code of a batch in which `failed` jobs failed: that number up to 100, and 101 for any more.
+/// The exit code of a batch in which `failed` jobs failed: that number up to 100, and 101 for any
+/// more.
 ///
 /// ```
 /// use hands_batch::policy::exit_code;

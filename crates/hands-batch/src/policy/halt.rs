@@ -7,9 +7,10 @@ use super::{InvalidRule, exit_code};
 
 /// When to stop a batch early.
 ///
-/// Written as GNU parallel writes it: `never`, or *when*`,`*what*`=`*how many*, such as `now,fail=1`, `soon,fail=10%` or
-/// `now,success=1`. Its old numbers work too: `0` never, `1` `soon,fail=1`, `2` `now,fail=1`, `-1` `soon,success=1`, `-2`
-/// `now,success=1`, and `N%` `soon,fail=N%`.
+/// Written as GNU parallel writes it: `never`, or *when*`,`*what*`=`*how many*, such as
+/// `now,fail=1`, `soon,fail=10%` or `now,success=1`. Its old numbers work too: `0` never, `1`
+/// `soon,fail=1`, `2` `now,fail=1`, `-1` `soon,success=1`, `-2` `now,success=1`, and `N%`
+/// `soon,fail=N%`.
 ///
 /// ```
 /// use hands_batch::policy::{Halt, HaltState, HaltWhen};
@@ -60,8 +61,8 @@ pub enum HaltOn {
 pub enum HaltCount {
     /// A number of jobs, at least one.
     Jobs(u64),
-    /// A percentage, 1 to 100, of all jobs of the batch. While their number is not known (lines of a file, of stdin), of those that have been
-    /// started, once three count, as with GNU parallel.
+    /// A percentage, 1 to 100, of all jobs of the batch. While their number is not known (lines of
+    /// a file, of stdin), of those that have been started, once three count, as with GNU parallel.
     Percent(u8),
 }
 
@@ -121,7 +122,8 @@ impl Halt {
         Self::At { when, on, count }
     }
 
-    /// Whether the rule can be judged only once the number of jobs is known, so that the input is best counted first.
+    /// Whether the rule can be judged only once the number of jobs is known, so that the input is
+    /// best counted first.
     #[must_use]
     pub fn needs_total(&self) -> bool {
         matches!(
@@ -213,10 +215,12 @@ impl HaltState {
         self.started = jobs;
     }
 
-    /// A job ended. The answer is `Some` exactly once, at the job that makes it enough; jobs that end later are still counted.
+    /// A job ended. The answer is `Some` exactly once, at the job that makes it enough; jobs that
+    /// end later are still counted.
     ///
-    /// A percentage is of `total_known`, the number of jobs the batch has in all. While that is `None` it is of those that
-    /// [have started](Self::have_started), once three count; [`HaltState::total_is_known`] looks again.
+    /// A percentage is of `total_known`, the number of jobs the batch has in all. While that is
+    /// `None` it is of those that [have started](Self::have_started), once three count;
+    /// [`HaltState::total_is_known`] looks again.
     pub fn observe(&mut self, succeeded: bool, total_known: Option<u64>) -> Option<HaltWhen> {
         if succeeded {
             self.succeeded += 1;
@@ -226,7 +230,8 @@ impl HaltState {
         self.judge(total_known)
     }
 
-    /// The input has ended, so the number of jobs is known: stop now, if what has been counted was enough all along.
+    /// The input has ended, so the number of jobs is known: stop now, if what has been counted was
+    /// enough all along.
     pub fn total_is_known(&mut self, total: u64) -> Option<HaltWhen> {
         self.judge(Some(total))
     }
@@ -279,10 +284,10 @@ impl HaltState {
 
     /// What the batch exits with, as GNU parallel does.
     ///
-    /// Not halted: [`exit_code`] of the failures. Halted by success: 0. Halted by the first failed (or the first
-    /// ended) job: `own`, the code of the job at which [`observe`](Self::observe) answered (128 + N where signal N
-    /// killed it). Halted by several: [`exit_code`]. Halted by a percentage: the percentage of `total` that failed,
-    /// rounded up, so that a failure is never 0.
+    /// Not halted: [`exit_code`] of the failures. Halted by success: 0. Halted by the first failed
+    /// (or the first ended) job: `own`, the code of the job at which [`observe`](Self::observe)
+    /// answered (128 + N where signal N killed it). Halted by several: [`exit_code`]. Halted by a
+    /// percentage: the percentage of `total` that failed, rounded up, so that a failure is never 0.
     #[must_use]
     pub fn exit_code(&self, own: u8, total: Option<u64>) -> u8 {
         let (Halt::At { on, count, .. }, Some(_)) = (self.halt, self.halted) else {

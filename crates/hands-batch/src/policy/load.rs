@@ -1,8 +1,9 @@
 //! `--load`: start nothing while the machine is busy.
 //!
-//! What counts is the number of processes and threads that run or wait for a core *now*, the fourth field of `/proc/loadavg`. The
-//! averages before it lag by a minute: a gate on them stays open until far too many jobs run, then shut long after they
-//! are gone. GNU make changed to the same number in 4.4 for that reason. Processes that wait for a disk are not in it.
+//! What counts is the number of processes and threads that run or wait for a core *now*, the fourth
+//! field of `/proc/loadavg`. The averages before it lag by a minute: a gate on them stays open
+//! until far too many jobs run, then shut long after they are gone. GNU make changed to the same
+//! number in 4.4 for that reason. Processes that wait for a disk are not in it.
 
 use std::fs;
 use std::io;
@@ -12,7 +13,8 @@ use std::str::FromStr;
 
 use super::{InvalidRule, Verdict};
 
-/// How busy the machine may be for another job to start: `6`, `2.5`, `80%` of the cores, `+2` or `-1` cores, or `auto` (`100%`).
+/// How busy the machine may be for another job to start: `6`, `2.5`, `80%` of the cores, `+2` or
+/// `-1` cores, or `auto` (`100%`).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Load {
     /// As many as there are cores.
@@ -114,7 +116,8 @@ impl LoadGate {
     }
 }
 
-/// The running processes in `0.20 0.18 0.12 3/80 11206`, without ourselves: whoever reads the file is running.
+/// The running processes in `0.20 0.18 0.12 3/80 11206`, without ourselves: whoever reads the file
+/// is running.
 fn running(text: &str) -> Option<u64> {
     let (running, _) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
     running.parse::<u64>().ok().map(|all| all.saturating_sub(1))

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 /// The median of any number of durations, to within 1 %, in some kilobytes at most.
 ///
-/// Each duration falls into a bucket at most 1.6 % wide, on a logarithmic scale from one microsecond, and the middle of a
-/// bucket stands for all in it. From a microsecond to a century that is fewer than 2,900 buckets, of which a batch of similar jobs
-/// uses a handful. Keeping every sample would be exact, and cost a million jobs eight megabytes.
+/// Each duration falls into a bucket at most 1.6 % wide, on a logarithmic scale from one
+/// microsecond, and the middle of a bucket stands for all in it. From a microsecond to a century
+/// that is fewer than 2,900 buckets, of which a batch of similar jobs uses a handful. Keeping every
+/// sample would be exact, and cost a million jobs eight megabytes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,7 +43,8 @@ impl Median {
         self.samples
     }
 
-    /// The median (of an even number, the lower of the two in the middle); `None` before the first sample.
+    /// The median (of an even number, the lower of the two in the middle); `None` before the first
+    /// sample.
     #[must_use]
     pub fn get(&self) -> Option<Duration> {
         let middle = self.samples.div_ceil(2);
@@ -57,8 +59,8 @@ impl Median {
     }
 }
 
-/// The exponent of a duration in microseconds, and the six bits behind its first one. Whole numbers only: a logarithm
-/// would be as good and would make every program load the mathematics library.
+/// The exponent of a duration in microseconds, and the six bits behind its first one. Whole numbers
+/// only: a logarithm would be as good and would make every program load the mathematics library.
 fn bucket(duration: Duration) -> u16 {
     let micros = duration.as_micros();
     let shift = (micros | 1).ilog2().saturating_sub(STEPS.ilog2());

@@ -14,7 +14,8 @@ pub struct MemFreeGate {
 }
 
 impl MemFreeGate {
-    /// A gate that wants `needed` bytes and reads `proc` and `sys` under `root`, which is `/` but for tests.
+    /// A gate that wants `needed` bytes and reads `proc` and `sys` under `root`, which is `/` but
+    /// for tests.
     #[must_use]
     pub fn new(needed: u64, root: &Path) -> Self {
         Self {

@@ -1,7 +1,9 @@
-//! The rules of a batch: when to start a job, how long it may run, whether to try again, when to stop, what to exit with.
+//! The rules of a batch: when to start a job, how long it may run, whether to try again, when to
+//! stop, what to exit with.
 //!
-//! Decisions only. Nothing here waits, starts or kills anything: the engine asks, and acts on the answer. So each rule
-//! is one small type that is parsed from the words users of GNU parallel know, and can be tested without a process.
+//! Decisions only. Nothing here waits, starts or kills anything: the engine asks, and acts on the
+//! answer. So each rule is one small type that is parsed from the words users of GNU parallel know,
+//! and can be tested without a process.
 //!
 //! | question | rule as given | what the engine asks |
 //! |---|---|---|

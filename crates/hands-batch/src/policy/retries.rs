@@ -5,9 +5,10 @@ use std::time::Duration;
 
 /// How often to try a job that fails, and when.
 ///
-/// As with GNU parallel the number counts *tries*, the first one included, and 0 means for ever. The wait doubles with
-/// each failed try up to a cap, so that a service that is down is not hammered. There is no jitter: the schedule is the same in
-/// every run, and jobs that failed together are spread by the free slots they have to wait for.
+/// As with GNU parallel the number counts *tries*, the first one included, and 0 means for ever.
+/// The wait doubles with each failed try up to a cap, so that a service that is down is not
+/// hammered. There is no jitter: the schedule is the same in every run, and jobs that failed
+/// together are spread by the free slots they have to wait for.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,7 +63,8 @@ impl Retries {
         }
     }
 
-    /// How long to wait before try number `attempt`, counted from 1; `None` if the job has been tried often enough.
+    /// How long to wait before try number `attempt`, counted from 1; `None` if the job has been
+    /// tried often enough.
     #[must_use]
     pub fn delay_before(&self, attempt: u32) -> Option<Duration> {
         if self.tries.is_some_and(|tries| attempt > tries.get()) {

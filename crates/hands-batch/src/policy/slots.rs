@@ -9,8 +9,8 @@ use rustix::process::{Resource, getrlimit};
 use super::InvalidRule;
 use hands::machine::cgroup::{self, Cgroups};
 
-/// How many jobs run at once: `8`, `50%` of the cores, `+2` or `-1` cores, `0` for as many as the system allows, or
-/// `auto` for as many as prove to be of use.
+/// How many jobs run at once: `8`, `50%` of the cores, `+2` or `-1` cores, `0` for as many as the
+/// system allows, or `auto` for as many as prove to be of use.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -25,7 +25,8 @@ pub enum Slots {
     /// One for each core.
     #[default]
     Cores,
-    /// As many as keep the cores busy, found out on the way: see [`Batch::auto`](crate::Batch::auto).
+    /// As many as keep the cores busy, found out on the way: see
+    /// [`Batch::auto`](crate::Batch::auto).
     Auto,
     /// This many.
     Count(NonZeroUsize),
@@ -69,8 +70,8 @@ fn digits<N: FromStr>(text: &str) -> Option<N> {
 }
 
 impl Slots {
-    /// The number of jobs on a machine with so many cores. `0` looks at this process's limits, see [`Room::now`]; `auto`
-    /// begins with one for each core.
+    /// The number of jobs on a machine with so many cores. `0` looks at this process's limits, see
+    /// [`Room::now`]; `auto` begins with one for each core.
     #[must_use]
     pub fn resolve(self, cores: NonZeroUsize) -> NonZeroUsize {
         let jobs = match self {
@@ -90,7 +91,8 @@ impl Slots {
 
 /// What the system lets this process have, for `-j 0`.
 ///
-/// A descriptor limit of 1,024 gives 160 jobs; raise the soft limit before asking, where more is wanted.
+/// A descriptor limit of 1,024 gives 160 jobs; raise the soft limit before asking, where more is
+/// wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Descriptors this process may open; `None` for no limit.
@@ -100,7 +102,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// No more jobs than this run at once, however much room there is. More only makes each switch dearer.
+    /// No more jobs than this run at once, however much room there is. More only makes each switch
+    /// dearer.
     pub const MOST: usize = 4096;
 
     /// A job holds its two output pipes, its input, its pidfd, and up to two spilled outputs.
@@ -112,7 +115,8 @@ impl Room {
     /// A job is often a shell with a pipeline, and other programs of the user count too.
     const PROCESSES_A_JOB: u64 = 4;
 
-    /// What this process's limits (`ulimit -n`, `ulimit -u`) and its control groups' (`pids.max`) leave.
+    /// What this process's limits (`ulimit -n`, `ulimit -u`) and its control groups' (`pids.max`)
+    /// leave.
     #[must_use]
     pub fn now() -> Self {
         let user = getrlimit(Resource::Nproc).current;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{InvalidRule, Median, parse_duration};
 
-/// How long a job may run: a duration (`10`, `2.5`, `1h30m`) or a percentage of the median run time of the jobs that
-/// succeeded so far (`200%`).
+/// How long a job may run: a duration (`10`, `2.5`, `1h30m`) or a percentage of the median run time
+/// of the jobs that succeeded so far (`200%`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeout {
     /// This long.
@@ -44,8 +44,9 @@ impl FromStr for Timeout {
 
 /// A [`Timeout`] at work: it learns how long jobs take and says how long the next may.
 ///
-/// A percentage gives no limit before [`TimeLimit::NEEDED`] jobs have succeeded, and never one below
-/// [`TimeLimit::SHORTEST`]. Jobs that run when the limit becomes known are best measured by it too.
+/// A percentage gives no limit before [`TimeLimit::NEEDED`] jobs have succeeded, and never one
+/// below [`TimeLimit::SHORTEST`]. Jobs that run when the limit becomes known are best measured by
+/// it too.
 #[derive(Debug, Clone)]
 pub struct TimeLimit {
     timeout: Timeout,
@@ -56,7 +57,8 @@ impl TimeLimit {
     /// So many jobs must have succeeded before a percentage of their median means something.
     pub const NEEDED: u64 = 3;
 
-    /// The least limit a percentage gives. Below this the machine's noise, not the job, would decide.
+    /// The least limit a percentage gives. Below this the machine's noise, not the job, would
+    /// decide.
     pub const SHORTEST: Duration = Duration::from_millis(100);
 
     /// Nothing has run yet.
@@ -68,7 +70,8 @@ impl TimeLimit {
         }
     }
 
-    /// A job succeeded after `wall`. Failed and killed jobs are not counted: they would pull the median down.
+    /// A job succeeded after `wall`. Failed and killed jobs are not counted: they would pull the
+    /// median down.
     pub fn succeeded(&mut self, wall: Duration) {
         if matches!(self.timeout, Timeout::OfMedian(_)) {
             self.median.record(wall);

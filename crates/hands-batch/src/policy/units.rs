@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::InvalidRule;
 
-/// Reads a duration: seconds (`10`, `2.5`), or numbers with units, largest first by habit (`1h30m`, `1d3.5h`, `200ms`).
+/// Reads a duration: seconds (`10`, `2.5`), or numbers with units, largest first by habit (`1h30m`,
+/// `1d3.5h`, `200ms`).
 ///
 /// The units are `ms`, `s`, `m`, `h` and `d`, in either case.
 ///
@@ -56,7 +57,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidRule> {
         .map_err(|_| invalid())
 }
 
-/// Reads a size in bytes: `65536`, `64K` or `64KiB` (1,024 each), `64k` (1,000 each); and so on with `M`, `G`, `T` and `P`.
+/// Reads a size in bytes: `65536`, `64K` or `64KiB` (1,024 each), `64k` (1,000 each); and so on
+/// with `M`, `G`, `T` and `P`.
 ///
 /// # Errors
 ///
@@ -92,7 +94,8 @@ pub fn parse_size(text: &str) -> Result<u64, InvalidRule> {
         "p" => 1_000_000_000_000_000,
         _ => return Err(invalid()),
     };
-    // Whole numbers are exact to the last byte; only a written fraction goes through floating point.
+    // Whole numbers are exact to the last byte; only a written fraction goes through floating
+    // point.
     let whole = &text[..text.len() - unit.len()];
     if let Ok(count) = whole.parse::<u64>() {
         return count.checked_mul(factor).ok_or_else(invalid);
@@ -105,7 +108,8 @@ pub fn parse_size(text: &str) -> Result<u64, InvalidRule> {
     }
 }
 
-/// The plain decimal number a text starts with, and what follows it. No sign, no exponent, no `inf`.
+/// The plain decimal number a text starts with, and what follows it. No sign, no exponent, no
+/// `inf`.
 fn decimal(text: &str) -> Option<(f64, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

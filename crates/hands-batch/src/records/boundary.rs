@@ -24,8 +24,8 @@ pub enum Boundary {
     },
 }
 
-/// How far back a pattern's match may begin and still be found when more bytes arrive. A longer separator is found
-/// only if it came in whole.
+/// How far back a pattern's match may begin and still be found when more bytes arrive. A longer
+/// separator is found only if it came in whole.
 const REACH: usize = 4096;
 
 /// Looks for boundaries. A boundary is a place in the bytes, from 1.
@@ -103,8 +103,8 @@ impl Finder {
         }
     }
 
-    /// Boundaries of a pattern, from a little before `from` on. A match that touches the end of the bytes might
-    /// become longer with the next ones, so it counts only when there are none.
+    /// Boundaries of a pattern, from a little before `from` on. A match that touches the end of the
+    /// bytes might become longer with the next ones, so it counts only when there are none.
     fn matches<'a>(
         &'a self,
         bytes: &'a [u8],

@@ -1,7 +1,8 @@
 //! A stream cut into blocks at record ends, for `--pipe`: one input spread over many jobs.
 //!
-//! The blocks, one behind the other, are the stream: nothing is lost, doubled or cut inside a record. Memory is bounded
-//! by the size of a block, or of a record where one is larger. A pipe is read only when there is something to read.
+//! The blocks, one behind the other, are the stream: nothing is lost, doubled or cut inside a
+//! record. Memory is bounded by the size of a block, or of a record where one is larger. A pipe is
+//! read only when there is something to read.
 
 mod boundary;
 

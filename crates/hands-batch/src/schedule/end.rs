@@ -90,7 +90,8 @@ impl<W: Work> Scheduler<'_, W> {
         }
     }
 
-    /// A run time more for the median; the first few of them set the limit of jobs that run already.
+    /// A run time more for the median; the first few of them set the limit of jobs that run
+    /// already.
     pub(super) fn learn(&mut self, wall: Duration) {
         let Some(time_limit) = &mut self.time_limit else {
             return;

@@ -6,8 +6,9 @@
 //!            └── work.next() ── number, item ──► work.job() ──► engine.start() ──► running ──► finished
 //! ```
 //!
-//! **Invariants:** at most one item is held that has not started (besides those waiting to be tried again); a job's end
-//! is reported once per attempt and counted once per item; nothing is written to a sink but by [`Scheduler::write`].
+//! **Invariants:** at most one item is held that has not started (besides those waiting to be tried
+//! again); a job's end is reported once per attempt and counted once per item; nothing is written
+//! to a sink but by [`Scheduler::write`].
 
 mod end;
 mod sizer;
@@ -48,7 +49,8 @@ use hands::command::raise_descriptor_limit;
 const NUMBER: &str = "HANDS_SEQ";
 const SLOT: &str = "HANDS_SLOT";
 
-/// Jobs that may wait for an earlier one's output before no more are started: some 20 MB of bookkeeping.
+/// Jobs that may wait for an earlier one's output before no more are started: some 20 MB of
+/// bookkeeping.
 const MOST_WAITING: usize = 50_000;
 
 /// As many jobs as fit under the usual limit of 1,024 descriptors with plenty to spare.
@@ -58,7 +60,8 @@ const FEW_JOBS: usize = 128;
 const GATE_PAUSE: Duration = Duration::from_millis(500);
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Refused starts in a row, with no job running that could give something back, before the batch gives up.
+/// Refused starts in a row, with no job running that could give something back, before the batch
+/// gives up.
 const SHORTAGE_TRIES: u32 = 20;
 
 /// Jobs that are started in a row before the others are looked after.
@@ -69,8 +72,8 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// When the batch itself cannot go on: its input or output fails, or the system refuses what it needs. Running jobs
-    /// are then ended. A job that fails is no error: see the [`Summary`].
+    /// When the batch itself cannot go on: its input or output fails, or the system refuses what it
+    /// needs. Running jobs are then ended. A job that fails is no error: see the [`Summary`].
     pub fn run<W: Work>(self, work: W, observer: &mut dyn Observer) -> Result<Summary, BatchError> {
         let mut scheduler = Scheduler::new(self, work, observer)?;
         let result = scheduler.run();
@@ -146,7 +149,8 @@ struct Scheduler<'a, W: Work> {
     waiting_told: bool,
     summary: Summary,
     own_code: u8,
-    /// Why the batch cannot go on; returned once the running jobs have ended and what they wrote is written.
+    /// Why the batch cannot go on; returned once the running jobs have ended and what they wrote is
+    /// written.
     failure: Option<BatchError>,
     /// Items were given up although they could have been started.
     given_up: bool,
@@ -298,7 +302,8 @@ impl<'a, W: Work> Scheduler<'a, W> {
         let mut events = Vec::new();
         loop {
             self.obey();
-            // Not more in a row than can be heard and written meanwhile: starts that are refused take no slot.
+            // Not more in a row than can be heard and written meanwhile: starts that are refused
+            // take no slot.
             let mut left = STARTS;
             while left > 0 && self.may_start() {
                 match self.start_next()? {
@@ -345,8 +350,9 @@ impl<'a, W: Work> Scheduler<'a, W> {
         }
     }
 
-    /// Done before the first start: a job may kill us as its first act. Between its birth and its place in the watchdog's table a job is found by the
-    /// mark in its environment, and before it has that, by its parent-death signal.
+    /// Done before the first start: a job may kill us as its first act. Between its birth and its
+    /// place in the watchdog's table a job is found by the mark in its environment, and before it
+    /// has that, by its parent-death signal.
     fn start_watchdog(&mut self) {
         if std::mem::replace(&mut self.guarded, true) {
             return;

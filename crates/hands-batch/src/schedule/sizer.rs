@@ -1,7 +1,7 @@
 //! How many jobs run at once, where that is for the batch to find out.
 //!
-//! Jobs are measured when they end: the kernel then tells what they used. So there is something to decide only when some
-//! have ended, and not more often than every [`LOOK`].
+//! Jobs are measured when they end: the kernel then tells what they used. So there is something to
+//! decide only when some have ended, and not more often than every [`LOOK`].
 
 use std::time::{Duration, Instant};
 

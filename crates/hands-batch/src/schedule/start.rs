@@ -30,7 +30,8 @@ impl<W: Work> Scheduler<'_, W> {
             && (self.running.len() < self.jobs || self.waits_for_a_retry())
     }
 
-    /// Whether all that run are held back until a job has ended that is to be tried again: it gets a slot of its own.
+    /// Whether all that run are held back until a job has ended that is to be tried again: it gets
+    /// a slot of its own.
     fn waits_for_a_retry(&self) -> bool {
         self.collator
             .as_ref()
@@ -51,7 +52,8 @@ impl<W: Work> Scheduler<'_, W> {
         if self.not_before.is_some_and(|at| at <= Instant::now()) {
             self.not_before = None;
         }
-        // While it is too early one input is taken up all the same: if there is none, nothing is to be waited for.
+        // While it is too early one input is taken up all the same: if there is none, nothing is to
+        // be waited for.
         self.has_room() && (self.not_before.is_none() || self.put_off.is_none())
     }
 
@@ -82,7 +84,8 @@ impl<W: Work> Scheduler<'_, W> {
                     continue;
                 }
             };
-            // With nothing running, waiting would be for others' processes: that is what was asked for.
+            // With nothing running, waiting would be for others' processes: that is what was asked
+            // for.
             if !std::mem::replace(&mut self.waiting_told, true) {
                 self.observer.notice(&Notice::Waiting(why));
             }
@@ -176,7 +179,8 @@ impl<W: Work> Scheduler<'_, W> {
             attempt: pending.attempt,
         };
         let made = match pending.made.take() {
-            // Its placeholders may name the slot, which may be another one now; its stdin is there once.
+            // Its placeholders may name the slot, which may be another one now; its stdin is there
+            // once.
             Some((made_for, job)) if made_for == place => Ok(job),
             made => self.work.job(&mut pending.item, place).map(|job| Job {
                 stdin: made.map_or(job.stdin, |(_, made)| made.stdin),
@@ -318,7 +322,8 @@ impl<W: Work> Scheduler<'_, W> {
         })
     }
 
-    /// The system is short of something. True if it is worth waiting: a running job may give it back.
+    /// The system is short of something. True if it is worth waiting: a running job may give it
+    /// back.
     pub(super) fn wait_out(&mut self, error: &CommandError) -> bool {
         if self.shortages == 0 {
             self.observer.notice(&Notice::Shortage(error.to_string()));
@@ -332,7 +337,8 @@ impl<W: Work> Scheduler<'_, W> {
         self.shortages <= SHORTAGE_TRIES
     }
 
-    /// A job that could not be started. Trying again would not help: the program will not appear meanwhile.
+    /// A job that could not be started. Trying again would not help: the program will not appear
+    /// meanwhile.
     pub(super) fn refused(
         &mut self,
         place: Place,

@@ -51,7 +51,8 @@ impl<W: Work> Scheduler<'_, W> {
         self.retries.clear();
     }
 
-    /// The batch cannot go on: ends in order, as far as `stop` says, and then returns the first such error.
+    /// The batch cannot go on: ends in order, as far as `stop` says, and then returns the first
+    /// such error.
     pub(super) fn fail(&mut self, error: BatchError, stop: Stop) {
         self.failure.get_or_insert(error);
         if stop >= Stop::Terminate {

@@ -72,7 +72,8 @@ impl<W: Work> Scheduler<'_, W> {
         Ok(())
     }
 
-    /// The job whose output may stream although it has not ended: it runs alone, and no other can overtake it.
+    /// The job whose output may stream although it has not ended: it runs alone, and no other can
+    /// overtake it.
     pub(super) fn sole(&self) -> Option<u64> {
         let alone = self.running.len() == 1 && (self.jobs == 1 || self.no_more());
         alone

@@ -23,7 +23,8 @@ pub(super) enum Word {
 }
 
 impl Word {
-    /// `quoted`: the user put quotes around some of it, so that it is a word even when empty and `"{}"` is one word.
+    /// `quoted`: the user put quotes around some of it, so that it is a word even when empty and
+    /// `"{}"` is one word.
     pub(super) fn new(parts: Vec<Part>, quoted: bool) -> Self {
         match parts.as_slice() {
             [] => Self::Fixed(Vec::new()),

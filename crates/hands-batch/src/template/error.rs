@@ -32,7 +32,8 @@ pub enum TemplateError {
         /// What the command ends with.
         ending: &'static str,
     },
-    /// A placeholder stands where a shell takes only fixed text: in the end marker of a here-document.
+    /// A placeholder stands where a shell takes only fixed text: in the end marker of a
+    /// here-document.
     HereDocumentMarker {
         /// The marker as it was written.
         marker: String,

@@ -14,9 +14,10 @@ pub(super) enum Line {
     NeedsShell,
 }
 
-/// Words that mean something to a shell where a command begins: its grammar, and builtins that have no program of
-/// the same name or act on the shell itself. `test`, `[`, `echo`, `printf`, `true`, `false`, `kill`, `pwd` and
-/// `sleep` are missing on purpose: their programs do the same. `time` is here since a shell has the better one.
+/// Words that mean something to a shell where a command begins: its grammar, and builtins that have
+/// no program of the same name or act on the shell itself. `test`, `[`, `echo`, `printf`, `true`,
+/// `false`, `kill`, `pwd` and `sleep` are missing on purpose: their programs do the same. `time` is
+/// here since a shell has the better one.
 const SHELL_WORDS: &[&str] = &[
     "!",
     ".",
@@ -277,7 +278,8 @@ impl Splitter<'_> {
             && let Some(Part::Literal(text)) = parts.first()
             && (is_assignment(text) || parts.len() == 1 && is_shell_word(text))
         {
-            // A quoted `"cd"` is still the builtin, and a quoted `"A=b"` is for the shell to refuse.
+            // A quoted `"cd"` is still the builtin, and a quoted `"A=b"` is for the shell to
+            // refuse.
             return Line::NeedsShell;
         }
         Line::Words(

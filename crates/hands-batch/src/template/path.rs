@@ -1,7 +1,8 @@
 //! The parts of a path that a placeholder can ask for.
 //!
-//! The rules are those of GNU parallel's defaults, whose Perl is quoted beside each. Paths are bytes, and a newline
-//! is a byte like any other (GNU parallel's `.*/` stops at one; that is not imitated).
+//! The rules are those of GNU parallel's defaults, whose Perl is quoted beside each. Paths are
+//! bytes, and a newline is a byte like any other (GNU parallel's `.*/` stops at one; that is not
+//! imitated).
 
 use std::borrow::Cow;
 

@@ -128,7 +128,8 @@ fn read(inside: &[u8], names: &Names) -> Option<Placeholder> {
         b"%" => return whole(Source::Slot),
         _ => {}
     }
-    // A name first: it may end in what looks like a form, or be a number (a table with a column for each year).
+    // A name first: it may end in what looks like a form, or be a number (a table with a column for
+    // each year).
     if let Some(source) = named(inside, names).or_else(|| numbered(inside)) {
         return whole(source);
     }

@@ -14,10 +14,12 @@ use super::{JobArgs, Row, TemplateError, quote};
 /// How a command's words are to be read.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The shell to use when one is needed: a path, or a name to be looked up. `None` is `/bin/sh`. It must read
-    /// scripts as POSIX shells do and take `-c`: dash, bash, zsh, ksh, busybox, but not fish or csh.
+    /// The shell to use when one is needed: a path, or a name to be looked up. `None` is `/bin/sh`.
+    /// It must read scripts as POSIX shells do and take `-c`: dash, bash, zsh, ksh, busybox, but
+    /// not fish or csh.
     pub shell: Option<Vec<u8>>,
-    /// Use the shell even when nothing asks for it; several words are joined by spaces into one script.
+    /// Use the shell even when nothing asks for it; several words are joined by spaces into one
+    /// script.
     pub always_shell: bool,
     /// Several words are taken as they are, also those that are operators by themselves.
     pub verbatim: bool,
@@ -25,8 +27,8 @@ pub struct Options {
     pub names: Vec<Vec<u8>>,
     /// Further placeholders.
     pub rules: Vec<Rule>,
-    /// Add `{}` as the last word of a command that has no placeholder. Not wanted where jobs read their input from
-    /// a pipe.
+    /// Add `{}` as the last word of a command that has no placeholder. Not wanted where jobs read
+    /// their input from a pipe.
     pub append: bool,
 }
 
@@ -83,8 +85,8 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// There are no words, a quote is not closed, a NUL byte is in it, or the input has to be added and there is no
-    /// place for it.
+    /// There are no words, a quote is not closed, a NUL byte is in it, or the input has to be added
+    /// and there is no place for it.
     pub fn parse<W: AsRef<OsStr>>(words: &[W], options: Options) -> Result<Self, TemplateError> {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_ref().as_bytes()).collect();
         if let Some(word) = words.iter().find(|word| word.contains(&0)) {
@@ -167,13 +169,14 @@ impl Template {
         })
     }
 
-    /// What to execute for a job: the program as it was named (`PATH` has not been searched), then its arguments.
+    /// What to execute for a job: the program as it was named (`PATH` has not been searched), then
+    /// its arguments.
     ///
     /// # Errors
     ///
-    /// An argument would hold a NUL byte, an input used in shell arithmetic is not a number, a script for many rows
-    /// gets longer than an argument may be, or nothing is left to run because every word was a number past the
-    /// last input.
+    /// An argument would hold a NUL byte, an input used in shell arithmetic is not a number, a
+    /// script for many rows gets longer than an argument may be, or nothing is left to run because
+    /// every word was a number past the last input.
     pub fn argv(&self, args: &JobArgs<'_>) -> Result<Vec<Vec<u8>>, TemplateError> {
         match &self.plan {
             Plan::Direct(words) => direct::argv(words, args),
@@ -181,10 +184,11 @@ impl Template {
         }
     }
 
-    /// The job as one line to paste into bash, zsh or ksh, where it does the same as [`argv`](Self::argv).
+    /// The job as one line to paste into bash, zsh or ksh, where it does the same as
+    /// [`argv`](Self::argv).
     ///
-    /// Inputs are quoted literally; control characters and bytes that are not UTF-8 are spelled out in `$'…'`. It
-    /// is shown even when `argv` would refuse it.
+    /// Inputs are quoted literally; control characters and bytes that are not UTF-8 are spelled out
+    /// in `$'…'`. It is shown even when `argv` would refuse it.
     pub fn display(&self, args: &JobArgs<'_>) -> Vec<u8> {
         match &self.plan {
             Plan::Direct(words) => {
@@ -201,14 +205,14 @@ impl Template {
         matches!(self.plan, Plan::Shell(_))
     }
 
-    /// Whether the command as it was written uses an input. `{#}` and `{%}` are none, but they too keep `{}` from
-    /// being added.
+    /// Whether the command as it was written uses an input. `{#}` and `{%}` are none, but they too
+    /// keep `{}` from being added.
     pub fn has_input_placeholder(&self) -> bool {
         self.reads_input
     }
 
-    /// Whether the command as it was written names some inputs by number or name and has no `{}`: then it uses as many
-    /// as it names, and any further ones of a job are dropped.
+    /// Whether the command as it was written names some inputs by number or name and has no `{}`:
+    /// then it uses as many as it names, and any further ones of a job are dropped.
     pub fn names_its_inputs(&self) -> bool {
         self.reads_input && !self.reads_all
     }
@@ -229,7 +233,8 @@ impl Template {
         self.names_slot
     }
 
-    /// Bytes of arguments that do not depend on the inputs, with 9 for the NUL and the pointer of each.
+    /// Bytes of arguments that do not depend on the inputs, with 9 for the NUL and the pointer of
+    /// each.
     pub fn fixed_cost(&self) -> usize {
         match &self.plan {
             Plan::Direct(words) => words.iter().map(Word::fixed_cost).sum(),
@@ -239,8 +244,9 @@ impl Template {
 
     /// Bytes of arguments that one more row adds, for packing rows into jobs.
     ///
-    /// With [`fixed_cost`](Self::fixed_cost) this is never too little for one row or more, but where one word holds both `{}` and a
-    /// number: then the numbered input counts as long as the longest of this row.
+    /// With [`fixed_cost`](Self::fixed_cost) this is never too little for one row or more, but
+    /// where one word holds both `{}` and a number: then the numbered input counts as long as the
+    /// longest of this row.
     pub fn row_cost(&self, row: &Row) -> usize {
         match &self.plan {
             Plan::Direct(words) => words.iter().map(|word| word.row_cost(row)).sum(),
@@ -248,8 +254,9 @@ impl Template {
         }
     }
 
-    /// How many rows of `columns` columns one job can take at most, whatever their size. Only scripts have a limit:
-    /// they name every input, and the system bounds the length of one argument.
+    /// How many rows of `columns` columns one job can take at most, whatever their size. Only
+    /// scripts have a limit: they name every input, and the system bounds the length of one
+    /// argument.
     pub fn max_rows(&self, columns: usize) -> usize {
         match &self.plan {
             Plan::Direct(_) => usize::MAX,

@@ -40,7 +40,8 @@ pub(super) fn is_printable(text: &[u8]) -> bool {
     str::from_utf8(text).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
-/// Appends `word` for a script: in single quotes, its bytes as they are. Every POSIX shell reads this.
+/// Appends `word` for a script: in single quotes, its bytes as they are. Every POSIX shell reads
+/// this.
 pub(super) fn single(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b'\'');
     for &byte in word {
@@ -52,8 +53,8 @@ pub(super) fn single(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b'\'');
 }
 
-/// Appends `word` in quotes for a person to copy: on one line, and visible, with `$'…'` as bash, zsh and ksh read
-/// it where it holds control characters or is not UTF-8.
+/// Appends `word` in quotes for a person to copy: on one line, and visible, with `$'…'` as bash,
+/// zsh and ksh read it where it holds control characters or is not UTF-8.
 pub(super) fn visible(out: &mut Vec<u8>, word: &[u8]) {
     if is_printable(word) {
         return single(out, word);
@@ -83,7 +84,8 @@ pub(super) fn visible(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b'\'');
 }
 
-/// Three digits, always: what follows may be a digit. (`\x` takes any number of them in some shells.)
+/// Three digits, always: what follows may be a digit. (`\x` takes any number of them in some
+/// shells.)
 fn octal(out: &mut Vec<u8>, byte: u8) {
     out.push(b'\\');
     for shift in [6, 3, 0] {

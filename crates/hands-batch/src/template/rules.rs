@@ -1,8 +1,10 @@
-//! Placeholders that a user defines: `{..}` and the like, as `--rpl` and `--plus` of GNU parallel have them.
+//! Placeholders that a user defines: `{..}` and the like, as `--rpl` and `--plus` of GNU parallel
+//! have them.
 //!
-//! A definition is a name and what is done to an input: substitutions as Perl and `sed` write them, `s/REGEX/TEXT/`
-//! with any delimiter, separated by `;` (each is done) or `||` (the first that matches is done). Perl beyond that is
-//! refused. Regular expressions are those of the `regex` crate: no look-around, no back-references.
+//! A definition is a name and what is done to an input: substitutions as Perl and `sed` write them,
+//! `s/REGEX/TEXT/` with any delimiter, separated by `;` (each is done) or `||` (the first that
+//! matches is done). Perl beyond that is refused. Regular expressions are those of the `regex`
+//! crate: no look-around, no back-references.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -82,8 +84,9 @@ impl Rule {
         Ok(*known.lock().entry(text.to_owned()).or_insert(rule))
     }
 
-    /// Those of `--plus`: `{..}` `{...}` without two and three extensions, `{/..}` `{/...}` of the file name, and the
-    /// parts that these leave out: `{+/}` the folder, `{+.}` `{+..}` `{+...}` the extensions.
+    /// Those of `--plus`: `{..}` `{...}` without two and three extensions, `{/..}` `{/...}` of the
+    /// file name, and the parts that these leave out: `{+/}` the folder, `{+.}` `{+..}` `{+...}`
+    /// the extensions.
     ///
     /// Source: `--plus` in the manual of GNU parallel.
     pub fn plus() -> Vec<Rule> {
@@ -246,7 +249,8 @@ fn until(text: &str, delimiter: char) -> Option<(String, &str)> {
     None
 }
 
-/// `$1`, `${1}` and `\1` as the `regex` crate writes them; a backslash makes any other character text.
+/// `$1`, `${1}` and `\1` as the `regex` crate writes them; a backslash makes any other character
+/// text.
 fn replacement(put: &str) -> Vec<u8> {
     let mut out = String::new();
     let mut letters = put.chars().peekable();

@@ -7,8 +7,8 @@ use super::plan::Options;
 
 /// Plain text with the placeholders of a command in it, for `--tagstring` and `--results`.
 ///
-/// All inputs of a `{}` are joined by a space. There is no quoting and nothing is added to a text without
-/// placeholders.
+/// All inputs of a `{}` are joined by a space. There is no quoting and nothing is added to a text
+/// without placeholders.
 ///
 /// ```
 /// use hands_batch::template::{JobArgs, Options, Text};

@@ -1,6 +1,7 @@
 //! The promises of a batch, proved against real processes.
 //!
-//! [`support`] is that of the library's own tests: scenes, by which a test runs a part of itself in a process of its own.
+//! [`support`] is that of the library's own tests: scenes, by which a test runs a part of itself in
+//! a process of its own.
 
 mod batch;
 mod faults;

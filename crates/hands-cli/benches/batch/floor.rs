@@ -1,7 +1,8 @@
-//! The least that any program for batches of commands has to do: start two, and another one for each that ends.
+//! The least that any program for batches of commands has to do: start two, and another one for
+//! each that ends.
 //!
-//! No input is read, nothing is captured, nobody is told anything. It is part of this process, so it does not
-//! even have to start.
+//! No input is read, nothing is captured, nobody is told anything. It is part of this process, so
+//! it does not even have to start.
 
 use std::env;
 use std::ffi::{CStr, CString};
@@ -66,9 +67,10 @@ fn spawn(number: &CStr, environment: &Environment) -> io::Result<pid_t> {
         ptr::null_mut(),
     ];
     let mut pid = 0;
-    // SAFETY: `pid` is a place for a pid. `PROGRAM`, the strings in `arguments` and those in `environment` end in
-    // NUL and outlive the call; both lists end in a null pointer. `posix_spawn` only reads them, although its
-    // types, which are older than `const`, do not say so. No file actions and no attributes are allowed.
+    // SAFETY: `pid` is a place for a pid. `PROGRAM`, the strings in `arguments` and those in
+    // `environment` end in NUL and outlive the call; both lists end in a null pointer.
+    // `posix_spawn` only reads them, although its types, which are older than `const`, do not say
+    // so. No file actions and no attributes are allowed.
     let error = unsafe {
         libc::posix_spawn(
             &mut pid,

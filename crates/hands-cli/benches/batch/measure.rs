@@ -1,4 +1,5 @@
-//! One run of one program: its time, its processor time, its peak memory, and whether it did the work.
+//! One run of one program: its time, its processor time, its peak memory, and whether it did the
+//! work.
 
 use std::fs::{self, File};
 use std::io;
@@ -51,7 +52,8 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<(T, S
     ))
 }
 
-/// Runs `command` to its end with `input` on standard input. `Err` says in a few words how it failed.
+/// Runs `command` to its end with `input` on standard input. `Err` says in a few words how it
+/// failed.
 pub(crate) fn run(
     mut command: Command,
     input: &Path,
@@ -93,9 +95,9 @@ pub(crate) fn run(
 
 /// Follows the high-water mark of the child's resident memory until it exits.
 ///
-/// What `wait4` reports will not do: it begins at what this process used when it started the child, and takes
-/// in the jobs. The kernel's mark never sinks, so looking every millisecond misses no peak but one of the
-/// last millisecond.
+/// What `wait4` reports will not do: it begins at what this process used when it started the child,
+/// and takes in the jobs. The kernel's mark never sinks, so looking every millisecond misses no
+/// peak but one of the last millisecond.
 fn peak_memory(child: &Child) -> io::Result<f64> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let status = format!("/proc/{}/status", child.id());

@@ -48,7 +48,8 @@ impl Program {
         };
         let mut found = vec![floor, Self::at(Which::Hands, "hands", hands.to_owned())];
         let mut skipped = Vec::new();
-        // Debian calls them `parallel` both; the one that comes second is `parallel.moreutils` then.
+        // Debian calls them `parallel` both; the one that comes second is `parallel.moreutils`
+        // then.
         let candidates: [(Which, &'static str, &[&str]); 5] = [
             (Which::Xargs, "xargs", &["xargs"]),
             (Which::Make, "make", &["make"]),
@@ -113,7 +114,8 @@ impl Program {
         }
     }
 
-    /// The words for `workload`; `None` when this program cannot do it, or when it would be no comparison.
+    /// The words for `workload`; `None` when this program cannot do it, or when it would be no
+    /// comparison.
     ///
     /// `say` replaces `/bin/true` with `/bin/echo`, which shows whether the jobs are really run.
     pub(crate) fn command(
@@ -187,7 +189,8 @@ impl Program {
         Some(command)
     }
 
-    /// Whether its output comes in the order of the inputs. `make -O` keeps jobs apart, in the order they end.
+    /// Whether its output comes in the order of the inputs. `make -O` keeps jobs apart, in the
+    /// order they end.
     pub(crate) fn keeps_order(&self) -> bool {
         self.which != Which::Make
     }

@@ -177,8 +177,8 @@ impl Workload {
         }
     }
 
-    /// How many times as good `subject` was. The median of the rounds' ratios: within a round both had the
-    /// same machine.
+    /// How many times as good `subject` was. The median of the rounds' ratios: within a round both
+    /// had the same machine.
     fn ratio(&self, peer: &[Sample], subject: &[Sample]) -> f64 {
         median(
             peer.iter()

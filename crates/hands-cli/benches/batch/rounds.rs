@@ -1,4 +1,5 @@
-//! All programs on one workload, taking turns: what disturbs the machine for a while disturbs them alike.
+//! All programs on one workload, taking turns: what disturbs the machine for a while disturbs them
+//! alike.
 
 use std::fs;
 use std::io;

@@ -5,7 +5,8 @@
 pub(crate) enum Kind {
     /// Many `/bin/true`, two at a time: the time for all.
     True,
-    /// Many `/bin/echo`, two at a time, output captured and given in the order of the inputs: the time for all.
+    /// Many `/bin/echo`, two at a time, output captured and given in the order of the inputs: the
+    /// time for all.
     Ordered,
     /// One `/bin/true`: the time from start to exit.
     One,

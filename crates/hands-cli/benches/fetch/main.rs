@@ -1,5 +1,5 @@
-//! `hands fetch` beside curl, wget2 and aria2, from nginx on this machine, measured side by side in one go; `benches/README.md` says how
-//! to read the table.
+//! `hands fetch` beside curl, wget2 and aria2, from nginx on this machine, measured side by side in
+//! one go; `benches/README.md` says how to read the table.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -36,7 +36,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // `cargo bench` starts this in the folder of the crate; paths were given from where the user is.
+    // `cargo bench` starts this in the folder of the crate; paths were given from where the user
+    // is.
     let moved = std::env::var_os("HANDS_BENCH_FROM").map_or(Ok(()), std::env::set_current_dir);
     match moved
         .map_err(|error| error.to_string())

@@ -183,7 +183,8 @@ fn line(counts: Counts, progress: &Progress, rate: f64) -> String {
     text
 }
 
-/// How long it will take: what the running ones lack, and as much for each other file as one has had so far.
+/// How long it will take: what the running ones lack, and as much for each other file as one has
+/// had so far.
 fn left(counts: Counts, progress: &Progress, rate: f64) -> Option<Duration> {
     let total = counts.total?;
     let running = &progress.files;
@@ -214,7 +215,8 @@ pub(super) fn bytes(bytes: f64) -> String {
     unreachable!("the last unit is for all")
 }
 
-/// The end of a URL, which is what tells it from others, with nothing in it that a terminal would obey.
+/// The end of a URL, which is what tells it from others, with nothing in it that a terminal would
+/// obey.
 fn short(name: &str) -> String {
     let backwards: String = clean(name).chars().rev().collect();
     let end: String = cut(&backwards, LETTERS).chars().rev().collect();

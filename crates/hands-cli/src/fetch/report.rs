@@ -1,4 +1,5 @@
-//! What is said while files are fetched, and what it comes to: messages, events, the summary, the exit code.
+//! What is said while files are fetched, and what it comes to: messages, events, the summary, the
+//! exit code.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -339,7 +340,8 @@ impl Report {
     }
 }
 
-/// The file for the URLs that fail, opened before anything is fetched, for nobody else to read: URLs may have passwords in them.
+/// The file for the URLs that fail, opened before anything is fetched, for nobody else to read:
+/// URLs may have passwords in them.
 fn failed_to(plan: &Plan) -> Result<Option<(PathBuf, File)>, String> {
     let Some(path) = &plan.files.failed else {
         return Ok(None);

@@ -1,7 +1,9 @@
-//! What users of curl, wget and aria2 type after `hands fetch`: where it means the same it is taken, else it is refused by its own name, with
-//! ours beside it. And the configuration file, whose words stand before those of the command line.
+//! What users of curl, wget and aria2 type after `hands fetch`: where it means the same it is
+//! taken, else it is refused by its own name, with ours beside it. And the configuration file,
+//! whose words stand before those of the command line.
 //!
-//! The table is in the manual ([`super::manual::FETCH_SECTIONS`]); each line of it is tried by a test.
+//! The table is in the manual ([`super::manual::FETCH_SECTIONS`]); each line of it is tried by a
+//! test.
 
 use std::ffi::OsString;
 
@@ -62,8 +64,9 @@ impl Words {
         Words { argv, run: None }
     }
 
-    /// The flags of `hands run`, if nothing is wrong with them and no help is asked for. What is wrong [`Cli`](super::Cli) says, which knows all
-    /// commands: to build those, too, would take longer than a short job.
+    /// The flags of `hands run`, if nothing is wrong with them and no help is asked for. What is
+    /// wrong [`Cli`](super::Cli) says, which knows all commands: to build those, too, would take
+    /// longer than a short job.
     pub(crate) fn run_flags(&mut self) -> Option<RunFlags> {
         let own = self.argv.get(1..)?;
         if own.first()? != "run" {
@@ -158,7 +161,8 @@ fn meaning(word: &str, value: Option<&str>) -> Result<Meaning, String> {
             );
         }
         "--silent" => Meaning::Words(vec!["--quiet"]),
-        // curl's, which keeps the name that the server has: that happens anyway. wget's has a name behind it.
+        // curl's, which keeps the name that the server has: that happens anyway. wget's has a name
+        // behind it.
         "-O" if is_url(behind) || value.is_none() || behind.starts_with('-') && behind != "-" => {
             Meaning::Words(Vec::new())
         }

@@ -36,8 +36,9 @@ pub(crate) struct WhatFlags {
 
     /// Fetch the URLs in this file, one a line; `-` is stdin
     ///
-    /// Further sources of the same file stand behind tabs. Lines that begin with a space or a tab are options of the URL above:
-    /// `out=NAME`, `checksum=sha256:…`, `header=Name: value`, `mirror=URL`. Lines that begin with `#` are comments.
+    /// Further sources of the same file stand behind tabs. Lines that begin with a space or a tab
+    /// are options of the URL above: `out=NAME`, `checksum=sha256:…`, `header=Name: value`,
+    /// `mirror=URL`. Lines that begin with `#` are comments.
     #[arg(short = 'i', long, value_name = "FILE")]
     pub(crate) input_file: Vec<PathBuf>,
 
@@ -47,7 +48,8 @@ pub(crate) struct WhatFlags {
 
     /// Take `[` and `{` in URLs as they are
     ///
-    /// Otherwise `[1-9]`, `[01-20:2]`, `[a-f]` and `{one,two}` in a URL on the command line stand for several URLs.
+    /// Otherwise `[1-9]`, `[01-20:2]`, `[a-f]` and `{one,two}` in a URL on the command line stand
+    /// for several URLs.
     #[arg(short = 'g', long)]
     pub(crate) globoff: bool,
 
@@ -86,13 +88,15 @@ pub(crate) struct FileFlags {
 
     /// Leave alone what is there already: skip its URL
     ///
-    /// Where a checksum is known, what is there is checked: `unchanged` if it is right, and else `failed`.
+    /// Where a checksum is known, what is there is checked: `unchanged` if it is right, and else
+    /// `failed`.
     #[arg(long)]
     pub(crate) no_clobber: bool,
 
     /// Fetch only what is newer than the file that is there
     ///
-    /// Asks the server by the file's time and, where the file system keeps it, by its ETag; gives files the time that the server says.
+    /// Asks the server by the file's time and, where the file system keeps it, by its ETag; gives
+    /// files the time that the server says.
     #[arg(short = 'N', long, conflicts_with = "no_clobber")]
     pub(crate) timestamping: bool,
 
@@ -185,8 +189,8 @@ pub(crate) struct TransferFlags {
 
     /// Wait about this long before the second try [default: 0.5]
     ///
-    /// Before each further try the wait is twice as long, up to a minute, and a little more or less by chance. A server that says
-    /// how long is obeyed.
+    /// Before each further try the wait is twice as long, up to a minute, and a little more or less
+    /// by chance. A server that says how long is obeyed.
     #[arg(long, alias = "retry-wait", alias = "waitretry", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) retry_delay: Option<Duration>,
 
@@ -257,7 +261,8 @@ pub(crate) struct RequestFlags {
 
     /// Send this text, or what is in `@FILE`, as POST
     ///
-    /// As a form (application/x-www-form-urlencoded), if no --header says otherwise. A try that may have reached the server is not repeated.
+    /// As a form (application/x-www-form-urlencoded), if no --header says otherwise. A try that may
+    /// have reached the server is not repeated.
     #[arg(long, alias = "post-data", value_name = "TEXT")]
     pub(crate) data: Option<String>,
 
@@ -348,7 +353,8 @@ pub(crate) struct RequestFlags {
 pub(crate) struct ShownFlags {
     /// Print events on stdout, one JSON object a line
     ///
-    /// Events are `start`, `retry`, `end` with the state (`ok`, `unchanged`, `skipped`, `failed`), and, last, `summary`.
+    /// Events are `start`, `retry`, `end` with the state (`ok`, `unchanged`, `skipped`, `failed`),
+    /// and, last, `summary`.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -366,7 +372,8 @@ pub(crate) struct ShownFlags {
 
     /// Do not read the configuration file
     ///
-    /// It is `$XDG_CONFIG_HOME/hands/fetch.conf` (`~/.config/hands/fetch.conf`): an option a line, as on the command line; `#` begins a comment.
+    /// It is `$XDG_CONFIG_HOME/hands/fetch.conf` (`~/.config/hands/fetch.conf`): an option a line,
+    /// as on the command line; `#` begins a comment.
     #[arg(long)]
     pub(crate) no_config: bool,
 

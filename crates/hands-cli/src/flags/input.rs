@@ -29,7 +29,8 @@ pub(crate) struct InputFlags {
 
     /// Inputs are CSV, the first record names the columns: {name}, also {1}
     ///
-    /// Fields may be quoted and hold separators and newlines. See --no-header for files without names.
+    /// Fields may be quoted and hold separators and newlines. See --no-header for files without
+    /// names.
     #[arg(long)]
     pub(crate) csv: bool,
 
@@ -95,8 +96,9 @@ pub(crate) struct InputFlags {
 
     /// Define a placeholder: its name, and what is done to the input
     ///
-    /// Such as '{gz} s/\.gz$//': substitutions as in sed, several with `;` between them; with `||` the second is done where the first does not
-    /// match. Perl beyond that does not work. May be given several times.
+    /// Such as '{gz} s/\.gz$//': substitutions as in sed, several with `;` between them; with `||`
+    /// the second is done where the first does not match. Perl beyond that does not work. May be
+    /// given several times.
     #[arg(long, value_name = "'{NAME} CODE'", allow_hyphen_values = true)]
     pub(crate) rpl: Vec<String>,
 }

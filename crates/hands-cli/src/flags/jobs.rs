@@ -10,9 +10,10 @@ use hands_batch::policy::{Halt, Load, Slots, parse_duration, parse_size};
 pub(crate) struct JobFlags {
     /// Run N jobs at once: `8`, `50%` of the cores, `+2`, `0` for no bound, `auto`
     ///
-    /// By default one for each core this process may use: its affinity and its container's CPU quota count. `+2` and `-1`
-    /// are so many more or fewer. `0` runs as many as the limits on descriptors and processes allow. `auto` starts with
-    /// one for each core and finds out how many keep the cores busy, up to 32 for each; with --verbose it says why.
+    /// By default one for each core this process may use: its affinity and its container's CPU
+    /// quota count. `+2` and `-1` are so many more or fewer. `0` runs as many as the limits on
+    /// descriptors and processes allow. `auto` starts with one for each core and finds out how many
+    /// keep the cores busy, up to 32 for each; with --verbose it says why.
     #[arg(
         short = 'j',
         short_alias = 'P',
@@ -54,8 +55,9 @@ pub(crate) struct JobFlags {
 
     /// Stop early: `now,fail=1`, `soon,fail=10%`, `now,success=1`, … [default: never]
     ///
-    /// `soon` starts no more jobs and lets the running ones end; `now` kills them. What is counted is `fail`, `success` or
-    /// `done`, in jobs or in percent of all jobs. The old numbers of GNU parallel (0, 1, 2, -1, -2) work too.
+    /// `soon` starts no more jobs and lets the running ones end; `now` kills them. What is counted
+    /// is `fail`, `success` or `done`, in jobs or in percent of all jobs. The old numbers of GNU
+    /// parallel (0, 1, 2, -1, -2) work too.
     #[arg(
         long,
         alias = "halt-on-error",

@@ -12,7 +12,8 @@ use hands_batch::policy::{Timeout, parse_duration, parse_size};
 pub(crate) struct LimitFlags {
     /// Kill a job that runs longer: `10`, `1h30m`, or `300%` of the median
     ///
-    /// A percentage is of the median run time of the jobs that succeeded; it applies once three have.
+    /// A percentage is of the median run time of the jobs that succeeded; it applies once three
+    /// have.
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Timeout>,
 

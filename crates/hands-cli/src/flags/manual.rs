@@ -1,4 +1,5 @@
-//! What there is to say about `hands run` beside its flags: shown at the end of `hands run --help` and in the man page.
+//! What there is to say about `hands run` beside its flags: shown at the end of `hands run --help`
+//! and in the man page.
 
 /// A section's heading, and its text as it is to be laid out: lines of at most 78 columns.
 type Section = (&'static str, &'static str);

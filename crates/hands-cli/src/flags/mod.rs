@@ -1,7 +1,8 @@
 //! The program's flags as they are written: names, values, help text. Nothing is decided here.
 //!
-//! [`Cli`] is what clap parses into. [`crate::plan`] checks what was given against itself and turns it into a `Plan`;
-//! everything after that sees only the plan. The help, the completions and the man page all come from these definitions.
+//! [`Cli`] is what clap parses into. [`crate::plan`] checks what was given against itself and turns
+//! it into a `Plan`; everything after that sees only the plan. The help, the completions and the
+//! man page all come from these definitions.
 
 mod definitions;
 mod elders;
@@ -53,24 +54,27 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command once for each input, many at a time
     ///
-    /// Each input takes the place of `{}` in the command, or is added at its end. Inputs are the words after `:::`, the
-    /// lines of the files after `::::`, or the lines of stdin. Output comes in one piece for each job.
+    /// Each input takes the place of `{}` in the command, or is added at its end. Inputs are the
+    /// words after `:::`, the lines of the files after `::::`, or the lines of stdin. Output comes
+    /// in one piece for each job.
     Run(Box<RunFlags>),
     /// Fetch many URLs to files, many at a time
     ///
-    /// A file has its name when it is whole and not before; what was interrupted is taken up again. Failed tries are repeated, and each URL ends in
-    /// one state: ok, unchanged, skipped or failed.
+    /// A file has its name when it is whole and not before; what was interrupted is taken up again.
+    /// Failed tries are repeated, and each URL ends in one state: ok, unchanged, skipped or failed.
     Fetch(Box<FetchFlags>),
 
     /// Run a command when fewer than N of its name run
     ///
-    /// Waits for room, starts the command in the background and returns; who is killed has given its place back.
+    /// Waits for room, starts the command in the background and returns; who is killed has given
+    /// its place back.
     Sem(Box<SemFlags>),
 
     /// Find out how many jobs of a command are worth running at once
     ///
-    /// Runs a sample of them with 1 at once, with one for each core, and with twice as many while that does more; prints a
-    /// table of what they took and did, what the cores would bear, and which number to use.
+    /// Runs a sample of them with 1 at once, with one for each core, and with twice as many while
+    /// that does more; prints a table of what they took and did, what the cores would bear, and
+    /// which number to use.
     Tune(Box<TuneFlags>),
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS)]

@@ -26,13 +26,15 @@ pub(crate) struct OutputFlags {
 
     /// Wait for what jobs leave running in the background, if it holds their output
     ///
-    /// Otherwise a job that has ended is over half a second later; what it has left running may write no more.
+    /// Otherwise a job that has ended is over half a second later; what it has left running may
+    /// write no more.
     #[arg(long)]
     pub(crate) wait_pipes: bool,
 
     /// Give each job the terminal, one after the other
     ///
-    /// Implies -j1 and --ungroup; the terminal is its stdin. Without it a job that reads the terminal gets it when it is the only one that runs.
+    /// Implies -j1 and --ungroup; the terminal is its stdin. Without it a job that reads the
+    /// terminal gets it when it is the only one that runs.
     #[arg(long)]
     pub(crate) tty: bool,
 
@@ -56,7 +58,8 @@ pub(crate) struct OutputFlags {
 
     /// Print events instead of outputs, one JSON object a line
     ///
-    /// Events are `start`, `output` (text, or base64 of what is not UTF-8), `end` and, last, `summary`.
+    /// Events are `start`, `output` (text, or base64 of what is not UTF-8), `end` and, last,
+    /// `summary`.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -70,7 +73,8 @@ pub(crate) struct OutputFlags {
 
     /// Show progress on stderr
     ///
-    /// `auto`, the default, is a bar on a terminal, where nothing but `hands` writes to it; `plain` is a line now and then.
+    /// `auto`, the default, is a bar on a terminal, where nothing but `hands` writes to it; `plain`
+    /// is a line now and then.
     #[arg(long, value_name = "WHAT")]
     pub(crate) progress: Option<Progress>,
 
@@ -80,8 +84,8 @@ pub(crate) struct OutputFlags {
 
     /// Do not read the configuration file, nor $PARALLEL
     ///
-    /// It is `$XDG_CONFIG_HOME/hands/run.conf` (`~/.config/hands/run.conf`): an option a line, as on the command line; `#` begins a comment.
-    /// `--profile NAME` reads `NAME.conf` beside it.
+    /// It is `$XDG_CONFIG_HOME/hands/run.conf` (`~/.config/hands/run.conf`): an option a line, as
+    /// on the command line; `#` begins a comment. `--profile NAME` reads `NAME.conf` beside it.
     #[arg(long)]
     pub(crate) no_config: bool,
 

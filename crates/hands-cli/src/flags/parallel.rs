@@ -1,7 +1,9 @@
-//! What users of GNU parallel type after `hands run`: what means the same and is written otherwise, what needs no saying here, and what does not
-//! exist, which is refused by its own name with what to use instead.
+//! What users of GNU parallel type after `hands run`: what means the same and is written otherwise,
+//! what needs no saying here, and what does not exist, which is refused by its own name with what
+//! to use instead.
 //!
-//! Options that are the same are ours (`super::run`). `$PARALLEL` and the configuration stand before the command line.
+//! Options that are the same are ours (`super::run`). `$PARALLEL` and the configuration stand
+//! before the command line.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -35,8 +35,8 @@ pub(crate) struct RunFlags {
 
     /// The command, then its inputs after `:::`, or files of them after `::::`
     ///
-    /// Options of `hands run` come before it; all that follows its first word belongs to it. Without a command, each input
-    /// is one.
+    /// Options of `hands run` come before it; all that follows its first word belongs to it.
+    /// Without a command, each input is one.
     #[arg(value_name = "COMMAND", trailing_var_arg = true, help_heading = None)]
     pub(crate) words: Vec<OsString>,
 }

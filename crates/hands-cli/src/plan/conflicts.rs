@@ -1,7 +1,7 @@
 //! Which flags cannot stand together.
 //!
-//! One list, so that a reader sees all of it. A flag that is merely needless (`--group`, `--resume` beside
-//! `--resume-failed`) is let be; one that could not be honoured is an error, never ignored.
+//! One list, so that a reader sees all of it. A flag that is merely needless (`--group`, `--resume`
+//! beside `--resume-failed`) is let be; one that could not be honoured is an error, never ignored.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

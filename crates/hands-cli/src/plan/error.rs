@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// Flags that do not make a batch. Shown it is one sentence, and where there is one a second line with a hint.
+/// Flags that do not make a batch. Shown it is one sentence, and where there is one a second line
+/// with a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlanError {
     message: String,

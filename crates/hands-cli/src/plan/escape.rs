@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::PlanError;
 
-/// The bytes `text` stands for, with C's escapes: `\a \b \f \n \r \t \v \\`, one to three octal digits, `\x` and one or two
-/// hexadecimal ones. These are what xargs and GNU parallel take for `-d`.
+/// The bytes `text` stands for, with C's escapes: `\a \b \f \n \r \t \v \\`, one to three octal
+/// digits, `\x` and one or two hexadecimal ones. These are what xargs and GNU parallel take for
+/// `-d`.
 pub(super) fn unescape(flag: &str, text: &OsStr) -> Result<Vec<u8>, PlanError> {
     let wrong = || {
         PlanError::new(format!(

@@ -1,12 +1,14 @@
-//! What the flags mean together: a batch that makes sense, or one sentence that says why it does not.
+//! What the flags mean together: a batch that makes sense, or one sentence that says why it does
+//! not.
 //!
 //! ```text
 //! argv --clap--> RunFlags --Plan::new--> Plan ----> run
 //!                (as written)            (no contradictions left, no clap types)
 //! ```
 //!
-//! Nothing is opened, started or measured here: the same flags give the same plan on every machine. What depends on the machine
-//! ([`Slots`], [`Load`]) stays a rule, to be resolved by whoever runs the plan.
+//! Nothing is opened, started or measured here: the same flags give the same plan on every machine.
+//! What depends on the machine ([`Slots`], [`Load`]) stays a rule, to be resolved by whoever runs
+//! the plan.
 
 mod conflicts;
 mod error;
@@ -31,7 +33,8 @@ use crate::flags::{JobFlags, Progress, RunFlags, When};
 /// A batch to run, free of contradictions.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
-    /// The command and its sources as written: `gzip {} ::: a b`. Empty or begun by a source: each input is a command.
+    /// The command and its sources as written: `gzip {} ::: a b`. Empty or begun by a source: each
+    /// input is a command.
     pub(crate) words: Vec<OsString>,
     /// Where inputs come from and how they are taken apart.
     pub(crate) inputs: Inputs,
@@ -82,8 +85,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`PlanError`] for flags that contradict each other, need one that is missing, or hold a value only the whole can
-    /// show to be wrong.
+    /// [`PlanError`] for flags that contradict each other, need one that is missing, or hold a
+    /// value only the whole can show to be wrong.
     pub(crate) fn new(flags: RunFlags) -> Result<Self, PlanError> {
         conflicts::check(&flags)?;
         let RunFlags {

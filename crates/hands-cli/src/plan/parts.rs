@@ -156,7 +156,8 @@ fn csv_separator(colsep: Option<&OsStr>) -> Result<u8, PlanError> {
     }
 }
 
-/// A regular expression matches any bytes but is itself written in UTF-8 (`\xff` stands for a byte that is not).
+/// A regular expression matches any bytes but is itself written in UTF-8 (`\xff` stands for a byte
+/// that is not).
 fn pattern_text(flag: &str, pattern: OsString) -> Result<String, PlanError> {
     let text = pattern.into_string().map_err(|pattern| {
         PlanError::new(format!("`{flag} {}` is not valid UTF-8", pattern.display()))
@@ -361,7 +362,8 @@ pub(crate) struct Output {
     pub(crate) mode: OutputMode,
     /// `-k`: in the order of the inputs.
     pub(crate) keep_order: bool,
-    /// The template each line of output starts with; `{}` for `--tag`. The tab after it is not in it.
+    /// The template each line of output starts with; `{}` for `--tag`. The tab after it is not in
+    /// it.
     pub(crate) tag: Option<Vec<u8>>,
     /// `--results`.
     pub(crate) results: Option<Results>,

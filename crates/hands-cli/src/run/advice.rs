@@ -1,4 +1,5 @@
-//! What looks like something else than it is: told before the batch begins, with what was probably meant.
+//! What looks like something else than it is: told before the batch begins, with what was probably
+//! meant.
 
 use std::ffi::{OsStr, OsString};
 
@@ -42,8 +43,9 @@ pub(super) fn perl(plan: &Plan) -> Option<String> {
     ))
 }
 
-/// Whether nobody has given any inputs, and the command may have some by mistake: several words, no placeholder among them, and nothing on stdin. An empty
-/// pipe or file is an answer, and not a mistake.
+/// Whether nobody has given any inputs, and the command may have some by mistake: several words, no
+/// placeholder among them, and nothing on stdin. An empty pipe or file is an answer, and not a
+/// mistake.
 pub(super) fn seems_to_have_inputs(plan: &Plan) -> bool {
     let stdin = rustix::fs::fstat(std::io::stdin());
     let kind = stdin.map(|stdin| FileType::from_raw_mode(stdin.st_mode));

@@ -7,9 +7,10 @@
 //! | `end` | it has ended | `attempt`, `outcome`, `exit`, `signal`, `time`, `wall`, `cpu_user`, `cpu_system`, `max_rss`, `sent`, `received`, `command`, and where they apply `error`, `retry_in` |
 //! | `summary` | all is over (no `seq`) | `succeeded`, `failed`, `ended`, `exhausted`, `exit_code`, and with `-j auto` `jobs` at once at the end and `why` |
 //!
-//! Times are seconds, those named `time` since 1970; sizes are bytes. `outcome` is `success`, `failure`, `timeout` or
-//! `ended` (the batch was told to stop). Output comes in pieces as it was written; a character that was cut between two
-//! pieces is put together again, so that `base64` means that a job did write something that is no UTF-8.
+//! Times are seconds, those named `time` since 1970; sizes are bytes. `outcome` is `success`,
+//! `failure`, `timeout` or `ended` (the batch was told to stop). Output comes in pieces as it was
+//! written; a character that was cut between two pieces is put together again, so that `base64`
+//! means that a job did write something that is no UTF-8.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -84,7 +85,8 @@ pub(super) fn start(job: &Started<'_>, out: &mut Vec<u8>) {
     );
 }
 
-/// The beginnings of characters whose other bytes have not come yet, by job and stream; at most three bytes each.
+/// The beginnings of characters whose other bytes have not come yet, by job and stream; at most
+/// three bytes each.
 #[derive(Debug, Default)]
 pub(super) struct Halves(HashMap<(u64, &'static str), Vec<u8>>);
 

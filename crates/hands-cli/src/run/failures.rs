@@ -1,4 +1,5 @@
-//! The jobs that failed, remembered for the end of the run, when nobody has seen the messages scroll by.
+//! The jobs that failed, remembered for the end of the run, when nobody has seen the messages
+//! scroll by.
 
 use std::path::PathBuf;
 
@@ -120,7 +121,8 @@ impl Failures {
     }
 }
 
-/// Whether the command might end, replace or move the shell that it is pasted into: then it is shown in parentheses.
+/// Whether the command might end, replace or move the shell that it is pasted into: then it is
+/// shown in parentheses.
 fn ends_its_shell(command: &[u8]) -> bool {
     command
         .split(|byte| !byte.is_ascii_alphanumeric())

@@ -45,7 +45,8 @@ use crate::plan::parts::{self, OutputMode};
 use crate::ui::codes::{INTERRUPTED, MANY_FAILED, NOBODY_READS};
 use crate::ui::usage;
 
-/// So long the output of a job that has ended is waited for, while something that it has started in the background holds it.
+/// So long the output of a job that has ended is waited for, while something that it has started in
+/// the background holds it.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// `-j auto` runs no more jobs at once for each core.
@@ -163,8 +164,8 @@ fn take_for_stdin(path: &Path) -> Result<(), String> {
     rustix::stdio::dup2_stdin(&file).map_err(|error| wrong(error.into()))
 }
 
-/// With nothing on the command line, lines are read from stdin: from a person, that would look like a hang. Who names
-/// `-` means to type.
+/// With nothing on the command line, lines are read from stdin: from a person, that would look like
+/// a hang. Who names `-` means to type.
 fn waits_for_a_typist(plan: &Plan) -> bool {
     let asked = |file: &PathBuf| file.as_os_str() == "-";
     resume::reads_stdin(plan)

@@ -1,7 +1,9 @@
-//! Inputs that stand inside a word which another shell will read as a script: there no quoting of ours reaches.
+//! Inputs that stand inside a word which another shell will read as a script: there no quoting of
+//! ours reaches.
 //!
-//! `bash -c "echo {}"` becomes `bash -c "echo a; reboot"` for the input `a; reboot`. Found by the command's words: a shell with `-c`, `eval`, `su -c`, `ssh
-//! HOST`. A word that is the placeholder and nothing else (`bash -c {}`) means that the input is the script.
+//! `bash -c "echo {}"` becomes `bash -c "echo a; reboot"` for the input `a; reboot`. Found by the
+//! command's words: a shell with `-c`, `eval`, `su -c`, `ssh HOST`. A word that is the placeholder
+//! and nothing else (`bash -c {}`) means that the input is the script.
 
 use std::ffi::OsString;
 
@@ -57,7 +59,8 @@ fn is_placeholder(inside: &str) -> bool {
     (is_number || is_name) && !inside.contains(',')
 }
 
-/// The commands of a line, each as its words with the quotes off; or the words as they are, if there are several.
+/// The commands of a line, each as its words with the quotes off; or the words as they are, if
+/// there are several.
 fn commands(words: &[OsString]) -> Vec<Vec<Word>> {
     if let [line] = words {
         return split(&line.to_string_lossy());

@@ -1,4 +1,5 @@
-//! How far the batch is, on stderr: a bar that is redrawn on a terminal, else a plain line now and then.
+//! How far the batch is, on stderr: a bar that is redrawn on a terminal, else a plain line now and
+//! then.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -30,13 +31,15 @@ pub(super) enum Display {
     None,
     Plain {
         next: Duration,
-        /// Whoever asked for plain lines gets one at the end, also of a batch that is over before the first is due.
+        /// Whoever asked for plain lines gets one at the end, also of a batch that is over before
+        /// the first is due.
         last: bool,
     },
     Bar(Bar),
 }
 
-/// Whether nothing but this program writes to the terminal: jobs do with `--ungroup`, and so may whoever reads stdout from a pipe.
+/// Whether nothing but this program writes to the terminal: jobs do with `--ungroup`, and so may
+/// whoever reads stdout from a pipe.
 fn is_alone(mode: OutputMode) -> bool {
     let stdout = rustix::fs::fstat(io::stdout());
     let kind = stdout.map(|stdout| FileType::from_raw_mode(stdout.st_mode));
@@ -45,8 +48,8 @@ fn is_alone(mode: OutputMode) -> bool {
 }
 
 impl Display {
-    /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can move its cursor; without a terminal nothing is said that
-    /// nobody has asked for.
+    /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can
+    /// move its cursor; without a terminal nothing is said that nobody has asked for.
     pub(super) fn new(progress: flags::Progress, mode: OutputMode) -> Display {
         match progress {
             flags::Progress::None => Display::None,

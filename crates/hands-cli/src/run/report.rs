@@ -1,6 +1,8 @@
-//! What is said while the batch runs and at its end: progress, warnings, the job log, `--json` events, failures.
+//! What is said while the batch runs and at its end: progress, warnings, the job log, `--json`
+//! events, failures.
 //!
-//! Results belong on stdout and are the batch's; all that is written here goes to stderr, but for `--json`.
+//! Results belong on stdout and are the batch's; all that is written here goes to stderr, but for
+//! `--json`.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -158,14 +160,16 @@ impl Report {
             received: job.received,
             exit: job.exit(),
             signal: match job.signal() {
-                // As GNU parallel logs it, also when the job caught the signal and exited by itself.
+                // As GNU parallel logs it, also when the job caught the signal and exited by
+                // itself.
                 0 if timed_out => 15,
                 signal => signal,
             },
             command: job.display,
         };
         if let Err(error) = log.record(&entry) {
-            // A run that cannot be resumed is not what was asked for: stop before more is done than is known.
+            // A run that cannot be resumed is not what was asked for: stop before more is done than
+            // is known.
             self.log_error.get_or_insert_with(|| error.to_string());
             self.control.stop(Stop::Drain);
         }

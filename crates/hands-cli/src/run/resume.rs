@@ -24,7 +24,8 @@ impl Resumption {
         }
     }
 
-    /// The last words of an interrupted batch, in which `ended` jobs were not left to end by themselves.
+    /// The last words of an interrupted batch, in which `ended` jobs were not left to end by
+    /// themselves.
     pub(super) fn told(&self, ended: u64) -> String {
         let ended = match ended {
             0 => String::new(),

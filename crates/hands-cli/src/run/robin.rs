@@ -1,8 +1,9 @@
 //! `--round-robin`: few jobs that read long, and each block of stdin to one that is ready for more.
 //!
-//! A thread reads the blocks and writes them into the jobs' pipes. A block goes to a job that has taken all of its last
-//! one; where there is none, a new job is begun, up to as many as may run at once. A job that ends early, or closes its
-//! stdin, gets no more; what it has not taken of its block is gone, as with a pipe in a shell.
+//! A thread reads the blocks and writes them into the jobs' pipes. A block goes to a job that has
+//! taken all of its last one; where there is none, a new job is begun, up to as many as may run at
+//! once. A job that ends early, or closes its stdin, gets no more; what it has not taken of its
+//! block is gone, as with a pipe in a shell.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -128,7 +129,8 @@ impl Dealer {
         None
     }
 
-    /// Waits until a job takes more (or has gone) or, if that is `wanted`, until there is more to read; and writes.
+    /// Waits until a job takes more (or has gone) or, if that is `wanted`, until there is more to
+    /// read; and writes.
     fn turn(&mut self, wanted: bool) {
         {
             let more = self.records.ready_fd().filter(|_| wanted);

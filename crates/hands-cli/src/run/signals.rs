@@ -6,8 +6,8 @@
 //! | TERM | TERM the jobs | KILL them | |
 //! | TSTP | stop the jobs and ourselves, until continued | | |
 //!
-//! A handler only sets a flag and wakes the batch. A signal that was ignored when the program started (`nohup`, a shell
-//! script's background job) stays ignored.
+//! A handler only sets a flag and wakes the batch. A signal that was ignored when the program
+//! started (`nohup`, a shell script's background job) stays ignored.
 
 use std::io;
 use std::sync::Arc;

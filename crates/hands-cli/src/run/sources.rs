@@ -151,8 +151,8 @@ pub(super) fn as_file(block: &[u8]) -> io::Result<Item> {
     })
 }
 
-/// A job's folder in `--results`: `DIR/1/VALUE/2/VALUE`, with names for the numbers where there are some. A job without
-/// inputs gets `DIR/SEQ`.
+/// A job's folder in `--results`: `DIR/1/VALUE/2/VALUE`, with names for the numbers where there are
+/// some. A job without inputs gets `DIR/SEQ`.
 pub(super) fn results(folder: &Path, names: &[Vec<u8>], args: &JobArgs<'_>) -> PathBuf {
     let mut path = folder.to_owned();
     let mut values = args.rows.iter().flatten().enumerate().peekable();
@@ -176,8 +176,9 @@ pub(super) fn told_apart(path: &Path, number: u64) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A value as the name of one folder, never `.`, `..` or empty, and different for different values: `/` becomes `\_`
-/// and `\` becomes `\\` as with GNU parallel; a long one is cut and told apart by its length and a hash.
+/// A value as the name of one folder, never `.`, `..` or empty, and different for different values:
+/// `/` becomes `\_` and `\` becomes `\\` as with GNU parallel; a long one is cut and told apart by
+/// its length and a hash.
 fn folder_name(value: &[u8]) -> OsString {
     let mut name = Vec::with_capacity(value.len());
     for &byte in value {

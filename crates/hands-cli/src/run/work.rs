@@ -1,4 +1,5 @@
-//! What `hands run` gives its batch to do: inputs put into the command, or blocks of stdin fed to it.
+//! What `hands run` gives its batch to do: inputs put into the command, or blocks of stdin fed to
+//! it.
 
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::collections::{HashMap, VecDeque};
@@ -99,8 +100,9 @@ impl Results {
 /// What is left of an earlier run.
 struct Resuming {
     log: Resume,
-    /// Jobs before the last one that the log has, which are to run all the same. They are found before any is started,
-    /// so that inputs that have changed are refused while nothing has happened yet.
+    /// Jobs before the last one that the log has, which are to run all the same. They are found
+    /// before any is started, so that inputs that have changed are refused while nothing has
+    /// happened yet.
     gaps: VecDeque<(u64, Item)>,
     compared: bool,
 }
@@ -236,7 +238,8 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// A program that is the same for every job and that is not there is one mistake, not a thousand failed jobs.
+    /// A program that is the same for every job and that is not there is one mistake, not a
+    /// thousand failed jobs.
     fn check_program(&self, plan: &Plan) -> Result<(), String> {
         let (Form::Template(template) | Form::Fixed(template)) = &self.command else {
             return Ok(());
@@ -276,7 +279,8 @@ impl Jobs {
                         return Ok(Pull::End);
                     }
                     Pull::End => {
-                        // Any of them, with the same chance for each: a hash with new keys is random.
+                        // Any of them, with the same chance for each: a hash with new keys is
+                        // random.
                         let random = RandomState::new().hash_one(read.len());
                         let at = usize::try_from(random % read.len() as u64).unwrap_or(0);
                         let item = read.swap_remove(at);
@@ -370,7 +374,8 @@ impl Jobs {
         let Some(Resuming { log, .. }) = &self.resuming else {
             return Ok(Some(item));
         };
-        // A command that names its slot differs from run to run; any slot will do for the comparison.
+        // A command that names its slot differs from run to run; any slot will do for the
+        // comparison.
         let mut mismatch = None;
         for slot in 1..=self.slots_named() {
             let display = self.display(

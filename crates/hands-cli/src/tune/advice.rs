@@ -19,8 +19,8 @@ pub(super) struct Bounds {
     pub(super) most: usize,
 }
 
-/// The next size to try: 1, one for each core, and then twice as many while that did more; and last what the formula says,
-/// where that lies in between.
+/// The next size to try: 1, one for each core, and then twice as many while that did more; and last
+/// what the formula says, where that lies in between.
 pub(super) fn next_size(tried: &[Measured], bounds: Bounds) -> Option<usize> {
     let Some(last) = tried.last() else {
         return Some(1);
@@ -150,7 +150,8 @@ mod tests {
         Duration::from_secs_f64(ms / 1e3)
     }
 
-    /// What jobs of `x` and `y` do at this size where nothing but two cores, and `scarce` of something else, is scarce.
+    /// What jobs of `x` and `y` do at this size where nothing but two cores, and `scarce` of
+    /// something else, is scarce.
     fn at(size: usize, x: f64, y: f64, scarce: f64) -> Measured {
         let alone = size as f64 / (x + y) * 1e3;
         Measured {

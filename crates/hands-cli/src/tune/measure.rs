@@ -89,8 +89,9 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// Jobs a second within `window`. A job that ends behind it counts by the part of its time that lay within: otherwise long
-/// jobs would count as none, or the time in which the last ones run alone would count as well.
+/// Jobs a second within `window`. A job that ends behind it counts by the part of its time that lay
+/// within: otherwise long jobs would count as none, or the time in which the last ones run alone
+/// would count as well.
 fn rate(spans: &[(Duration, Duration)], window: Duration) -> f64 {
     let part = |&(from, to): &(Duration, Duration)| {
         if to <= window {

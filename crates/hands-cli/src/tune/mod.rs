@@ -7,9 +7,9 @@
 //!               Batch ─► Probe ─► Measured ─► table, next size, advice
 //! ```
 //!
-//! **Promises:** each size is judged by jobs that had as many neighbours as it says, not by the last ones that ran alone;
-//! the command is run once before anything is measured, so that a mistake is told at once and a cold cache counts for
-//! no size.
+//! **Promises:** each size is judged by jobs that had as many neighbours as it says, not by the
+//! last ones that ran alone; the command is run once before anything is measured, so that a mistake
+//! is told at once and a cold cache counts for no size.
 
 mod advice;
 mod measure;
@@ -120,7 +120,8 @@ fn tune(flags: TuneFlags) -> Result<u8, Ended> {
     Ok(u8::try_from(failed.min(101)).unwrap_or(101))
 }
 
-/// A run of the same command. Without inputs, the command as it is takes one input that it does not use.
+/// A run of the same command. Without inputs, the command as it is takes one input that it does not
+/// use.
 fn plan(flags: TuneFlags) -> Result<Plan, String> {
     let mut flags = flags.into_run();
     let (words, listed) = input::split_args(flags.words.clone());

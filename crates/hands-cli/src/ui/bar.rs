@@ -1,7 +1,8 @@
 //! A few lines below what is written on a terminal, drawn anew now and then.
 //!
-//! They stand below the cursor, which rests on the line where the next output comes. So what somebody else writes to the terminal meanwhile stands
-//! where it would without them, and is never erased: it goes over the first of these lines, which are drawn anew below it.
+//! They stand below the cursor, which rests on the line where the next output comes. So what
+//! somebody else writes to the terminal meanwhile stands where it would without them, and is never
+//! erased: it goes over the first of these lines, which are drawn anew below it.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -14,7 +15,8 @@ pub(crate) fn can_draw() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// Whether this program is in the foreground there: in the background the lines of another would be drawn over.
+/// Whether this program is in the foreground there: in the background the lines of another would be
+/// drawn over.
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stderr()).is_ok_and(|group| group == getpgrp())
 }
@@ -26,7 +28,8 @@ pub(crate) struct Bar {
 }
 
 impl Bar {
-    /// Draws `text`, whose lines are cut to what the terminal is wide, and which is cut to what it is high.
+    /// Draws `text`, whose lines are cut to what the terminal is wide, and which is cut to what it
+    /// is high.
     pub(crate) fn draw(&mut self, text: &str) {
         if !is_in_foreground() {
             return;

@@ -1,4 +1,5 @@
-//! What `run`, `fetch`, `sem` and `tune` share in what they show: the bar, colours, times, errors, exit codes.
+//! What `run`, `fetch`, `sem` and `tune` share in what they show: the bar, colours, times, errors,
+//! exit codes.
 
 pub(crate) mod bar;
 pub(crate) mod codes;

@@ -1,7 +1,8 @@
 //! What the program says when it is asked wrongly, and how it says it.
 //!
-//! Every usage or set-up error is one message on stderr and exit code 255: 1 to 100 are taken by the number of jobs that failed, which
-//! is why clap's own 2 will not do. A closed stdout is nobody's error: whoever closed it had read enough.
+//! Every usage or set-up error is one message on stderr and exit code 255: 1 to 100 are taken by
+//! the number of jobs that failed, which is why clap's own 2 will not do. A closed stdout is
+//! nobody's error: whoever closed it had read enough.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -33,7 +34,8 @@ pub(crate) fn print(text: &[u8]) -> ExitCode {
     }
 }
 
-/// Reports what clap made of `argv`: help and version on stdout with 0, anything else on stderr with 255.
+/// Reports what clap made of `argv`: help and version on stdout with 0, anything else on stderr
+/// with 255.
 pub(crate) fn report(error: &clap::Error, argv: &[OsString]) -> ExitCode {
     if matches!(
         error.kind(),
@@ -88,7 +90,8 @@ fn is_first(error: &clap::Error, words: &[OsString]) -> bool {
     first.is_some_and(|first| first.starts_with('-') && first.starts_with(option.as_str()))
 }
 
-/// A word as it can be typed again, also where it has bytes that are no text: bash, zsh and ksh read `$'…'`.
+/// A word as it can be typed again, also where it has bytes that are no text: bash, zsh and ksh
+/// read `$'…'`.
 pub(crate) fn quoted(word: &OsString) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
     match word.to_str() {
@@ -113,9 +116,11 @@ pub(crate) fn quoted(word: &OsString) -> String {
     }
 }
 
-/// `hands run gzip`, typed at a terminal: the short help of `run`, and what is missing last, where it is seen.
+/// `hands run gzip`, typed at a terminal: the short help of `run`, and what is missing last, where
+/// it is seen.
 ///
-/// On stderr, and with the exit code of wrong usage: nothing was run, and a script that ends up here must notice.
+/// On stderr, and with the exit code of wrong usage: nothing was run, and a script that ends up
+/// here must notice.
 pub(crate) fn no_inputs() -> u8 {
     let mut cli = Cli::command();
     cli.build();

@@ -1,5 +1,6 @@
-//! What the program does when the world does not go along: a reader that leaves, a full disk, no more descriptors,
-//! no more processes. It goes on where it can, ends with a clear word where it cannot, and never takes a half for a whole.
+//! What the program does when the world does not go along: a reader that leaves, a full disk, no
+//! more descriptors, no more processes. It goes on where it can, ends with a clear word where it
+//! cannot, and never takes a half for a whole.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -95,7 +96,8 @@ fn a_job_that_cannot_write_itself_has_failed() {
 #[test]
 fn closed_descriptors_are_nobodys_panic() {
     let stage = Stage::new();
-    // Every standard stream exists from the start, as /dev/null at worst: no file that is opened later takes its number.
+    // Every standard stream exists from the start, as /dev/null at worst: no file that is opened
+    // later takes its number.
     for closed in [">&-", "<&-", ">&- 2>&- <&-"] {
         let script = format!("\"$HANDS\" run --joblog log echo ::: a {closed}");
         stage.shell(&script).end().with_code(0).calmly();
@@ -228,8 +230,9 @@ fn a_full_disk_under_stdout_is_an_error() {
     assert_eq!(stage.text("code"), "255\n");
 }
 
-/// `hands run` with these words where no more than `most` descriptors may be open. What the test runner has left open
-/// beside the usual three is closed first, for which it takes bash: others know no numbers above 9.
+/// `hands run` with these words where no more than `most` descriptors may be open. What the test
+/// runner has left open beside the usual three is closed first, for which it takes bash: others
+/// know no numbers above 9.
 fn with_descriptors(stage: &Stage, most: u32, words: &str) -> Ended {
     let script = format!(
         "for fd in /proc/self/fd/*; do fd=${{fd##*/}}; ((fd > 2)) && eval \"exec $fd>&-\"; done\n\

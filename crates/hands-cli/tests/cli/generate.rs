@@ -1,5 +1,5 @@
-//! Completions and the man page, taken by the programs they are made for. A shell that is not installed is not tested,
-//! but for bash, which `./test` itself needs.
+//! Completions and the man page, taken by the programs they are made for. A shell that is not
+//! installed is not tested, but for bash, which `./test` itself needs.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! What the tests of inputs and outputs share: running `hands run` to its end, and names that break careless programs.
+//! What the tests of inputs and outputs share: running `hands run` to its end, and names that break
+//! careless programs.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,16 +1,19 @@
-//! The program's memory is bounded whatever the number of jobs or inputs. The peak is read from the kernel.
+//! The program's memory is bounded whatever the number of jobs or inputs. The peak is read from the
+//! kernel.
 //!
-//! A job looks at its parent's `VmHWM` in `/proc`, the most it ever had resident. (`ru_maxrss` would not do: a process
-//! starts with what the test runner, which forked it, had resident.)
+//! A job looks at its parent's `VmHWM` in `/proc`, the most it ever had resident. (`ru_maxrss`
+//! would not do: a process starts with what the test runner, which forked it, had resident.)
 //!
-//! The pages of the program's own file are not counted: what runs here is not optimised, and how much of its 64 MB the
-//! kernel maps at once depends on how the page cache came to hold it. `benches/run` has the peak of a release build.
+//! The pages of the program's own file are not counted: what runs here is not optimised, and how
+//! much of its 64 MB the kernel maps at once depends on how the page cache came to hold it.
+//! `benches/run` has the peak of a release build.
 
 use crate::stage::{Run, Stage};
 
 const MIB: u64 = 1024;
 
-/// A stage with the program `look`, which writes the name and the peak of whoever started it, in KiB, to the file `peak`.
+/// A stage with the program `look`, which writes the name and the peak of whoever started it, in
+/// KiB, to the file `peak`.
 fn stage() -> Stage {
     let stage = Stage::new();
     stage.script(

@@ -1,9 +1,11 @@
-//! Names with any byte in them arrive as they are, whichever way they come, and none is ever executed.
+//! Names with any byte in them arrive as they are, whichever way they come, and none is ever
+//! executed.
 
 use crate::kit::{HOSTILE, assert_nothing_ran, bytes, words};
 use crate::stage::Stage;
 
-/// Commands that print each of their inputs and a NUL: executed directly, in both forms, and by a shell.
+/// Commands that print each of their inputs and a NUL: executed directly, in both forms, and by a
+/// shell.
 const PRINT: &[&[&str]] = &[
     &["printf", "%s\\0", "{}"],
     &[r"printf %s\\0 {}"],

@@ -1,4 +1,5 @@
-//! What GNU parallel does with a command line, and what `hands run` does with it: the same output, the same exit code.
+//! What GNU parallel does with a command line, and what `hands run` does with it: the same output,
+//! the same exit code.
 //!
 //! Where the two differ the manual says so, under "Differences from GNU parallel".
 

@@ -1,4 +1,5 @@
-//! What is said while a batch runs and at its end: a bar on a terminal, plain text elsewhere, and the failures last.
+//! What is said while a batch runs and at its end: a bar on a terminal, plain text elsewhere, and
+//! the failures last.
 
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};

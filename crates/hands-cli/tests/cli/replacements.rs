@@ -191,7 +191,8 @@ fn a_dry_run_prints_what_a_shell_would_do_the_same_with() {
             .stdout;
         assert!(!stage.path("hacked").exists());
         stage.write("script", script);
-        // Bytes that are not UTF-8 are shown by `$'…'`, which POSIX has since 2024, and bash for long.
+        // Bytes that are not UTF-8 are shown by `$'…'`, which POSIX has since 2024, and bash for
+        // long.
         let ended = stage.shell("bash script").end().with_code(0);
         assert!(ended.stdout == expected, "{command:?}");
     }

@@ -1,4 +1,5 @@
-//! `--resume` and `--resume-failed`: what is done is not done again, and another batch's log is refused.
+//! `--resume` and `--resume-failed`: what is done is not done again, and another batch's log is
+//! refused.
 
 use std::fs;
 

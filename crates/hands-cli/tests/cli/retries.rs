@@ -278,7 +278,8 @@ fn limits_on_memory_and_processor_time_hold() {
 #[test]
 fn a_job_that_is_to_be_tried_again_is_not_waited_for_by_those_it_waits_for() {
     let stage = Stage::new();
-    // The first fails once. Without a disk for their output, the others wait for it to be written first.
+    // The first fails once. Without a disk for their output, the others wait for it to be written
+    // first.
     let command =
         "case {} in 1) [ -e tried ] || { touch tried; exit 1; };; esac; head -c 3000000 /dev/zero";
     let words = [

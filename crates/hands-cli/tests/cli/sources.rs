@@ -1,4 +1,5 @@
-//! How inputs are named, taken apart and given to jobs, and what is refused because it can only be a slip.
+//! How inputs are named, taken apart and given to jobs, and what is refused because it can only be
+//! a slip.
 
 use crate::kit::{out, out_of, refusal, refusal_of, text};
 use crate::stage::Stage;

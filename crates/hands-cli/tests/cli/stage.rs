@@ -1,8 +1,8 @@
-//! Where a test of the running program takes place: a folder of its own, `hands` in it, and pipes by which the test
-//! and the jobs tell each other how far they are.
+//! Where a test of the running program takes place: a folder of its own, `hands` in it, and pipes
+//! by which the test and the jobs tell each other how far they are.
 //!
-//! Nothing here sleeps. A test waits for a line, an exit or an end of file; [`PATIENCE`] only turns a hang into a
-//! failure.
+//! Nothing here sleeps. A test waits for a line, an exit or an end of file; [`PATIENCE`] only turns
+//! a hang into a failure.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -97,7 +97,8 @@ impl Stage {
     /// `hands` with these words, in this folder.
     pub(crate) fn hands<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Run {
         let mut command = Command::new("env");
-        // Whoever starts the tests may ignore these (`nohup`, a shell script's background job), and `hands` keeps that.
+        // Whoever starts the tests may ignore these (`nohup`, a shell script's background job), and
+        // `hands` keeps that.
         command
             .arg("--default-signal=INT,HUP,TERM,TSTP,PIPE")
             .arg(HANDS)
@@ -361,7 +362,8 @@ impl Drop for Playing {
     }
 }
 
-/// A named pipe that jobs write to. A job that opens it with `exec 9>bell` holds it, and so does all that it starts.
+/// A named pipe that jobs write to. A job that opens it with `exec 9>bell` holds it, and so does
+/// all that it starts.
 pub(crate) struct Bell {
     reader: File,
     /// Keeps the pipe from ending while no job has it.

@@ -1,9 +1,11 @@
-//! How the outputs of jobs come together: never mixed, in the order that was asked for, byte for byte.
+//! How the outputs of jobs come together: never mixed, in the order that was asked for, byte for
+//! byte.
 
 use crate::kit::{Feed, bytes, out};
 use crate::stage::Stage;
 
-/// A pipe for each of the jobs `a`, `b` and `c`, which wait for a line from it; the last job's comes first.
+/// A pipe for each of the jobs `a`, `b` and `c`, which wait for a line from it; the last job's
+/// comes first.
 fn backwards(stage: &Stage) -> [Feed; 3] {
     ["c", "b", "a"].map(|name| Feed::new(&stage.path(name)))
 }

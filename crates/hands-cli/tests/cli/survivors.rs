@@ -76,7 +76,8 @@ fn logged(stage: &Stage) -> Vec<u64> {
         .collect()
 }
 
-/// Resumes a batch of 1,000 and checks that each input was completed, and none that was logged ran again.
+/// Resumes a batch of 1,000 and checks that each input was completed, and none that was logged ran
+/// again.
 #[track_caller]
 fn complete(stage: &Stage, words: &[&str]) {
     let before = logged(stage);

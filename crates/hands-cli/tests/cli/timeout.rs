@@ -1,4 +1,5 @@
-//! `--timeout`: a job that runs too long is ended with all that it has started, and said to have been.
+//! `--timeout`: a job that runs too long is ended with all that it has started, and said to have
+//! been.
 
 use crate::stage::{RING, Stage};
 

@@ -1,4 +1,5 @@
-//! Who does what. Each runs in a process of its own, as what it leaves behind would count for the next.
+//! Who does what. Each runs in a process of its own, as what it leaves behind would count for the
+//! next.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

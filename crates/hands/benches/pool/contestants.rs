@@ -1,4 +1,5 @@
-//! How each library does it. Every pool has a worker for each core, is made once and used for all rounds.
+//! How each library does it. Every pool has a worker for each core, is made once and used for all
+//! rounds.
 
 use std::hint::black_box;
 use std::sync::mpsc::channel;
@@ -196,7 +197,8 @@ ping!(threadpool_ping, threadpool_idle, |n| {
 
 // --- nothing to do ---
 
-/// CPU nanoseconds of the whole process a millisecond, while `pool` has nothing to do for so many of them.
+/// CPU nanoseconds of the whole process a millisecond, while `pool` has nothing to do for so many
+/// of them.
 fn rest(pool: &ThreadPool, milliseconds: u64) -> Figure {
     // It has worked, and all that it says to itself behind that has been said.
     pool.submit(|n: u64| n, 0)
@@ -228,7 +230,8 @@ pub(crate) fn hands_auto_rest(milliseconds: u64) -> Figure {
 
 // --- computing ---
 
-/// What is done with each number: something that the compiler can neither leave out nor replace by a formula.
+/// What is done with each number: something that the compiler can neither leave out nor replace by
+/// a formula.
 #[inline(always)]
 fn kernel(sum: u64, n: u64) -> u64 {
     sum.wrapping_add(black_box(n))

@@ -2,7 +2,8 @@
 
 /// Forks; the child runs `work` and ends. Returns the child's number.
 pub(crate) fn child(work: impl FnOnce()) -> Result<i32, String> {
-    // SAFETY: the copy runs `work`, which uses what it was given and nothing that another thread might hold, and ends.
+    // SAFETY: the copy runs `work`, which uses what it was given and nothing that another thread
+    // might hold, and ends.
     match unsafe { libc::fork() } {
         0 => {
             work();

@@ -1,6 +1,8 @@
-//! What the system takes, with as little around it as possible: processes that are forked here and do one thing.
+//! What the system takes, with as little around it as possible: processes that are forked here and
+//! do one thing.
 //!
-//! The benchmark has no other thread while one of these runs, so that its copies may do what they like.
+//! The benchmark has no other thread while one of these runs, so that its copies may do what they
+//! like.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -1,4 +1,5 @@
-//! Peers that are programs of their own: each is told what to do how often, and prints the nanoseconds of one.
+//! Peers that are programs of their own: each is told what to do how often, and prints the
+//! nanoseconds of one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

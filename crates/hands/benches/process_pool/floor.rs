@@ -1,4 +1,5 @@
-//! The least that a task to another process and back can take: a word there and a word back, in memory that both have.
+//! The least that a task to another process and back can take: a word there and a word back, in
+//! memory that both have.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,8 @@ struct Words(*const u8);
 const PAGE: usize = 4096;
 
 impl Words {
-    /// In memory that children share. It is never given back, as the benchmark ends before that matters.
+    /// In memory that children share. It is never given back, as the benchmark ends before that
+    /// matters.
     fn new() -> Result<Words, String> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let page = unsafe {
@@ -90,8 +92,9 @@ pub(crate) fn keep_to(cpu: usize) -> Result<CpuSet, String> {
     Ok(before)
 }
 
-/// As [`ping_pong`], but each side has a core of its own. Left to the scheduler, two processes of which one sleeps share one, which is
-/// the faster way to wake anybody, and no way for both to work.
+/// As [`ping_pong`], but each side has a core of its own. Left to the scheduler, two processes of
+/// which one sleeps share one, which is the faster way to wake anybody, and no way for both to
+/// work.
 fn ping_pong_apart(count: u64, gap: Duration, work: Duration) -> Figure {
     let before = keep_to(0)?;
     let figure = ping_pong_as(count, Waits::Asleep, Some(gap), work, Some(1));

@@ -1,4 +1,5 @@
-//! What the pool of hands takes. Every figure has a pool of its own, which is made, and has run a task, before the clock starts.
+//! What the pool of hands takes. Every figure has a pool of its own, which is made, and has run a
+//! task, before the clock starts.
 
 use std::time::{Duration, Instant};
 
@@ -189,8 +190,8 @@ fn spin_for_ever(started: Pipe<u8, ()>) {
     }
 }
 
-/// Nanoseconds from a worker's death to the error of its task, and from there to the result of the next one, of which there is no
-/// other worker to run it.
+/// Nanoseconds from a worker's death to the error of its task, and from there to the result of the
+/// next one, of which there is no other worker to run it.
 fn killed(pool: &ProcessPool) -> Result<[f64; 2], String> {
     let (end, its) = pipe::<(), u8>().map_err(told)?;
     let handle = pool.submit(spin_for_ever, its);
@@ -256,7 +257,8 @@ fn given_up(count: u64, holds: fn(&ProcessPool, Pipe<u8, ()>) -> Handle<()>) -> 
     if !held.iter().all(Handle::is_finished) || !queued.iter().all(Handle::is_finished) {
         return Err("a task has no outcome behind the shutdown".to_owned());
     }
-    // One that was handed over may begin when the one before it ends, before it is taken back; of those there are few.
+    // One that was handed over may begin when the one before it ends, before it is taken back; of
+    // those there are few.
     let run = queued.into_iter().filter_map(|handle| handle.join().ok());
     match run.count() as u64 {
         some if some <= 2048 => Ok(spent.as_nanos() as f64),

@@ -1,6 +1,7 @@
 //! Who takes part, and by which calls: each by its own blocking put and get, or its own futures.
 //!
-//! All end the same way. The last producer to go closes the channel; consumers take what is left, and are then told.
+//! All end the same way. The last producer to go closes the channel; consumers take what is left,
+//! and are then told.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -118,7 +119,8 @@ mod peers {
 }
 pub(crate) use peers::*;
 
-/// A queue of this library. With `DONE`, each item is reported as done, and the last producer waits until all are.
+/// A queue of this library. With `DONE`, each item is reported as done, and the last producer waits
+/// until all are.
 pub(crate) struct Hands<O = Fifo, const DONE: bool = false>(PhantomData<O>);
 
 /// What a producer owns of it.

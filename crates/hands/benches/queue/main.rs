@@ -1,4 +1,5 @@
-//! The queues of hands and their peers, measured side by side in one go; `benches/README.md` says how to read the table.
+//! The queues of hands and their peers, measured side by side in one go; `benches/README.md` says
+//! how to read the table.
 //!
 //! ```text
 //! options ─▶ workloads × contestants ─▶ rounds, interleaved ─▶ report: table, JSON
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // `cargo bench` starts this in the folder of the crate; paths were given from where the user is.
+    // `cargo bench` starts this in the folder of the crate; paths were given from where the user
+    // is.
     let moved = std::env::var_os("HANDS_BENCH_FROM").map_or(Ok(()), std::env::set_current_dir);
     match moved
         .map_err(|error| error.to_string())
@@ -69,8 +71,8 @@ pub(crate) fn options_from(words: impl IntoIterator<Item = String>) -> Result<Op
     Options::from_words(words, "queue", &names)
 }
 
-/// Measures all that `options` ask for. A contestant that loses or doubles an item ends it all: the figures of the
-/// others would be compared with nothing.
+/// Measures all that `options` ask for. A contestant that loses or doubles an item ends it all: the
+/// figures of the others would be compared with nothing.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
     let mut report = Report::new(options.runs);
     for workload in Workload::all(options.quick) {

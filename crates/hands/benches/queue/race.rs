@@ -109,7 +109,8 @@ fn race<C: Channel<T>, T: Item>(
     let (senders, receivers) = C::open(shape);
     let start = Barrier::new(shape.producers + shape.consumers);
     let (start, produce, consume) = (&start, &produce, &consume);
-    // Each thread looks at the clock itself: one that only watches might be the last to be let on a processor.
+    // Each thread looks at the clock itself: one that only watches might be the last to be let on a
+    // processor.
     let (began, ended, tallies) = thread::scope(|scope| {
         let producers: Vec<_> = (1..)
             .zip(senders)

@@ -1,4 +1,5 @@
-//! All contestants on one workload, taking turns: what disturbs the machine for a while disturbs them alike.
+//! All contestants on one workload, taking turns: what disturbs the machine for a while disturbs
+//! them alike.
 
 use super::shape::Shape;
 use super::shared::{at_turn, tell};

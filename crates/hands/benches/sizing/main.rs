@@ -1,5 +1,5 @@
-//! Does a pool that sizes itself find the size that a sweep finds? Five kinds of work, each in pools of fixed sizes and in one
-//! of its own choice.
+//! Does a pool that sizes itself find the size that a sweep finds? Five kinds of work, each in
+//! pools of fixed sizes and in one of its own choice.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -249,7 +249,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // `cargo bench` starts this in the folder of the crate; paths were given from where the user is.
+    // `cargo bench` starts this in the folder of the crate; paths were given from where the user
+    // is.
     let moved = std::env::var_os("HANDS_BENCH_FROM").map_or(Ok(()), std::env::set_current_dir);
     match moved.and_then(|()| run(&options)) {
         Ok(all_met) => ExitCode::from(u8::from(options.check && !all_met)),

@@ -18,9 +18,9 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
 
 /// A program to run, its arguments, and the conditions it runs under.
 ///
-/// Starting one costs what `posix_spawn` costs, whatever conditions are set. The command leads its own process group; a
-/// time-out, a limit or an error ends everything it has started, grandchildren in other sessions included, in bounded
-/// time, and the direct child dies with the calling thread.
+/// Starting one costs what `posix_spawn` costs, whatever conditions are set. The command leads its
+/// own process group; a time-out, a limit or an error ends everything it has started, grandchildren
+/// in other sessions included, in bounded time, and the direct child dies with the calling thread.
 ///
 /// One variable is added to its environment: `HANDS_JOB`, by which its processes are found again.
 ///
@@ -128,7 +128,8 @@ impl From<OwnedFd> for Stdin {
 }
 
 impl Command {
-    /// A command without arguments. A name without a slash is looked up in `PATH`, as changed by [`env`](Self::env).
+    /// A command without arguments. A name without a slash is looked up in `PATH`, as changed by
+    /// [`env`](Self::env).
     pub fn new(program: impl AsRef<OsStr>) -> Command {
         Command {
             program: program.as_ref().to_owned(),
@@ -142,7 +143,8 @@ impl Command {
         }
     }
 
-    /// A line for `/bin/sh`. Never build one from data: pass data as arguments, which the line sees as `$1`, `$2`, ….
+    /// A line for `/bin/sh`. Never build one from data: pass data as arguments, which the line sees
+    /// as `$1`, `$2`, ….
     ///
     /// ```
     /// # use hands::command::Command;
@@ -167,7 +169,8 @@ impl Command {
         self
     }
 
-    /// What it reads from its stdin: nothing (the default), text, bytes, a file, or the program's own stdin.
+    /// What it reads from its stdin: nothing (the default), text, bytes, a file, or the program's
+    /// own stdin.
     pub fn stdin(mut self, stdin: impl Into<Stdin>) -> Command {
         self.stdin = stdin.into();
         self
@@ -179,8 +182,8 @@ impl Command {
         self
     }
 
-    /// Sets a variable of its environment. A name that is empty or has a `=` in it is an error when it is started
-    /// ([`SpawnReason::Variable`]).
+    /// Sets a variable of its environment. A name that is empty or has a `=` in it is an error when
+    /// it is started ([`SpawnReason::Variable`]).
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Command {
         let pair = (name.as_ref().to_owned(), Some(value.as_ref().to_owned()));
         self.conditions.environment.set.push(pair);
@@ -205,14 +208,15 @@ impl Command {
         self
     }
 
-    /// The directory it starts in. A program named by a relative path with a slash is looked up from there.
+    /// The directory it starts in. A program named by a relative path with a slash is looked up
+    /// from there.
     pub fn cwd(mut self, directory: impl AsRef<Path>) -> Command {
         self.conditions.directory = Some(directory.as_ref().to_owned());
         self
     }
 
-    /// Ends it when it has run this long: TERM to its process group, after [`grace`](Self::grace) KILL to everything it
-    /// started.
+    /// Ends it when it has run this long: TERM to its process group, after [`grace`](Self::grace)
+    /// KILL to everything it started.
     pub fn timeout(mut self, timeout: Duration) -> Command {
         self.timeout = Some(timeout);
         self
@@ -224,30 +228,31 @@ impl Command {
         self
     }
 
-    /// Bytes of address space that each of its processes may have (`RLIMIT_AS`): beyond it, allocating fails. Programs
-    /// that reserve far more than they use (Go, Java, sanitizers) need a generous limit.
+    /// Bytes of address space that each of its processes may have (`RLIMIT_AS`): beyond it,
+    /// allocating fails. Programs that reserve far more than they use (Go, Java, sanitizers) need a
+    /// generous limit.
     pub fn memory_limit(mut self, bytes: u64) -> Command {
         self.conditions.memory_limit = Some(bytes);
         self
     }
 
-    /// CPU time that each of its processes may use (`RLIMIT_CPU`), in whole seconds, rounded up: SIGXCPU at the limit,
-    /// SIGKILL one second later.
+    /// CPU time that each of its processes may use (`RLIMIT_CPU`), in whole seconds, rounded up:
+    /// SIGXCPU at the limit, SIGKILL one second later.
     pub fn cpu_limit(mut self, time: Duration) -> Command {
         self.conditions.cpu_limit = Some(time);
         self
     }
 
-    /// Added to the caller's nice value: 19 for work that should only use idle CPUs. Asking for more priority than one
-    /// may have is ignored.
+    /// Added to the caller's nice value: 19 for work that should only use idle CPUs. Asking for
+    /// more priority than one may have is ignored.
     pub fn nice(mut self, increment: i32) -> Command {
         self.conditions.nice = increment;
         self
     }
 
-    /// The most that [`output`](Self::output) keeps of each stream; a command that writes more is ended with
-    /// [`CommandError::TooMuchOutput`]. Unlimited unless set: set it when running what you do not trust, or use
-    /// [`stream`](Self::stream).
+    /// The most that [`output`](Self::output) keeps of each stream; a command that writes more is
+    /// ended with [`CommandError::TooMuchOutput`]. Unlimited unless set: set it when running what
+    /// you do not trust, or use [`stream`](Self::stream).
     pub fn capture_limit(mut self, bytes: usize) -> Command {
         self.capture_limit = bytes;
         self
@@ -297,7 +302,8 @@ impl Conditions {
     }
 }
 
-/// The file that a command of this name would run: looked up in this program's `PATH` unless the name has a slash.
+/// The file that a command of this name would run: looked up in this program's `PATH` unless the
+/// name has a slash.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! [`Child`]: a command that runs while its caller speaks to it.
 //!
-//! A thread of its own runs the command as [`output`](super::Command::output) would, with time-outs, limits and all it takes to end everything that
-//! was started; the caller has the other ends of its stdin and stdout. What the command writes to stderr the thread takes in, so that nobody
-//! has to read it for the command to go on, and keeps the last of it.
+//! A thread of its own runs the command as [`output`](super::Command::output) would, with
+//! time-outs, limits and all it takes to end everything that was started; the caller has the other
+//! ends of its stdin and stdout. What the command writes to stderr the thread takes in, so that
+//! nobody has to read it for the command to go on, and keeps the last of it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -24,7 +25,8 @@ use super::{Command, Output, Stdin, Stream, run};
 
 /// Bytes of stderr that are kept.
 const LAST: usize = 64 * 1024;
-/// While its end is waited for, it is looked that often whether it has come though somebody holds the pipe.
+/// While its end is waited for, it is looked that often whether it has come though somebody holds
+/// the pipe.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What the thread has been asked for.
@@ -348,10 +350,12 @@ fn attend(
 }
 
 impl Command {
-    /// Starts it, and returns while it runs. Its stdin and stdout are pipes whose other ends the caller has (its stdin is not, if it was
-    /// [given](Self::stdin) one); of what it writes to stderr the last 64 KiB are kept for its [`Output`]. Its time-out and its limits hold.
+    /// Starts it, and returns while it runs. Its stdin and stdout are pipes whose other ends the
+    /// caller has (its stdin is not, if it was [given](Self::stdin) one); of what it writes to
+    /// stderr the last 64 KiB are kept for its [`Output`]. Its time-out and its limits hold.
     ///
-    /// Where both sides wait for each other to write or to read first, both wait for ever: that is up to what they speak.
+    /// Where both sides wait for each other to write or to read first, both wait for ever: that is
+    /// up to what they speak.
     ///
     /// # Errors
     ///
@@ -431,8 +435,8 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As [`output`](Self::output); and [`CommandError::Failed`], with the end of its stderr, when it exits with a code other than 0 or is killed
-    /// by a signal.
+    /// As [`output`](Self::output); and [`CommandError::Failed`], with the end of its stderr, when
+    /// it exits with a code other than 0 or is killed by a signal.
     pub fn check(&self) -> Result<Output, CommandError> {
         checked(self.name(), self.output()?)
     }
@@ -467,7 +471,8 @@ impl Child {
         self.pid
     }
 
-    /// Asks it to end, and everything it has started: `SIGTERM`, and after its [grace](Command::grace) `SIGKILL`. It may have ended already.
+    /// Asks it to end, and everything it has started: `SIGTERM`, and after its
+    /// [grace](Command::grace) `SIGKILL`. It may have ended already.
     pub fn terminate(&self) {
         self.shared.ask(TERMINATE);
     }
@@ -482,7 +487,8 @@ impl Child {
         self.shared.has_ended()
     }
 
-    /// What writes to its stdin. `None`: it has been closed or taken, or the command was given another stdin.
+    /// What writes to its stdin. `None`: it has been closed or taken, or the command was given
+    /// another stdin.
     pub fn stdin(&mut self) -> Option<&mut ChildStdin> {
         self.stdin.as_mut()
     }
@@ -537,7 +543,8 @@ impl Child {
         Ok(Some(line))
     }
 
-    /// Closes its stdin, waits for its end, and returns how it ended, with what nobody has read of its stdout.
+    /// Closes its stdin, waits for its end, and returns how it ended, with what nobody has read of
+    /// its stdout.
     ///
     /// # Errors
     ///
@@ -550,7 +557,8 @@ impl Child {
         }
     }
 
-    /// As [`wait`](Self::wait), but gives it back when it has not ended in time; its stdin stays open.
+    /// As [`wait`](Self::wait), but gives it back when it has not ended in time; its stdin stays
+    /// open.
     ///
     /// # Errors
     ///

@@ -24,7 +24,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// What no environment can hold: a NUL byte, or a name that is empty or has a `=` in it, which would be another variable.
+    /// What no environment can hold: a NUL byte, or a name that is empty or has a `=` in it, which
+    /// would be another variable.
     pub fn check(&self) -> Result<(), SpawnReason> {
         for (name, value) in &self.set {
             let texts = [Some(name), value.as_ref()];
@@ -44,7 +45,8 @@ impl Changes {
 }
 
 impl Environment {
-    /// The program's own environment with `changes`, without the names in `reserved`, which the children get later.
+    /// The program's own environment with `changes`, without the names in `reserved`, which the
+    /// children get later.
     pub fn new(changes: &Changes, reserved: &[&str]) -> Environment {
         let mut pairs: Vec<(OsString, OsString)> = if changes.clear {
             Vec::new()

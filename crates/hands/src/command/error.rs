@@ -158,8 +158,8 @@ impl CommandError {
         )
     }
 
-    /// The code a shell gives for the same failure: 127 for a program that is not there, 126 for one that cannot be
-    /// executed; `None` for everything else.
+    /// The code a shell gives for the same failure: 127 for a program that is not there, 126 for
+    /// one that cannot be executed; `None` for everything else.
     pub fn shell_code(&self) -> Option<i32> {
         match self {
             CommandError::Spawn {

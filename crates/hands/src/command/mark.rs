@@ -24,14 +24,16 @@ impl Run {
     pub fn new() -> Run {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut entry = format!("{COOKIE}=").into_bytes();
-        // Inside somebody's job: keep its name in front, so that its owner finds our processes as well.
+        // Inside somebody's job: keep its name in front, so that its owner finds our processes as
+        // well.
         if let Some(outer) = std::env::var_os(COOKIE).filter(|outer| !outer.is_empty()) {
             entry.extend_from_slice(outer.as_bytes());
             entry.push(b'/');
         }
         let pid = rustix::process::getpid().as_raw_nonzero();
         let mut random = [0; 8];
-        // Without randomness (it was asked for before the kernel had any) pid, count and time still tell runs apart.
+        // Without randomness (it was asked for before the kernel had any) pid, count and time still
+        // tell runs apart.
         if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK).is_err() {
             let now = std::time::SystemTime::UNIX_EPOCH
                 .elapsed()

@@ -22,8 +22,8 @@ pub struct Output {
     pub cpu_system: Duration,
     /// Peak resident memory in bytes of the largest process among it and those descendants.
     pub max_rss: u64,
-    /// A process that could not be killed still held the output when it was given up, so the end may be missing.
-    /// Only ever true of a command that was ended by force.
+    /// A process that could not be killed still held the output when it was given up, so the end
+    /// may be missing. Only ever true of a command that was ended by force.
     pub cut_off: bool,
 }
 

@@ -45,8 +45,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When one cannot be started (those already started are ended), or runs past its own time-out, or writes more than
-    /// its capture limit.
+    /// When one cannot be started (those already started are ended), or runs past its own time-out,
+    /// or writes more than its capture limit.
     pub fn output(&self) -> Result<PipelineOutput, CommandError> {
         run::capture(&self.commands).map(|stages| PipelineOutput { stages })
     }
@@ -65,7 +65,8 @@ impl PipelineOutput {
         self.stages.last().map_or(&[], |last| &last.stdout)
     }
 
-    /// Whether all succeeded. One that died of SIGPIPE because a later one had read enough counts as a success.
+    /// Whether all succeeded. One that died of SIGPIPE because a later one had read enough counts
+    /// as a success.
     pub fn success(&self) -> bool {
         let Some((last, earlier)) = self.stages.split_last() else {
             return true;

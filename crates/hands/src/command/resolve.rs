@@ -12,8 +12,8 @@ use super::error::{CommandError, SpawnReason};
 /// What the C library uses when `PATH` is unset.
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 
-/// Remembers where each program was found. A program that is replaced keeps working; one that is moved to another
-/// folder of `PATH` while a batch runs is not looked for again.
+/// Remembers where each program was found. A program that is replaced keeps working; one that is
+/// moved to another folder of `PATH` while a batch runs is not looked for again.
 #[derive(Debug)]
 pub struct Resolver {
     folders: Vec<PathBuf>,

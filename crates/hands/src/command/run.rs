@@ -23,19 +23,19 @@ pub(super) struct Stage {
 }
 
 impl Command {
-    /// Runs it to its end and returns what it wrote. Feeding stdin and reading both outputs go on at the same time, so
-    /// no amount of data can deadlock it.
+    /// Runs it to its end and returns what it wrote. Feeding stdin and reading both outputs go on
+    /// at the same time, so no amount of data can deadlock it.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, runs past its time-out, or writes more than its capture limit. An exit code other
-    /// than 0 is not an error.
+    /// When it cannot be started, runs past its time-out, or writes more than its capture limit. An
+    /// exit code other than 0 is not an error.
     pub fn output(&self) -> Result<Output, CommandError> {
         capture(std::slice::from_ref(self)).map(|mut outputs| outputs.pop().unwrap_or_default())
     }
 
-    /// Runs it to its end and hands on what it writes as it comes, at most 64 KiB at a time: memory stays bounded
-    /// whatever it writes. The returned [`Output`] has empty `stdout` and `stderr`.
+    /// Runs it to its end and hands on what it writes as it comes, at most 64 KiB at a time: memory
+    /// stays bounded whatever it writes. The returned [`Output`] has empty `stdout` and `stderr`.
     ///
     /// ```
     /// # use hands::command::Command;
@@ -98,8 +98,8 @@ impl Command {
 /// Receives what the command number so and so has written.
 type Receive<'a> = &'a mut dyn FnMut(usize, Stream, &[u8]) -> std::io::Result<()>;
 
-/// Runs the commands, each one's stdout piped to the next one's stdin, and keeps what the last one writes to stdout and
-/// all write to stderr.
+/// Runs the commands, each one's stdout piped to the next one's stdin, and keeps what the last one
+/// writes to stdout and all write to stderr.
 pub(super) fn capture(commands: &[Command]) -> Result<Vec<Output>, CommandError> {
     let mut kept: Vec<[Vec<u8>; 2]> = commands.iter().map(|_| Default::default()).collect();
     let mut over = None;
@@ -220,7 +220,8 @@ impl Failure {
     }
 }
 
-/// Starts all, waits for all. If one cannot be started, or the receiver fails, the others are killed.
+/// Starts all, waits for all. If one cannot be started, or the receiver fails, the others are
+/// killed.
 fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Driven {
     let mut engine = Engine::new().map_err(CommandError::system("prepare to run a command"))?;
     let run = Run::new();

@@ -1,8 +1,9 @@
 //! Where this process sits in the kernel's control groups, and nothing else.
 //!
-//! A limit set on a group binds every group below it, so a reader asks for the *chain*: the directories from our own
-//! group up to the top, own group first, and takes the tightest value it finds. Both generations are covered. Version 2 has
-//! one hierarchy for all controllers; version 1 has one for each, and a machine may use both at the same time.
+//! A limit set on a group binds every group below it, so a reader asks for the *chain*: the
+//! directories from our own group up to the top, own group first, and takes the tightest value it
+//! finds. Both generations are covered. Version 2 has one hierarchy for all controllers; version 1
+//! has one for each, and a machine may use both at the same time.
 //!
 //! ```text
 //! /proc/self/cgroup     4:memory:/batch/nightly          (version 1: number, controllers, path)
@@ -12,10 +13,12 @@
 //!                       /sys/fs/cgroup/memory
 //! ```
 //!
-//! The usual mount points are tried first because reading `mountinfo` takes milliseconds on a machine with
-//! thousands of container mounts; it is read only where the usual place does not hold our group.
+//! The usual mount points are tried first because reading `mountinfo` takes milliseconds on a
+//! machine with thousands of container mounts; it is read only where the usual place does not hold
+//! our group.
 //!
-//! Every function takes the directory that stands for `/`, so a test can lay out any machine it likes.
+//! Every function takes the directory that stands for `/`, so a test can lay out any machine it
+//! likes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -37,7 +40,8 @@ enum Hierarchy<'a> {
 }
 
 impl Cgroups {
-    /// Reads the listing under `root`. A kernel without control groups gives empty chains, not an error.
+    /// Reads the listing under `root`. A kernel without control groups gives empty chains, not an
+    /// error.
     pub fn of_self(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
@@ -50,7 +54,8 @@ impl Cgroups {
         self.chain(Hierarchy::Unified)
     }
 
-    /// The version 1 groups of `controller`, own group first; empty where that controller is not a version 1 one.
+    /// The version 1 groups of `controller`, own group first; empty where that controller is not a
+    /// version 1 one.
     pub fn controller(&self, controller: &str) -> Vec<PathBuf> {
         self.chain(Hierarchy::Controller(controller))
     }
@@ -73,7 +78,8 @@ impl Cgroups {
             .filter_map(|line| Mount::parse(line, hierarchy))
             .map(|mount| {
                 let point = self.root.join(relative(&mount.point));
-                // A container may see only a part of the tree: its mount then begins at a group, not at the top.
+                // A container may see only a part of the tree: its mount then begins at a group,
+                // not at the top.
                 let inside = path.strip_prefix(relative(&mount.root)).unwrap_or(&path);
                 levels(&point, inside)
             })
@@ -151,7 +157,8 @@ fn relative(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-/// The decimal number a one-line kernel file holds; `None` for `max`, for anything else and for a file that is not there.
+/// The decimal number a one-line kernel file holds; `None` for `max`, for anything else and for a
+/// file that is not there.
 pub fn number(path: &Path) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     text.trim_end().parse().ok()

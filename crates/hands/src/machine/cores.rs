@@ -1,11 +1,12 @@
 //! How many cores this process may use.
 //!
-//! Three things bound it, and the tightest wins: the machine, the affinity mask (`taskset`, cpusets, a batch system), and
-//! the CPU quota of our control group or of any group above it (containers). A quota of one and a half CPUs counts as
-//! two: half a core left idle costs more than a little throttling.
+//! Three things bound it, and the tightest wins: the machine, the affinity mask (`taskset`,
+//! cpusets, a batch system), and the CPU quota of our control group or of any group above it
+//! (containers). A quota of one and a half CPUs counts as two: half a core left idle costs more
+//! than a little throttling.
 //!
-//! The answer is not cached: a quota may change while a program runs. Asking costs a system call and one small file
-//! for each level of control groups, some tens of microseconds.
+//! The answer is not cached: a quota may change while a program runs. Asking costs a system call
+//! and one small file for each level of control groups, some tens of microseconds.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -15,8 +16,8 @@ use super::cgroup::{self, Cgroups};
 
 /// The number of cores this process may use, at least one.
 ///
-/// It is the affinity mask's size, or the CPU quota of the control groups we are in (both versions, groups above
-/// included, rounded up) where that is smaller.
+/// It is the affinity mask's size, or the CPU quota of the control groups we are in (both versions,
+/// groups above included, rounded up) where that is smaller.
 ///
 /// ```
 /// assert!(hands::cores().get() >= 1);
@@ -44,7 +45,8 @@ fn affinity() -> NonZeroUsize {
     let counted = rustix::thread::sched_getaffinity(None)
         .ok()
         .and_then(|set| NonZeroUsize::new(set.count() as usize));
-    // The fixed-size mask is too small for machines with more than 1,024 CPUs; the standard library's is not.
+    // The fixed-size mask is too small for machines with more than 1,024 CPUs; the standard
+    // library's is not.
     counted
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN)

@@ -1,9 +1,9 @@
 //! How much of the cores that this process may use nobody used.
 //!
-//! The kernel counts the idle time of each core (`/proc/stat`) in ticks of a hundredth of a second, waiting for a
-//! disk included. Behind a CPU quota that alone would not do: the machine may idle while we have used up what is
-//! ours. So there the time that the quota's control group used counts as well (`cpu.stat`, or `cpuacct.usage` in
-//! version 1), and the lesser of both is idle.
+//! The kernel counts the idle time of each core (`/proc/stat`) in ticks of a hundredth of a second,
+//! waiting for a disk included. Behind a CPU quota that alone would not do: the machine may idle
+//! while we have used up what is ours. So there the time that the quota's control group used counts
+//! as well (`cpu.stat`, or `cpuacct.usage` in version 1), and the lesser of both is idle.
 
 use std::fs;
 use std::path::Path;
@@ -44,7 +44,8 @@ impl IdleCores {
         }
     }
 
-    /// The share of their time since the last call, which was `elapsed` ago. `None`: the system does not tell.
+    /// The share of their time since the last call, which was `elapsed` ago. `None`: the system
+    /// does not tell.
     pub fn share(&mut self, elapsed: Duration) -> Option<f64> {
         let ticks = self.idle_ticks()?;
         let used = match &self.quota {

@@ -1,8 +1,9 @@
 //! How much memory can be had without swapping.
 //!
-//! Memory is short where it runs out first: on the machine (`MemAvailable`, the kernel's own estimate) or in a control group that this
-//! process is in. A group's use includes the files it has cached, which the kernel gives up on demand, so those count as available there
-//! as they do in `MemAvailable`.
+//! Memory is short where it runs out first: on the machine (`MemAvailable`, the kernel's own
+//! estimate) or in a control group that this process is in. A group's use includes the files it has
+//! cached, which the kernel gives up on demand, so those count as available there as they do in
+//! `MemAvailable`.
 
 use std::fmt;
 use std::fs;

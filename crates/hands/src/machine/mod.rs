@@ -1,7 +1,8 @@
-//! What this machine offers, and what this process may use of it: cores, memory, idle time, control groups.
+//! What this machine offers, and what this process may use of it: cores, memory, idle time, control
+//! groups.
 //!
-//! Everything here is read from the kernel when it is asked for. A limit that a container or a service manager has set counts as the
-//! machine's own.
+//! Everything here is read from the kernel when it is asked for. A limit that a container or a
+//! service manager has set counts as the machine's own.
 
 pub mod cgroup;
 mod cores;

@@ -9,8 +9,8 @@ pub struct Chunks<'a, T> {
     size: usize,
 }
 
-/// The elements of a slice in pieces of `size`, the last of which may be shorter, for [`for_each`](super::ThreadPool::for_each) and
-/// [`reduce`](super::ThreadPool::reduce).
+/// The elements of a slice in pieces of `size`, the last of which may be shorter, for
+/// [`for_each`](super::ThreadPool::for_each) and [`reduce`](super::ThreadPool::reduce).
 ///
 /// ```
 /// use hands::pool::{ThreadPool, chunks};

@@ -51,8 +51,9 @@ impl ThreadPool {
         ThreadPool::builder().workers(workers).build()
     }
 
-    /// A pool that sizes itself, by what its tasks do: one worker for each core while they compute, more while they wait.
-    /// [`stats`](crate::pool::Pool::stats) says in words why it has the size it has.
+    /// A pool that sizes itself, by what its tasks do: one worker for each core while they compute,
+    /// more while they wait. [`stats`](crate::pool::Pool::stats) says in words why it has the size
+    /// it has.
     ///
     /// # Errors
     ///
@@ -60,7 +61,8 @@ impl ThreadPool {
     ///
     /// # Platforms
     ///
-    /// Linux. Where the kernel does not say how long a thread was ready to run, the size stays as it is.
+    /// Linux. Where the kernel does not say how long a thread was ready to run, the size stays as
+    /// it is.
     pub fn auto() -> io::Result<ThreadPool> {
         ThreadPool::builder().auto().build()
     }
@@ -95,8 +97,9 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// As many workers as keep the cores busy, found out while it runs: see [`sizing`](crate::sizing). It begins with one for
-    /// each core; what [`workers`](Self::workers) said does not count.
+    /// As many workers as keep the cores busy, found out while it runs: see
+    /// [`sizing`](crate::sizing). It begins with one for each core; what [`workers`](Self::workers)
+    /// said does not count.
     pub fn auto(mut self) -> ThreadPoolBuilder {
         self.auto = true;
         self
@@ -120,31 +123,35 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// How many tasks may be queued: whoever submits another one waits until there is a place. Any number, unless set.
+    /// How many tasks may be queued: whoever submits another one waits until there is a place. Any
+    /// number, unless set.
     ///
-    /// A worker that waits so steps aside, as one does that [joins](crate::task::Handle::join) a task: the pool has another one meanwhile.
+    /// A worker that waits so steps aside, as one does that [joins](crate::task::Handle::join) a
+    /// task: the pool has another one meanwhile.
     pub fn queue_capacity(mut self, tasks: usize) -> ThreadPoolBuilder {
         self.plan.places = Some(tasks);
         self
     }
 
-    /// The most tasks that may wait for others of their pool at a time; 10,000 unless set. Each keeps a thread from when the task that it waits for has
-    /// been begun by another worker. At the bound the pool goes on with fewer workers; the last of them is refused its wait, which ends with
-    /// [`TooManyWaiting`](crate::task::TaskError::TooManyWaiting).
+    /// The most tasks that may wait for others of their pool at a time; 10,000 unless set. Each
+    /// keeps a thread from when the task that it waits for has been begun by another worker. At the
+    /// bound the pool goes on with fewer workers; the last of them is refused its wait, which ends
+    /// with [`TooManyWaiting`](crate::task::TaskError::TooManyWaiting).
     pub fn max_waiting(mut self, tasks: usize) -> ThreadPoolBuilder {
         self.plan.max_waiting = tasks;
         self
     }
 
-    /// Bytes of each worker's stack; 2 MiB unless set. A task that waits may have the one that it waits for on top of it, as long as half of the stack
-    /// is left, or 1 MiB.
+    /// Bytes of each worker's stack; 2 MiB unless set. A task that waits may have the one that it
+    /// waits for on top of it, as long as half of the stack is left, or 1 MiB.
     pub fn stack_size(mut self, bytes: usize) -> ThreadPoolBuilder {
         self.plan.stack_size = Some(bytes);
         self
     }
 
-    /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any
-    /// more: all its tasks have the outcome [`Init`](crate::task::TaskError::Init).
+    /// Run by each worker before its first task, with the worker's number, from 0. If it panics the
+    /// pool is of no use any more: all its tasks have the outcome
+    /// [`Init`](crate::task::TaskError::Init).
     pub fn initializer(mut self, run: impl Fn(usize) + Send + Sync + 'static) -> ThreadPoolBuilder {
         self.plan.initializer = Some(Arc::new(run) as Initializer);
         self
@@ -154,7 +161,8 @@ impl ThreadPoolBuilder {
     ///
     /// # Errors
     ///
-    /// When there are to be no workers, the name has a NUL in it, or the system refuses a thread; those that were started end.
+    /// When there are to be no workers, the name has a NUL in it, or the system refuses a thread;
+    /// those that were started end.
     pub fn build(mut self) -> io::Result<ThreadPool> {
         let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
         let cores = crate::cores().get();

@@ -2,16 +2,19 @@
 //!
 //! # Protocol
 //!
-//! - `offers` counts the stacks with halves on them; it changes under the lock of the stack in question, and only when
-//!   that gets its first half or loses its last, so that workers who split deeply do not fight over it.
-//! - Whoever splits puts the half on its stack, counts it if it is the first ([`offer`](Calls::offer)), and then looks
-//!   whether somebody sleeps ([`calls`](Calls::calls)). A worker says that it sleeps ([`doze`](Calls::doze)) before it looks whether there are
-//!   halves. All threads agree on the order of these four, so one of the two sees the other: no half stays unseen while
-//!   a worker sleeps.
-//! - One call at a time: while a thief is on its way, nobody is woken. It [answers](Calls::answer) before it looks, so
-//!   what was split before the answer is seen by it; and it calls the next if it leaves something.
-//! - A half that is not the first of its stack need not be seen by who goes to sleep: the first was, or whoever was
-//!   called for that calls the next.
+//! - `offers` counts the stacks with halves on them; it changes under the lock of the stack in
+//!   question, and only when that gets its first half or loses its last, so that workers who split
+//!   deeply do not fight over it.
+//! - Whoever splits puts the half on its stack, counts it if it is the first
+//!   ([`offer`](Calls::offer)), and then looks whether somebody sleeps ([`calls`](Calls::calls)). A
+//!   worker says that it sleeps ([`doze`](Calls::doze)) before it looks whether there are halves.
+//!   All threads agree on the order of these four, so one of the two sees the other: no half stays
+//!   unseen while a worker sleeps.
+//! - One call at a time: while a thief is on its way, nobody is woken. It [answers](Calls::answer)
+//!   before it looks, so what was split before the answer is seen by it; and it calls the next if
+//!   it leaves something.
+//! - A half that is not the first of its stack need not be seen by who goes to sleep: the first
+//!   was, or whoever was called for that calls the next.
 
 use crate::primitive::{AtomicBool, AtomicUsize, Ordering, Padded};
 

@@ -2,7 +2,8 @@
 
 use crate::task::{Handle, Outcome};
 
-/// What takes chunks of arguments for a function: a pool of any kind with portable functions, or threads with any closure.
+/// What takes chunks of arguments for a function: a pool of any kind with portable functions, or
+/// threads with any closure.
 pub trait Chunks<F, A, R> {
     #[doc(hidden)]
     fn workers(&self) -> usize;

@@ -2,8 +2,9 @@
 //!
 //! # Protocol
 //!
-//! Whoever puts a task on the list looks then whether there are fewer claims than workers, and if so adds one. Whoever has a claim and finds the
-//! list empty takes it back, and then looks at the list once more. All threads agree on the order of these four steps (each pair has a fence
+//! Whoever puts a task on the list looks then whether there are fewer claims than workers, and if
+//! so adds one. Whoever has a claim and finds the list empty takes it back, and then looks at the
+//! list once more. All threads agree on the order of these four steps (each pair has a fence
 //! between), so one of the two sees the other: no task stays on the list without a claim.
 
 use crate::primitive::{AtomicUsize, Ordering, Padded, fence};
@@ -18,7 +19,8 @@ impl Claims {
         self.count(workers)
     }
 
-    /// The list was found empty by the holder of a claim, which it gives back. True: it has it again, as something has come meanwhile.
+    /// The list was found empty by the holder of a claim, which it gives back. True: it has it
+    /// again, as something has come meanwhile.
     pub(super) fn give_back(&self, workers: usize, is_empty: impl FnOnce() -> bool) -> bool {
         self.0.fetch_sub(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);

@@ -21,8 +21,8 @@ use crate::task::{Data, Handle, Options, Outcome, Task};
 /// assert_eq!(squares(&ThreadPool::new()?), 14);
 /// # std::io::Result::Ok(())
 /// ```
-/// A `dyn Pool` can be watched, joined and shut down. It cannot be handed tasks: those methods have a type for each function, and so no place in a
-/// table of methods.
+/// A `dyn Pool` can be watched, joined and shut down. It cannot be handed tasks: those methods have
+/// a type for each function, and so no place in a table of methods.
 pub trait Pool {
     /// How many workers there are at the moment, or are to be.
     fn workers(&self) -> usize;
@@ -35,7 +35,8 @@ pub trait Pool {
         A: Data,
         R: Data;
 
-    /// Hands over a task that calls the function for each argument; a panic costs the outcome of one.
+    /// Hands over a task that calls the function for each argument; a panic costs the outcome of
+    /// one.
     fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
     where
         Self: Sized,
@@ -43,7 +44,8 @@ pub trait Pool {
         A: Data,
         R: Data;
 
-    /// Hands over a task; several arguments are a tuple. A pool that takes no more gives a handle whose outcome says so.
+    /// Hands over a task; several arguments are a tuple. A pool that takes no more gives a handle
+    /// whose outcome says so.
     fn submit<F, A, R>(&self, task: F, argument: A) -> Handle<R>
     where
         Self: Sized,
@@ -54,8 +56,9 @@ pub trait Pool {
         self.submit_with(Options::new(), task, argument)
     }
 
-    /// Calls the function for each input, on the workers, and gives the outcomes in the order of the inputs. It takes no more
-    /// inputs than it needs to keep the workers busy. See [`Map`] for its order, chunks and progress.
+    /// Calls the function for each input, on the workers, and gives the outcomes in the order of
+    /// the inputs. It takes no more inputs than it needs to keep the workers busy. See [`Map`] for
+    /// its order, chunks and progress.
     fn map<F, A, R, I>(&self, task: F, inputs: I) -> Map<'_, Self, F, I::IntoIter, R>
     where
         Self: Sized,
@@ -93,13 +96,15 @@ pub trait Pool {
     /// Takes no more tasks. Those that have been submitted run.
     fn close(&self);
 
-    /// Waits until all tasks that have been submitted have an outcome, those that are submitted meanwhile included. The
-    /// pool stays as it is. On a worker of the pool it would wait for the task that calls it: it panics.
+    /// Waits until all tasks that have been submitted have an outcome, those that are submitted
+    /// meanwhile included. The pool stays as it is. On a worker of the pool it would wait for the
+    /// task that calls it: it panics.
     fn join(&self);
 
-    /// Takes no more tasks, and waits until the workers have ended: with [`Drain`](Shutdown::Drain) after all tasks, with
-    /// [`Now`](Shutdown::Now) after those that run, whose tokens are cancelled; the others have the outcome
-    /// [`Cancelled`](crate::task::TaskError::Cancelled). On a worker of the pool it does not wait.
+    /// Takes no more tasks, and waits until the workers have ended: with [`Drain`](Shutdown::Drain)
+    /// after all tasks, with [`Now`](Shutdown::Now) after those that run, whose tokens are
+    /// cancelled; the others have the outcome [`Cancelled`](crate::task::TaskError::Cancelled). On
+    /// a worker of the pool it does not wait.
     fn shutdown(&self, how: Shutdown);
 }
 
@@ -135,8 +140,9 @@ pub trait CoroutinePool: Pool {
         A: Data,
         R: Data;
 
-    /// Hands over a coroutine: an `async fn`, or an `async` closure that captures nothing, and its argument. One that is cancelled, or whose time
-    /// is up, has its [`CancelToken`](crate::sync::CancelToken) cancelled and is dropped where it awaits.
+    /// Hands over a coroutine: an `async fn`, or an `async` closure that captures nothing, and its
+    /// argument. One that is cancelled, or whose time is up, has its
+    /// [`CancelToken`](crate::sync::CancelToken) cancelled and is dropped where it awaits.
     fn submit_async<F, A, R>(&self, task: F, argument: A) -> Handle<R>
     where
         F: AsyncTask<A, R, Running: Send>,

@@ -2,16 +2,18 @@
 //!
 //! # Protocol
 //!
-//! - `wanted` is the size somebody has set; `alive` counts the workers there are, from before one is started to when it has
-//!   decided to end. A worker ends when it finds `alive > wanted` and takes itself off `alive` in one step, so never too
-//!   many end. It looks between two jobs; a sleeping one is woken by a job that does nothing. It stays for a while as a *spare*.
-//! - A worker whose task waits for another one *steps aside*: it takes itself off `alive` until it goes on. Then a spare, or a new thread,
-//!   takes its place. A worker that goes on puts itself on `alive` again at once, since its task may hold a lock; the next worker that is
-//!   between two jobs becomes a spare.
-//! - Growing counts up first and starts the thread then; a start that fails counts down again. So `alive <= wanted` as far as
-//!   growing goes, however many grow it at once.
-//! - Once the queue has been shut down nobody is started, except in the place of one that steps aside while there is something to do; and each
-//!   worker ends when the queue tells it to.
+//! - `wanted` is the size somebody has set; `alive` counts the workers there are, from before one
+//!   is started to when it has decided to end. A worker ends when it finds `alive > wanted` and
+//!   takes itself off `alive` in one step, so never too many end. It looks between two jobs; a
+//!   sleeping one is woken by a job that does nothing. It stays for a while as a *spare*.
+//! - A worker whose task waits for another one *steps aside*: it takes itself off `alive` until it
+//!   goes on. Then a spare, or a new thread, takes its place. A worker that goes on puts itself on
+//!   `alive` again at once, since its task may hold a lock; the next worker that is between two
+//!   jobs becomes a spare.
+//! - Growing counts up first and starts the thread then; a start that fails counts down again. So
+//!   `alive <= wanted` as far as growing goes, however many grow it at once.
+//! - Once the queue has been shut down nobody is started, except in the place of one that steps
+//!   aside while there is something to do; and each worker ends when the queue tells it to.
 
 use std::cell::Cell;
 use std::fmt;
@@ -58,7 +60,8 @@ pub(super) struct Plan {
     pub(super) limits: Option<Limits>,
 }
 
-/// As many may wait for others while the pool keeps as many at work as were asked for; with more of them it goes on with fewer.
+/// As many may wait for others while the pool keeps as many at work as were asked for; with more of
+/// them it goes on with fewer.
 const KEEPS_SIZE: usize = 1024;
 /// A spare ends when nobody has wanted it for this long.
 const SPARE_FOR: Duration = Duration::from_secs(5);
@@ -119,7 +122,8 @@ struct Threads {
     joining: usize,
 }
 
-/// How many of a pool's threads there are, from before each is started until its thread-local values are gone.
+/// How many of a pool's threads there are, from before each is started until its thread-local
+/// values are gone.
 #[derive(Default)]
 struct Living {
     threads: Mutex<usize>,
@@ -235,7 +239,8 @@ impl Crew {
         }
     }
 
-    /// Hands a job back that somebody else may go on with. False: the pool has been shut down, and the caller is to go on with it.
+    /// Hands a job back that somebody else may go on with. False: the pool has been shut down, and
+    /// the caller is to go on with it.
     pub(super) fn put_back(&self, task: Arc<dyn Runnable>) -> bool {
         let refused = self.jobs.try_put(Job::task(task)).err();
         refused
@@ -264,7 +269,8 @@ impl Crew {
         }
     }
 
-    /// Wakes a sleeping worker for work that was split, unless one is being woken already. That one wakes the next.
+    /// Wakes a sleeping worker for work that was split, unless one is being woken already. That one
+    /// wakes the next.
     pub(super) fn call_thief(&self) {
         if self.stacks.calls.calls() {
             self.nudge();
@@ -313,7 +319,8 @@ impl Crew {
         self.alive.fetch_update(set, got, grow).is_ok()
     }
 
-    /// The calling worker's task waits for another one: takes the worker off the list, and puts a further one on it.
+    /// The calling worker's task waits for another one: takes the worker off the list, and puts a
+    /// further one on it.
     pub(super) fn step_aside(self: &Arc<Crew>, first: First) -> Result<(), AtBound> {
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
         let waiting = usize::try_from(waiting).unwrap_or(0);
@@ -494,8 +501,8 @@ impl Crew {
         }
     }
 
-    /// Waits until all workers have ended, or until the deadline: then it returns false. On a worker it does not wait: the worker would be waiting
-    /// for itself.
+    /// Waits until all workers have ended, or until the deadline: then it returns false. On a
+    /// worker it does not wait: the worker would be waiting for itself.
     pub(super) fn join_threads(&self, deadline: Option<Instant>) -> bool {
         if let Some(meter) = &self.meter {
             meter.end();
@@ -524,7 +531,8 @@ impl Crew {
             if let Some(thread) = threads.handles.pop() {
                 threads.joining += 1;
                 drop(threads);
-                // A worker contains the panics of its tasks; what is left is the end of the process.
+                // A worker contains the panics of its tasks; what is left is the end of the
+                // process.
                 let _ = thread.join();
                 threads = self.threads.lock();
                 threads.joining -= 1;
@@ -561,7 +569,8 @@ impl Unfinished for Crew {
     fn note_cancelled(&self) {
         let cancelled = &self.counts.cancelled;
         let so_many = cancelled.fetch_add(1, Ordering::Relaxed) + 1;
-        // Their memory is given back when they are half of the queue; so each is looked at twice at most.
+        // Their memory is given back when they are half of the queue; so each is looked at twice at
+        // most.
         if so_many >= SWEPT && 2 * so_many >= self.jobs.len() {
             cancelled.store(0, Ordering::Relaxed);
             let swept = self.jobs.sweep(|job| !job.is_over());

@@ -2,13 +2,16 @@
 //!
 //! # Protocol
 //!
-//! - The worker puts *b* on its stack of halves, wakes a thief if one sleeps, and runs *a*. If *b* is still on the stack it
-//!   takes it back and runs it too; else a thief has it. Until that is done the worker takes back parts of *b*: halves that the thief has put on
-//!   its own stack since it began *b* (leapfrogging: D. B. Wagner and B. G. Calder, *Leapfrogging: A Portable Technique for Implementing
-//!   Efficient Futures*, PPoPP 1993). So it runs nothing but what it waits for. When there are none, it steps aside.
-//! - *b* and the place for its result lie on the worker's call stack. The worker leaves that frame, also by a panic of
-//!   *a*, only when it has taken *b* back or seen `done`.
-//! - The thief's last touch of the frame is to set `done`. What it wakes the worker with it has copied before.
+//! - The worker puts *b* on its stack of halves, wakes a thief if one sleeps, and runs *a*. If *b*
+//!   is still on the stack it takes it back and runs it too; else a thief has it. Until that is
+//!   done the worker takes back parts of *b*: halves that the thief has put on its own stack since
+//!   it began *b* (leapfrogging: D. B. Wagner and B. G. Calder, *Leapfrogging: A Portable Technique
+//!   for Implementing Efficient Futures*, PPoPP 1993). So it runs nothing but what it waits for.
+//!   When there are none, it steps aside.
+//! - *b* and the place for its result lie on the worker's call stack. The worker leaves that frame,
+//!   also by a panic of *a*, only when it has taken *b* back or seen `done`.
+//! - The thief's last touch of the frame is to set `done`. What it wakes the worker with it has
+//!   copied before.
 
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
@@ -23,8 +26,9 @@ use crate::task::blocking;
 use crate::thread::panic::{Caught, caught};
 use crate::thread::room;
 
-/// Runs both functions, the second on another worker if one has nothing to do, and returns both results. On a thread that is
-/// no worker of a pool it runs one after the other; [`ThreadPool::both`](super::ThreadPool::both) is for those.
+/// Runs both functions, the second on another worker if one has nothing to do, and returns both
+/// results. On a thread that is no worker of a pool it runs one after the other;
+/// [`ThreadPool::both`](super::ThreadPool::both) is for those.
 ///
 /// ```
 /// use hands::pool::{ThreadPool, join};
@@ -46,7 +50,8 @@ use crate::thread::room;
 ///
 /// # Panics
 ///
-/// When one of them panics, with its panic, once both have ended; if both do, with that of the first.
+/// When one of them panics, with its panic, once both have ended; if both do, with that of the
+/// first.
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
@@ -110,7 +115,8 @@ struct Piece<'w, B, R> {
     result: UnsafeCell<Option<Result<R, Caught>>>,
     context: Context,
     done: AtomicBool,
-    /// The stack of the worker that runs it, to be compared and never followed; and how many halves lay on it before.
+    /// The stack of the worker that runs it, to be compared and never followed; and how many halves
+    /// lay on it before.
     thief: AtomicPtr<Stack>,
     base: AtomicUsize,
     owner: &'w Thread,
@@ -130,8 +136,8 @@ pub(super) struct Half {
     run: unsafe fn(NonNull<()>, &Worker),
 }
 
-// SAFETY: it stands for a `Piece` whose function and result are `Send` (`Piece::half` asks for that), and whoever has it is
-// the only one to touch them until `done` is set.
+// SAFETY: it stands for a `Piece` whose function and result are `Send` (`Piece::half` asks for
+// that), and whoever has it is the only one to touch them until `done` is set.
 unsafe impl Send for Half {}
 
 impl<B, R> Piece<'_, B, R>
@@ -200,14 +206,17 @@ where
         piece.finish();
     }
 
-    /// Runs it, and says so to its owner. To be called once, by the one who has its [`Half`]; from the end of it on the piece may be gone.
+    /// Runs it, and says so to its owner. To be called once, by the one who has its [`Half`]; from
+    /// the end of it on the piece may be gone.
     fn finish(&self) {
-        // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand, which was given up for
-        // this call.
+        // SAFETY: nobody else touches the function: its owner does so only with the `Half` in hand,
+        // which was given up for this call.
         let run = self.run.with_mut(|run| unsafe { &mut *run }.take());
-        // Around everything that is foreign, the subscriber of a `tracing` span included: nothing may keep `done` from being set.
+        // Around everything that is foreign, the subscriber of a `tracing` span included: nothing
+        // may keep `done` from being set.
         let result = run.map(|run| caught(|| self.context.run(run)));
-        // SAFETY: as for the function; the owner reads the result when it has seen `done`. What is overwritten is `None`.
+        // SAFETY: as for the function; the owner reads the result when it has seen `done`. What is
+        // overwritten is `None`.
         self.result.with_mut(|place| unsafe { *place = result });
         let owner = self.owner.clone();
         // Release: whoever sees it sees the result.
@@ -219,8 +228,9 @@ where
 impl Half {
     /// Runs the piece, as a thief.
     pub(super) fn run(self, thief: &Worker) {
-        // SAFETY: the pointer is to the piece that `half` was called on, of the types that `run` is for. It is alive: its
-        // owner stays in the frame until it has this `Half` back or has seen `done`, and neither can be, as it is here.
+        // SAFETY: the pointer is to the piece that `half` was called on, of the types that `run` is
+        // for. It is alive: its owner stays in the frame until it has this `Half` back or has seen
+        // `done`, and neither can be, as it is here.
         unsafe { (self.run)(self.piece, thief) };
     }
 }
@@ -235,8 +245,8 @@ mod model {
     /// A pointer that a model passes on, as a `Half` does.
     struct Stolen(NonNull<()>);
 
-    // SAFETY: whoever has it is the only one to run the piece, whose function and result are `Send`; the owner keeps the piece alive until it
-    // has seen `done`.
+    // SAFETY: whoever has it is the only one to run the piece, whose function and result are
+    // `Send`; the owner keeps the piece alive until it has seen `done`.
     unsafe impl Send for Stolen {}
 
     #[test]
@@ -253,7 +263,8 @@ mod model {
             fn steal<B: FnOnce() -> R + Send, R: Send>(piece: &Piece<'_, B, R>) -> fn(NonNull<()>) {
                 let _ = piece;
                 |place| {
-                    // SAFETY: the owner is in the frame of the piece until it has seen `done`, which `finish` sets last.
+                    // SAFETY: the owner is in the frame of the piece until it has seen `done`,
+                    // which `finish` sets last.
                     let piece = unsafe { place.cast::<Piece<'_, B, R>>().as_ref() };
                     piece.finish();
                 }

@@ -1,11 +1,13 @@
 //! What a worker's time goes into, told without asking the worker.
 //!
-//! The kernel counts for each thread how long it was on a CPU and how long it was ready to run without one
-//! (`/proc/…/schedstat`, see `Documentation/scheduler/sched-stats.rst`). The worker itself notes when it has nothing to do and when it waits
-//! for our own queues and handles. What is left of its time is waiting, for a disk, a network, another program's lock. So
-//! a task pays nothing for being measured, and a long one is measured while it runs.
+//! The kernel counts for each thread how long it was on a CPU and how long it was ready to run
+//! without one (`/proc/…/schedstat`, see `Documentation/scheduler/sched-stats.rst`). The worker
+//! itself notes when it has nothing to do and when it waits for our own queues and handles. What is
+//! left of its time is waiting, for a disk, a network, another program's lock. So a task pays
+//! nothing for being measured, and a long one is measured while it runs.
 //!
-//! Of each class of task, one now and then is measured alone: the next one that a worker begins after somebody has asked.
+//! Of each class of task, one now and then is measured alone: the next one that a worker begins
+//! after somebody has asked.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -9,8 +9,9 @@ use crate::task::TaskError;
 use crate::task::cell::{Ran, Runnable};
 use crate::thread::panic::caught;
 
-/// One thing for a worker to do. A job that is dropped instead of run leaves nobody waiting: a task's outcome is then
-/// that it was cancelled, and what a closure holds tells of its end by being dropped.
+/// One thing for a worker to do. A job that is dropped instead of run leaves nobody waiting: a
+/// task's outcome is then that it was cancelled, and what a closure holds tells of its end by being
+/// dropped.
 pub(super) struct Job(Option<Kind>);
 
 enum Kind {

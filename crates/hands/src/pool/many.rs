@@ -7,8 +7,8 @@ use std::vec;
 use super::chunks::Chunks;
 use crate::task::{Handle, Outcome};
 
-/// The outcomes of [`submit_many`](super::Pool::submit_many), in the order of the inputs. Iterating waits for each; dropping it
-/// lets the tasks run on.
+/// The outcomes of [`submit_many`](super::Pool::submit_many), in the order of the inputs. Iterating
+/// waits for each; dropping it lets the tasks run on.
 #[must_use = "the outcomes are lost with it"]
 pub struct Many<R> {
     /// Each with the number of its tasks.
@@ -34,7 +34,8 @@ impl<R> Many<R> {
     {
         let mut inputs = inputs.into_iter();
         let expected = inputs.size_hint().0;
-        // Enough chunks that all workers end at about the same time; few enough that a chunk costs next to nothing.
+        // Enough chunks that all workers end at about the same time; few enough that a chunk costs
+        // next to nothing.
         let chunk = (expected / (16 * pool.most_workers().max(1))).clamp(1, 4096);
         let chunks = std::iter::from_fn(|| {
             let arguments: Vec<A> = inputs.by_ref().take(chunk).collect();
@@ -49,7 +50,8 @@ impl<R> Many<R> {
         self.collect()
     }
 
-    /// Cancels those that have not begun, some of which may begin all the same: they are taken by the dozen.
+    /// Cancels those that have not begun, some of which may begin all the same: they are taken by
+    /// the dozen.
     pub fn cancel(&self) {
         for (handle, _) in &self.chunks {
             handle.cancel();

@@ -16,9 +16,10 @@ use crate::thread::panic::caught;
 
 /// The outcomes of [`Pool::map`](super::Pool::map), as an iterator.
 ///
-/// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of them; so neither inputs nor
-/// outcomes pile up, however many there are and however slow their reader is. Nothing is done before the first `next`.
-/// Dropping it cancels what has not begun. Over the iterator of a [queue](crate::queue) it hands out what is ready while the queue is empty.
+/// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of
+/// them; so neither inputs nor outcomes pile up, however many there are and however slow their
+/// reader is. Nothing is done before the first `next`. Dropping it cancels what has not begun. Over
+/// the iterator of a [queue](crate::queue) it hands out what is ready while the queue is empty.
 #[must_use = "nothing is done before `next` is called"]
 pub struct Map<'pool, P: ?Sized, F, I: Iterator, R> {
     pool: &'pool P,
@@ -121,8 +122,9 @@ where
         self
     }
 
-    /// How many inputs a worker is given at once. Unless set it is 1 at first, and grows, up to 4096, as long as whole chunks come back
-    /// within a tenth of a millisecond: so it stays 1 where an input takes longer than that.
+    /// How many inputs a worker is given at once. Unless set it is 1 at first, and grows, up to
+    /// 4096, as long as whole chunks come back within a tenth of a millisecond: so it stays 1 where
+    /// an input takes longer than that.
     ///
     /// # Panics
     ///
@@ -137,8 +139,8 @@ where
         self
     }
 
-    /// How many inputs are taken before their outcome is asked for, at most; twice the number of workers times the chunk
-    /// unless set. It is no less than one chunk.
+    /// How many inputs are taken before their outcome is asked for, at most; twice the number of
+    /// workers times the chunk unless set. It is no less than one chunk.
     pub fn ahead(mut self, inputs: usize) -> Self {
         self.ahead = Some(inputs);
         self
@@ -150,8 +152,9 @@ where
         self
     }
 
-    /// Fits the next chunks to how long one has taken, its wait for a worker included. One that was not waited for since `came` may have been
-    /// there for long, so that it has taken less is all that it shows.
+    /// Fits the next chunks to how long one has taken, its wait for a worker included. One that was
+    /// not waited for since `came` may have been there for long, so that it has taken less is all
+    /// that it shows.
     fn fit(&mut self, came: Instant, chunk: &Sent) {
         if self.is_chunk_set || chunk.inputs < self.chunk {
             return;
@@ -180,7 +183,8 @@ where
                 return;
             }
             let mut chunk = self.chunk;
-            // A queue, which says what is there: while outcomes are to come, nobody waits for what is not.
+            // A queue, which says what is there: while outcomes are to come, nobody waits for what
+            // is not.
             if let (ready, Some(usize::MAX)) = self.inputs.size_hint()
                 && waiting > 0
             {

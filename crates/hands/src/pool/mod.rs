@@ -26,19 +26,22 @@
 //! | run what may crash, leak, hang or want too much memory | [`ProcessPool`], with the same methods |
 //! | have very many wait for sockets or the clock at once | `AsyncPool` (feature `async`); within processes, `ProcessPool::submit_async` |
 //!
-//! Code that is generic over `impl Pool` runs on any kind of worker. So its functions capture nothing, and what they take
-//! and return can be written down ([`Data`](crate::task::Data)). A `ThreadPool` can do more, with methods of its own: its `submit`, `map` and
-//! `submit_many` take whatever may be sent to another thread.
+//! Code that is generic over `impl Pool` runs on any kind of worker. So its functions capture
+//! nothing, and what they take and return can be written down ([`Data`](crate::task::Data)). A
+//! `ThreadPool` can do more, with methods of its own: its `submit`, `map` and `submit_many` take
+//! whatever may be sent to another thread.
 //!
-//! What `rayon` has and composes is not here again: parallel sorting, say, runs in rayon's own pool, also from a task of one of these.
+//! What `rayon` has and composes is not here again: parallel sorting, say, runs in rayon's own
+//! pool, also from a task of one of these.
 //!
 //! # What a pool promises
 //!
-//! - **Each task has one outcome.** A panic ends its task and nothing else. What a shutdown keeps from running says so.
-//! - **A task may wait for a task of its own pool**, with one worker too: it runs the awaited task itself if that has not begun, and else blocks,
-//!   while the pool has one more worker.
-//! - **What is the user's hurts nobody else**: results, payloads, closures, callbacks and wakers may panic, block or call back when they are run or
-//!   dropped.
+//! - **Each task has one outcome.** A panic ends its task and nothing else. What a shutdown keeps
+//!   from running says so.
+//! - **A task may wait for a task of its own pool**, with one worker too: it runs the awaited task
+//!   itself if that has not begun, and else blocks, while the pool has one more worker.
+//! - **What is the user's hurts nobody else**: results, payloads, closures, callbacks and wakers
+//!   may panic, block or call back when they are run or dropped.
 //! - **An idle pool costs nothing**: its workers sleep.
 //! - **Dropping a pool** waits for what has been submitted.
 //!
@@ -51,11 +54,13 @@
 //! | mostly awaits sockets or the clock | `AsyncPool` |
 //! | does both, on all cores | [`ProcessPool`] with `coroutines` |
 //!
-//! More than one may be right: the same function runs on each of them by changing the line that makes the pool. What a [`ProcessPool`] costs over a
-//! [`ThreadPool`] is a microsecond a task, copies of arguments and results, and that they can be written down.
+//! More than one may be right: the same function runs on each of them by changing the line that
+//! makes the pool. What a [`ProcessPool`] costs over a [`ThreadPool`] is a microsecond a task,
+//! copies of arguments and results, and that they can be written down.
 //!
-//! **On a runtime's thread do not drop a pool that works still**: it waits, and with it whatever shares the thread. Await `shutdown_async` before. Handles
-//! are futures; so with the adapters of `futures`, results come in order, and no more than eight tasks are on their way:
+//! **On a runtime's thread do not drop a pool that works still**: it waits, and with it whatever
+//! shares the thread. Await `shutdown_async` before. Handles are futures; so with the adapters of
+//! `futures`, results come in order, and no more than eight tasks are on their way:
 //!
 //! ```
 //! use futures_util::{StreamExt, stream};
@@ -80,8 +85,9 @@
 //!                               └─ in a task that waits: step aside, and a spare or a new thread takes its place
 //! ```
 //!
-//! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in its line, which cannot lose a wake-up; its
-//! `join` and `shutdown` are the pool's. A task's cell ([`task`](crate::task)) is the other half.
+//! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in
+//! its line, which cannot lose a wake-up; its `join` and `shutdown` are the pool's. A task's cell
+//! ([`task`](crate::task)) is the other half.
 
 mod adapters;
 mod apart;

@@ -1,6 +1,8 @@
-//! Every interleaving of workers that sleep and of who wakes them. See [`queue::model`](crate::queue) for the bounds.
+//! Every interleaving of workers that sleep and of who wakes them. See
+//! [`queue::model`](crate::queue) for the bounds.
 //!
-//! A wake-up that is lost leaves a thread that sleeps for ever, which the model checker reports as a deadlock.
+//! A wake-up that is lost leaves a thread that sleeps for ever, which the model checker reports as
+//! a deadlock.
 
 use loom::sync::Arc;
 use loom::thread;

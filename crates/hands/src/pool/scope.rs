@@ -2,11 +2,13 @@
 //!
 //! # Protocol
 //!
-//! - A scope has its tasks on a list of its own. The pool's queue holds *claims* on them, no more than there are workers: a worker that gets one
-//!   runs tasks of the list as long as nothing else waits in the queue, and then puts the claim back. Whoever waits for the scope on a worker
-//!   may run them, too. A claim that finds the list empty is over.
-//! - `left` counts the scope's own function and all tasks that have not ended. `scope_in` is left, also by a panic, only when it is zero. A task
-//!   counts from before it is on the list until its closure and what that has borrowed are gone; its result is kept by the handle.
+//! - A scope has its tasks on a list of its own. The pool's queue holds *claims* on them, no more
+//!   than there are workers: a worker that gets one runs tasks of the list as long as nothing else
+//!   waits in the queue, and then puts the claim back. Whoever waits for the scope on a worker may
+//!   run them, too. A claim that finds the list empty is over.
+//! - `left` counts the scope's own function and all tasks that have not ended. `scope_in` is left,
+//!   also by a panic, only when it is zero. A task counts from before it is on the list until its
+//!   closure and what that has borrowed are gone; its result is kept by the handle.
 
 use std::any::Any;
 use std::fmt;
@@ -31,7 +33,8 @@ use crate::task::cell::{Ran, Runnable};
 use crate::task::latch::Latch;
 use crate::thread::panic::caught;
 
-/// Where tasks are spawned that borrow: what [`ThreadPool::scope`](super::ThreadPool::scope) gives to its function.
+/// Where tasks are spawned that borrow: what [`ThreadPool::scope`](super::ThreadPool::scope) gives
+/// to its function.
 pub struct Scope<'scope, 'env: 'scope> {
     state: Arc<State>,
     /// Invariant, so that neither life can be made longer or shorter than it is.
@@ -42,7 +45,8 @@ struct State {
     crew: Arc<Crew>,
     /// Tasks that have not ended, and the scope's own function.
     left: Latch,
-    /// Those that have not begun. A queue with a lock at each end: whoever spawns and whoever runs are seldom in each other's way.
+    /// Those that have not begun. A queue with a lock at each end: whoever spawns and whoever runs
+    /// are seldom in each other's way.
     queued: Queue<Queued>,
     /// Claims in the pool's queue, or with a worker.
     claims: Claims,
@@ -55,8 +59,8 @@ struct Queued {
     context: Context,
 }
 
-/// The claim on the result of a task of a scope: what [`Scope::spawn`] returns. Dropping it lets the task run on, to the end of the scope at
-/// most; if it panics, the scope does.
+/// The claim on the result of a task of a scope: what [`Scope::spawn`] returns. Dropping it lets
+/// the task run on, to the end of the scope at most; if it panics, the scope does.
 pub struct ScopedHandle<'scope, R> {
     /// Gone when it is dropped.
     slot: Option<Arc<Slot<R>>>,
@@ -71,7 +75,8 @@ struct Slot<R> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Hands a task to the pool. It may borrow whatever outlives the scope, and spawn more tasks in it.
+    /// Hands a task to the pool. It may borrow whatever outlives the scope, and spawn more tasks in
+    /// it.
     ///
     /// ```
     /// use hands::pool::ThreadPool;
@@ -110,7 +115,8 @@ impl<'scope> Scope<'scope, '_> {
         handle
     }
 
-    /// [`spawn`](Self::spawn) for a task whose result nobody wants: cheaper. If it panics, the scope does.
+    /// [`spawn`](Self::spawn) for a task whose result nobody wants: cheaper. If it panics, the
+    /// scope does.
     pub fn execute<F>(&'scope self, run: F)
     where
         F: FnOnce() + Send + 'scope,
@@ -119,9 +125,11 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     fn put(&'scope self, run: Box<dyn FnOnce() + Send + 'scope>) {
-        // SAFETY: only the life is changed. What the closure borrows lives until `scope_in` returns, and that waits, also
-        // when unwinding, until `left` is zero. `left` counts this task from here until `State::run_one` or `State::refuse` has
-        // used the closure up or dropped it; one of the two comes, as there is a claim as long as there are tasks on the list.
+        // SAFETY: only the life is changed. What the closure borrows lives until `scope_in`
+        // returns, and that waits, also when unwinding, until `left` is zero. `left` counts this
+        // task from here until `State::run_one` or `State::refuse` has used the closure up or
+        // dropped it; one of the two comes, as there is a claim as long as there are tasks on the
+        // list.
         let run: Box<dyn FnOnce() + Send + 'static> = unsafe { std::mem::transmute(run) };
         let context = Context::current();
         let state = &self.state;
@@ -159,7 +167,8 @@ impl<R> Drop for Promise<R> {
     }
 }
 
-/// For one of the two sides of a slot that needs it no more. The last drops the result, and if that is a panic, it is the scope's.
+/// For one of the two sides of a slot that needs it no more. The last drops the result, and if that
+/// is a panic, it is the scope's.
 fn give_up<R>(slot: Arc<Slot<R>>, state: &State) {
     match Arc::into_inner(slot).map(|slot| slot.result.into_inner()) {
         Some(Some(Err(payload))) => state.note(payload),
@@ -176,11 +185,13 @@ impl<R> Drop for ScopedHandle<'_, R> {
 }
 
 impl<R> ScopedHandle<'_, R> {
-    /// Waits for the result. On a worker of the pool, tasks of the scope that have not begun are run meanwhile.
+    /// Waits for the result. On a worker of the pool, tasks of the scope that have not begun are
+    /// run meanwhile.
     ///
     /// # Errors
     ///
-    /// The payload of its panic; or, if the pool was shut down before it had run, a text that says so.
+    /// The payload of its panic; or, if the pool was shut down before it had run, a text that says
+    /// so.
     pub fn join(self) -> std::thread::Result<R> {
         let result = self.slot.as_ref().and_then(|slot| {
             while !slot.done.is_done() && self.state.run_queued() {}
@@ -252,7 +263,8 @@ impl State {
         self.note(Box::new(REFUSED));
     }
 
-    /// Takes the next task from the list, for a claim that is over if there is none; puts another claim if there are workers for it.
+    /// Takes the next task from the list, for a claim that is over if there is none; puts another
+    /// claim if there are workers for it.
     fn next(self: &Arc<Self>) -> Option<Queued> {
         loop {
             if let Ok(next) = self.queued.try_get() {

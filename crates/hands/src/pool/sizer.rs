@@ -1,7 +1,7 @@
 //! The thread that sets the size of a pool that sizes itself.
 //!
-//! It sleeps while the pool has nothing to do; the first worker that has, wakes it. Otherwise it looks at all gauges every
-//! [`TICK`], tells the [`Controller`], and does what that says.
+//! It sleeps while the pool has nothing to do; the first worker that has, wakes it. Otherwise it
+//! looks at all gauges every [`TICK`], tells the [`Controller`], and does what that says.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -169,7 +169,8 @@ impl Meter {
             .all(|(gauge, _)| gauge.idle.is_on())
     }
 
-    /// Until a worker has something to do. Whoever begins after `asleep` is set wakes us; whoever did so before is seen.
+    /// Until a worker has something to do. Whoever begins after `asleep` is set wakes us; whoever
+    /// did so before is seen.
     fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
         while self.all_idle() && !self.ended.load(Ordering::SeqCst) {

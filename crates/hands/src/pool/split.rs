@@ -23,7 +23,8 @@ pub trait Split: Sized + Send {
     fn items(self) -> Self::Items;
 }
 
-/// What turns into something that can be gone through in parts: all that is [`Split`], and references to vectors and arrays.
+/// What turns into something that can be gone through in parts: all that is [`Split`], and
+/// references to vectors and arrays.
 pub trait IntoSplit {
     /// One element.
     type Item: Send;
@@ -73,14 +74,16 @@ macro_rules! ranges {
                 if self.is_empty() {
                     return 0;
                 }
-                // Two's complement: right for signed ones too, whose difference may not fit their own type.
+                // Two's complement: right for signed ones too, whose difference may not fit their
+                // own type.
                 let count = self.end.wrapping_sub(self.start) as $unsigned;
                 usize::try_from(count).unwrap_or(usize::MAX)
             }
 
             fn split_at(self, at: usize) -> (Self, Self) {
                 assert!(at <= self.length(), "cannot cut {self:?} at {at}");
-                // The count fits, if not in the signed type then modulo 2^n, which is the same here.
+                // The count fits, if not in the signed type then modulo 2^n, which is the same
+                // here.
                 let middle = self.start.wrapping_add(at as $integer);
                 (self.start..middle, middle..self.end)
             }
@@ -189,8 +192,8 @@ impl<'a, T: Send> Split for &'a mut [T] {
     }
 }
 
-/// Cuts it into `parts` parts, which differ by one element at most; fewer, if there are fewer elements. Nothing is lost: 0 parts are 1, if there
-/// are any elements.
+/// Cuts it into `parts` parts, which differ by one element at most; fewer, if there are fewer
+/// elements. Nothing is lost: 0 parts are 1, if there are any elements.
 ///
 /// ```
 /// assert_eq!(hands::split(1..11, 3), [1..5, 5..8, 8..11]);

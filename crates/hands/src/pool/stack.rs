@@ -2,10 +2,12 @@
 //!
 //! # Protocol
 //!
-//! - Each worker has a stack. It alone pushes there and pops from the end; others steal from the front, where the
-//!   largest pieces are. All under the stack's lock, so a half is had by one of them.
-//! - A half lies on its owner's call stack. The owner does not return before it has popped it or, if it was stolen, seen it
-//!   done: that is what makes the pointer good as long as somebody has it.
+//! - Each worker has a stack. It alone pushes there and pops from the end; others steal from the
+//!   front, where the largest pieces are. All under the stack's lock, so a half is had by one of
+//!   them.
+//! - A half lies on its owner's call stack. The owner does not return before it has popped it or,
+//!   if it was stolen, seen it done: that is what makes the pointer good as long as somebody has
+//!   it.
 //! - Who sleeps meanwhile is woken as [`calls`](super::calls) says.
 
 use std::collections::VecDeque;
@@ -87,7 +89,8 @@ impl Stacks {
         })
     }
 
-    /// Takes the oldest half of that stack which lies above the `base` oldest. If those have been stolen meanwhile, it may miss some.
+    /// Takes the oldest half of that stack which lies above the `base` oldest. If those have been
+    /// stolen meanwhile, it may miss some.
     pub(super) fn steal_above(&self, stack: *const Stack, base: usize) -> Option<Half> {
         let stacks = self.stacks.read();
         let stack = stacks.iter().find(|known| Arc::as_ptr(known) == stack)?;

@@ -21,7 +21,8 @@ pub struct Stats {
     pub panicked: u64,
     /// Those of them that were cancelled, or timed out, before they began.
     pub not_run: u64,
-    /// Those of them whose worker died under them. This and the following three are counted by pools of processes.
+    /// Those of them whose worker died under them. This and the following three are counted by
+    /// pools of processes.
     pub died: u64,
     /// Those of them whose time was up.
     pub timed_out: u64,

@@ -38,13 +38,14 @@ use crate::task::{Data, Handle, Options, Outcome, Task};
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// Its own `submit`, `map` and `submit_many` take any closure and any types that may be sent to another thread; those of the trait [`Pool`] what can go
-/// to a process or a machine as well.
+/// Its own `submit`, `map` and `submit_many` take any closure and any types that may be sent to
+/// another thread; those of the trait [`Pool`] what can go to a process or a machine as well.
 ///
-/// Dropping it on a thread of an asynchronous runtime blocks that thread: await [`shutdown_async`](Self::shutdown_async) before.
+/// Dropping it on a thread of an asynchronous runtime blocks that thread: await
+/// [`shutdown_async`](Self::shutdown_async) before.
 ///
-/// Threads that its tasks start are daemons if whoever made the pool is one. Dropping the pool waits for all tasks, except on one of its own
-/// workers.
+/// Threads that its tasks start are daemons if whoever made the pool is one. Dropping the pool
+/// waits for all tasks, except on one of its own workers.
 #[doc(alias(
     "ThreadPoolExecutor",
     "executor",
@@ -85,8 +86,8 @@ impl ThreadPool {
         self.crew.submit_as(type_name::<F>(), options, run)
     }
 
-    /// Hands over a function and its argument. Unlike [`Pool::submit`], which runs on any kind of worker, it takes any closure and any types that may
-    /// be sent to another thread.
+    /// Hands over a function and its argument. Unlike [`Pool::submit`], which runs on any kind of
+    /// worker, it takes any closure and any types that may be sent to another thread.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -153,8 +154,9 @@ impl ThreadPool {
         Many::submit(&*self.crew, &Arc::new(task), inputs)
     }
 
-    /// Runs a closure once on each worker, with the number of the call, from 0: to fill a cache of each thread, or to ask each what it has. A worker
-    /// that is in a task comes to it after that; the caller, if it is a worker, at once.
+    /// Runs a closure once on each worker, with the number of the call, from 0: to fill a cache of
+    /// each thread, or to ask each what it has. A worker that is in a task comes to it after that;
+    /// the caller, if it is a worker, at once.
     ///
     /// ```
     /// use std::collections::HashSet;
@@ -187,14 +189,16 @@ impl ThreadPool {
         blocking::aside(|| self.crew.jobs.join_timeout(timeout))
     }
 
-    /// [`shutdown`](Pool::shutdown) that waits no longer than `timeout`; says whether all workers have ended. Those that have not go on.
+    /// [`shutdown`](Pool::shutdown) that waits no longer than `timeout`; says whether all workers
+    /// have ended. Those that have not go on.
     pub fn shutdown_timeout(&self, how: Shutdown, timeout: Duration) -> bool {
         self.begin_shutdown(how);
         let until = deadline(timeout);
         blocking::aside(|| self.crew.join_threads(until))
     }
 
-    /// [`shutdown`](Pool::shutdown) for a coroutine, whose thread it does not block. What it waits for goes on when its future is dropped.
+    /// [`shutdown`](Pool::shutdown) for a coroutine, whose thread it does not block. What it waits
+    /// for goes on when its future is dropped.
     pub async fn shutdown_async(&self, how: Shutdown) {
         self.begin_shutdown(how);
         let crew = Arc::clone(&self.crew);
@@ -222,8 +226,9 @@ impl ThreadPool {
         }
     }
 
-    /// Hands over a closure whose outcome nobody wants: cheaper than [`spawn`](Self::spawn). A panic is counted in
-    /// [`stats`](Pool::stats) and reported by the panic hook. `false`: the pool takes no more, and the closure was dropped.
+    /// Hands over a closure whose outcome nobody wants: cheaper than [`spawn`](Self::spawn). A
+    /// panic is counted in [`stats`](Pool::stats) and reported by the panic hook. `false`: the pool
+    /// takes no more, and the closure was dropped.
     pub fn execute<F>(&self, run: F) -> bool
     where
         F: FnOnce() + Send + 'static,
@@ -231,7 +236,8 @@ impl ThreadPool {
         self.crew.put(Job::run(Box::new(run)))
     }
 
-    /// Runs a function that spawns tasks which borrow from around it, and waits for them; a worker works meanwhile.
+    /// Runs a function that spawns tasks which borrow from around it, and waits for them; a worker
+    /// works meanwhile.
     ///
     /// ```
     /// use hands::pool::ThreadPool;
@@ -259,7 +265,8 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// When the function or one of the tasks panics, with its panic, after all have ended; and when the pool takes no more tasks.
+    /// When the function or one of the tasks panics, with its panic, after all have ended; and when
+    /// the pool takes no more tasks.
     pub fn scope<'env, F, R>(&self, run: F) -> R
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
@@ -267,7 +274,8 @@ impl ThreadPool {
         scope_in(&self.crew, run)
     }
 
-    /// Runs a function on a worker, and waits for it: what it [splits](super::join) is shared among the workers.
+    /// Runs a function on a worker, and waits for it: what it [splits](super::join) is shared among
+    /// the workers.
     ///
     /// # Panics
     ///
@@ -303,8 +311,8 @@ impl ThreadPool {
         self.install(|| fork::join(a, b))
     }
 
-    /// Calls a function for each element of a range, a slice or a vector, on all workers; [`chunks`](super::chunks) and [`enumerate`](super::enumerate)
-    /// are for pieces and numbers.
+    /// Calls a function for each element of a range, a slice or a vector, on all workers;
+    /// [`chunks`](super::chunks) and [`enumerate`](super::enumerate) are for pieces and numbers.
     ///
     /// ```
     /// use hands::pool::ThreadPool;
@@ -318,7 +326,8 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// With the panic of the function, once all workers have stopped, and when the pool takes no more tasks.
+    /// With the panic of the function, once all workers have stopped, and when the pool takes no
+    /// more tasks.
     #[doc(alias = "par_iter")]
     pub fn for_each<S, F>(&self, whole: S, each: F)
     where
@@ -331,8 +340,9 @@ impl ThreadPool {
         });
     }
 
-    /// Folds the elements of a range, a slice or a vector into one value: parts of it on all workers, each part from `identity`, and the
-    /// results of the parts by `combine`, in no certain order.
+    /// Folds the elements of a range, a slice or a vector into one value: parts of it on all
+    /// workers, each part from `identity`, and the results of the parts by `combine`, in no certain
+    /// order.
     ///
     /// ```
     /// use hands::pool::ThreadPool;
@@ -371,7 +381,8 @@ impl ThreadPool {
         so_far.into_inner().unwrap_or_else(identity)
     }
 
-    /// Sets the number of workers; a pool that sizes itself will set another. More are started at once; fewer, when they have finished what they do.
+    /// Sets the number of workers; a pool that sizes itself will set another. More are started at
+    /// once; fewer, when they have finished what they do.
     ///
     /// # Errors
     ///

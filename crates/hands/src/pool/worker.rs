@@ -22,7 +22,8 @@ use crate::task::cell::{Ran, Runnable};
 use crate::thread::panic::caught;
 use crate::thread::room;
 
-/// How often a worker that has nothing to do looks before it sleeps: about what being woken would cost.
+/// How often a worker that has nothing to do looks before it sleeps: about what being woken would
+/// cost.
 const LOOKS: u32 = 400;
 
 /// A worker, on its own thread.
@@ -58,7 +59,8 @@ impl Worker {
         OWN.try_with(|own| own.borrow().clone()).ok().flatten()
     }
 
-    /// Runs jobs until the queue has been shut down and is empty, or until this worker has been dismissed and is not wanted as a spare.
+    /// Runs jobs until the queue has been shut down and is empty, or until this worker has been
+    /// dismissed and is not wanted as a spare.
     pub(super) fn work(self: Rc<Self>, first: First) {
         OWN.set(Some(Rc::clone(&self)));
         if let Some(gauge) = &self.gauge {
@@ -93,7 +95,8 @@ impl Worker {
         OWN.set(None);
     }
 
-    /// Runs jobs until this worker is dismissed. An error: the queue has been shut down and is empty.
+    /// Runs jobs until this worker is dismissed. An error: the queue has been shut down and is
+    /// empty.
     fn run_jobs(&self) -> Result<(), GetError> {
         while !self.crew.dismiss() {
             if !self.mailbox.is_empty() {
@@ -185,7 +188,8 @@ impl Worker {
         if self.look() {
             return Ok(None);
         }
-        // Whoever splits work from now on sees somebody to wake; whoever did so before is seen here.
+        // Whoever splits work from now on sees somebody to wake; whoever did so before is seen
+        // here.
         let _doze = self.crew.stacks.calls.doze();
         if self.crew.stacks.seem_empty() {
             self.await_job()
@@ -194,7 +198,8 @@ impl Worker {
         }
     }
 
-    /// Sleeps until there is a job, or until something is put into the mailbox, for which the thread is unparked.
+    /// Sleeps until there is a job, or until something is put into the mailbox, for which the
+    /// thread is unparked.
     fn await_job(&self) -> Result<Option<Job>, GetError> {
         let mut more = pin!(self.crew.jobs.get_async());
         park::wait(poll_fn(|context| {
@@ -205,7 +210,8 @@ impl Worker {
         }))
     }
 
-    /// Whether there is something, by a look that costs no sleep. One worker at a time: the others sleep at once.
+    /// Whether there is something, by a look that costs no sleep. One worker at a time: the others
+    /// sleep at once.
     fn look(&self) -> bool {
         if self.crew.looking.swap(true, Ordering::Relaxed) {
             return false;

@@ -10,9 +10,11 @@ use super::role::{MARK, Role, stop};
 use crate::wire::codec::{self, Message};
 use crate::wire::message as wire;
 
-/// In a process that the zygote has just forked: takes its order along into a new image of the program.
+/// In a process that the zygote has just forked: takes its order along into a new image of the
+/// program.
 pub(super) fn start(mut order: Order, descriptors: Vec<OwnedFd>) -> ! {
-    // With it, not in it: by the time it reads its order something in it may have started a thread, and look at the environment.
+    // With it, not in it: by the time it reads its order something in it may have started a thread,
+    // and look at the environment.
     let environment = std::mem::take(&mut order.environment);
     let sent = || {
         let (ours, its) = wire::pair()?;

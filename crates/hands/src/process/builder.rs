@@ -26,11 +26,13 @@ use crate::task::{Data, Task};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartMethod {
-    /// As a copy of one that has been started once and has done nothing since but run what was to be
-    /// [loaded before](super::preload). Takes a quarter of a millisecond, whatever memory the program itself uses.
+    /// As a copy of one that has been started once and has done nothing since but run what was to
+    /// be [loaded before](super::preload). Takes a quarter of a millisecond, whatever memory the
+    /// program itself uses.
     #[default]
     Fork,
-    /// By starting the program anew. Takes some milliseconds; shares nothing with others that was written to.
+    /// By starting the program anew. Takes some milliseconds; shares nothing with others that was
+    /// written to.
     Exec,
 }
 
@@ -66,12 +68,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// No name, no daemon; stdin is `/dev/null`, stdout and stderr are the program's; a process group of its own.
+    /// No name, no daemon; stdin is `/dev/null`, stdout and stderr are the program's; a process
+    /// group of its own.
     pub fn new() -> Builder {
         Builder::default()
     }
 
-    /// Its name: [`current_name`](super::current_name) in it, and the first 15 bytes in the lists of the system's tools.
+    /// Its name: [`current_name`](super::current_name) in it, and the first 15 bytes in the lists
+    /// of the system's tools.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
         self.name = Some(name.into());
         self
@@ -89,7 +93,8 @@ impl Builder {
         self
     }
 
-    /// Sets a variable in its environment, which is otherwise the one that the program had when it started its first process.
+    /// Sets a variable in its environment, which is otherwise the one that the program had when it
+    /// started its first process.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
         let bytes = |text: &OsStr| text.as_bytes().to_vec();
         let entry = (bytes(name.as_ref()), Some(bytes(value.as_ref())));
@@ -149,8 +154,9 @@ impl Builder {
         self
     }
 
-    /// So long may starting it take, the system's part of it: until its function is about to be called. If it is the first process, what
-    /// was to be [loaded before](super::preload) is loaded meanwhile. A minute unless set; then [`spawn`](Self::spawn) is
+    /// So long may starting it take, the system's part of it: until its function is about to be
+    /// called. If it is the first process, what was to be [loaded before](super::preload) is loaded
+    /// meanwhile. A minute unless set; then [`spawn`](Self::spawn) is
     /// [`TimedOut`](SpawnError::TimedOut), and the function is not called.
     pub fn start_timeout(mut self, timeout: Duration) -> Builder {
         self.start_timeout = Some(timeout);
@@ -163,8 +169,9 @@ impl Builder {
         self
     }
 
-    /// Whether it leads a process group of its own, as it does unless told otherwise: then Ctrl-C does not reach it, and
-    /// [`kill`](Process::kill) takes along what it has started. Else it stays in the program's.
+    /// Whether it leads a process group of its own, as it does unless told otherwise: then Ctrl-C
+    /// does not reach it, and [`kill`](Process::kill) takes along what it has started. Else it
+    /// stays in the program's.
     pub fn process_group(mut self, own: bool) -> Builder {
         self.in_our_group = !own;
         self

@@ -1,7 +1,8 @@
 //! How a copy of the program becomes a worker: [`enter`], behind `hands::init()`.
 //!
-//! A process that is to work is the program itself, started with the words [`MARK`] and a [`Role`] behind its name, and
-//! with a socket for its stdin. So nothing is inherited by what it starts itself, as a variable in the environment would be.
+//! A process that is to work is the program itself, started with the words [`MARK`] and a [`Role`]
+//! behind its name, and with a socket for its stdin. So nothing is inherited by what it starts
+//! itself, as a variable in the environment would be.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -11,7 +12,8 @@ use rustix::net::sockopt::{socket_peercred, socket_type};
 use super::role::{MARK, Role, note_ready, stop};
 use super::{worker, zygote};
 
-/// Notes that copies of this program will be workers where they are to be; and does not return in one that is.
+/// Notes that copies of this program will be workers where they are to be; and does not return in
+/// one that is.
 ///
 /// For [`init`](crate::init) and [`entry!`](crate::entry).
 #[doc(hidden)]
@@ -52,7 +54,8 @@ fn our_socket() -> Option<OwnedFd> {
     Some(socket)
 }
 
-/// Whether who has made the socket could do anyway what it may ask for: have any code of this program run.
+/// Whether who has made the socket could do anyway what it may ask for: have any code of this
+/// program run.
 fn is_one_of_us(socket: &OwnedFd) -> bool {
     // SAFETY: looks up a number that the kernel gave this program at its start.
     let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
@@ -61,10 +64,12 @@ fn is_one_of_us(socket: &OwnedFd) -> bool {
     !is_privileged && is_same_user
 }
 
-/// Lets copies of a program be workers where `main` is not yours to begin: under `#[tokio::main]`, in tests, in a library that others' programs use.
+/// Lets copies of a program be workers where `main` is not yours to begin: under `#[tokio::main]`,
+/// in tests, in a library that others' programs use.
 ///
-/// [`init`](crate::init) does that at the beginning of `main`; this, written once in some file of the program, does it before `main` begins. The guard of
-/// [`init`](crate::init), which waits at the end of `main`, is not part of it, and can be had beside it.
+/// [`init`](crate::init) does that at the beginning of `main`; this, written once in some file of
+/// the program, does it before `main` begins. The guard of [`init`](crate::init), which waits at
+/// the end of `main`, is not part of it, and can be had beside it.
 ///
 /// ```
 /// hands::entry!();
@@ -80,8 +85,9 @@ fn is_one_of_us(socket: &OwnedFd) -> bool {
 /// }
 /// ```
 ///
-/// In tests it stands once in each file under `tests/`, or in `lib.rs` under `#[cfg(test)]`; it works with `cargo test` and with `cargo nextest`. A library
-/// that starts processes has it in its `lib.rs`: whatever program uses it need not know.
+/// In tests it stands once in each file under `tests/`, or in `lib.rs` under `#[cfg(test)]`; it
+/// works with `cargo test` and with `cargo nextest`. A library that starts processes has it in its
+/// `lib.rs`: whatever program uses it need not know.
 #[macro_export]
 macro_rules! entry {
     () => {

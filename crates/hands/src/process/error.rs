@@ -28,14 +28,16 @@ pub enum SpawnError {
         /// The time it was given.
         after: Duration,
     },
-    /// The process had not been made within the time that [starting](super::Builder::start_timeout) may take.
+    /// The process had not been made within the time that [starting](super::Builder::start_timeout)
+    /// may take.
     TimedOut {
         /// The time it was given.
         after: Duration,
     },
     /// What answered is not this program.
     OtherProgram,
-    /// What was to be [loaded before](super::preload) could not be, or a thread runs before [`init`](crate::init).
+    /// What was to be [loaded before](super::preload) could not be, or a thread runs before
+    /// [`init`](crate::init).
     Preload {
         /// Why.
         what: String,

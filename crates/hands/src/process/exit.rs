@@ -1,4 +1,5 @@
-//! The end of a process that has started others: those that are no daemons are waited for, the daemons ended.
+//! The end of a process that has started others: those that are no daemons are waited for, the
+//! daemons ended.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -43,7 +44,8 @@ pub(super) fn forget(process: &Arc<Shared>) {
     LIVE.lock().all.retain(|other| !Arc::ptr_eq(other, process));
 }
 
-/// Nobody has a handle of this process, which runs. It is forgotten when it has ended, and what is kept for it given back.
+/// Nobody has a handle of this process, which runs. It is forgotten when it has ended, and what is
+/// kept for it given back.
 pub(super) fn forget_at_end(process: &Arc<Shared>) {
     struct Forgetting {
         process: Arc<Shared>,
@@ -78,7 +80,8 @@ pub(super) fn forget_at_end(process: &Arc<Shared>) {
     Arc::new(forgetting).wake();
 }
 
-/// Waits for threads and processes that are no daemons, those included that they start meanwhile; then ends the daemons.
+/// Waits for threads and processes that are no daemons, those included that they start meanwhile;
+/// then ends the daemons.
 pub(crate) fn finish() {
     loop {
         registry::join_all();

@@ -13,7 +13,8 @@ pub(super) enum Forked {
     Parent { pid: Pid, pidfd: OwnedFd },
 }
 
-/// Copies the calling process. Nobody else reaps it, so the number is the copy's until it has been reaped by its pidfd.
+/// Copies the calling process. Nobody else reaps it, so the number is the copy's until it has been
+/// reaped by its pidfd.
 ///
 /// # Safety
 ///
@@ -72,7 +73,8 @@ pub(crate) fn mark_original() {
     ORIGINAL.store(byte, Ordering::Relaxed);
 }
 
-/// Whether this is a copy that a task has made of its worker by `fork`, and has returned from, as the worker itself.
+/// Whether this is a copy that a task has made of its worker by `fork`, and has returned from, as
+/// the worker itself.
 pub(crate) fn is_copy() -> bool {
     let byte = ORIGINAL.load(Ordering::Relaxed);
     // SAFETY: it is null, or that of a page that stays mapped.
@@ -82,7 +84,8 @@ pub(crate) fn is_copy() -> bool {
 /// Ends a copy: it has nothing to answer, and nothing that the original has is its own.
 pub(crate) fn end_if_copy() {
     if is_copy() {
-        // SAFETY: ends this process only, without what is done at the end of a program, which the original does.
+        // SAFETY: ends this process only, without what is done at the end of a program, which the
+        // original does.
         unsafe { libc::_exit(0) }
     }
 }

@@ -63,7 +63,8 @@ impl<R> Process<R> {
         self.shared.has_ended()
     }
 
-    /// Asks it, and what else is in its process group, to end: `SIGTERM`. It may have ended already.
+    /// Asks it, and what else is in its process group, to end: `SIGTERM`. It may have ended
+    /// already.
     pub fn terminate(&self) {
         self.shared.signal(Signal::TERM);
     }
@@ -73,7 +74,8 @@ impl<R> Process<R> {
         self.shared.signal(Signal::KILL);
     }
 
-    /// How it ended: exit code or signal. `None` while it runs, and when nobody is left who could tell.
+    /// How it ended: exit code or signal. `None` while it runs, and when nobody is left who could
+    /// tell.
     ///
     /// A function that returns makes the code 0, a panic 101.
     pub fn exit_status(&self) -> Option<ExitStatus> {
@@ -111,9 +113,10 @@ impl<R: Data> Process<R> {
     ///
     /// # Errors
     ///
-    /// [`Panicked`](TaskError::Panicked) with the panic's message and place; [`Died`](TaskError::Died) when it ended before the
-    /// function did, by a signal or by exiting; [`Decode`](TaskError::Decode), [`Encode`](TaskError::Encode) and
-    /// [`Init`](TaskError::Init) when the function could not be called or its result not be sent.
+    /// [`Panicked`](TaskError::Panicked) with the panic's message and place;
+    /// [`Died`](TaskError::Died) when it ended before the function did, by a signal or by exiting;
+    /// [`Decode`](TaskError::Decode), [`Encode`](TaskError::Encode) and [`Init`](TaskError::Init)
+    /// when the function could not be called or its result not be sent.
     pub fn join(self) -> Outcome<R> {
         self.wait();
         self.outcome()
@@ -127,7 +130,8 @@ impl<R: Data> Process<R> {
     ///
     /// # Errors
     ///
-    /// As [`join`](Self::join); [`Init`](TaskError::Init) when no thread or descriptor can be had to wait for it.
+    /// As [`join`](Self::join); [`Init`](TaskError::Init) when no thread or descriptor can be had
+    /// to wait for it.
     pub async fn join_async(self) -> Outcome<R> {
         let refused = |error: io::Error| TaskError::Init {
             message: format!("nobody can wait for the process: {error}").into(),

@@ -1,10 +1,11 @@
 //! Who holds a lock, in one word that says enough to find out whether it still lives.
 //!
-//! A process's number alone would not do: it may be another's by now. So the word has, beside the number, nine bits made of
-//! when the process began. A lock is taken away from its owner only when there is no process with that number, or one
-//! that began at another time, or one that has ended and not been reaped: never from one that lives. (If the number has
-//! been given to a process whose nine bits happen to be the same, the lock is held until that one ends.) What cannot be
-//! looked at, for want of a descriptor or of `/proc`, lives.
+//! A process's number alone would not do: it may be another's by now. So the word has, beside the
+//! number, nine bits made of when the process began. A lock is taken away from its owner only when
+//! there is no process with that number, or one that began at another time, or one that has ended
+//! and not been reaped: never from one that lives. (If the number has been given to a process whose
+//! nine bits happen to be the same, the lock is held until that one ends.) What cannot be looked
+//! at, for want of a descriptor or of `/proc`, lives.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};

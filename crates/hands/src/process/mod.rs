@@ -18,28 +18,32 @@
 //! }
 //! ```
 //!
-//! What it costs, beside a thread: a quarter of a millisecond, and memory of its own. What it gives: it may crash, leak, run away or be
-//! killed, and nobody else is hurt.
+//! What it costs, beside a thread: a quarter of a millisecond, and memory of its own. What it
+//! gives: it may crash, leak, run away or be killed, and nobody else is hurt.
 //!
 //! # What is promised
 //!
-//! - **A process ends as its handle says**: with its result, with the panic's message and place, or by which signal or exit
-//!   code; each of them once, and in bounded time after it has ended.
-//! - **No process outlives the program**, however that ends, `SIGKILL` included. At the end of `main` the guard of
-//!   [`init`](crate::init) waits for those that are no daemons, and ends the daemons.
-//! - **It does not matter what the program does with `SIGCHLD`**, or whether it waits for any child: these are not its children.
+//! - **A process ends as its handle says**: with its result, with the panic's message and place, or
+//!   by which signal or exit code; each of them once, and in bounded time after it has ended.
+//! - **No process outlives the program**, however that ends, `SIGKILL` included. At the end of
+//!   `main` the guard of [`init`](crate::init) waits for those that are no daemons, and ends the
+//!   daemons.
+//! - **It does not matter what the program does with `SIGCHLD`**, or whether it waits for any
+//!   child: these are not its children.
 //! - **Nothing is left**: no zombie, no descriptor, no file.
-//! - A function begins once. (If somebody kills the process that all others are forked from in the very instant of a fork, the function
-//!   may have begun there, too, before that copy is killed with it.)
-//! - A process starts with no signal blocked, none handled, and stdin from `/dev/null`. It knows nothing of the memory of
-//!   the program but its argument.
+//! - A function begins once. (If somebody kills the process that all others are forked from in the
+//!   very instant of a fork, the function may have begun there, too, before that copy is killed
+//!   with it.)
+//! - A process starts with no signal blocked, none handled, and stdin from `/dev/null`. It knows
+//!   nothing of the memory of the program but its argument.
 //!
 //! # How it works
 //!
-//! The first process starts a *zygote*: a copy of the program with one thread, which has done nothing since it began. It
-//! forks itself for each process, reaps it, and tells how it ended (`zygote.rs`). A function is named there by its
-//! distance from the start of the executable (`image.rs`), so none needs to be registered. Arguments and results are
-//! written down by `serde`, with the descriptors of what is shared beside them (`codec.rs`).
+//! The first process starts a *zygote*: a copy of the program with one thread, which has done
+//! nothing since it began. It forks itself for each process, reaps it, and tells how it ended
+//! (`zygote.rs`). A function is named there by its distance from the start of the executable
+//! (`image.rs`), so none needs to be registered. Arguments and results are written down by `serde`,
+//! with the descriptors of what is shared beside them (`codec.rs`).
 //!
 //! # Platforms
 //!
@@ -87,7 +91,8 @@ use crate::task::{Data, Task};
 use crate::wire::codec::{self, Failure, Message};
 use crate::wire::image::Code;
 
-/// Starts a process that calls `run` with this argument. [`Builder`] has names, daemons, limits and more.
+/// Starts a process that calls `run` with this argument. [`Builder`] has names, daemons, limits and
+/// more.
 ///
 /// # Errors
 ///
@@ -127,7 +132,8 @@ fn threads() -> io::Result<usize> {
     Ok(tasks.count())
 }
 
-/// Waits until there is something to read, or the other end is closed; false if `deadline` passes before.
+/// Waits until there is something to read, or the other end is closed; false if `deadline` passes
+/// before.
 fn await_readable(fd: impl AsFd, deadline: Option<Instant>) -> bool {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -146,7 +152,8 @@ fn await_readable(fd: impl AsFd, deadline: Option<Instant>) -> bool {
     }
 }
 
-/// What is called in another process in the place of `run`, and where it is. `None`: not in the executable.
+/// What is called in another process in the place of `run`, and where it is. `None`: not in the
+/// executable.
 fn entry_of<F, A, R>(_run: F) -> Option<Code>
 where
     F: Task<A, R>,
@@ -193,6 +200,7 @@ fn loader<F: Fn() + Copy + 'static>(_load: F) -> Option<Code> {
 /// There has been one of this type.
 pub(crate) unsafe fn again<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
-    // SAFETY: it has no bytes, so any aligned pointer leads to one; and it is `Copy`, so there may be another.
+    // SAFETY: it has no bytes, so any aligned pointer leads to one; and it is `Copy`, so there may
+    // be another.
     unsafe { NonNull::<F>::dangling().as_ptr().read() }
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::wire::codec::{self, Message};
 use crate::wire::image::{self, Code};
 
-/// Raised when the messages change. Both sides are of one build; this tells a mistake of ours from one of the user's.
+/// Raised when the messages change. Both sides are of one build; this tells a mistake of ours from
+/// one of the user's.
 const VERSION: u32 = 1;
 
 /// The first word of a copy of the program.
@@ -44,8 +45,8 @@ pub(crate) struct Loaded(pub(crate) Option<String>);
 /// What a zygote is asked for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// A process. Beside it travel, in this order: where to answer; stdin, stdout and stderr; the directory to be in, if one
-    /// is given; what belongs to the argument.
+    /// A process. Beside it travel, in this order: where to answer; stdin, stdout and stderr; the
+    /// directory to be in, if one is given; what belongs to the argument.
     Make(Order),
     /// A signal to one of its processes, or to that one's whole group. There is no reply.
     Signal { pid: i32, signal: i32, group: bool },
@@ -84,7 +85,8 @@ pub(crate) enum Made {
 pub(crate) enum Told {
     /// By the process: how its function ended. Beside it travel the descriptors of the result.
     Answer(Answer),
-    /// By the zygote, last: it has been reaped. The status is as `wait` gives it; times are in nanoseconds.
+    /// By the zygote, last: it has been reaped. The status is as `wait` gives it; times are in
+    /// nanoseconds.
     Ended {
         status: i32,
         cpu_user: u64,

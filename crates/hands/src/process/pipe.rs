@@ -15,8 +15,8 @@ use crate::task::Data;
 use crate::wire::codec::{self, Carried, Failure, Message};
 use crate::wire::message as wire;
 
-/// Two ends, each of which sends what the other receives. Either may be sent to another process, as an argument, as a result or
-/// through another pipe.
+/// Two ends, each of which sends what the other receives. Either may be sent to another process, as
+/// an argument, as a result or through another pipe.
 ///
 /// ```
 /// # hands::entry!();
@@ -50,16 +50,18 @@ pub fn pipe<A: Data, B: Data>() -> io::Result<(Pipe<A, B>, Pipe<B, A>)> {
 
 /// One end of a [`pipe`], which sends `S` and receives `R`.
 ///
-/// Both directions are apart: a thread that waits in [`recv`](Self::recv) keeps nobody from sending. Values arrive whole and in
-/// order, whoever sends them; several receivers of one end get one value each. What is large does not wait in the kernel's
-/// buffer but in memory of its own, so two sides that send each other something large at the same time do not wait for
-/// each other; some hundreds of small values that nobody receives fill the buffer, and then [`send`](Self::send) waits, and
-/// [`try_send`](Self::try_send) does not.
+/// Both directions are apart: a thread that waits in [`recv`](Self::recv) keeps nobody from
+/// sending. Values arrive whole and in order, whoever sends them; several receivers of one end get
+/// one value each. What is large does not wait in the kernel's buffer but in memory of its own, so
+/// two sides that send each other something large at the same time do not wait for each other; some
+/// hundreds of small values that nobody receives fill the buffer, and then [`send`](Self::send)
+/// waits, and [`try_send`](Self::try_send) does not.
 ///
 /// # When the other side is gone
 ///
-/// What has been sent before is still received; then it is [`Closed`](PipeError::Closed), also when the other side was killed.
-/// An end that has been sent to a process is in both until this one drops its own; after [`spawn`](super::spawn) it has.
+/// What has been sent before is still received; then it is [`Closed`](PipeError::Closed), also when
+/// the other side was killed. An end that has been sent to a process is in both until this one
+/// drops its own; after [`spawn`](super::spawn) it has.
 pub struct Pipe<S, R> {
     socket: Carried,
     /// How long it has been worth looking for what comes.

@@ -18,8 +18,8 @@ pub enum Fork {
     Parent(Forked),
 }
 
-/// The copy, as the one that was copied sees it. It is a child of this process, and is not ended or waited for by the guard of
-/// [`init`](crate::init).
+/// The copy, as the one that was copied sees it. It is a child of this process, and is not ended or
+/// waited for by the guard of [`init`](crate::init).
 #[derive(Debug)]
 pub struct Forked {
     pid: Pid,
@@ -46,18 +46,20 @@ impl Forked {
     }
 }
 
-/// Copies this process, as `fork(2)` does. [`spawn`](super::spawn) is what nearly everybody wants instead.
+/// Copies this process, as `fork(2)` does. [`spawn`](super::spawn) is what nearly everybody wants
+/// instead.
 ///
 /// # Safety
 ///
-/// The copy has everything that this process has, and much of it twice from then on. The caller sees to it that the copy does not
-/// do what must be done once (write out a buffer, delete a file, end a transaction), and does not use what belongs
-/// to this process, above all handles of threads, pools and [processes](super::Process).
+/// The copy has everything that this process has, and much of it twice from then on. The caller
+/// sees to it that the copy does not do what must be done once (write out a buffer, delete a file,
+/// end a transaction), and does not use what belongs to this process, above all handles of threads,
+/// pools and [processes](super::Process).
 ///
 /// # Errors
 ///
-/// When this process has other threads: their locks would stay locked in the copy for ever, and what they were doing would
-/// stay half done. And when the system refuses it.
+/// When this process has other threads: their locks would stay locked in the copy for ever, and
+/// what they were doing would stay half done. And when the system refuses it.
 ///
 /// ```
 /// use hands::process::{Fork, fork};

@@ -1,7 +1,8 @@
 //! Coroutines that wait for a descriptor: one thread that waits for all of them.
 //!
-//! Each wait has a copy of the descriptor of its own, so that any number may wait for the same one, and is watched once
-//! (`EPOLLONESHOT`). The thread is started by the first wait, and is never in the way: it only sleeps and wakes.
+//! Each wait has a copy of the descriptor of its own, so that any number may wait for the same one,
+//! and is watched once (`EPOLLONESHOT`). The thread is started by the first wait, and is never in
+//! the way: it only sleeps and wakes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -52,7 +53,8 @@ impl Reactor {
             let count = match epoll::wait(&self.epoll, &mut ready, None) {
                 Ok(count) => count,
                 Err(rustix::io::Errno::INTR) => continue,
-                // Nothing that waits could be told any more; there is no such error for an epoll that is open.
+                // Nothing that waits could be told any more; there is no such error for an epoll
+                // that is open.
                 Err(_) => return,
             };
             for event in &ready[..count] {

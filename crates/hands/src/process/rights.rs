@@ -1,7 +1,9 @@
-//! What this process may do at the moment, to be compared with what it could when a zygote was started.
+//! What this process may do at the moment, to be compared with what it could when a zygote was
+//! started.
 //!
-//! Processes that are forked by a zygote have its rights. If the program has given some up meanwhile, they must not have them either; so a zygote is
-//! asked only as long as its rights are those of the program.
+//! Processes that are forked by a zygote have its rights. If the program has given some up
+//! meanwhile, they must not have them either; so a zygote is asked only as long as its rights are
+//! those of the program.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::MaybeUninit;
@@ -10,7 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{getegid, geteuid, getgid, getuid};
 
-/// Users, groups, capabilities, filters, namespaces, the root folder, limits, priority and mask, as far as the system tells; as one number.
+/// Users, groups, capabilities, filters, namespaces, the root folder, limits, priority and mask, as
+/// far as the system tells; as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rights(u64);
 
@@ -65,7 +68,8 @@ impl Rights {
     }
 }
 
-/// The lines of the status that count. All of it is read: a user may be in thousands of groups, and the capabilities come behind them.
+/// The lines of the status that count. All of it is read: a user may be in thousands of groups, and
+/// the capabilities come behind them.
 fn status(hash: &mut DefaultHasher) {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open("/proc/thread-self/status", flags, Mode::empty()) else {
@@ -87,12 +91,14 @@ fn limit(kind: u32) -> (u64, u64) {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the pointer is to a local of the right type; a kind that the kernel does not know is an error, and writes nothing.
+    // SAFETY: the pointer is to a local of the right type; a kind that the kernel does not know is
+    // an error, and writes nothing.
     unsafe { libc::getrlimit(kind, &mut limit) };
     (limit.rlim_cur, limit.rlim_max)
 }
 
-/// What changes whenever rights are given up, for those who ask often: the effective user and group, capabilities, and that no more are to be had.
+/// What changes whenever rights are given up, for those who ask often: the effective user and
+/// group, capabilities, and that no more are to be had.
 fn quick() -> u64 {
     #[repr(C)]
     struct Header {
@@ -137,8 +143,8 @@ impl Known {
         }
     }
 
-    /// Those of the calling thread, if they are others than when last asked: users and capabilities at once, limits, groups, namespaces and the root
-    /// folder a moment later.
+    /// Those of the calling thread, if they are others than when last asked: users and capabilities
+    /// at once, limits, groups, namespaces and the root folder a moment later.
     pub(crate) fn changed(&mut self) -> Option<Rights> {
         let quick = quick();
         if quick == self.quick && self.looked.elapsed() < LOOK {

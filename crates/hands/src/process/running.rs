@@ -1,4 +1,5 @@
-//! A process that was started: what is known of it, shared by its handle and by those who wait for it at the program's end.
+//! A process that was started: what is known of it, shared by its handle and by those who wait for
+//! it at the program's end.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -78,7 +79,8 @@ impl Shared {
         self.answers.as_fd()
     }
 
-    /// Whether the calling process has started it, rather than the one that the caller is a copy of.
+    /// Whether the calling process has started it, rather than the one that the caller is a copy
+    /// of.
     pub(super) fn is_ours(&self) -> bool {
         self.owner == getpid()
     }

@@ -1,5 +1,6 @@
-//! The program's side: one zygote, started when the first process is wanted, and started again if somebody killed it. If the program's rights have
-//! changed since, another one is started; the old one stays for the processes that it has made. So does one that does not answer in time.
+//! The program's side: one zygote, started when the first process is wanted, and started again if
+//! somebody killed it. If the program's rights have changed since, another one is started; the old
+//! one stays for the processes that it has made. So does one that does not answer in time.
 
 use std::ffi::CString;
 use std::io;
@@ -30,7 +31,8 @@ use crate::command::sys::wait;
 
 /// A copy of the program comes to `hands::init()` within this time, or never.
 const HELLO: Duration = Duration::from_secs(10);
-/// So long may a process take to start, unless it is given another time: what was to be loaded before is read meanwhile.
+/// So long may a process take to start, unless it is given another time: what was to be loaded
+/// before is read meanwhile.
 pub(crate) const START: Duration = Duration::from_secs(60);
 /// A zygote that has not answered for so long may have been stopped, and is sent on its way.
 const NUDGE: Duration = Duration::from_millis(100);
@@ -50,7 +52,8 @@ struct Zygote {
     rights: Rights,
     /// Of who waits for its answer.
     asking: Mutex<()>,
-    /// It has not answered in time. It is kept for the processes that it has made, and not asked again.
+    /// It has not answered in time. It is kept for the processes that it has made, and not asked
+    /// again.
     is_given_up: AtomicBool,
 }
 
@@ -66,10 +69,11 @@ enum Asked {
     Late,
 }
 
-/// Has a function run once in the process that all later ones are copies of, before the first of them: to load, say, a model
-/// that all of them share without having copied it.
+/// Has a function run once in the process that all later ones are copies of, before the first of
+/// them: to load, say, a model that all of them share without having copied it.
 ///
-/// What it writes to memory they find there, each for itself. It captures nothing, and must leave no thread running.
+/// What it writes to memory they find there, each for itself. It captures nothing, and must leave
+/// no thread running.
 ///
 /// ```no_run
 /// use std::sync::OnceLock;
@@ -90,8 +94,8 @@ enum Asked {
 ///
 /// # Errors
 ///
-/// When the function lies in a shared library, or a process has been started already. What it does wrong itself, a panic, say, is an
-/// error of whoever starts the first process.
+/// When the function lies in a shared library, or a process has been started already. What it does
+/// wrong itself, a panic, say, is an error of whoever starts the first process.
 pub fn preload<F>(load: F) -> Result<(), SpawnError>
 where
     F: Fn() + Copy + Send + Sync + 'static,
@@ -106,13 +110,15 @@ where
     Ok(())
 }
 
-/// Makes sure that processes can be made that have these rights, which are the calling thread's; other threads may have other ones, and start them.
+/// Makes sure that processes can be made that have these rights, which are the calling thread's;
+/// other threads may have other ones, and start them.
 pub(crate) fn prepare(rights: Rights, within: Duration) -> Result<(), SpawnError> {
     let deadline = Instant::now().checked_add(within);
     Zygote::fitting(rights, deadline, within).map(drop)
 }
 
-/// Has a process made, within this time, with the calling thread's rights or those that another one has [prepared](prepare) for. The descriptors are those that [`Request::Make`] names.
+/// Has a process made, within this time, with the calling thread's rights or those that another one
+/// has [prepared](prepare) for. The descriptors are those that [`Request::Make`] names.
 pub(super) fn make(
     order: Order,
     descriptors: Vec<OwnedFd>,
@@ -163,7 +169,8 @@ pub(super) fn signal(pid: Pid, signal: Signal, group: bool) {
     let Ok(message) = codec::encode(&request) else {
         return;
     };
-    // Each knows its own; one that is gone has taken its processes along. One that is busy keeps nobody waiting, one that was stopped goes on.
+    // Each knows its own; one that is gone has taken its processes along. One that is busy keeps
+    // nobody waiting, one that was stopped goes on.
     for zygote in ZYGOTES.lock().iter() {
         if zygote.owner == getpid() {
             let _ = wire::send_with(&zygote.socket, &message, SendFlags::DONTWAIT);

@@ -21,7 +21,8 @@ use crate::wire::message as wire;
 
 use crate::thread::panic::{caught, watch_places, watch_this_thread};
 
-/// Exit codes of processes whose function has not returned. That of a panic is the one Rust's own programs have.
+/// Exit codes of processes whose function has not returned. That of a panic is the one Rust's own
+/// programs have.
 const PANICKED: i32 = 101;
 const NOT_RUN: i32 = 2;
 
@@ -54,7 +55,8 @@ pub(super) fn die_with_parent(parent: Pid) {
     }
 }
 
-/// What this process starts stays below it, also what leaves its group and its parents: so it is found at this process's end.
+/// What this process starts stays below it, also what leaves its group and its parents: so it is
+/// found at this process's end.
 pub(super) fn keep_descendants() {
     // SAFETY: it takes no pointers, and changes who is the parent of orphans.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
@@ -82,7 +84,8 @@ pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
         Ok(()) => {}
         // Nobody is left to hear it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        // More shared things than a message carries, or no memory for a large one: that can be said in a few words.
+        // More shared things than a message carries, or no memory for a large one: that can be said
+        // in a few words.
         Err(error) => {
             let _ = wire::send(&answers, &told(Answer::Encode(error.to_string())));
         }
@@ -123,8 +126,9 @@ fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Res
     for (name, value) in &order.environment {
         let name = OsStr::from_bytes(name);
         match value {
-            // SAFETY: nobody else looks at the environment: this process has one thread, as the one that it was forked from
-            // has counted. One that was started afresh was given its environment then, and has none to change.
+            // SAFETY: nobody else looks at the environment: this process has one thread, as the one
+            // that it was forked from has counted. One that was started afresh was given its
+            // environment then, and has none to change.
             Some(value) => unsafe { std::env::set_var(name, OsStr::from_bytes(value)) },
             // SAFETY: as above.
             None => unsafe { std::env::remove_var(name) },
@@ -155,8 +159,8 @@ fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Res
 fn work(order: &Order, carried: Vec<OwnedFd>) -> (Message, i32) {
     watch_places();
     watch_this_thread();
-    // SAFETY: the image's id has been compared, by the program with the zygote's or by `alone` with the order's; and whoever
-    // sent it has no fewer rights than we have, which `enter` has seen to.
+    // SAFETY: the image's id has been compared, by the program with the zygote's or by `alone` with
+    // the order's; and whoever sent it has no fewer rights than we have, which `enter` has seen to.
     let entry = order.code.and_then(|code| unsafe { code.entry() });
     let Some(entry) = entry else {
         let why = "the function is not in this program".to_owned();

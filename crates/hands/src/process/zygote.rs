@@ -11,17 +11,20 @@
 //!   │◄── status, what it used ─────│ waitid ◄────────────────────────┘
 //! ```
 //!
-//! - **A fork of one thread is a whole copy.** A program with threads cannot be forked: whatever lock another thread had is
-//!   locked for ever in the copy. The zygote refuses to begin when there is another thread, be it from `preload` or from before
-//!   `main`.
-//! - **The zygote reaps**, and says how each process ended where that one answers. A child of the program itself would be
-//!   subject to what the program does with `SIGCHLD` (ignored, the kernel throws the status away) and to any `wait` for
-//!   any child; and a child that was made silent becomes a loud one by `execve`. So a signal to a process goes by the
-//!   zygote too, which knows whether the number is still that process's.
-//! - **Everything ends with the program.** The zygote watches it through a pidfd; when it ends, in whatever way, all processes
-//!   are killed with their groups. When the zygote itself is killed, the kernel kills them (`PR_SET_PDEATHSIG`).
-//! - **What a process has started ends with it**, however it ended itself, also what made a session of its own: a process is the
-//!   parent of whatever below it has lost its own (`PR_SET_CHILD_SUBREAPER`), and when it has ended the zygote is, which ends it.
+//! - **A fork of one thread is a whole copy.** A program with threads cannot be forked: whatever
+//!   lock another thread had is locked for ever in the copy. The zygote refuses to begin when there
+//!   is another thread, be it from `preload` or from before `main`.
+//! - **The zygote reaps**, and says how each process ended where that one answers. A child of the
+//!   program itself would be subject to what the program does with `SIGCHLD` (ignored, the kernel
+//!   throws the status away) and to any `wait` for any child; and a child that was made silent
+//!   becomes a loud one by `execve`. So a signal to a process goes by the zygote too, which knows
+//!   whether the number is still that process's.
+//! - **Everything ends with the program.** The zygote watches it through a pidfd; when it ends, in
+//!   whatever way, all processes are killed with their groups. When the zygote itself is killed,
+//!   the kernel kills them (`PR_SET_PDEATHSIG`).
+//! - **What a process has started ends with it**, however it ended itself, also what made a session
+//!   of its own: a process is the parent of whatever below it has lost its own
+//!   (`PR_SET_CHILD_SUBREAPER`), and when it has ended the zygote is, which ends it.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -94,15 +97,18 @@ fn leave() -> ! {
 fn watch_program() -> Option<OwnedFd> {
     let program = getppid()?;
     let watched = pidfd_open(program, PidfdFlags::empty()).ok()?;
-    // It may have ended, and the number be another's, before it was opened; then we have another parent by now.
+    // It may have ended, and the number be another's, before it was opened; then we have another
+    // parent by now.
     (getppid() == Some(program)).then_some(watched)
 }
 
-/// Calls `load`, which may take long, and ends this process if the program does meanwhile: the kernel signals that the other end is closed.
+/// Calls `load`, which may take long, and ends this process if the program does meanwhile: the
+/// kernel signals that the other end is closed.
 fn while_it_lives<T>(socket: &OwnedFd, load: impl FnOnce() -> T) -> T {
     let set = |command: libc::c_int, value: libc::c_int| {
         let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
-        // SAFETY: it takes numbers only, and changes what the kernel does about this socket, which is ours.
+        // SAFETY: it takes numbers only, and changes what the kernel does about this socket, which
+        // is ours.
         unsafe { libc::fcntl(fd, command, value) }
     };
     let heed = |is_heeded: bool| {
@@ -232,7 +238,8 @@ impl Zygote {
         None
     }
 
-    /// The program has ended, or wants no more: nothing of it stays, nor of what its processes have started.
+    /// The program has ended, or wants no more: nothing of it stays, nor of what its processes have
+    /// started.
     fn end_all(&self) -> ! {
         for child in self.children.values() {
             child.signal(Signal::KILL, true);
@@ -352,16 +359,18 @@ impl Zygote {
                 cpu_system: nanoseconds(usage.cpu_system),
                 max_rss: usage.max_rss,
             };
-            // A process that has filled its place with something else holds up nobody; that it is closed tells the end, too.
+            // A process that has filled its place with something else holds up nobody; that it is
+            // closed tells the end, too.
             let _ = wire::send_with(&child.answers, &told.message(), SendFlags::DONTWAIT);
         }
     }
 }
 
 impl Zygote {
-    /// What a process leaves behind that has left its group, by a session of its own, say, is our child from its end on: processes keep what they
-    /// have started [below themselves](worker::keep_descendants) until then. It has ended when the process's end is told, unless that takes
-    /// long.
+    /// What a process leaves behind that has left its group, by a session of its own, say, is our
+    /// child from its end on: processes keep what they have started [below
+    /// themselves](worker::keep_descendants) until then. It has ended when the process's end is
+    /// told, unless that takes long.
     fn end_strays(&self) {
         let until = Instant::now() + PATIENCE;
         let is_stray = |pid: &Pid| !self.children.contains_key(&pid.as_raw_nonzero().get());

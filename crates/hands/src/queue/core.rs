@@ -1,4 +1,5 @@
-//! What an order of handing out must be able to do; the waiting, the time-outs and the counting are built on it.
+//! What an order of handing out must be able to do; the waiting, the time-outs and the counting are
+//! built on it.
 
 use std::task::Waker;
 
@@ -10,7 +11,8 @@ use crate::sync::waiters::Ticket;
 pub enum Shutdown {
     /// Nothing more can be put; what is in the queue can still be got.
     Drain,
-    /// Nothing more can be put, and what is in the queue is discarded. The discarded items count as done.
+    /// Nothing more can be put, and what is in the queue is discarded. The discarded items count as
+    /// done.
     Now,
 }
 
@@ -41,7 +43,8 @@ pub trait Core<T> {
             items.push(item);
         }
     }
-    /// [`GetError::Empty`] or [`GetError::ShutDown`]. The caller's own result, so that large items are not moved twice.
+    /// [`GetError::Empty`] or [`GetError::ShutDown`]. The caller's own result, so that large items
+    /// are not moved twice.
     #[doc(hidden)]
     fn try_get(&self) -> Result<T, GetError>;
     /// Enlists the waker for space. False: there is space, or there will never be any.

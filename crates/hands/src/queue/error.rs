@@ -13,7 +13,8 @@ pub enum PutError<T> {
     TimedOut(T),
     /// The queue has been shut down; it will take nothing any more.
     ShutDown(T),
-    /// The queue cannot hold this item: it cannot be written down, or takes more bytes than there is room for one.
+    /// The queue cannot hold this item: it cannot be written down, or takes more bytes than there
+    /// is room for one.
     Refused(T),
 }
 

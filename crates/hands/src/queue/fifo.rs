@@ -7,25 +7,28 @@
 //!             └──── swapped, when the head's is empty ────┘
 //! ```
 //!
-//! Producers share one lock, consumers another; they meet only when consumers have used up their buffer and take over the
-//! producers' whole, so once for many items. Each end counts, and publishes its count for the other: a producer that has
-//! room by the count it saw last need not look at the consumers' cache line at all.
+//! Producers share one lock, consumers another; they meet only when consumers have used up their
+//! buffer and take over the producers' whole, so once for many items. Each end counts, and
+//! publishes its count for the other: a producer that has room by the count it saw last need not
+//! look at the consumers' cache line at all.
 //!
 //! # Protocol
 //!
 //! - Lock order: head before tail.
-//! - `put` and `got` only grow. Each is written under its own end's lock, so that end reads it exactly; the other end
-//!   reads an old value at worst. For a producer that means fewer places than there are, never more.
-//! - Who awaits an item is enlisted in the tail (whoever puts holds that lock), who awaits space in the head. Enlisting
-//!   happens under *both* locks, behind an exact look at both counts.
+//! - `put` and `got` only grow. Each is written under its own end's lock, so that end reads it
+//!   exactly; the other end reads an old value at worst. For a producer that means fewer places
+//!   than there are, never more.
+//! - Who awaits an item is enlisted in the tail (whoever puts holds that lock), who awaits space in
+//!   the head. Enlisting happens under *both* locks, behind an exact look at both counts.
 //! - Items are dropped, and wakers woken, behind the unlock: both may run foreign code.
 //!
 //! # What else was tried
 //!
-//! A ring of slots with a sequence number each (as in crossbeam-channel) is as fast at one item a slot and slower with
-//! many threads on few cores, where a thread that is suspended between claiming its slot and filling it holds up all;
-//! it also needs `unsafe`. One lock for both ends was 2 to 4 times slower with one producer and one consumer. Spinning
-//! before parking gained nothing on two cores, and lost up to half with eight threads; for yielding see
+//! A ring of slots with a sequence number each (as in crossbeam-channel) is as fast at one item a
+//! slot and slower with many threads on few cores, where a thread that is suspended between
+//! claiming its slot and filling it holds up all; it also needs `unsafe`. One lock for both ends
+//! was 2 to 4 times slower with one producer and one consumer. Spinning before parking gained
+//! nothing on two cores, and lost up to half with eight threads; for yielding see
 //! [`patience`](super::patience).
 
 use std::collections::VecDeque;
@@ -289,7 +292,8 @@ impl<T> Core<T> for FifoCore<T> {
     }
 
     fn len(&self) -> usize {
-        // Nothing is got meanwhile, so that this is the length at one moment and never above the capacity.
+        // Nothing is got meanwhile, so that this is the length at one moment and never above the
+        // capacity.
         let head = self.head();
         let put = self.tail.put.load(Ordering::Acquire);
         usize::try_from(put - head.got).unwrap_or(usize::MAX)
@@ -321,7 +325,8 @@ impl<T> Core<T> for FifoCore<T> {
     }
 }
 
-/// Lets memory go that a burst has left behind: half of an empty buffer that is far larger than what came last.
+/// Lets memory go that a burst has left behind: half of an empty buffer that is far larger than
+/// what came last.
 fn give_back<T>(buffer: &mut VecDeque<T>, last: usize) {
     if buffer.capacity() > FIRST_ROOM && buffer.capacity() / 8 > last {
         buffer.shrink_to(buffer.capacity() / 2);

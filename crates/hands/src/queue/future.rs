@@ -14,8 +14,8 @@ use crate::sync::waiters::Ticket;
 ///
 /// # Cancel safety
 ///
-/// The item is in the queue when the future has returned `Ok`, and in the future until then. One that is dropped
-/// half-way has put nothing; [`into_item`](Self::into_item) gives the item back.
+/// The item is in the queue when the future has returned `Ok`, and in the future until then. One
+/// that is dropped half-way has put nothing; [`into_item`](Self::into_item) gives the item back.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Put<'a, T, O: Order<T>> {
     queue: &'a OrderedQueue<T, O>,
@@ -91,8 +91,8 @@ impl<T, O: Order<T>> fmt::Debug for Put<'_, T, O> {
 ///
 /// # Cancel safety
 ///
-/// An item is in the queue until the future returns it. A future that is dropped half-way has taken none, and if it
-/// had been woken for one, the next in the line is woken instead.
+/// An item is in the queue until the future returns it. A future that is dropped half-way has taken
+/// none, and if it had been woken for one, the next in the line is woken instead.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Get<'a, T, O: Order<T>> {
     queue: &'a OrderedQueue<T, O>,

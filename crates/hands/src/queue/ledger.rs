@@ -2,12 +2,14 @@
 //!
 //! # Protocol
 //!
-//! One word holds the number of finished items, shifted left by one, and in its lowest bit whether somebody is joining.
-//! Finishing an item is one compare-and-swap on that word, which therefore cannot overlook a joiner; only with a joiner
-//! there does it look at the number of items put and at the line of joiners.
+//! One word holds the number of finished items, shifted left by one, and in its lowest bit whether
+//! somebody is joining. Finishing an item is one compare-and-swap on that word, which therefore
+//! cannot overlook a joiner; only with a joiner there does it look at the number of items put and
+//! at the line of joiners.
 //!
-//! `finished <= put` always: an item is counted as put before anybody can get it. So when a reader finds `finished`
-//! (read first) equal to `put` (read later), they were equal at the moment of the first read.
+//! `finished <= put` always: an item is counted as put before anybody can get it. So when a reader
+//! finds `finished` (read first) equal to `put` (read later), they were equal at the moment of the
+//! first read.
 
 use std::task::{Poll, Waker};
 
@@ -40,7 +42,8 @@ impl Ledger {
 
     /// Counts one item as finished. `put` tells how many have been put by now.
     pub(crate) fn finish_one(&self, put: impl Fn() -> u64) -> Result<(), TaskDoneError> {
-        // Acquire, with the release below: whoever sees somebody's finish sees what was put before it, too.
+        // Acquire, with the release below: whoever sees somebody's finish sees what was put before
+        // it, too.
         let mut word = self.finished.load(Ordering::Acquire);
         loop {
             let finished = word / ONE;
@@ -61,7 +64,8 @@ impl Ledger {
                 Err(now) => word = now,
             }
         }
-        // Whoever finishes the last item sees here that it is the last: `finished` and `put` were equal then.
+        // Whoever finishes the last item sees here that it is the last: `finished` and `put` were
+        // equal then.
         if word & JOINING != 0 && word / ONE + 1 == put() {
             self.settle(put);
         }

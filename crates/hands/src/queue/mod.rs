@@ -22,23 +22,29 @@
 //!
 //! # Promises
 //!
-//! - An item that was put is got exactly once, or discarded by [`Shutdown::Now`], or dropped with the queue. Nothing is lost
-//!   when a wait times out or its future is dropped half-way.
-//! - Nothing waits for ever that need not: a shutdown wakes everybody, and each wait has a form with a time-out.
-//! - Threads and coroutines may wait for the same queue, on any runtime. They are served in the order in which they came,
-//!   except that one who comes just when an item does may be quicker than one who has yet to wake up.
-//! - What producers have put is got in their order ([`Queue`]), and seen by who gets it: a put *happens before* its get.
+//! - An item that was put is got exactly once, or discarded by [`Shutdown::Now`], or dropped with
+//!   the queue. Nothing is lost when a wait times out or its future is dropped half-way.
+//! - Nothing waits for ever that need not: a shutdown wakes everybody, and each wait has a form
+//!   with a time-out.
+//! - Threads and coroutines may wait for the same queue, on any runtime. They are served in the
+//!   order in which they came, except that one who comes just when an item does may be quicker than
+//!   one who has yet to wake up.
+//! - What producers have put is got in their order ([`Queue`]), and seen by who gets it: a put
+//!   *happens before* its get.
 //!
 //! # Which one
 //!
-//! [`Queue`] unless there is a reason: it is also the fastest, with a lock at each end. [`LifoQueue`] gets what is still warm
-//! in the cache first. [`PriorityQueue`] gets the lowest first, and among equals the one put first;
-//! [`Prioritized`] gives a priority to items that have no order of their own.
+//! [`Queue`] unless there is a reason: it is also the fastest, with a lock at each end.
+//! [`LifoQueue`] gets what is still warm in the cache first. [`PriorityQueue`] gets the lowest
+//! first, and among equals the one put first; [`Prioritized`] gives a priority to items that have
+//! no order of their own.
 //!
-//! A capacity of 0 is refused: such a queue could never hold what `put` has promised to keep, and `task_done` would have
-//! nothing to count. To hand an item over and wait until it is done, put it and [`join`](OrderedQueue::join).
+//! A capacity of 0 is refused: such a queue could never hold what `put` has promised to keep, and
+//! `task_done` would have nothing to count. To hand an item over and wait until it is done, put it
+//! and [`join`](OrderedQueue::join).
 //!
-//! The functions that take a [`WorkQueue`] run on any of them, and on the queues between processes and machines.
+//! The functions that take a [`WorkQueue`] run on any of them, and on the queues between processes
+//! and machines.
 #![forbid(unsafe_code)]
 
 pub(crate) mod core;
@@ -82,7 +88,8 @@ pub type LifoQueue<T> = OrderedQueue<T, Lifo>;
 
 /// Lowest first; among equals, first in, first out.
 ///
-/// `T`'s order must be a total one, and comparing must neither panic nor use the queue: it happens inside its lock.
+/// `T`'s order must be a total one, and comparing must neither panic nor use the queue: it happens
+/// inside its lock.
 ///
 /// ```
 /// use hands::queue::PriorityQueue;
@@ -133,7 +140,8 @@ impl<T: Ord> Order<T> for Priority {
     type Core = PileCore<Heap<T>>;
 }
 
-/// What [`Queue`], [`LifoQueue`] and [`PriorityQueue`] have in common, which is all but their order.
+/// What [`Queue`], [`LifoQueue`] and [`PriorityQueue`] have in common, which is all but their
+/// order.
 ///
 /// A queue is shared by reference (`thread::scope`) or in an `Arc`.
 pub struct OrderedQueue<T, O: Order<T>> {
@@ -203,8 +211,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         })
     }
 
-    /// Puts an item; waits for room no longer than `timeout`. Zero does not wait at all, and a time beyond what the clock
-    /// can say is for ever.
+    /// Puts an item; waits for room no longer than `timeout`. Zero does not wait at all, and a time
+    /// beyond what the clock can say is for ever.
     ///
     /// # Errors
     ///
@@ -257,8 +265,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         self.core.try_get()
     }
 
-    /// Gets an item; waits for one no longer than `timeout`. Zero does not wait at all, and a time beyond what the clock
-    /// can say is for ever.
+    /// Gets an item; waits for one no longer than `timeout`. Zero does not wait at all, and a time
+    /// beyond what the clock can say is for ever.
     ///
     /// # Errors
     ///
@@ -321,7 +329,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         TryIter { queue: self }
     }
 
-    /// Gets items as a `Stream`, waiting for each, until the queue has been shut down and is empty. Dropped between two items it has taken none.
+    /// Gets items as a `Stream`, waiting for each, until the queue has been shut down and is empty.
+    /// Dropped between two items it has taken none.
     #[cfg(feature = "async")]
     pub fn stream(&self) -> Stream<'_, T, O> {
         Stream {
@@ -343,7 +352,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         Iter { queue: self }
     }
 
-    /// How many items are in the queue. Others may put and get meanwhile: a figure to show, not to decide by.
+    /// How many items are in the queue. Others may put and get meanwhile: a figure to show, not to
+    /// decide by.
     pub fn len(&self) -> usize {
         self.core.len()
     }
@@ -369,7 +379,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         self.core.capacity()
     }
 
-    /// Says that an item that was got has been worked on. Whoever calls [`join`](Self::join) counts on one call for each.
+    /// Says that an item that was got has been worked on. Whoever calls [`join`](Self::join) counts
+    /// on one call for each.
     ///
     /// # Errors
     ///
@@ -383,7 +394,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         self.ledger.unfinished(|| self.core.put_so_far())
     }
 
-    /// Waits until each item that was put has been [done](Self::task_done), those that are put meanwhile included.
+    /// Waits until each item that was put has been [done](Self::task_done), those that are put
+    /// meanwhile included.
     pub fn join(&self) {
         wait(self.join_async());
     }
@@ -398,10 +410,12 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         Join::new(self)
     }
 
-    /// Shuts the queue down, and wakes everybody who waits to put or to get. Puts fail from now on; gets go on until the queue
-    /// is empty with [`Shutdown::Drain`], and fail at once with [`Shutdown::Now`], which may follow the former.
+    /// Shuts the queue down, and wakes everybody who waits to put or to get. Puts fail from now on;
+    /// gets go on until the queue is empty with [`Shutdown::Drain`], and fail at once with
+    /// [`Shutdown::Now`], which may follow the former.
     ///
-    /// [`join`](Self::join) still waits for what has been got and is not done. What is discarded counts as done.
+    /// [`join`](Self::join) still waits for what has been got and is not done. What is discarded
+    /// counts as done.
     pub fn shutdown(&self, how: Shutdown) {
         let discarded = self.core.shut_down(how);
         let count = discarded.len() as u64;
@@ -419,8 +433,9 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
 macro_rules! unbounded {
     ($order:ty, $item:ident: $($bound:path)?, $core:expr) => {
         impl<$item: $($bound)?> OrderedQueue<$item, $order> {
-            /// A queue that takes in whatever comes, until memory ends. With a producer that is quicker than the consumers, it
-            /// will: prefer [`bounded`](Self::bounded). It may be a `static`.
+            /// A queue that takes in whatever comes, until memory ends. With a producer that is
+            /// quicker than the consumers, it will: prefer [`bounded`](Self::bounded). It may be a
+            /// `static`.
             ///
             /// ```
             /// static LINES: hands::queue::Queue<String> = hands::queue::Queue::unbounded();
@@ -476,7 +491,8 @@ impl<T, O: Order<T>> std::panic::UnwindSafe for OrderedQueue<T, O> {}
 impl<T, O: Order<T>> std::panic::RefUnwindSafe for OrderedQueue<T, O> {}
 
 impl<T> OrderedQueue<T, Fifo> {
-    /// Takes the items out that are not to be kept, and counts them as done; returns how many. `keeps` runs under the queue's locks.
+    /// Takes the items out that are not to be kept, and counts them as done; returns how many.
+    /// `keeps` runs under the queue's locks.
     pub(crate) fn sweep(&self, keeps: impl FnMut(&T) -> bool) -> usize {
         let swept = self.core.sweep(keeps);
         let count = swept.len();
@@ -502,7 +518,8 @@ impl<T, O: Order<T>> fmt::Debug for OrderedQueue<T, O> {
     }
 }
 
-/// Gets items until the queue has been shut down and is empty: what [`iter`](OrderedQueue::iter) returns.
+/// Gets items until the queue has been shut down and is empty: what [`iter`](OrderedQueue::iter)
+/// returns.
 #[derive(Debug)]
 pub struct Iter<'a, T, O: Order<T>> {
     queue: &'a OrderedQueue<T, O>,
@@ -515,7 +532,8 @@ impl<T, O: Order<T>> Iterator for Iter<'_, T, O> {
         self.queue.get().ok()
     }
 
-    /// What is there now, and no end in sight: `Map` takes it for what it is, and does not wait for more while outcomes are ready.
+    /// What is there now, and no end in sight: `Map` takes it for what it is, and does not wait for
+    /// more while outcomes are ready.
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.queue.len(), Some(usize::MAX))
     }

@@ -1,7 +1,8 @@
 //! Every interleaving of a few threads at a queue, up to a bound on preemptions:
 //! `./test` does it after the other tests.
 //!
-//! What a model proves is in its name. A lost wake-up shows as a deadlock, which the checker reports.
+//! What a model proves is in its name. A lost wake-up shows as a deadlock, which the checker
+//! reports.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +19,8 @@ use super::{GetError, LifoQueue, Order, OrderedQueue, Queue, Shutdown};
 
 fn explore(body: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    // With no bound the smallest of these takes hours; nearly all known bugs of this kind show with two or three.
+    // With no bound the smallest of these takes hours; nearly all known bugs of this kind show with
+    // two or three.
     model.preemption_bound = Some(if cfg!(debug_assertions) { 2 } else { 4 });
     model.check(body);
 }

@@ -1,12 +1,13 @@
 //! Whether who finds the queue full parks at once.
 //!
-//! Parking at once is best where there are fewer threads than cores: until the producer is awake again the consumer has
-//! made much room, and so one wake-up serves many items. With more threads than cores the woken producer takes the place
-//! of a consumer, fills what little room there is and parks again: two context switches for every item or two, ten times
-//! the time. There it is better to give the core away first.
+//! Parking at once is best where there are fewer threads than cores: until the producer is awake
+//! again the consumer has made much room, and so one wake-up serves many items. With more threads
+//! than cores the woken producer takes the place of a consumer, fills what little room there is and
+//! parks again: two context switches for every item or two, ten times the time. There it is better
+//! to give the core away first.
 //!
-//! Which of both it is shows in the items that came in since somebody last parked at once. Measured on two cores, ns an item with
-//! places for 1,024 items of 256 bytes:
+//! Which of both it is shows in the items that came in since somebody last parked at once. Measured
+//! on two cores, ns an item with places for 1,024 items of 256 bytes:
 //!
 //! | producers and consumers | park | yield, then park | whichever |
 //! |---|--:|--:|--:|

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{GetError, Order, OrderedQueue, PutError, Shutdown, TaskDoneError};
 
-/// A queue of work, wherever its items are kept: in this process, in memory that processes share, or on other machines.
+/// A queue of work, wherever its items are kept: in this process, in memory that processes share,
+/// or on other machines.
 ///
 /// ```
 /// use hands::queue::{GetError, Queue, WorkQueue};
@@ -29,7 +30,8 @@ use super::{GetError, Order, OrderedQueue, PutError, Shutdown, TaskDoneError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The methods are those of [`OrderedQueue`]; it says more of each. All but the asynchronous ones can be called on a `dyn WorkQueue<T>`:
+/// The methods are those of [`OrderedQueue`]; it says more of each. All but the asynchronous ones
+/// can be called on a `dyn WorkQueue<T>`:
 ///
 /// ```
 /// use hands::queue::{LifoQueue, Queue, WorkQueue};
@@ -89,7 +91,8 @@ pub trait WorkQueue<T>: Send + Sync {
     /// [`GetError::TimedOut`] or [`GetError::ShutDown`].
     fn get_timeout(&self, timeout: Duration) -> Result<T, GetError>;
 
-    /// Gets an item; the task waits while the queue is empty. Dropped half-way, it has taken nothing.
+    /// Gets an item; the task waits while the queue is empty. Dropped half-way, it has taken
+    /// nothing.
     fn get_async(&self) -> impl Future<Output = Result<T, GetError>> + Send
     where
         Self: Sized;

@@ -14,7 +14,8 @@ use crate::sync::Broken;
 
 /// A point that threads of several processes pass together. A clone is the same point.
 ///
-/// One that gives up, or dies at an unlucky moment, breaks it for all; a [`reset`](Self::reset) mends it.
+/// One that gives up, or dies at an unlucky moment, breaks it for all; a [`reset`](Self::reset)
+/// mends it.
 ///
 /// ```
 /// # hands::entry!();
@@ -71,8 +72,8 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// [`Broken`] when somebody gave up, called [`abort`](Self::abort) or [`reset`](Self::reset), or died in this very
-    /// operation.
+    /// [`Broken`] when somebody gave up, called [`abort`](Self::abort) or [`reset`](Self::reset),
+    /// or died in this very operation.
     pub fn wait(&self) -> Result<u32, Broken> {
         self.wait_until(None)
     }

@@ -19,9 +19,11 @@ const FROZEN: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::WRITE);
 
-/// Bytes that are sent to a process without being copied: a gigabyte in the time of a few bytes. A clone is the same bytes.
+/// Bytes that are sent to a process without being copied: a gigabyte in the time of a few bytes. A
+/// clone is the same bytes.
 ///
-/// The kernel keeps everybody from changing them, also whoever made them. So they are read as any slice is.
+/// The kernel keeps everybody from changing them, also whoever made them. So they are read as any
+/// slice is.
 ///
 /// ```
 /// # hands::entry!();
@@ -70,7 +72,8 @@ impl Bytes {
                 "what was received has holes, for which there may be no memory when they are read",
             ));
         }
-        // Private, as kernels before 6.7 map nothing shared that must not be written; the pages are the same.
+        // Private, as kernels before 6.7 map nothing shared that must not be written; the pages are
+        // the same.
         let map = Map::new(&fd, length, ProtFlags::READ, MapFlags::PRIVATE)?;
         Ok(Bytes {
             shared: Some(Arc::new(Shared { fd, map })),
@@ -85,8 +88,9 @@ impl Deref for Bytes {
         let Some(shared) = &self.shared else {
             return &[];
         };
-        // SAFETY: a mapping of this length that lives as long as `self`. Its file is sealed against writing and against
-        // shrinking, for ever and for all processes, which `of` has looked at: so nothing changes, and no page is missing.
+        // SAFETY: a mapping of this length that lives as long as `self`. Its file is sealed against
+        // writing and against shrinking, for ever and for all processes, which `of` has looked at:
+        // so nothing changes, and no page is missing.
         unsafe { std::slice::from_raw_parts(shared.map.start(), shared.map.length()) }
     }
 }

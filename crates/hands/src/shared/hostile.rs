@@ -1,6 +1,8 @@
-//! Whatever another process writes into what is shared, everybody gets an answer: no panic, and no wait beyond its time.
+//! Whatever another process writes into what is shared, everybody gets an answer: no panic, and no
+//! wait beyond its time.
 //!
-//! Every header field gets random bytes, or numbers near those that mean something, and then everything that can be done is done.
+//! Every header field gets random bytes, or numbers near those that mean something, and then
+//! everything that can be done is done.
 
 use crate::process::identity;
 use std::os::fd::OwnedFd;

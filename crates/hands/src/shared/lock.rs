@@ -2,14 +2,15 @@
 //!
 //! # Protocol
 //!
-//! - 0 is free; else it names the owner ([`identity`](crate::process::identity)), with [`FREE_BIT`] if somebody may be waiting.
-//! - Whoever waits sets the bit first, and has it set when it gets the lock: others may wait too, and the one that leaves the
-//!   lock must wake them.
-//! - Now and then whoever waits looks whether the owner lives. If not, it puts itself in its place by one exchange of the
-//!   word, which only one can do; and says whom it inherited from.
+//! - 0 is free; else it names the owner ([`identity`](crate::process::identity)), with [`FREE_BIT`]
+//!   if somebody may be waiting.
+//! - Whoever waits sets the bit first, and has it set when it gets the lock: others may wait too,
+//!   and the one that leaves the lock must wake them.
+//! - Now and then whoever waits looks whether the owner lives. If not, it puts itself in its place
+//!   by one exchange of the word, which only one can do; and says whom it inherited from.
 //!
-//! The word is another process's to scribble on. Any number in it is free, a process that lives, or one that does not; so
-//! the worst it does is to keep us waiting, for as long as we are willing to.
+//! The word is another process's to scribble on. Any number in it is free, a process that lives, or
+//! one that does not; so the worst it does is to keep us waiting, for as long as we are willing to.
 
 use std::time::Instant;
 
@@ -18,7 +19,8 @@ use super::wait::{wait, wake};
 use crate::primitive::{AtomicU32, Ordering};
 use crate::process::identity::{self, FREE_BIT};
 
-/// How often a lock is looked at before sleeping: locks are held for shorter than it takes to sleep.
+/// How often a lock is looked at before sleeping: locks are held for shorter than it takes to
+/// sleep.
 const LOOKS: u32 = if cfg!(hands_loom) { 1 } else { 100 };
 
 /// How a lock was had.

@@ -25,15 +25,19 @@ const LARGE: usize = 16 << 20;
 /// What no process can take back: the size of the memory.
 const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
-/// Bytes that several processes have at the same time. A clone is the same memory, and so is one that was sent to a process.
+/// Bytes that several processes have at the same time. A clone is the same memory, and so is one
+/// that was sent to a process.
 ///
-/// It has no name, and is gone with the last process that has it. It is there in full from the beginning: a system that
-/// has not enough of it refuses [`new`](Self::new), and nobody is killed later by a page that is missing, unless a process that
-/// has it gives pages back on purpose (`fallocate` can punch holes). Its size is fixed for everybody.
+/// It has no name, and is gone with the last process that has it. It is there in full from the
+/// beginning: a system that has not enough of it refuses [`new`](Self::new), and nobody is killed
+/// later by a page that is missing, unless a process that has it gives pages back on purpose
+/// (`fallocate` can punch holes). Its size is fixed for everybody.
 ///
-/// Others may write while this process reads: what is read is then some mixture of both, and never anything worse. Nothing is changed but the bytes
-/// that are written, also where others write their neighbours at the same time. All is read and written 8 bytes at a time, by relaxed atomic
-/// operations: what is written before a lock is left, an event set or an item put is seen by whoever has the lock, the event or the item next.
+/// Others may write while this process reads: what is read is then some mixture of both, and never
+/// anything worse. Nothing is changed but the bytes that are written, also where others write their
+/// neighbours at the same time. All is read and written 8 bytes at a time, by relaxed atomic
+/// operations: what is written before a lock is left, an event set or an item put is seen by
+/// whoever has the lock, the event or the item next.
 ///
 /// ```
 /// # hands::entry!();
@@ -69,8 +73,8 @@ pub(super) struct Map {
     length: usize,
 }
 
-// SAFETY: it is memory that other processes write to whenever they like. Whoever touches it in this one does so by atomic
-// operations, or because the kernel has been told that nobody may write.
+// SAFETY: it is memory that other processes write to whenever they like. Whoever touches it in this
+// one does so by atomic operations, or because the kernel has been told that nobody may write.
 unsafe impl Send for Map {}
 // SAFETY: as above.
 unsafe impl Sync for Map {}
@@ -139,7 +143,8 @@ pub(super) fn reserve(length: usize) -> io::Result<OwnedFd> {
     }
 }
 
-/// Whether all of its pages are there. For what may still be written, that holds for the moment only.
+/// Whether all of its pages are there. For what may still be written, that holds for the moment
+/// only.
 pub(super) fn is_all_there(fd: impl AsFd, length: usize) -> io::Result<bool> {
     let blocks = u64::try_from(fstat(&fd)?.st_blocks).unwrap_or(0);
     Ok(blocks.saturating_mul(512) >= length as u64)
@@ -261,7 +266,8 @@ impl Memory {
         }
     }
 
-    /// As [`write`](Self::write) at a multiple of 8, for who has the rest of the last 8 bytes to himself: it becomes 0.
+    /// As [`write`](Self::write) at a multiple of 8, for who has the rest of the last 8 bytes to
+    /// himself: it becomes 0.
     pub(crate) fn write_whole(&self, at: usize, bytes: &[u8]) {
         let (middle, tail) = bytes.as_chunks::<8>();
         for (word, long) in middle.iter().zip(self.longs(at, middle.len())) {
@@ -285,7 +291,8 @@ impl Memory {
         );
     }
 
-    /// The 8 bytes that the byte at `at` is one of. They are there also at the end of memory of another length: pages are.
+    /// The 8 bytes that the byte at `at` is one of. They are there also at the end of memory of
+    /// another length: pages are.
     fn long_around(&self, at: usize) -> &AtomicU64 {
         self.check(at, 1);
         let at = at / 8 * 8;
@@ -295,8 +302,8 @@ impl Memory {
         {
             // SAFETY: inside the mapping, which is one of whole pages and lives as long as `self`.
             let long = unsafe { self.shared.map.start.add(at) };
-            // SAFETY: mapped for reading and writing, and touched by atomic operations of this size only; a mapping begins at a page, so a
-            // multiple of 8 from there is aligned.
+            // SAFETY: mapped for reading and writing, and touched by atomic operations of this size
+            // only; a mapping begins at a page, so a multiple of 8 from there is aligned.
             unsafe { AtomicU64::from_ptr(long.cast().as_ptr()) }
         }
     }
@@ -314,8 +321,9 @@ impl Memory {
         {
             // SAFETY: inside the mapping, which lives as long as `self`.
             let longs = unsafe { self.shared.map.start.add(at) };
-            // SAFETY: all of them are inside. Mapped for reading and writing, and touched by atomic operations of this size only; a
-            // mapping begins at a page, so a multiple of 8 from there is aligned.
+            // SAFETY: all of them are inside. Mapped for reading and writing, and touched by atomic
+            // operations of this size only; a mapping begins at a page, so a multiple of 8 from
+            // there is aligned.
             unsafe { std::slice::from_raw_parts(longs.cast().as_ptr(), count) }
         }
     }
@@ -325,8 +333,9 @@ impl Memory {
         &self.longs(at, 1)[0]
     }
 
-    /// The word at `at`, a multiple of 4. Whoever has a word somewhere looks at these 4 bytes by nothing else: the language leaves open what atomic
-    /// operations of different sizes see of each other.
+    /// The word at `at`, a multiple of 4. Whoever has a word somewhere looks at these 4 bytes by
+    /// nothing else: the language leaves open what atomic operations of different sizes see of each
+    /// other.
     pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
         self.check(at, 4);
         assert_eq!(at % 4, 0, "a word lies at a multiple of 4");
@@ -336,8 +345,9 @@ impl Memory {
         {
             // SAFETY: inside the mapping, which lives as long as `self`.
             let word = unsafe { self.shared.map.start.add(at) };
-            // SAFETY: mapped for reading and writing, and touched by atomic operations of this size only, as the caller sees to; a mapping
-            // begins at a page, so a multiple of 4 from there is aligned.
+            // SAFETY: mapped for reading and writing, and touched by atomic operations of this size
+            // only, as the caller sees to; a mapping begins at a page, so a multiple of 4 from
+            // there is aligned.
             unsafe { AtomicU32::from_ptr(word.cast().as_ptr()) }
         }
     }
@@ -351,7 +361,8 @@ struct Piece {
     length: usize,
 }
 
-/// What lies before the first whole word, how many of them there are, and what lies behind the last.
+/// What lies before the first whole word, how many of them there are, and what lies behind the
+/// last.
 fn pieces(at: usize, length: usize) -> (Piece, usize, Piece) {
     let first = Piece {
         at,

@@ -10,19 +10,22 @@
 //! | wait for each other | [`Event`], [`Condvar`], [`Semaphore`], [`Barrier`] |
 //! | anything else | [`Memory`] |
 //!
-//! All of these are handles, of which clones mean the same thing, and which can be sent: as the argument of a
-//! [process](crate::process), as its result, through a [pipe](crate::process::pipe), and on to processes of processes.
+//! All of these are handles, of which clones mean the same thing, and which can be sent: as the
+//! argument of a [process](crate::process), as its result, through a [pipe](crate::process::pipe),
+//! and on to processes of processes.
 //!
 //! # What is promised
 //!
-//! - **Nobody is hurt by what others write.** Other processes are treated as if they wrote anything at any time. What is
-//!   read may then be nonsense; it is never undefined behaviour, and never a signal: memory is there in full from the start,
-//!   and nobody can take it away.
-//! - **A process that is killed leaves its locks to the next**, who is told. What it waited for it does not take along.
+//! - **Nobody is hurt by what others write.** Other processes are treated as if they wrote anything
+//!   at any time. What is read may then be nonsense; it is never undefined behaviour, and never a
+//!   signal: memory is there in full from the start, and nobody can take it away.
+//! - **A process that is killed leaves its locks to the next**, who is told. What it waited for it
+//!   does not take along.
 //! - **There are no names**, and so nothing is left when all processes are gone.
 //!
-//! What may be shared is [`Plain`]: values of which any bytes make one, so that reading what somebody else wrote is always
-//! reading a value. Numbers and arrays of them are; `bool`, enums and whatever has a pointer or a gap are not. For types of your own:
+//! What may be shared is [`Plain`]: values of which any bytes make one, so that reading what
+//! somebody else wrote is always reading a value. Numbers and arrays of them are; `bool`, enums and
+//! whatever has a pointer or a gap are not. For types of your own:
 //!
 //! ```
 //! use bytemuck::{Pod, Zeroable};

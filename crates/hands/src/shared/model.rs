@@ -1,5 +1,6 @@
-//! What is shared, in every order of two threads: with `--cfg hands_loom`, whose words take the place of those in the memory. Nobody dies in a model, and
-//! no time passes; so one that is not woken is found, and one that would be, by looking again, is not excused.
+//! What is shared, in every order of two threads: with `--cfg hands_loom`, whose words take the
+//! place of those in the memory. Nobody dies in a model, and no time passes; so one that is not
+//! woken is found, and one that would be, by looking again, is not excused.
 
 use loom::sync::Arc;
 use loom::thread;

@@ -22,11 +22,11 @@ const DIED: usize = 4;
 const SPARE: usize = 8;
 const VALUE: usize = 64;
 
-/// A plain value of which one thread of one process at a time has the use. A clone is the same value, and so is one that was
-/// sent to a process.
+/// A plain value of which one thread of one process at a time has the use. A clone is the same
+/// value, and so is one that was sent to a process.
 ///
-/// A process that dies with the lock, killed in the middle of what it was doing, leaves it to the next: who is told so, and
-/// may look whether the value still makes sense.
+/// A process that dies with the lock, killed in the middle of what it was doing, leaves it to the
+/// next: who is told so, and may look whether the value still makes sense.
 ///
 /// ```
 /// # hands::entry!();
@@ -58,7 +58,8 @@ pub struct Mutex<T> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockError {
-    /// A process died with the lock, and nobody has [recovered](Mutex::recover) from it. The lock is not held.
+    /// A process died with the lock, and nobody has [recovered](Mutex::recover) from it. The lock
+    /// is not held.
     Poisoned {
         /// Its number.
         pid: u32,
@@ -81,7 +82,8 @@ impl fmt::Display for LockError {
 
 impl std::error::Error for LockError {}
 
-/// The use of a [`Mutex`]'s value, until this is dropped. What has been changed is then written to the shared memory.
+/// The use of a [`Mutex`]'s value, until this is dropped. What has been changed is then written to
+/// the shared memory.
 #[must_use = "dropped at once, it leaves the lock at once"]
 pub struct Guard<'a, T: Plain> {
     mutex: &'a Mutex<T>,
@@ -152,8 +154,9 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Waits for the lock and takes it as it is, also after a process died with it: whose value may be half changed. The guard
-    /// is in the hands of who looks, and from then on nobody is told any more.
+    /// Waits for the lock and takes it as it is, also after a process died with it: whose value may
+    /// be half changed. The guard is in the hands of who looks, and from then on nobody is told any
+    /// more.
     pub fn recover(&self) -> Guard<'_, T> {
         let _ = lock::lock(self.memory.word(WORD), None);
         self.memory.word(DIED).store(0, Ordering::Relaxed);

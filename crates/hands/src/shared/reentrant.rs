@@ -23,9 +23,11 @@ const THREAD: usize = 8;
 const DEPTH: usize = 12;
 const PROCESS: usize = 16;
 
-/// A lock for threads of several processes, which a thread that has it may take again. A clone is the same lock.
+/// A lock for threads of several processes, which a thread that has it may take again. A clone is
+/// the same lock.
 ///
-/// It guards no value, as its owner may have it twice at the same time: use it around what is not in the shared memory.
+/// It guards no value, as its owner may have it twice at the same time: use it around what is not
+/// in the shared memory.
 ///
 /// ```
 /// let lock = hands::shared::ReentrantMutex::new()?;
@@ -39,7 +41,8 @@ const PROCESS: usize = 16;
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ReentrantMutex(Words);
 
-/// A hold of a [`ReentrantMutex`]; the lock is left when the last one is dropped. It stays on its thread.
+/// A hold of a [`ReentrantMutex`]; the lock is left when the last one is dropped. It stays on its
+/// thread.
 #[must_use = "dropped at once, it leaves the lock at once"]
 pub struct ReentrantGuard<'a> {
     memory: &'a Memory,
@@ -111,7 +114,8 @@ impl ReentrantMutex {
             .unwrap_or(Err(LockError::TimedOut))
     }
 
-    /// Waits for the lock and takes it, also after a process died with it; from then on nobody is told any more.
+    /// Waits for the lock and takes it, also after a process died with it; from then on nobody is
+    /// told any more.
     pub fn recover(&self) -> ReentrantGuard<'_> {
         loop {
             if let Some(Ok(guard)) = self.again() {
@@ -126,9 +130,10 @@ impl ReentrantMutex {
 
     /// If the caller has it already.
     fn again(&self) -> Option<Result<ReentrantGuard<'_>, LockError>> {
-        // Nobody else writes our numbers there, and we take both away before we leave; so if they are there, we have it. The
-        // process is looked at twice: behind a lock that one of our threads has just inherited, the dead owner's numbers
-        // may still be there, and that of its thread may be one of ours by now.
+        // Nobody else writes our numbers there, and we take both away before we leave; so if they
+        // are there, we have it. The process is looked at twice: behind a lock that one of our
+        // threads has just inherited, the dead owner's numbers may still be there, and that of its
+        // thread may be one of ours by now.
         let own = identity::own();
         let is_ours = self.word(LOCK).load(Ordering::Relaxed) & !FREE_BIT == own
             && self.word(PROCESS).load(Ordering::Acquire) == own
@@ -182,7 +187,8 @@ impl Drop for ReentrantGuard<'_> {
             return;
         }
         if self.memory.word(DEPTH).fetch_sub(1, Ordering::Relaxed) == 1 {
-            // Both: should the next owner die before it has written its own, neither is taken for ours.
+            // Both: should the next owner die before it has written its own, neither is taken for
+            // ours.
             self.memory.word(PROCESS).store(0, Ordering::Relaxed);
             self.memory.word(THREAD).store(0, Ordering::Relaxed);
             lock::unlock(self.memory.word(LOCK));

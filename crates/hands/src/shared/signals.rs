@@ -15,7 +15,8 @@ const FIRST: usize = 0;
 const SLEEPERS: usize = 64;
 const LENGTH: usize = 128;
 
-/// So long a lock may be had by others, in passing, before a wait whose time is up goes on without it.
+/// So long a lock may be had by others, in passing, before a wait whose time is up goes on without
+/// it.
 const LOCKING: Duration = Duration::from_millis(50);
 
 /// Memory that has the words of one of these.
@@ -58,7 +59,8 @@ impl Words {
     /// Waits while the first word is `value`. False: `deadline` has passed.
     fn sleep(&self, value: u32, deadline: Option<Instant>) -> bool {
         let sleepers = self.0.word(SLEEPERS);
-        // Whoever changes the word looks here behind that; whoever changed it before is seen by the kernel.
+        // Whoever changes the word looks here behind that; whoever changed it before is seen by the
+        // kernel.
         sleepers.fetch_add(1, Ordering::SeqCst);
         step();
         let in_time = wait(self.first(), value, deadline);
@@ -67,8 +69,8 @@ impl Words {
         in_time
     }
 
-    /// Behind a change of the first word. A process that was killed in its sleep is counted for ever, which costs a system
-    /// call each time and no more.
+    /// Behind a change of the first word. A process that was killed in its sleep is counted for
+    /// ever, which costs a system call each time and no more.
     fn rouse(&self, count: u32) {
         step();
         if self.0.word(SLEEPERS).load(Ordering::SeqCst) != 0 {
@@ -79,7 +81,8 @@ impl Words {
 
 /// So many permits, for threads of several processes. A clone has the same permits.
 ///
-/// A permit belongs to nobody: one that a process had when it was killed is gone until somebody releases it.
+/// A permit belongs to nobody: one that a process had when it was killed is gone until somebody
+/// releases it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Semaphore(Words);
 
@@ -184,7 +187,8 @@ impl Event {
     }
 }
 
-/// Waiting for a change of what a [`Mutex`](super::Mutex) guards, for threads of several processes. A clone is the same.
+/// Waiting for a change of what a [`Mutex`](super::Mutex) guards, for threads of several processes.
+/// A clone is the same.
 ///
 /// As everywhere, a wait may end without a notice: look whether what was waited for is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -230,13 +234,13 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Leaves the lock, waits for a notice, but no longer than this, and takes the lock again. The second of what is returned
-    /// says whether there was a notice.
+    /// Leaves the lock, waits for a notice, but no longer than this, and takes the lock again. The
+    /// second of what is returned says whether there was a notice.
     ///
     /// # Errors
     ///
-    /// [`LockError`], for the lock: it is not held then. It is [`TimedOut`](LockError::TimedOut) if somebody has it, and keeps it beyond the time
-    /// by more than a twentieth of a second.
+    /// [`LockError`], for the lock: it is not held then. It is [`TimedOut`](LockError::TimedOut) if
+    /// somebody has it, and keeps it beyond the time by more than a twentieth of a second.
     pub fn wait_timeout<'a, T: Plain>(
         &self,
         guard: Guard<'a, T>,

@@ -11,8 +11,8 @@ use super::{Plain, TooLarge};
 
 /// A sequence of plain values that several processes read and write. A clone is the same sequence.
 ///
-/// There is no lock: what two processes do at the same time to the same element is a mixture of both. Give them different
-/// parts, or put a [`Mutex`](super::Mutex) beside it.
+/// There is no lock: what two processes do at the same time to the same element is a mixture of
+/// both. Give them different parts, or put a [`Mutex`](super::Mutex) beside it.
 ///
 /// ```
 /// # hands::entry!();
@@ -47,7 +47,8 @@ impl<T: Plain> Slice<T> {
     ///
     /// # Errors
     ///
-    /// When they take more bytes than there can be, and when the system has not enough memory or descriptors.
+    /// When they take more bytes than there can be, and when the system has not enough memory or
+    /// descriptors.
     pub fn zeroed(length: usize) -> io::Result<Slice<T>> {
         let bytes = length.checked_mul(Self::SIZE).ok_or(TooLarge)?;
         Ok(Slice {

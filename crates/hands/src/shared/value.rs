@@ -1,8 +1,8 @@
 //! [`Value`]: a value that is always whole.
 //!
-//! There is room for two, and a word that says which of them counts. Whoever changes it has the lock, writes to the other place
-//! and then moves on by one store. So at every instruction one of them is whole, and whoever inherits the lock from a process
-//! that was killed has nothing to mend.
+//! There is room for two, and a word that says which of them counts. Whoever changes it has the
+//! lock, writes to the other place and then moves on by one store. So at every instruction one of
+//! them is whole, and whoever inherits the lock from a process that was killed has nothing to mend.
 
 use std::fmt;
 use std::io;
@@ -19,11 +19,12 @@ const WORD: usize = 0;
 const WHICH: usize = 4;
 const PLACES: usize = 64;
 
-/// A plain value that processes read and change, and that is never seen half changed. A clone is the same value, and so is one
-/// that was sent to a process.
+/// A plain value that processes read and change, and that is never seen half changed. A clone is
+/// the same value, and so is one that was sent to a process.
 ///
-/// Unlike a [`Mutex`](super::Mutex) it cannot be poisoned: a process that is killed while it changes the value has either
-/// changed it or not. A mutex is for what is changed in several steps, or is elsewhere.
+/// Unlike a [`Mutex`](super::Mutex) it cannot be poisoned: a process that is killed while it
+/// changes the value has either changed it or not. A mutex is for what is changed in several steps,
+/// or is elsewhere.
 ///
 /// ```
 /// # hands::entry!();
@@ -86,7 +87,8 @@ impl<T: Plain> Value<T> {
     }
 
     fn place(which: u32) -> usize {
-        // There is memory for two of them, so this does not overflow. Whatever others have written there, it is one of the two.
+        // There is memory for two of them, so this does not overflow. Whatever others have written
+        // there, it is one of the two.
         PLACES + (which as usize & 1) * Self::stride().unwrap_or(0)
     }
 
@@ -122,7 +124,8 @@ impl<T: Plain> Value<T> {
         self.update(|now| std::mem::replace(now, value))
     }
 
-    /// Adds to the value, and returns what it was before. A sum that has no room is a panic, where others are, and leaves the value as it was.
+    /// Adds to the value, and returns what it was before. A sum that has no room is a panic, where
+    /// others are, and leaves the value as it was.
     pub fn fetch_add(&self, add: T) -> T
     where
         T: std::ops::Add<Output = T>,
@@ -130,8 +133,8 @@ impl<T: Plain> Value<T> {
         self.update(|now| std::mem::replace(now, *now + add))
     }
 
-    /// Changes the value, while nobody else reads or changes it; returns what `change` does. A panic in there leaves the value as
-    /// it was.
+    /// Changes the value, while nobody else reads or changes it; returns what `change` does. A
+    /// panic in there leaves the value as it was.
     ///
     /// Others wait meanwhile, so `change` must not use this value again: it would wait for itself.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {

@@ -110,7 +110,8 @@ impl Controller {
         &self.decision
     }
 
-    /// Where all tasks wait, and none ends, throughput says nothing; one more worker may do what they wait for.
+    /// Where all tasks wait, and none ends, throughput says nothing; one more worker may do what
+    /// they wait for.
     fn unblock(&mut self, window: &Sums, sample: &Sample) -> Option<Why> {
         let is_blocked = sample.is_live
             && sample.queued > 0
@@ -288,7 +289,8 @@ impl Controller {
         }
     }
 
-    /// No core is idle, because of others: only a trial tells whether more of our tasks do more. `why`: what to say if there is none.
+    /// No core is idle, because of others: only a trial tells whether more of our tasks do more.
+    /// `why`: what to say if there is none.
     fn try_more(&mut self, rest: &Sums, target: f64, why: Why) -> Why {
         let share = self.mix.cpu_share().unwrap_or(0.0);
         let most = match share > 0.0 {
@@ -474,7 +476,8 @@ impl Controller {
             self.known.clearly_too_few = tried;
             self.known.of_use = of_use;
         } else {
-            // Hardly any loss, or chance. Half as many will tell, if nothing has; and this is tried again after a pause.
+            // Hardly any loss, or chance. Half as many will tell, if nothing has; and this is tried
+            // again after a pause.
             if self.known.enough.is_some() || trial.from.div_ceil(2) >= tried {
                 self.known.too_few = tried;
             }

@@ -10,11 +10,13 @@ pub struct Decision {
     pub size: usize,
     /// How many there were before the last change.
     pub before: usize,
-    /// How many would fill the cores if tasks waited for nothing that is scarce; the maximum if tasks use no CPU.
+    /// How many would fill the cores if tasks waited for nothing that is scarce; the maximum if
+    /// tasks use no CPU.
     pub target: f64,
     /// CPU time of a task; `None` until one is done.
     pub x: Option<Duration>,
-    /// Waiting time of a task, without that for a core or for our own locks; `None` until one is done.
+    /// Waiting time of a task, without that for a core or for our own locks; `None` until one is
+    /// done.
     pub wait: Option<Duration>,
     /// The reason.
     pub why: Why,
@@ -60,14 +62,16 @@ pub enum Why {
         /// The share of their time in which tasks are ready to run without a core.
         share: f64,
     },
-    /// No core is idle, but tasks that hardly use one may do more in greater number: a look whether they do.
+    /// No core is idle, but tasks that hardly use one may do more in greater number: a look whether
+    /// they do.
     TryMore {
         /// Workers.
         size: usize,
         /// The smaller number before.
         before: usize,
     },
-    /// All workers are in tasks that have waited for a while, none has ended, and others are queued.
+    /// All workers are in tasks that have waited for a while, none has ended, and others are
+    /// queued.
     AllBlocked {
         /// Workers.
         size: usize,

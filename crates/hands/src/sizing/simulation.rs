@@ -1,4 +1,5 @@
-//! A machine in miniature: cores that slice their time, workers, a disk, a lock, neighbours. Same seed, same run.
+//! A machine in miniature: cores that slice their time, workers, a disk, a lock, neighbours. Same
+//! seed, same run.
 //!
 //! ```text
 //!             .--> run queue --> a core, up to a slice --.
@@ -7,7 +8,8 @@
 //!             `--> wait -------------------------------- '
 //! ```
 //!
-//! Between two events nobody changes state, so time in states is the number of workers in each, times the distance.
+//! Between two events nobody changes state, so time in states is the number of workers in each,
+//! times the distance.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -186,7 +188,8 @@ impl Machine {
     pub(super) fn sample(&mut self) -> Sample {
         let end = self.now + WINDOW;
         if let Some(rate) = self.supply {
-            // Tasks come in with the window; between two samples that makes no difference to the controller.
+            // Tasks come in with the window; between two samples that makes no difference to the
+            // controller.
             let arrived = end * rate / SECOND;
             self.queued += arrived - self.arrived;
             self.arrived = arrived;

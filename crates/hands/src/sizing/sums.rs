@@ -2,7 +2,8 @@
 
 use super::sample::{Limits, Sample};
 
-/// Sums of samples, in seconds; every figure drawn from them is a ratio of sums, never a mean of ratios.
+/// Sums of samples, in seconds; every figure drawn from them is a ratio of sums, never a mean of
+/// ratios.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     pub(super) elapsed: f64,
@@ -79,7 +80,8 @@ impl Sums {
         (share > NO_CPU).then_some(share)
     }
 
-    /// By what the work is known again: the CPU's share of the time that does not depend on other programs.
+    /// By what the work is known again: the CPU's share of the time that does not depend on other
+    /// programs.
     pub(super) fn fingerprint(&self) -> Option<f64> {
         let all = self.cpu + self.wait + self.own_wait;
         (all > 0.0).then(|| (self.cpu / all).max(NO_CPU))
@@ -123,7 +125,8 @@ impl Sums {
         ratio.is_finite().then_some(ratio - 1.0)
     }
 
-    /// By which part two measurements of the same throughput differ by chance, if tasks spread by a third of their length.
+    /// By which part two measurements of the same throughput differ by chance, if tasks spread by a
+    /// third of their length.
     pub(super) fn chance(&self, other: &Sums) -> f64 {
         (0.1 / self.done.max(1.0) + 0.1 / other.done.max(1.0)).sqrt()
     }

@@ -76,7 +76,8 @@ fn check(cores: usize, disk: usize, work: &Work, within: u64) {
     println!("{case}");
     // Few tasks tell little: with long ones, trials go wrong now and then.
     let (fast, steady) = if within > 3 { (0.6, 0.8) } else { (0.9, 0.9) };
-    // Up to three workers, four for a moment: 2 % more throughput and chance are hard to tell apart.
+    // Up to three workers, four for a moment: 2 % more throughput and chance are hard to tell
+    // apart.
     let failed = speed < fast
         || later < steady
         || run.largest() > (2 * size).max(cores).max(4)
@@ -124,8 +125,8 @@ fn short_tasks_are_no_exception() {
     }
 }
 
-/// A size can be judged once its tasks are through: each step takes about a second and a half here, and there are up to
-/// seven.
+/// A size can be judged once its tasks are through: each step takes about a second and a half here,
+/// and there are up to seven.
 #[test]
 fn long_tasks_take_a_few_of_their_lengths() {
     for cores in CORES {
@@ -136,7 +137,8 @@ fn long_tasks_take_a_few_of_their_lengths() {
     }
 }
 
-/// The hardest that is common: with the target's number of workers, cores are idle a sixth of the time.
+/// The hardest that is common: with the target's number of workers, cores are idle a sixth of the
+/// time.
 #[test]
 fn very_uneven_tasks_get_a_few_more_workers() {
     for cores in CORES {

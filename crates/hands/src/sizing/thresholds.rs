@@ -9,7 +9,8 @@ pub(super) const PERIOD_AT_REST: f64 = 0.4;
 pub(super) const PERIOD_LONG: f64 = 1.0;
 /// No longer than this is waited for each worker to end a task, and twice as long to judge by few.
 pub(super) const PATIENCE: f64 = 1.5;
-/// Half-life of the mix, seconds; that of long tasks is longer, or their phases would show instead of their mix.
+/// Half-life of the mix, seconds; that of long tasks is longer, or their phases would show instead
+/// of their mix.
 pub(super) const HALF_LIFE: f64 = 0.5;
 pub(super) const HALF_LIFE_MOST: f64 = 5.0;
 /// Smaller shares of idle cores are not worth a worker.
@@ -20,10 +21,12 @@ pub(super) const IDLE_CLEAR: f64 = 0.08;
 pub(super) const DELAY_BLIND: f64 = 0.15;
 /// The same where the cores are known to be idle: uneven tasks meet now and then.
 pub(super) const DELAY_KNOWN: f64 = 0.4;
-/// Tasks that use the CPU for no more than this share of their time may be more where no core is idle, up to this part of the target.
+/// Tasks that use the CPU for no more than this share of their time may be more where no core is
+/// idle, up to this part of the target.
 pub(super) const LIGHT: f64 = 0.2;
 pub(super) const LIGHT_PART: f64 = 0.5;
-/// All workers are blocked if none ends a task for so long, seconds, and all of them use no more than this part of a core.
+/// All workers are blocked if none ends a task for so long, seconds, and all of them use no more
+/// than this part of a core.
 pub(super) const BLOCKED: f64 = 0.04;
 pub(super) const BLOCKED_CPU: f64 = 0.05;
 /// With more delay than this and no idle core there are too many workers.
@@ -40,7 +43,8 @@ pub(super) const FAIR_STEP: f64 = 0.1;
 pub(super) const FLAT: f64 = 0.4;
 /// A loss by which fewer still do as much.
 pub(super) const NO_LOSS: f64 = 0.04;
-/// The part of a promised gain or loss so clear that few tasks suffice, and a loss below which none is clear.
+/// The part of a promised gain or loss so clear that few tasks suffice, and a loss below which none
+/// is clear.
 pub(super) const CLEAR: f64 = 0.7;
 pub(super) const CLEAR_LOSS: f64 = 0.2;
 pub(super) const SOME_LOSS: f64 = 0.12;

@@ -2,10 +2,10 @@
 //!
 //! # How it works
 //!
-//! Each meeting is a [`Round`] of its own with one outcome. Who arrives joins the round of the moment and waits for *its*
-//! outcome, so that a quick thread may be in the next round while slow ones are still leaving the last. The last to
-//! arrive opens the next round, runs the action, and then decides the outcome, unless somebody has broken the round
-//! meanwhile.
+//! Each meeting is a [`Round`] of its own with one outcome. Who arrives joins the round of the
+//! moment and waits for *its* outcome, so that a quick thread may be in the next round while slow
+//! ones are still leaving the last. The last to arrive opens the next round, runs the action, and
+//! then decides the outcome, unless somebody has broken the round meanwhile.
 
 use std::error::Error;
 use std::fmt;
@@ -17,8 +17,8 @@ use crate::primitive::{Condvar, Mutex};
 
 /// Lets a fixed number of threads wait for each other, again and again, with an action between.
 ///
-/// A time-out, [`abort`](Self::abort) or an action that panics breaks it: everybody gets [`Broken`], until
-/// [`reset`](Self::reset).
+/// A time-out, [`abort`](Self::abort) or an action that panics breaks it: everybody gets
+/// [`Broken`], until [`reset`](Self::reset).
 ///
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,7 +55,8 @@ struct State {
 /// One meeting.
 #[derive(Default)]
 struct Round {
-    /// Once it is decided: whether all met. Set under the barrier's lock, so that no waiter misses it.
+    /// Once it is decided: whether all met. Set under the barrier's lock, so that no waiter misses
+    /// it.
     met: OnceLock<bool>,
 }
 
@@ -80,8 +81,8 @@ impl Barrier {
         Barrier::with(parties, None)
     }
 
-    /// A barrier at which the last to arrive runs `action`, before anybody goes on. If it panics, that thread panics
-    /// and the barrier is broken for all others.
+    /// A barrier at which the last to arrive runs `action`, before anybody goes on. If it panics,
+    /// that thread panics and the barrier is broken for all others.
     ///
     /// # Panics
     ///
@@ -107,8 +108,8 @@ impl Barrier {
         }
     }
 
-    /// Waits until all have arrived. Returns in which place this thread did: 0 was the first, and exactly one gets each number
-    /// below `parties`.
+    /// Waits until all have arrived. Returns in which place this thread did: 0 was the first, and
+    /// exactly one gets each number below `parties`.
     ///
     /// # Errors
     ///
@@ -249,7 +250,8 @@ impl fmt::Debug for Barrier {
     }
 }
 
-/// The barrier is broken: somebody did not arrive in time, it was aborted or reset, or its action panicked.
+/// The barrier is broken: somebody did not arrive in time, it was aborted or reset, or its action
+/// panicked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Broken;
 

@@ -1,11 +1,13 @@
-//! Asking work to end: by a person, a rule or a deadline; with everything that was started on its behalf.
+//! Asking work to end: by a person, a rule or a deadline; with everything that was started on its
+//! behalf.
 //!
 //! # How it works
 //!
-//! Tokens form a tree. Cancelling one goes down the tree, node by node, each under its own lock only: a child is enlisted at
-//! its parent under the parent's lock, which also guards the parent's state, so a child is either seen by the cancelling
-//! or born cancelled. A deadline needs nobody to announce it: whoever asks compares it with the clock, and a child takes
-//! over its parent's if that is sooner.
+//! Tokens form a tree. Cancelling one goes down the tree, node by node, each under its own lock
+//! only: a child is enlisted at its parent under the parent's lock, which also guards the parent's
+//! state, so a child is either seen by the cancelling or born cancelled. A deadline needs nobody to
+//! announce it: whoever asks compares it with the clock, and a child takes over its parent's if
+//! that is sooner.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -145,7 +147,8 @@ impl CancelToken {
         CancelToken { node }
     }
 
-    /// Says that the work is no longer wanted, nor any part of it. Wakes all who wait. Once is enough.
+    /// Says that the work is no longer wanted, nor any part of it. Wakes all who wait. Once is
+    /// enough.
     pub fn cancel(&self) {
         // A tree may be deep: no recursion.
         let mut left = vec![Arc::clone(&self.node)];
@@ -206,11 +209,11 @@ impl CancelToken {
         }
     }
 
-    /// [`wait`](Self::wait) for a coroutine: `select!` between this and the work. Dropping the future changes nothing for
-    /// others.
+    /// [`wait`](Self::wait) for a coroutine: `select!` between this and the work. Dropping the
+    /// future changes nothing for others.
     ///
-    /// Where the system refuses the thread that keeps the time of a token with a deadline, the future asks to be polled again at once, until
-    /// it is given one.
+    /// Where the system refuses the thread that keeps the time of a token with a deadline, the
+    /// future asks to be polled again at once, until it is given one.
     pub fn cancelled(&self) -> WaitCancelled<'_> {
         WaitCancelled {
             asked: self.asked(),
@@ -218,7 +221,8 @@ impl CancelToken {
         }
     }
 
-    /// Cancels the token when what is returned is dropped, however the scope is left, unless it is [disarmed](DropGuard::disarm).
+    /// Cancels the token when what is returned is dropped, however the scope is left, unless it is
+    /// [disarmed](DropGuard::disarm).
     ///
     /// ```
     /// use hands::sync::CancelToken;
@@ -235,7 +239,8 @@ impl CancelToken {
         DropGuard(Some(self))
     }
 
-    /// Runs a coroutine until it is ready, or until the token is cancelled: then it is dropped where it awaits.
+    /// Runs a coroutine until it is ready, or until the token is cancelled: then it is dropped
+    /// where it awaits.
     ///
     /// # Errors
     ///
@@ -259,7 +264,8 @@ impl CancelToken {
         CURRENT.with(self.clone(), run)
     }
 
-    /// The token around the caller: that of its task, if it has one. It follows into threads and tasks that are started here.
+    /// The token around the caller: that of its task, if it has one. It follows into threads and
+    /// tasks that are started here.
     ///
     /// ```
     /// use hands::sync::CancelToken;
@@ -278,7 +284,8 @@ impl CancelToken {
         Some(CancelToken::clone(&*CURRENT.get()?))
     }
 
-    /// Has `waker` woken when it is cancelled, as long as the watch is kept; its deadline does not count. `None`: it is already.
+    /// Has `waker` woken when it is cancelled, as long as the watch is kept; its deadline does not
+    /// count. `None`: it is already.
     pub(crate) fn watch(self, waker: &Waker) -> Option<Watch> {
         let mut asked: Watch = Box::pin(async move { self.asked().await });
         let is_asked = asked
@@ -394,7 +401,8 @@ impl Future for WaitCancelled<'_> {
             Some(alarm) => alarm.rouse(context.waker()),
             None => match Alarm::set(deadline, context.waker().clone()) {
                 Ok(alarm) => this.alarm = Some(alarm),
-                // The system gives no thread to keep the time: looking again and again does it, too.
+                // The system gives no thread to keep the time: looking again and again does it,
+                // too.
                 Err(_) => context.waker().wake_by_ref(),
             },
         }

@@ -2,8 +2,9 @@
 //!
 //! # Why not `parking_lot`'s
 //!
-//! That one takes only `parking_lot`'s own mutex, not a [watched](super::diagnose) one. This one takes any, from a line of
-//! [waiters](super::waiters): a waiter enlists before it unlocks, so that a notice sent behind its unlock cannot miss it.
+//! That one takes only `parking_lot`'s own mutex, not a [watched](super::diagnose) one. This one
+//! takes any, from a line of [waiters](super::waiters): a waiter enlists before it unlocks, so that
+//! a notice sent behind its unlock cannot miss it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +17,8 @@ use super::waiters::{Ticket, Waiters, in_line};
 use crate::foreign::{dispose, wake_each};
 use crate::primitive::Mutex;
 
-/// Lets threads wait for a change of the data behind a [`Mutex`](super::Mutex). Waiting takes the lock's guard: waiting
-/// without the lock does not compile.
+/// Lets threads wait for a change of the data behind a [`Mutex`](super::Mutex). Waiting takes the
+/// lock's guard: waiting without the lock does not compile.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,13 +63,14 @@ impl Condvar {
         Condvar::default()
     }
 
-    /// Unlocks, waits for a notice, and locks again. The data may be anything by then: wait in a loop, or by
-    /// [`wait_while`](Self::wait_while). Nobody is woken without a notice.
+    /// Unlocks, waits for a notice, and locks again. The data may be anything by then: wait in a
+    /// loop, or by [`wait_while`](Self::wait_while). Nobody is woken without a notice.
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         self.notified(guard, None);
     }
 
-    /// [`wait`](Self::wait) for no longer than `timeout`, the time to lock again not counted; says whether there was a notice.
+    /// [`wait`](Self::wait) for no longer than `timeout`, the time to lock again not counted; says
+    /// whether there was a notice.
     pub fn wait_timeout<T: ?Sized>(
         &self,
         guard: &mut MutexGuard<'_, T>,
@@ -88,8 +90,8 @@ impl Condvar {
         }
     }
 
-    /// Waits until `predicate` is true of the data, or until `timeout` has passed, if there is one. Returns what the
-    /// predicate said last.
+    /// Waits until `predicate` is true of the data, or until `timeout` has passed, if there is one.
+    /// Returns what the predicate said last.
     pub fn wait_for<T: ?Sized>(
         &self,
         guard: &mut MutexGuard<'_, T>,
@@ -132,12 +134,14 @@ impl Condvar {
             condvar: self,
             ticket: None,
         };
-        // In the line before the unlock; the unlock comes before the first look at whether it was taken out.
+        // In the line before the unlock; the unlock comes before the first look at whether it was
+        // taken out.
         park::enlist(&mut notice);
         MutexGuard::unlocked(guard, || {
             let in_time = park::block_on(&mut notice, deadline).is_ok();
             let ticket = notice.ticket.take();
-            // A notice that came just after the time was up is one all the same: it must not be lost.
+            // A notice that came just after the time was up is one all the same: it must not be
+            // lost.
             let has_left = |ticket| {
                 let left = self.waiters.lock().leave(ticket);
                 left.map(dispose).is_some()

@@ -49,7 +49,8 @@ impl Event {
         Event::default()
     }
 
-    /// It has happened: everybody who waits goes on, also if it is [cleared](Self::clear) before they have woken up.
+    /// It has happened: everybody who waits goes on, also if it is [cleared](Self::clear) before
+    /// they have woken up.
     pub fn set(&self) {
         let mut waiters = self.waiters.lock();
         self.set.store(true, Ordering::Release);

@@ -11,11 +11,12 @@
 //! | say that work is no longer wanted | [`CancelToken`] |
 //! | make something once, when it is first needed | [`OnceLock`], [`LazyLock`], [`Once`] |
 //!
-//! What `tokio::sync` has and composes with these is not here again: an asynchronous `Mutex`, whose guard lives across an `await`; `Notify`;
-//! `watch`; and `tokio::select!`, in which each future of this crate may be dropped half-way.
+//! What `tokio::sync` has and composes with these is not here again: an asynchronous `Mutex`, whose
+//! guard lives across an `await`; `Notify`; `watch`; and `tokio::select!`, in which each future of
+//! this crate may be dropped half-way.
 //!
-//! Threads and coroutines may wait for the same semaphore, event or token. A wait with a time-out of zero does not wait, and
-//! one beyond what the clock can say is for ever.
+//! Threads and coroutines may wait for the same semaphore, event or token. A wait with a time-out
+//! of zero does not wait, and one beyond what the clock can say is for ever.
 
 mod barrier;
 pub(crate) mod cancel;
@@ -35,7 +36,8 @@ mod semaphore;
 pub(crate) mod timer;
 pub(crate) mod waiters;
 
-/// Runs something once, and says when it has run: a byte, where `std`'s has to remember a panic too.
+/// Runs something once, and says when it has run: a byte, where `std`'s has to remember a panic
+/// too.
 pub use parking_lot::Once;
 /// A value that is written once. `std`'s is as good as any.
 pub use std::sync::{LazyLock, OnceLock};

@@ -1,4 +1,5 @@
-//! What happens to locks, noted by nobody: the feature `diagnose` puts its graph in the place of this.
+//! What happens to locks, noted by nobody: the feature `diagnose` puts its graph in the place of
+//! this.
 
 /// A lock's number, which without the feature it does not have.
 #[derive(Debug)]

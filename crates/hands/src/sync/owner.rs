@@ -1,8 +1,10 @@
-//! The token of a task, made when somebody first asks for it: few tasks do, and a token costs more than a small task.
+//! The token of a task, made when somebody first asks for it: few tasks do, and a token costs more
+//! than a small task.
 //!
-//! Each worker keeps the tasks it runs, the innermost last (a waiting task has others on top of it), and with each the token
-//! that was around whoever submitted it. As long as that one is still the token around the caller, nobody has entered
-//! another within the task, and the task's own takes its place.
+//! Each worker keeps the tasks it runs, the innermost last (a waiting task has others on top of
+//! it), and with each the token that was around whoever submitted it. As long as that one is still
+//! the token around the caller, nobody has entered another within the task, and the task's own
+//! takes its place.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -95,7 +97,8 @@ impl Owners {
     }
 }
 
-/// Puts the token of the task around the caller, if there is a task that has one and nothing nearer.
+/// Puts the token of the task around the caller, if there is a task that has one and nothing
+/// nearer.
 pub(crate) fn overlay_own() {
     let of = |own: &RefCell<Option<Owners>>| own.borrow().as_ref()?.0.lock().last().cloned();
     let Some(Owned {

@@ -1,8 +1,8 @@
 //! Waiting for a future on a plain thread: how every blocking call here waits.
 //!
-//! Each operation that can wait is written once, as a future. Its blocking form polls that future and parks in between;
-//! its form with a time-out drops the future when time is up, and so gives back its place in the line exactly as a
-//! coroutine does that is dropped.
+//! Each operation that can wait is written once, as a future. Its blocking form polls that future
+//! and parks in between; its form with a time-out drops the future when time is up, and so gives
+//! back its place in the line exactly as a coroutine does that is dropped.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -41,7 +41,8 @@ thread_local! {
 
 #[cfg(not(hands_loom))]
 pub(crate) fn own_waker() -> Waker {
-    // Not there any more while the thread's own values are being dropped, and they may well use a queue.
+    // Not there any more while the thread's own values are being dropped, and they may well use a
+    // queue.
     WAKER.try_with(Waker::clone).unwrap_or_else(|_| waker())
 }
 
@@ -92,7 +93,8 @@ impl Stretch {
         self.since.load(Ordering::SeqCst) != 0
     }
 
-    /// The present one included. Seen from another thread it may be off by one stretch for a moment.
+    /// The present one included. Seen from another thread it may be off by one stretch for a
+    /// moment.
     pub(crate) fn so_far(&self) -> u64 {
         let total = self.total.load(Ordering::Relaxed);
         match self.since.load(Ordering::Relaxed) {
@@ -137,8 +139,8 @@ pub(crate) fn noted() -> Noted {
     Noted(stretch)
 }
 
-/// Waits on this thread until `future` is ready, or until `deadline`. A future that becomes ready at the last moment is
-/// not missed: it is polled once more when time is up.
+/// Waits on this thread until `future` is ready, or until `deadline`. A future that becomes ready
+/// at the last moment is not missed: it is polled once more when time is up.
 pub(crate) fn block_on<F: Future>(
     future: F,
     deadline: Option<Instant>,
@@ -180,7 +182,8 @@ pub(crate) fn look<F: Future>(
     None
 }
 
-/// Polls once, so that the future enlists; whoever wakes it wakes this thread. True: it was ready at once.
+/// Polls once, so that the future enlists; whoever wakes it wakes this thread. True: it was ready
+/// at once.
 pub(crate) fn enlist<F: Future + Unpin>(future: &mut F) -> bool {
     let waker = own_waker();
     let mut context = Context::from_waker(&waker);

@@ -1,8 +1,9 @@
-//! `parking_lot`'s raw locks, noting what happens to them: with the feature `diagnose` in a graph, and otherwise nowhere, at no cost. So the
-//! locks have the same types with and without it.
+//! `parking_lot`'s raw locks, noting what happens to them: with the feature `diagnose` in a graph,
+//! and otherwise nowhere, at no cost. So the locks have the same types with and without it.
 //!
-//! **Invariant:** locking and unlocking is left to the raw lock; what is noted decides nothing but whether to abort *before* a
-//! wait. So the guarantees of a lock are those of the raw one, whatever the graph knows or does not.
+//! **Invariant:** locking and unlocking is left to the raw lock; what is noted decides nothing but
+//! whether to abort *before* a wait. So the guarantees of a lock are those of the raw one, whatever
+//! the graph knows or does not.
 
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,8 @@ impl RawMutex {
     }
 }
 
-// SAFETY: exclusion is that of `raw`: each of these returns as locked only when `raw` said so, and nothing else
-// unlocks it but the `unlock` below, whose caller has promised to hold it.
+// SAFETY: exclusion is that of `raw`: each of these returns as locked only when `raw` said so, and
+// nothing else unlocks it but the `unlock` below, whose caller has promised to hold it.
 unsafe impl lock_api::RawMutex for RawMutex {
     const INIT: RawMutex = RawMutex {
         raw: PlainMutex::INIT,
@@ -121,8 +122,8 @@ impl RawRwLock {
     }
 }
 
-// SAFETY: exclusion is that of `raw`: each of these returns as locked only when `raw` said so, and it is unlocked only by the
-// functions below, whose callers have promised to hold it in that way.
+// SAFETY: exclusion is that of `raw`: each of these returns as locked only when `raw` said so, and
+// it is unlocked only by the functions below, whose callers have promised to hold it in that way.
 unsafe impl lock_api::RawRwLock for RawRwLock {
     const INIT: RawRwLock = RawRwLock {
         raw: PlainRwLock::INIT,

@@ -2,9 +2,10 @@
 //!
 //! # Protocol
 //!
-//! Permits are *handed over*: whoever releases takes the first waiters out of the line, as many as there are permits for, and
-//! their permits out of the count. A waiter whose ticket is no longer in the line owns its permits, and gives them
-//! back if it cannot use them any more. So one who asks for many is not overtaken for ever by those who ask for one.
+//! Permits are *handed over*: whoever releases takes the first waiters out of the line, as many as
+//! there are permits for, and their permits out of the count. A waiter whose ticket is no longer in
+//! the line owns its permits, and gives them back if it cannot use them any more. So one who asks
+//! for many is not overtaken for ever by those who ask for one.
 
 use std::error::Error;
 use std::fmt;
@@ -51,8 +52,8 @@ impl std::panic::UnwindSafe for Semaphore {}
 impl std::panic::RefUnwindSafe for Semaphore {}
 
 impl Semaphore {
-    /// A semaphore with `permits` to begin with, to which [`release`](Self::release) can add any number: a count of things
-    /// that some make and others use up.
+    /// A semaphore with `permits` to begin with, to which [`release`](Self::release) can add any
+    /// number: a count of things that some make and others use up.
     #[cfg(not(hands_loom))]
     pub const fn new(permits: usize) -> Semaphore {
         Semaphore::with(permits, None)
@@ -63,7 +64,8 @@ impl Semaphore {
         Semaphore::with(permits, None)
     }
 
-    /// A semaphore that never has more than its first `permits`: releasing more than was acquired is an error.
+    /// A semaphore that never has more than its first `permits`: releasing more than was acquired
+    /// is an error.
     #[cfg(not(hands_loom))]
     pub const fn bounded(permits: usize) -> Semaphore {
         Semaphore::with(permits, Some(permits))
@@ -125,13 +127,14 @@ impl Semaphore {
         })
     }
 
-    /// Takes a permit; waits for it no longer than `timeout`. Zero does not wait, and a time beyond what the clock can say
-    /// is for ever.
+    /// Takes a permit; waits for it no longer than `timeout`. Zero does not wait, and a time beyond
+    /// what the clock can say is for ever.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
         block_on(self.acquire_async(), deadline(timeout)).ok()
     }
 
-    /// [`acquire_many`](Self::acquire_many) for no longer than `timeout`; `None` when the time is up.
+    /// [`acquire_many`](Self::acquire_many) for no longer than `timeout`; `None` when the time is
+    /// up.
     ///
     /// # Errors
     ///
@@ -169,7 +172,8 @@ impl Semaphore {
         }
     }
 
-    /// [`acquire`](Self::acquire) for a permit that keeps the semaphore alive, and so may go wherever its owner goes: into a task, a thread, a field.
+    /// [`acquire`](Self::acquire) for a permit that keeps the semaphore alive, and so may go
+    /// wherever its owner goes: into a task, a thread, a field.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -190,7 +194,8 @@ impl Semaphore {
         Some(OwnedPermit::of(self, self.try_acquire_many(permits)?))
     }
 
-    /// [`acquire_many_timeout`](Self::acquire_many_timeout) for a permit that keeps the semaphore alive.
+    /// [`acquire_many_timeout`](Self::acquire_many_timeout) for a permit that keeps the semaphore
+    /// alive.
     ///
     /// # Errors
     ///
@@ -204,7 +209,8 @@ impl Semaphore {
         Ok(permit.map(|permit| OwnedPermit::of(self, permit)))
     }
 
-    /// [`acquire_owned`](Self::acquire_owned) for a coroutine. See [`AcquireOwned`] for cancel safety.
+    /// [`acquire_owned`](Self::acquire_owned) for a coroutine. See [`AcquireOwned`] for cancel
+    /// safety.
     pub fn acquire_owned_async(self: &Arc<Self>) -> AcquireOwned {
         AcquireOwned {
             semaphore: Arc::clone(self),
@@ -216,8 +222,9 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`OverRelease`] if a bounded semaphore would have more than at the beginning, if the count would overflow, or if
-    /// `permits` is 0, which is a mistake somewhere. Then nothing has changed.
+    /// [`OverRelease`] if a bounded semaphore would have more than at the beginning, if the count
+    /// would overflow, or if `permits` is 0, which is a mistake somewhere. Then nothing has
+    /// changed.
     pub fn release(&self, permits: usize) -> Result<(), OverRelease> {
         let mut state = self.state.lock();
         let most = self.bound.unwrap_or(usize::MAX);
@@ -240,7 +247,8 @@ impl Semaphore {
         self.state.lock().permits
     }
 
-    /// Adds permits that somebody had. With somebody else's `release` in between that may be more than the bound: the rest is lost.
+    /// Adds permits that somebody had. With somebody else's `release` in between that may be more
+    /// than the bound: the rest is lost.
     fn add(&self, state: &mut State, permits: usize) {
         let most = self.bound.unwrap_or(usize::MAX);
         state.permits = state.permits.saturating_add(permits).min(most);
@@ -391,7 +399,8 @@ impl OwnedPermit {
         self.permits
     }
 
-    /// Keeps them from being given back: they are used up, or somebody else will [`release`](Semaphore::release) them.
+    /// Keeps them from being given back: they are used up, or somebody else will
+    /// [`release`](Semaphore::release) them.
     pub fn forget(mut self) {
         self.permits = 0;
     }
@@ -417,7 +426,8 @@ impl Permit<'_> {
         self.permits
     }
 
-    /// Keeps them from being given back: they are used up, or somebody else will [`release`](Semaphore::release) them.
+    /// Keeps them from being given back: they are used up, or somebody else will
+    /// [`release`](Semaphore::release) them.
     pub fn forget(mut self) {
         self.permits = 0;
     }

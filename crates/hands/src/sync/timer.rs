@@ -4,9 +4,11 @@
 //!  set ─▶ alarms, by time ──timer: moves those that are due──▶ due ──ringer: wakes one after the other
 //! ```
 //!
-//! The *timer* is one thread for the whole program, started when it is first needed, and runs no foreign code. *Ringers* do, as a waker may
-//! belong to a task whose callbacks run then: they may block, panic, and use a whole stack. When none of the ringers has taken a waker
-//! for [`STUCK`] though some are due, another ringer is started. So what one alarm sets off delays another one by no more than that.
+//! The *timer* is one thread for the whole program, started when it is first needed, and runs no
+//! foreign code. *Ringers* do, as a waker may belong to a task whose callbacks run then: they may
+//! block, panic, and use a whole stack. When none of the ringers has taken a waker for [`STUCK`]
+//! though some are due, another ringer is started. So what one alarm sets off delays another one by
+//! no more than that.
 //!
 //! Threads that wait know their deadlines themselves, and need no alarm.
 
@@ -146,8 +148,8 @@ impl Timer {
     }
 }
 
-/// Has `waker` woken at once, on a thread that may block: for what is the user's and must not run where it has come up. The timer must have
-/// been [prepared](Alarm::prepare).
+/// Has `waker` woken at once, on a thread that may block: for what is the user's and must not run
+/// where it has come up. The timer must have been [prepared](Alarm::prepare).
 pub(crate) fn soon(waker: Waker) {
     let mut state = TIMER.state.lock();
     state.due.push_back(waker);

@@ -2,15 +2,17 @@
 //!
 //! # Protocol
 //!
-//! - A waiter enlists under the owner's lock, after it has seen under that lock that it must wait. So nothing can happen in
-//!   between, and no wake-up is lost.
-//! - Whoever makes something happen takes the first of the line out, under the lock, and wakes it after the unlock.
-//! - A woken waiter looks again. If somebody was quicker, it enlists once more *with its old ticket*, and so at its old
-//!   place.
-//! - A waiter that leaves (it was served, gave up, or its future was dropped) takes its ticket out. If the ticket is no
-//!   longer there it has been woken for something it might not take: it passes that on to the next. This is what makes
-//!   dropping a future safe.
-//! - A waker is foreign code. It is cloned before the lock is taken ([`in_line`]), and woken or dropped after it is released.
+//! - A waiter enlists under the owner's lock, after it has seen under that lock that it must wait.
+//!   So nothing can happen in between, and no wake-up is lost.
+//! - Whoever makes something happen takes the first of the line out, under the lock, and wakes it
+//!   after the unlock.
+//! - A woken waiter looks again. If somebody was quicker, it enlists once more *with its old
+//!   ticket*, and so at its old place.
+//! - A waiter that leaves (it was served, gave up, or its future was dropped) takes its ticket out.
+//!   If the ticket is no longer there it has been woken for something it might not take: it passes
+//!   that on to the next. This is what makes dropping a future safe.
+//! - A waker is foreign code. It is cloned before the lock is taken ([`in_line`]), and woken or
+//!   dropped after it is released.
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
@@ -70,7 +72,8 @@ impl Drop for Caller<'_> {
     }
 }
 
-/// [`in_line`] for a caller that has just looked in vain, and so will have to enlist: the waker is cloned at once.
+/// [`in_line`] for a caller that has just looked in vain, and so will have to enlist: the waker is
+/// cloned at once.
 #[inline]
 pub(crate) fn join_line<T>(
     waker: &Waker,
@@ -81,8 +84,9 @@ pub(crate) fn join_line<T>(
     look(&mut caller).unwrap_or(Poll::Pending)
 }
 
-/// Calls `look`, which takes the lock and returns what it has found, or what [`Waiters::enlist`] returns. That is `None` when the waker must
-/// be cloned first: then it is, without the lock, and `look` is called again.
+/// Calls `look`, which takes the lock and returns what it has found, or what [`Waiters::enlist`]
+/// returns. That is `None` when the waker must be cloned first: then it is, without the lock, and
+/// `look` is called again.
 #[inline]
 pub(crate) fn in_line<T>(
     waker: &Waker,
@@ -109,8 +113,8 @@ impl<W> Waiters<W> {
         self.line.is_empty()
     }
 
-    /// Enlists, or notes the waker of a caller that is in the line already. `None`: nothing was done, as the waker is to be
-    /// [cloned](Caller::prepare) first.
+    /// Enlists, or notes the waker of a caller that is in the line already. `None`: nothing was
+    /// done, as the waker is to be [cloned](Caller::prepare) first.
     #[must_use]
     pub(crate) fn enlist<T>(
         &mut self,
@@ -172,7 +176,8 @@ impl<W> Waiters<W> {
         self.line.drain(..).map(|waiter| waiter.waker).collect()
     }
 
-    /// Takes a waiter out that waits no longer; its waker is to be [disposed](dispose) of after the unlock. `None`: it has been woken before.
+    /// Takes a waiter out that waits no longer; its waker is to be [disposed](dispose) of after the
+    /// unlock. `None`: it has been woken before.
     #[must_use]
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
         let at = self.place(ticket).ok()?;

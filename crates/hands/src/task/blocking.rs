@@ -1,12 +1,16 @@
 //! How a thread waits that may be a worker of a pool.
 //!
-//! A task that submits to its own pool and waits for the outcome would wait for ever if all workers did so. Hence:
+//! A task that submits to its own pool and waits for the outcome would wait for ever if all workers
+//! did so. Hence:
 //!
-//! - If the awaited task has not begun, the waiting worker runs it, that one and no other, on top of the waiting task. Whatever that holds (a
-//!   lock, a borrowed cell) only the awaited task can meet; without the pool it would have met it, too.
-//! - If it has begun, or the stack has no more room, the worker *steps aside*: it blocks, and its pool has one more worker meanwhile. So as
-//!   many are at work as were asked for, and the queue moves on.
-//! - There is a bound to how many step aside. At the bound the pool goes on with fewer workers. The last one is refused: its wait is an error.
+//! - If the awaited task has not begun, the waiting worker runs it, that one and no other, on top
+//!   of the waiting task. Whatever that holds (a lock, a borrowed cell) only the awaited task can
+//!   meet; without the pool it would have met it, too.
+//! - If it has begun, or the stack has no more room, the worker *steps aside*: it blocks, and its
+//!   pool has one more worker meanwhile. So as many are at work as were asked for, and the queue
+//!   moves on.
+//! - There is a bound to how many step aside. At the bound the pool goes on with fewer workers. The
+//!   last one is refused: its wait is an error.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -49,7 +53,8 @@ pub(crate) trait Host {
     fn run_here(&self, task: Arc<dyn Runnable>);
     /// What is called when the worker is to go on.
     fn aside(&self) -> Arc<dyn Aside>;
-    /// The worker will block: the pool has another one from now on, which runs `first` before anything else.
+    /// The worker will block: the pool has another one from now on, which runs `first` before
+    /// anything else.
     fn step_aside(&self, first: Option<Arc<dyn Runnable>>) -> Result<(), AtBound>;
 }
 
@@ -111,8 +116,8 @@ pub(crate) fn is_in_coroutine() -> bool {
     IN_COROUTINE.try_with(Cell::get).unwrap_or(false)
 }
 
-/// How often a worker looks before it steps aside, and how long it takes from one look to the next: some microseconds in all, less than another
-/// worker would take to wake up.
+/// How often a worker looks before it steps aside, and how long it takes from one look to the next:
+/// some microseconds in all, less than another worker would take to wake up.
 const LOOKS: usize = 16;
 const PAUSE: usize = 16;
 
@@ -123,11 +128,12 @@ const ASIDE: u8 = 1;
 /// It was woken, and counts as at work.
 const WOKEN: u8 = 2;
 
-/// A worker that waits. Whoever wakes it puts it back among those at work: from then on the pool needs nobody in its place, though it may take
-/// the worker a while to wake up.
+/// A worker that waits. Whoever wakes it puts it back among those at work: from then on the pool
+/// needs nobody in its place, though it may take the worker a while to wake up.
 ///
-/// It enlists before it steps aside, so at no moment is it neither counted nor sure to be woken: others that look for somebody at work would find
-/// nobody, and start a thread each. For that the pool may count it once too often for a moment.
+/// It enlists before it steps aside, so at no moment is it neither counted nor sure to be woken:
+/// others that look for somebody at work would find nobody, and start a thread each. For that the
+/// pool may count it once too often for a moment.
 struct Absent {
     pool: Arc<dyn Aside>,
     thread: Thread,
@@ -196,7 +202,8 @@ impl Drop for StepBack {
     }
 }
 
-/// Waits for `future`. A worker steps aside meanwhile, and the one that comes for it runs `first`; `meanwhile` is called when it has.
+/// Waits for `future`. A worker steps aside meanwhile, and the one that comes for it runs `first`;
+/// `meanwhile` is called when it has.
 pub(crate) fn block_on<F: Future>(
     future: F,
     deadline: Option<Instant>,

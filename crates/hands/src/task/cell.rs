@@ -9,13 +9,15 @@
 //!     └───────────────────────────────────────┴──────────┘
 //! ```
 //!
-//! - Every step is taken under the cell's lock, by whoever finds the stage it starts from; so a task is run at most once and
-//!   has one outcome. Whoever comes late (a cancel after the start, a result after the time-out) changes nothing.
-//! - *Settling* belongs to one thread, which runs the callbacks without the lock and then publishes the outcome. So
-//!   whoever is told of the outcome knows that the callbacks have been run.
-//! - The function and its captures are dropped by the worker before the outcome is published, or by whoever kept it from
-//!   running. A result that nobody takes is dropped with the cell.
-//! - Whoever waits enlists under the lock, having seen that there is no outcome yet: no wake-up is lost.
+//! - Every step is taken under the cell's lock, by whoever finds the stage it starts from; so a
+//!   task is run at most once and has one outcome. Whoever comes late (a cancel after the start, a
+//!   result after the time-out) changes nothing.
+//! - *Settling* belongs to one thread, which runs the callbacks without the lock and then publishes
+//!   the outcome. So whoever is told of the outcome knows that the callbacks have been run.
+//! - The function and its captures are dropped by the worker before the outcome is published, or by
+//!   whoever kept it from running. A result that nobody takes is dropped with the cell.
+//! - Whoever waits enlists under the lock, having seen that there is no outcome yet: no wake-up is
+//!   lost.
 
 use std::io;
 use std::mem;
@@ -82,7 +84,8 @@ pub(crate) trait Claim<R>: Send + Sync {
     }
     /// Panics where waiting for it by blocking could not end.
     fn refuse_to_block(&self) {}
-    /// What the calling thread can do for the outcome to come sooner, until there is one, or there is nothing to do for it.
+    /// What the calling thread can do for the outcome to come sooner, until there is one, or there
+    /// is nothing to do for it.
     fn assist(&self, _deadline: Option<Instant>) {}
 }
 
@@ -152,7 +155,8 @@ where
     F: Send + 'static,
     R: Send + 'static,
 {
-    /// A task that is queued, and whose function is run elsewhere: [`resolve`](Self::resolve) brings its outcome.
+    /// A task that is queued, and whose function is run elsewhere: [`resolve`](Self::resolve)
+    /// brings its outcome.
     pub(crate) fn remote(class: &'static str, run: F) -> TaskCell<F, R> {
         TaskCell {
             finished: AtomicBool::new(false),
@@ -211,8 +215,8 @@ where
         }
     }
 
-    /// It must end within `timeout` after it began, and in any case by the deadline; `alarm` is woken then, and is to call
-    /// [`expire`](Self::expire). For a task that nobody else has yet.
+    /// It must end within `timeout` after it began, and in any case by the deadline; `alarm` is
+    /// woken then, and is to call [`expire`](Self::expire). For a task that nobody else has yet.
     ///
     /// # Errors
     ///
@@ -236,10 +240,12 @@ where
         Ok(())
     }
 
-    /// From now on it runs: what is to be run, and in what context. A task whose deadline has passed does not begin: then `discard`, which drops
-    /// what it consists of elsewhere, is called before its outcome is published.
+    /// From now on it runs: what is to be run, and in what context. A task whose deadline has
+    /// passed does not begin: then `discard`, which drops what it consists of elsewhere, is called
+    /// before its outcome is published.
     ///
-    /// `Err`: it does not begin. It has an outcome, or is about to be given one, or it has been begun before.
+    /// `Err`: it does not begin. It has an outcome, or is about to be given one, or it has been
+    /// begun before.
     pub(crate) fn begin(&self, discard: impl FnOnce()) -> Result<(F, Context), Ran> {
         let mut inner = self.inner.lock();
         let run = match mem::replace(&mut inner.stage, Stage::Running) {
@@ -296,7 +302,8 @@ where
                 self.finished.store(true, Ordering::Release);
                 let more = inner.more.take();
                 drop(inner);
-                // The alarm and the context may be the last of their kind: dropped without the lock.
+                // The alarm and the context may be the last of their kind: dropped without the
+                // lock.
                 if let Some(mut more) = more {
                     wake_each(more.waiters.all());
                     dispose(more);
@@ -311,7 +318,8 @@ where
         }
     }
 
-    /// Gives a task that has not begun this outcome instead. `discard` drops what it consists of elsewhere, before anybody hears of it.
+    /// Gives a task that has not begun this outcome instead. `discard` drops what it consists of
+    /// elsewhere, before anybody hears of it.
     pub(crate) fn forestall(&self, why: TaskError, discard: impl FnOnce()) -> bool {
         let mut inner = self.inner.lock();
         match mem::replace(&mut inner.stage, Stage::Settling) {
@@ -342,8 +350,9 @@ where
         self.end_time(true, || ());
     }
 
-    /// Its time is up. One that has not begun has that for an outcome, once `discard` has dropped what it consists of elsewhere; the token of
-    /// one that runs is cancelled, and its outcome is up to its worker.
+    /// Its time is up. One that has not begun has that for an outcome, once `discard` has dropped
+    /// what it consists of elsewhere; the token of one that runs is cancelled, and its outcome is
+    /// up to its worker.
     #[cfg(feature = "async")]
     pub(crate) fn expire_unless_running(&self, discard: impl FnOnce()) {
         self.end_time(false, discard);

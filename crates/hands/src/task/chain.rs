@@ -5,9 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Any error, as text, with all that caused it: for a task in another process whose error cannot be sent itself.
+/// Any error, as text, with all that caused it: for a task in another process whose error cannot be
+/// sent itself.
 ///
-/// The `?` operator makes it of any error. (An error that is `Serialize` and `Deserialize` needs none of this: it goes as it is.)
+/// The `?` operator makes it of any error. (An error that is `Serialize` and `Deserialize` needs
+/// none of this: it goes as it is.)
 ///
 /// ```
 /// # hands::entry!();
@@ -45,7 +47,8 @@ impl ErrorChain {
         &self.type_name
     }
 
-    /// An error with the same texts and causes, for what wants one. (This is none itself, or `?` could not make it of any.)
+    /// An error with the same texts and causes, for what wants one. (This is none itself, or `?`
+    /// could not make it of any.)
     pub fn into_error(self) -> Box<dyn Error + Send + Sync> {
         let mut cause = None;
         for message in self.messages.into_iter().rev() {

@@ -3,10 +3,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What a portable task takes and returns: anything that can be written down and read back. Several arguments are a tuple.
+/// What a portable task takes and returns: anything that can be written down and read back. Several
+/// arguments are a tuple.
 ///
-/// It is implemented for all that is, and never by hand. What is borrowed is not, `&'static str` included (the compiler says that `Deserialize` is not general enough): send
-/// a `String`, as in `spawn(load, "a.pdf".to_owned())` and `pool.map(load, ["a", "b"].map(String::from))`.
+/// It is implemented for all that is, and never by hand. What is borrowed is not, `&'static str`
+/// included (the compiler says that `Deserialize` is not general enough): send a `String`, as in
+/// `spawn(load, "a.pdf".to_owned())` and `pool.map(load, ["a", "b"].map(String::from))`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot leave the process",
     label = "not `Serialize`, `Deserialize`, `Send` and `'static`",
@@ -17,10 +19,12 @@ pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 
-/// A portable task: a function, or a closure that captures nothing, so that its code alone says what it does.
+/// A portable task: a function, or a closure that captures nothing, so that its code alone says
+/// what it does.
 ///
-/// A closure that captures only values without bytes, as a token that stands for "the library has been initialised" may be, counts as
-/// one that captures nothing. It is made anew where it runs, and so is the token: initialise there as well.
+/// A closure that captures only values without bytes, as a token that stands for "the library has
+/// been initialised" may be, counts as one that captures nothing. It is made anew where it runs,
+/// and so is the token: initialise there as well.
 ///
 /// It is implemented for all of them, and never by hand. A closure that captures does not compile:
 ///
@@ -48,7 +52,8 @@ pub trait Task<A, R>: Fn(A) -> R + Copy + Send + Sync + 'static {
 
 impl<F, A, R> Task<A, R> for F where F: Fn(A) -> R + Copy + Send + Sync + 'static {}
 
-/// A portable coroutine: an `async fn`, or an `async` closure that captures nothing. What holds for a [`Task`] holds for it.
+/// A portable coroutine: an `async fn`, or an `async` closure that captures nothing. What holds for
+/// a [`Task`] holds for it.
 ///
 /// It is implemented for all of them, and never by hand.
 #[cfg(feature = "async")]

@@ -29,7 +29,8 @@ pub enum TaskError {
     },
     /// It was cancelled before it began, by its handle or by a shutdown of the pool.
     Cancelled,
-    /// No worker could be made ready for it: the pool's initialiser failed, and all its tasks with it.
+    /// No worker could be made ready for it: the pool's initialiser failed, and all its tasks with
+    /// it.
     Init {
         /// What the initialiser said.
         message: Arc<str>,
@@ -43,8 +44,8 @@ pub enum TaskError {
         /// Bytes that it may have.
         limit: u64,
     },
-    /// A worker was to wait for it, and could not: so many tasks of its pool wait already that no further worker can take its place. The task itself
-    /// stays in the queue.
+    /// A worker was to wait for it, and could not: so many tasks of its pool wait already that no
+    /// further worker can take its place. The task itself stays in the queue.
     TooManyWaiting {
         /// Tasks of the pool that wait.
         waiting: usize,
@@ -78,7 +79,8 @@ pub struct Died {
     pub signal: Option<i32>,
     /// The last of what it wrote to stderr, where that is kept.
     pub stderr_tail: String,
-    /// The kernel seems to have killed it because the machine, or its part of it, had no more memory.
+    /// The kernel seems to have killed it because the machine, or its part of it, had no more
+    /// memory.
     pub out_of_memory: bool,
 }
 
@@ -191,7 +193,8 @@ impl Panicked {
         caught.map(Caught::into_payload)
     }
 
-    /// Goes on panicking, in this thread: with what was thrown, if it is there, or with its message.
+    /// Goes on panicking, in this thread: with what was thrown, if it is there, or with its
+    /// message.
     pub fn resume(&self) -> ! {
         let message = || Box::new(self.message.clone()) as Box<dyn Any + Send>;
         std::panic::resume_unwind(self.take_payload().unwrap_or_else(message))

@@ -16,7 +16,8 @@ use crate::sync::park::deadline;
 use crate::sync::waiters::Ticket;
 use crate::thread::registry;
 
-/// How often [`Handle::join`] looks before it parks: some microseconds, about what waking a thread would cost.
+/// How often [`Handle::join`] looks before it parks: some microseconds, about what waking a thread
+/// would cost.
 const LOOKS: u32 = 200;
 
 /// The claim on one task's outcome: to be joined, awaited, watched or cancelled.
@@ -32,8 +33,8 @@ const LOOKS: u32 = 200;
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// As a future it gives the same outcome. Dropping the future, in a `select!` or by a time-out, drops the handle unless
-/// it was awaited as `&mut handle`: then the outcome can still be had.
+/// As a future it gives the same outcome. Dropping the future, in a `select!` or by a time-out,
+/// drops the handle unless it was awaited as `&mut handle`: then the outcome can still be had.
 ///
 /// # Panics
 ///
@@ -76,8 +77,9 @@ impl<R> Handle<R> {
 
     /// Waits for the outcome.
     ///
-    /// A worker may wait for a task of its own pool, even the only worker there is: if the task has not begun, the worker runs it, that one and
-    /// no other; if it has, the worker blocks, and the pool has one more meanwhile. The number of tasks that wait so is
+    /// A worker may wait for a task of its own pool, even the only worker there is: if the task has
+    /// not begun, the worker runs it, that one and no other; if it has, the worker blocks, and the
+    /// pool has one more meanwhile. The number of tasks that wait so is
     /// [bounded](crate::pool::ThreadPoolBuilder::max_waiting).
     ///
     /// # Errors
@@ -86,8 +88,9 @@ impl<R> Handle<R> {
     ///
     /// # Panics
     ///
-    /// In a coroutine of an `AsyncPool` or `ProcessPool`, whose thread it would block: there, write `handle.await`. The same in the `block_on` of a
-    /// current-thread runtime that is to run the task.
+    /// In a coroutine of an `AsyncPool` or `ProcessPool`, whose thread it would block: there, write
+    /// `handle.await`. The same in the `block_on` of a current-thread runtime that is to run the
+    /// task.
     pub fn join(mut self) -> Outcome<R> {
         if self.soon {
             self.look();
@@ -104,7 +107,8 @@ impl<R> Handle<R> {
         }
     }
 
-    /// Waits for the outcome no longer than `timeout`; then it gives the handle back. A worker blocks meanwhile, and its pool has one more.
+    /// Waits for the outcome no longer than `timeout`; then it gives the handle back. A worker
+    /// blocks meanwhile, and its pool has one more.
     ///
     /// # Errors
     ///
@@ -126,7 +130,8 @@ impl<R> Handle<R> {
         }
     }
 
-    /// On a worker of the task's pool: runs the task, if it has not begun. Returns it instead, if the stack has no room for it.
+    /// On a worker of the task's pool: runs the task, if it has not begun. Returns it instead, if
+    /// the stack has no room for it.
     pub(super) fn run_here(&self) -> Option<Arc<dyn Runnable>> {
         if self.is_finished() {
             return None;
@@ -164,8 +169,8 @@ impl<R> Handle<R> {
         }
     }
 
-    /// An outcome that comes at once need not cost two sleeps. Where a worker has to wake up first, looking would only slow
-    /// it down.
+    /// An outcome that comes at once need not cost two sleeps. Where a worker has to wake up first,
+    /// looking would only slow it down.
     fn look(&self) {
         for _ in 0..LOOKS {
             if self.is_finished() {
@@ -175,9 +180,10 @@ impl<R> Handle<R> {
         }
     }
 
-    /// Sees to it that the task does not begin. `true`: it will not, and its outcome is [`TaskError::Cancelled`]. `false`:
-    /// it has an outcome already, or it runs: then its [`CancelToken`](crate::sync::CancelToken) is cancelled, and its
-    /// outcome is whatever it makes of that.
+    /// Sees to it that the task does not begin. `true`: it will not, and its outcome is
+    /// [`TaskError::Cancelled`]. `false`: it has an outcome already, or it runs: then its
+    /// [`CancelToken`](crate::sync::CancelToken) is cancelled, and its outcome is whatever it makes
+    /// of that.
     pub fn cancel(&self) -> bool {
         let never_begins = self.task.cancel();
         if never_begins && self.pool != PoolId::NONE {
@@ -191,13 +197,15 @@ impl<R> Handle<R> {
         self.task.is_finished()
     }
 
-    /// Who runs the task, or ran it last, if that is a worker of a [`ProcessPool`](crate::pool::ProcessPool), and it has begun.
+    /// Who runs the task, or ran it last, if that is a worker of a
+    /// [`ProcessPool`](crate::pool::ProcessPool), and it has begun.
     pub fn worker(&self) -> Option<WorkerId> {
         self.task.worker()
     }
 
-    /// Has `callback` told of the outcome: by the worker, before it tells anybody else; by the caller, now, if there is
-    /// one already. Callbacks run in the order in which they were set, each once. One that panics hurts nobody else.
+    /// Has `callback` told of the outcome: by the worker, before it tells anybody else; by the
+    /// caller, now, if there is one already. Callbacks run in the order in which they were set,
+    /// each once. One that panics hurts nobody else.
     pub fn on_done(&self, callback: impl FnOnce(&Outcome<R>) + Send + 'static) {
         self.task.on_done(Box::new(callback));
     }

@@ -9,7 +9,8 @@ use crate::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::park;
 use crate::sync::waiters::{Waiters, in_line};
 
-/// Counts down to the moment when all is done. Who counts up holds one count itself, so it never rises from zero.
+/// Counts down to the moment when all is done. Who counts up holds one count itself, so it never
+/// rises from zero.
 #[derive(Debug)]
 pub(crate) struct Latch {
     left: AtomicU64,
@@ -29,7 +30,8 @@ impl Latch {
     }
 
     pub(crate) fn done(&self) {
-        // Release: who sees zero sees all that was done. Acquire: the last one passes on what the others did.
+        // Release: who sees zero sees all that was done. Acquire: the last one passes on what the
+        // others did.
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let woken = self.waiters.lock().all();
             wake_each(woken);

@@ -1,11 +1,12 @@
 //! Tasks: a function and its argument, and what becomes of them.
 //!
-//! Whoever submits a task to a [pool](crate::pool) gets a [`Handle`], the claim on its outcome: the result, or a
-//! [`TaskError`] that says why there is none. A handle is joined, awaited, watched or cancelled; [`wait`] and
-//! [`as_completed`] take many.
+//! Whoever submits a task to a [pool](crate::pool) gets a [`Handle`], the claim on its outcome: the
+//! result, or a [`TaskError`] that says why there is none. A handle is joined, awaited, watched or
+//! cancelled; [`wait`] and [`as_completed`] take many.
 //!
-//! A task finds its own [`CancelToken`](crate::sync::CancelToken) with `CancelToken::current()`; it is cancelled by
-//! [`Handle::cancel`], by a time-out set with [`Options`], and by a pool that is shut down. Nothing is stopped by force.
+//! A task finds its own [`CancelToken`](crate::sync::CancelToken) with `CancelToken::current()`; it
+//! is cancelled by [`Handle::cancel`], by a time-out set with [`Options`], and by a pool that is
+//! shut down. Nothing is stopped by force.
 #![forbid(unsafe_code)]
 
 pub(crate) mod blocking;

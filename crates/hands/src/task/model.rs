@@ -1,4 +1,5 @@
-//! Every interleaving of the few who may touch a task at the same time. See [`queue::model`](crate::queue) for the bounds.
+//! Every interleaving of the few who may touch a task at the same time. See
+//! [`queue::model`](crate::queue) for the bounds.
 
 #![expect(
     clippy::unwrap_used,
@@ -115,7 +116,8 @@ fn a_latch_wakes_who_waits_for_the_last() {
     });
 }
 
-/// Two wake a coroutine, each for something of its own, while it is polled: one of its polls sees both.
+/// Two wake a coroutine, each for something of its own, while it is polled: one of its polls sees
+/// both.
 #[test]
 fn no_wake_of_a_coroutine_is_lost() {
     explore(|| {

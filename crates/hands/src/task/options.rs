@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 /// How long a task may take.
 ///
 /// When its time is up a task that has not begun never does, and one that runs has its
-/// [`CancelToken`](crate::sync::CancelToken) cancelled. Either has the outcome [`TimedOut`](super::TaskError::TimedOut) at once: who joins it does not
-/// wait for a function that does not look at its token.
+/// [`CancelToken`](crate::sync::CancelToken) cancelled. Either has the outcome
+/// [`TimedOut`](super::TaskError::TimedOut) at once: who joins it does not wait for a function that
+/// does not look at its token.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,7 +1,9 @@
-//! A task whose function runs in another process: its outcome, and what is told of it without its types.
+//! A task whose function runs in another process: its outcome, and what is told of it without its
+//! types.
 //!
-//! A [`Single`] has one outcome, a [`Chunk`] one for each argument, a [`Part`] is a piece of a chunk that is sent on its own. To those who
-//! send tasks and take in replies each is a [`Remote`]; to the caller it is what a handle claims.
+//! A [`Single`] has one outcome, a [`Chunk`] one for each argument, a [`Part`] is a piece of a
+//! chunk that is sent on its own. To those who send tasks and take in replies each is a [`Remote`];
+//! to the caller it is what a handle claims.
 
 use std::any::type_name;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +30,8 @@ pub(crate) trait RemotePool: Send + Sync {
     fn assist(&self, deadline: Option<Instant>, is_over: &dyn Fn() -> bool);
 }
 
-/// A part of a chunk that is sent on its own: what all its arguments share is too much for one message.
+/// A part of a chunk that is sent on its own: what all its arguments share is too much for one
+/// message.
 pub(crate) struct Part<R> {
     whole: Arc<Chunk<R>>,
     first: u64,
@@ -93,7 +96,8 @@ impl<R: Data> Remote for Part<R> {
     }
 }
 
-/// A task, whatever its types are: it has an outcome for each argument, and is finished when all have come, in whatever order they are told of.
+/// A task, whatever its types are: it has an outcome for each argument, and is finished when all
+/// have come, in whatever order they are told of.
 pub(crate) trait Remote: Send + Sync {
     /// Outcomes have come, from this number on. True: they were the last.
     fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool;
@@ -140,7 +144,8 @@ pub(crate) struct Single<R> {
 
 /// Outcomes by their numbers, and how many are to come.
 struct Gathered<R> {
-    /// Gone once somebody tells of them: of two parts that end at the same time, each may see that nothing is left.
+    /// Gone once somebody tells of them: of two parts that end at the same time, each may see that
+    /// nothing is left.
     outcomes: Option<Vec<Option<Outcome<R>>>>,
     left: usize,
 }

@@ -1,4 +1,5 @@
-//! Whose turn it is with a coroutine: who puts it in the line, who polls it, and that no wake-up is lost.
+//! Whose turn it is with a coroutine: who puts it in the line, who polls it, and that no wake-up is
+//! lost.
 //!
 //! ```text
 //!          wake: the caller lines it up      begin            rest
@@ -8,11 +9,12 @@
 //!                                         └── rest ── Woken
 //! ```
 //!
-//! Whoever makes it *lined* puts it in the line, and nobody else does: so it is there once, and polled by one thread at a time. A wake while it
-//! runs has it polled once more.
+//! Whoever makes it *lined* puts it in the line, and nobody else does: so it is there once, and
+//! polled by one thread at a time. A wake while it runs has it polled once more.
 //!
-//! Each step reads and writes, also a wake that changes nothing: so whoever polls next sees what had been done before that wake. A
-//! mere look could be overtaken by the poll, and what it was about be seen by nobody. (Model-checked: `task::model`.)
+//! Each step reads and writes, also a wake that changes nothing: so whoever polls next sees what
+//! had been done before that wake. A mere look could be overtaken by the poll, and what it was
+//! about be seen by nobody. (Model-checked: `task::model`.)
 
 use crate::primitive::{AtomicU64, Ordering};
 
@@ -51,7 +53,8 @@ impl Turn {
         self.0.swap(RUNNING, Ordering::AcqRel);
     }
 
-    /// It was polled and is not ready. True: it was woken meanwhile, and the caller puts it in the line again.
+    /// It was polled and is not ready. True: it was woken meanwhile, and the caller puts it in the
+    /// line again.
     pub(crate) fn rest(&self) -> bool {
         let (had, not) = (Ordering::AcqRel, Ordering::Relaxed);
         if self.0.compare_exchange(RUNNING, IDLE, had, not).is_ok() {

@@ -1,7 +1,8 @@
 //! Waiting for several handles at once.
 //!
-//! Each handle has a waker of its own, which notes the handle's number and wakes the one who waits. So every wake-up leads to
-//! one look at one handle, and a thousand handles cost a thousand looks in all.
+//! Each handle has a waker of its own, which notes the handle's number and wakes the one who waits.
+//! So every wake-up leads to one look at one handle, and a thousand handles cost a thousand looks
+//! in all.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -81,7 +82,8 @@ fn wait_until<R>(
         When::FirstError => failed || watched.left == 0,
         When::All => watched.left == 0,
     };
-    // Those that must all end may as well be run here. Where one is enough, another might end sooner.
+    // Those that must all end may as well be run here. Where one is enough, another might end
+    // sooner.
     let mut first = match when == When::All && deadline.is_none() {
         true => watched.run_here(),
         false => None,
@@ -131,7 +133,8 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = Handle<R>>) -> AsComple
     }
 }
 
-/// Outcomes as they come: what [`as_completed`] returns. Dropping it drops the handles that are left.
+/// Outcomes as they come: what [`as_completed`] returns. Dropping it drops the handles that are
+/// left.
 #[derive(Debug)]
 #[must_use = "nobody waits before `next` is called"]
 pub struct AsCompleted<R> {
@@ -275,7 +278,8 @@ impl<R> Watched<R> {
         number
     }
 
-    /// On a worker: runs those that have not begun, as far as there is room. Returns one for which there is none.
+    /// On a worker: runs those that have not begun, as far as there is room. Returns one for which
+    /// there is none.
     fn run_here(&self) -> Option<Arc<dyn Runnable>> {
         self.handles.values().find_map(Handle::run_here)
     }
@@ -287,7 +291,8 @@ impl<R> Watched<R> {
         }
     }
 
-    /// The next handle that has an outcome, and whether that is an error; each comes once. `None`: all have.
+    /// The next handle that has an outcome, and whether that is an error; each comes once. `None`:
+    /// all have.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(usize, bool)>> {
         if self.left == 0 {
             return Poll::Ready(None);

@@ -63,7 +63,8 @@ impl Builder {
         self
     }
 
-    /// Bytes of its stack; 2 MiB unless set here or by `RUST_MIN_STACK`. The system may need more, and then takes more.
+    /// Bytes of its stack; 2 MiB unless set here or by `RUST_MIN_STACK`. The system may need more,
+    /// and then takes more.
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.stack_size = Some(bytes);
         self

@@ -58,8 +58,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError::Panicked`], with message and place; [`JoinError::Itself`] at once, when the thread has got hold of its
-    /// own handle.
+    /// [`JoinError::Panicked`], with message and place; [`JoinError::Itself`] at once, when the
+    /// thread has got hold of its own handle.
     pub fn join(self) -> Result<T, JoinError> {
         if self.info.id == std::thread::current().id() {
             return Err(JoinError::Itself);
@@ -68,7 +68,8 @@ impl<T> JoinHandle<T> {
         thread.map_err(|payload| self.shared.panicked(&self.info, payload))
     }
 
-    /// [`join`](Self::join) for no longer than `timeout`: then the handle comes back, and the thread runs on.
+    /// [`join`](Self::join) for no longer than `timeout`: then the handle comes back, and the
+    /// thread runs on.
     ///
     /// # Errors
     ///

@@ -43,7 +43,8 @@ struct Own {
     _ending: Box<dyn Any>,
 }
 
-/// The calling thread. One that was not started by [`spawn`](super::spawn) and its kin is no daemon.
+/// The calling thread. One that was not started by [`spawn`](super::spawn) and its kin is no
+/// daemon.
 ///
 /// ```
 /// let name = hands::thread::spawn(|| hands::thread::current().name().to_owned());
@@ -64,8 +65,9 @@ pub fn current() -> Current {
     }
 }
 
-/// Notes on the new thread who it is. To be the first that the thread does: thread-local values are dropped in the reverse of the order in
-/// which they were first used, so `ending` is dropped after all that the thread's function has left behind.
+/// Notes on the new thread who it is. To be the first that the thread does: thread-local values are
+/// dropped in the reverse of the order in which they were first used, so `ending` is dropped after
+/// all that the thread's function has left behind.
 pub(crate) fn introduce(name: Arc<str>, daemon: bool, ending: impl Any) {
     let own = Own {
         name,

@@ -14,18 +14,21 @@
 //!
 //! # What it adds to `std::thread`
 //!
-//! - **The rule at exit**: [`init`](crate::init)'s guard joins all threads but *daemons* when `main` ends. A thread is a
-//!   daemon if it was built so, or else if the thread that started it is one.
+//! - **The rule at exit**: [`init`](crate::init)'s guard joins all threads but *daemons* when
+//!   `main` ends. A thread is a daemon if it was built so, or else if the thread that started it is
+//!   one.
 //! - **Every thread has a name**, `thread-1` and so on unless it is given one.
-//! - **A panic is kept** with its message and place ([`Panic`]), and joining oneself is an error, not a deadlock.
+//! - **A panic is kept** with its message and place ([`Panic`]), and joining oneself is an error,
+//!   not a deadlock.
 //! - **[`Context`](crate::context::Context) values follow** into the new thread.
 //! - **A type can be a thread**: [`Run`].
 //!
 //! # How it works
 //!
-//! A thread is registered by its creator, before it exists, and struck off by a guard on its own stack, whatever ends it;
-//! the exit rule waits until only daemons are on the list. The place of a panic is only known to the panic hook, so the first
-//! thread that is started here puts one in front of whatever hook is there; that one still does all it did before.
+//! A thread is registered by its creator, before it exists, and struck off by a guard on its own
+//! stack, whatever ends it; the exit rule waits until only daemons are on the list. The place of a
+//! panic is only known to the panic hook, so the first thread that is started here puts one in
+//! front of whatever hook is there; that one still does all it did before.
 #![forbid(unsafe_code)]
 
 mod builder;

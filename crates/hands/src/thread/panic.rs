@@ -33,7 +33,8 @@ pub struct Panic {
     thread: Arc<str>,
     place: Option<Place>,
     message: String,
-    /// The lock makes an error of it that may be shared between threads; there is nothing to wait for.
+    /// The lock makes an error of it that may be shared between threads; there is nothing to wait
+    /// for.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -56,8 +57,8 @@ impl Panic {
         &self.message
     }
 
-    /// Where it happened. `None` for one that was thrown with `resume_unwind`, or while the program had another panic hook
-    /// in front of ours that does not pass on.
+    /// Where it happened. `None` for one that was thrown with `resume_unwind`, or while the program
+    /// had another panic hook in front of ours that does not pass on.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
@@ -121,7 +122,8 @@ thread_local! {
     static SEEN: RefCell<Option<Option<Seen>>> = const { RefCell::new(None) };
 }
 
-/// Sees to it that places are noted. Does nothing while the caller itself is panicking: the hook is in use then.
+/// Sees to it that places are noted. Does nothing while the caller itself is panicking: the hook is
+/// in use then.
 pub(crate) fn watch_places() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
@@ -154,7 +156,8 @@ pub(crate) fn watch_places() {
     });
 }
 
-/// A panic that was caught, with what the hook saw of it. Its payload is foreign, and is dropped inside a catch.
+/// A panic that was caught, with what the hook saw of it. Its payload is foreign, and is dropped
+/// inside a catch.
 pub(crate) struct Caught {
     payload: Option<Box<dyn Any + Send>>,
     /// `None` for one that did not pass by the hook.

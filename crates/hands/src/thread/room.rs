@@ -10,7 +10,8 @@ thread_local! {
     static FIRST: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Whether the calling thread's stack has room for another task on top of what is there: half of it, or 1 MiB.
+/// Whether the calling thread's stack has room for another task on top of what is there: half of
+/// it, or 1 MiB.
 pub(crate) fn has_room() -> bool {
     let Some(left) = stacker::remaining_stack() else {
         return false;

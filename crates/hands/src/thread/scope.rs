@@ -6,8 +6,8 @@ use std::thread::ThreadId;
 use super::handle::{JoinError, Shared};
 use super::info::Current;
 
-/// Runs a function that may start threads, and returns when all of them have ended. So they may borrow what lives longer
-/// than this call.
+/// Runs a function that may start threads, and returns when all of them have ended. So they may
+/// borrow what lives longer than this call.
 ///
 /// ```
 /// let numbers = [1, 2, 3, 4];
@@ -55,8 +55,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError::Panicked`], with message and place; [`JoinError::Itself`] at once, when the thread has got hold of its
-    /// own handle.
+    /// [`JoinError::Panicked`], with message and place; [`JoinError::Itself`] at once, when the
+    /// thread has got hold of its own handle.
     pub fn join(self) -> Result<T, JoinError> {
         if self.info.id == std::thread::current().id() {
             return Err(JoinError::Itself);

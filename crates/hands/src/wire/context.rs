@@ -1,4 +1,5 @@
-//! What of a context goes to another process: values that can be written down, and what the rest is known by.
+//! What of a context goes to another process: values that can be written down, and what the rest is
+//! known by.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,7 +62,8 @@ impl Written {
             let (Some(of), Some(address)) = (of.address(), code.address()) else {
                 return Err(Failure::Decode("a value is of another program".to_owned()));
             };
-            // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `ReadValue`.
+            // SAFETY: the same code is at the same place in the image, as the caller says; there it
+            // was a `ReadValue`.
             let read = unsafe { std::mem::transmute::<*const (), ReadValue>(address) };
             let value = read(&mut &bytes[..]).map_err(Failure::Decode)?;
             values.push((of as u64, value));
@@ -115,8 +117,8 @@ fn now() -> u64 {
 }
 
 impl<T: Data + Sync> Local<T> {
-    /// One whose value goes along to other processes, too: into the workers of a [`ProcessPool`](crate::pool::ProcessPool). It must be a
-    /// `static` of the program itself.
+    /// One whose value goes along to other processes, too: into the workers of a
+    /// [`ProcessPool`](crate::pool::ProcessPool). It must be a `static` of the program itself.
     ///
     /// ```
     /// # hands::entry!();

@@ -1,9 +1,10 @@
 //! The program's own image: where its code lies, and what it is known by.
 //!
-//! A function is named, from one process of a program to another, by its distance from where the executable was loaded.
-//! That is the same in both as long as both run the same executable, which is made sure in two ways: a worker is started
-//! from the image that this process itself runs (`/proc/self/exe`, also when the file has been replaced meanwhile), and
-//! it says the image's identity before it is given anything to do.
+//! A function is named, from one process of a program to another, by its distance from where the
+//! executable was loaded. That is the same in both as long as both run the same executable, which
+//! is made sure in two ways: a worker is started from the image that this process itself runs
+//! (`/proc/self/exe`, also when the file has been replaced meanwhile), and it says the image's
+//! identity before it is given anything to do.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -83,7 +84,8 @@ impl Code {
     /// It was made by [`of`](Self::of) in a process with the same image [`id`].
     pub(crate) unsafe fn entry(self) -> Option<Entry> {
         let address = self.address()?;
-        // SAFETY: the same code at the same distance from its base, as the caller says; there it was an `Entry`.
+        // SAFETY: the same code at the same distance from its base, as the caller says; there it
+        // was an `Entry`.
         Some(unsafe { std::mem::transmute::<*const (), Entry>(address) })
     }
 
@@ -99,7 +101,8 @@ impl Code {
 impl Image {
     fn read() -> Image {
         let mut image = Image::default();
-        // SAFETY: the callback is called during this call only, with the pointer that is given here.
+        // SAFETY: the callback is called during this call only, with the pointer that is given
+        // here.
         unsafe { libc::dl_iterate_phdr(Some(first_object), (&raw mut image).cast()) };
         if image.id.is_empty() {
             image.id = image.hash();
@@ -109,7 +112,8 @@ impl Image {
 
     /// For an executable that was linked without a build id: of its code and of where that lies.
     fn hash(&self) -> Vec<u8> {
-        // FNV-1a, 64 bits: this tells versions of one program apart, and nobody is to be kept out by it.
+        // FNV-1a, 64 bits: this tells versions of one program apart, and nobody is to be kept out
+        // by it.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         for range in &self.code {
@@ -118,7 +122,8 @@ impl Image {
             if self.is_sealed {
                 continue;
             }
-            // SAFETY: a segment of our own executable, which is mapped for reading too, and never written.
+            // SAFETY: a segment of our own executable, which is mapped for reading too, and never
+            // written.
             let bytes =
                 unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
             bytes.iter().copied().for_each(&mut add);

@@ -1,7 +1,9 @@
-//! Messages between processes of one program: bytes and descriptors, over a socket that keeps messages whole.
+//! Messages between processes of one program: bytes and descriptors, over a socket that keeps
+//! messages whole.
 //!
-//! What is larger than [`INLINE`] travels in an unnamed file, whose descriptor is sent. So no message is larger than a
-//! socket takes at once, and a sender never waits for a reader who does not read.
+//! What is larger than [`INLINE`] travels in an unnamed file, whose descriptor is sent. So no
+//! message is larger than a socket takes at once, and a sender never waits for a reader who does
+//! not read.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -53,7 +55,8 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pair?)
 }
 
-/// A message that has come. What is long lies in a file still, whose reading takes as long as it is.
+/// A message that has come. What is long lies in a file still, whose reading takes as long as it
+/// is.
 #[derive(Debug)]
 pub(crate) struct Letter {
     bytes: Vec<u8>,
@@ -138,8 +141,9 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 1 + INLINE]);
 }
 
-/// The next message. `None`: the other end is closed, and all has been read. With `DONTWAIT`, no message is `WouldBlock`. One that
-/// has come but cannot be read is `InvalidData`, and the next one is.
+/// The next message. `None`: the other end is closed, and all has been read. With `DONTWAIT`, no
+/// message is `WouldBlock`. One that has come but cannot be read is `InvalidData`, and the next one
+/// is.
 pub(crate) fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<Message>> {
     receive_letter(socket, flags)?.map(Letter::open).transpose()
 }
@@ -158,14 +162,16 @@ fn receive_into(
 ) -> io::Result<Option<Letter>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    // The kernel looks for a message and, when there is none, whether the other end is closed; what was sent and closed between
-    // these two looks would be taken for the end. Behind that nothing comes any more, so a second look is sure.
+    // The kernel looks for a message and, when there is none, whether the other end is closed; what
+    // was sent and closed between these two looks would be taken for the end. Behind that nothing
+    // comes any more, so a second look is sure.
     let mut is_end_seen = false;
     let got = loop {
         let mut parts = [IoSliceMut::new(buffer)];
         let flags = flags | RecvFlags::CMSG_CLOEXEC;
         match recvmsg(&socket, &mut parts, &mut ancillary, flags) {
-            // The other end was closed with something of ours unread, which is said once; what it sent is still there.
+            // The other end was closed with something of ours unread, which is said once; what it
+            // sent is still there.
             Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
             Ok(got) if got.bytes == 0 && !is_end_seen => is_end_seen = true,
             got => break got?,
@@ -205,7 +211,8 @@ fn all_of(file: File) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = Vec::new();
-    // A file of holes may say that it is of any length, and be none of ours: ours are written from end to end.
+    // A file of holes may say that it is of any length, and be none of ours: ours are written from
+    // end to end.
     if known.len().div_ceil(BLOCK) > known.blocks() {
         let told = "a message says that it is longer than it is";
         return Err(io::Error::new(io::ErrorKind::InvalidData, told));

@@ -1,7 +1,9 @@
-//! What every [`CoroutinePool`] promises for coroutines, tested through the trait alone: `coroutine_pool_conformance!(name, make)` makes the
-//! tests for a kind of pool, where `make` takes how many may be in flight and returns a pool.
+//! What every [`CoroutinePool`] promises for coroutines, tested through the trait alone:
+//! `coroutine_pool_conformance!(name, make)` makes the tests for a kind of pool, where `make` takes
+//! how many may be in flight and returns a pool.
 //!
-//! Coroutines capture nothing, and share nothing with the test but what the file system offers: they may run in another process.
+//! Coroutines capture nothing, and share nothing with the test but what the file system offers:
+//! they may run in another process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,7 +146,8 @@ pub(crate) fn so_many_are_in_flight_and_no_more<P: CoroutinePool>(make: impl Fn(
         .map(|n| pool.submit_async(wait_for, (mark(n), go.clone())))
         .collect();
     (0..3).for_each(|n| await_mark(&mark(n)));
-    // The others may not begin, whatever time passes; so this only shows that they have not at once.
+    // The others may not begin, whatever time passes; so this only shows that they have not at
+    // once.
     assert!((3..9).all(|n| !mark(n).exists()));
     fs::write(&go, "").unwrap();
     handles

@@ -1,7 +1,8 @@
-//! What every lock promises, in one process and between several: `lock_conformance!(name, Type)` makes the tests for a
-//! [`Lock`].
+//! What every lock promises, in one process and between several: `lock_conformance!(name, Type)`
+//! makes the tests for a [`Lock`].
 //!
-//! No test sleeps: who has to be waiting is given a time-out that passes, or is seen by what it has not done.
+//! No test sleeps: who has to be waiting is given a time-out that passes, or is seen by what it has
+//! not done.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;

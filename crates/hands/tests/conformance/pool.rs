@@ -1,8 +1,9 @@
-//! What every [`Pool`] promises, tested through the trait alone: `pool_conformance!(name, make)` makes the tests for a kind of
-//! worker, where `make` takes the number of workers and returns a pool.
+//! What every [`Pool`] promises, tested through the trait alone: `pool_conformance!(name, make)`
+//! makes the tests for a kind of worker, where `make` takes the number of workers and returns a
+//! pool.
 //!
-//! Tasks capture nothing and share nothing with the test but what the file system offers: they may run in another process.
-//! One that is to be running while something happens waits at a [`Gate`].
+//! Tasks capture nothing and share nothing with the test but what the file system offers: they may
+//! run in another process. One that is to be running while something happens waits at a [`Gate`].
 
 use std::collections::BTreeSet;
 use std::fs;

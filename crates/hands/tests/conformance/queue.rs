@@ -1,7 +1,9 @@
-//! What every [`WorkQueue`] promises, tested through the trait alone: `queue_conformance!(name, make)` makes the tests for a
-//! backend, where `make` takes the capacity (`None`: no bound) and returns an empty queue of `u64`.
+//! What every [`WorkQueue`] promises, tested through the trait alone: `queue_conformance!(name,
+//! make)` makes the tests for a backend, where `make` takes the capacity (`None`: no bound) and
+//! returns an empty queue of `u64`.
 //!
-//! Nothing here depends on the order of items. No test sleeps: what has to be waiting is a future that was polled once.
+//! Nothing here depends on the order of items. No test sleeps: what has to be waiting is a future
+//! that was polled once.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -21,7 +23,8 @@ macro_rules! queue_conformance {
     ($name:ident, $make:expr) => {
         queue_conformance!(@all $name, $make, without_a_bound_it_is_never_full);
     };
-    // For a backend whose memory is there from the beginning: no bound is one that the tests do not reach.
+    // For a backend whose memory is there from the beginning: no bound is one that the tests do not
+    // reach.
     (bounded $name:ident, $make:expr) => {
         queue_conformance!(@all $name, $make,);
     };
@@ -515,7 +518,8 @@ pub(crate) fn a_dropped_put_passes_its_wake_up_on<Q: WorkQueue<u64>>(
     assert_eq!(queue.get(), Ok(3));
 }
 
-/// Of 100,000 gets and 100,000 puts most are dropped after their first poll, at any moment of the others' work.
+/// Of 100,000 gets and 100,000 puts most are dropped after their first poll, at any moment of the
+/// others' work.
 pub(crate) fn dropped_futures_lose_nothing<Q: WorkQueue<u64>>(make: impl Fn(Option<usize>) -> Q) {
     const DROPS: usize = 50_000;
     let queue = make(Some(2));
@@ -559,7 +563,8 @@ pub(crate) fn dropped_futures_lose_nothing<Q: WorkQueue<u64>>(make: impl Fn(Opti
                 }
             });
         }
-        // Full most of the time, so that puts have something to wait for; and then empty, for the gets.
+        // Full most of the time, so that puts have something to wait for; and then empty, for the
+        // gets.
         for producer in producers {
             producer.join().unwrap();
         }

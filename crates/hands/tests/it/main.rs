@@ -1,7 +1,8 @@
 //! The promises of the library, proved against real processes and real threads.
 //!
-//! One binary for all of them: [`support`] has what they share, above all *scenes*, by which a test runs a part of
-//! itself in a process of its own (to be killed, starved, or counted without the noise of other tests).
+//! One binary for all of them: [`support`] has what they share, above all *scenes*, by which a test
+//! runs a part of itself in a process of its own (to be killed, starved, or counted without the
+//! noise of other tests).
 
 #[path = "../conformance/mod.rs"]
 #[macro_use]

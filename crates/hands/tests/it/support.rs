@@ -58,15 +58,16 @@ pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-/// A FIFO in `folder`: opening one end waits for the other, which makes processes wait for each other without a clock.
+/// A FIFO in `folder`: opening one end waits for the other, which makes processes wait for each
+/// other without a clock.
 pub(crate) fn fifo(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
     run_tool("mkfifo", [&path]);
     path
 }
 
-/// An executable file. Made by another process: were it open for writing here, a child that another test is just
-/// starting would hold a copy, and running it would fail with "text file busy".
+/// An executable file. Made by another process: were it open for writing here, a child that another
+/// test is just starting would hold a copy, and running it would fail with "text file busy".
 pub(crate) fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     run_tool(
@@ -87,12 +88,14 @@ fn run_tool<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) {
     assert!(status.success(), "{program}: {status}");
 }
 
-// --- processes ---------------------------------------------------------------------------------------------------
+// --- processes
+// ---------------------------------------------------------------------------------------------------
 
 /// The variable by which a test finds its processes again.
 pub(crate) const TAG: &str = "HANDS_TEST_TAG";
 
-/// A value for [`TAG`] that no other test, on no other run, has. What still carries it at the end is killed.
+/// A value for [`TAG`] that no other test, on no other run, has. What still carries it at the end
+/// is killed.
 #[derive(Clone, Debug)]
 pub(crate) struct Tag(Arc<TagName>);
 
@@ -120,7 +123,8 @@ impl Tag {
         self.0.alive()
     }
 
-    /// Fails unless all processes that carry it end by themselves, or by what was done to them before.
+    /// Fails unless all processes that carry it end by themselves, or by what was done to them
+    /// before.
     #[track_caller]
     pub(crate) fn assert_gone(&self) {
         for pid in self.alive() {
@@ -234,7 +238,8 @@ pub(crate) fn own_status(name: &str) -> u64 {
     number.parse().expect("a number")
 }
 
-// --- scenes ------------------------------------------------------------------------------------------------------
+// --- scenes
+// ------------------------------------------------------------------------------------------------------
 
 /// Names the scene to play.
 pub(crate) const SCENE: &str = "HANDS_TEST_SCENE";
@@ -250,14 +255,16 @@ pub(crate) fn play(scenes: &[Scenes]) {
         .find(|(known, _)| *known == name)
         .expect("a scene of that name");
     play();
-    // At once: the harness has nothing to add, and another process may be looking at our descriptors.
+    // At once: the harness has nothing to add, and another process may be looking at our
+    // descriptors.
     std::process::exit(0);
 }
 
 /// What a module can play, by name.
 pub(crate) type Scenes = &'static [(&'static str, fn())];
 
-/// This binary, started again to play one part alone. It reports on its stderr; a panic there fails the test here.
+/// This binary, started again to play one part alone. It reports on its stderr; a panic there fails
+/// the test here.
 pub(crate) struct Scene {
     name: &'static str,
     through: Vec<OsString>,

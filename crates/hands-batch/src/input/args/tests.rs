@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// What the words were taken for: the command, and each source as `: a b`, `:+ a b`, `:: file` or `::+ file`.
+/// What the words were taken for: the command, and each source as `: a b`, `:+ a b`, `:: file` or
+/// `::+ file`.
 fn split(words: &[&str]) -> (Vec<String>, Vec<String>) {
     let (command, sources) = split_args(words.iter().map(Into::into).collect());
     let shown = |source: SourceSpec| {

@@ -11,7 +11,8 @@ fn product(parts: Vec<Linked>) -> Product {
     Product::new(parts).expect("there are parts")
 }
 
-/// Parts separated by a space, each with the tables that are linked, separated by `+`, each with its letters.
+/// Parts separated by a space, each with the tables that are linked, separated by `+`, each with
+/// its letters.
 fn of(text: &str) -> Product {
     let letters = |table: &str| {
         let letters: Vec<String> = table.chars().map(String::from).collect();

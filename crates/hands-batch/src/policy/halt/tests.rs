@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Ends jobs with these codes in order until the batch halts; the position (from 1) it halted at, and its exit code.
+/// Ends jobs with these codes in order until the batch halts; the position (from 1) it halted at,
+/// and its exit code.
 fn run(rule: &str, codes: &[u8]) -> (Option<usize>, u8) {
     let mut state = HaltState::new(rule.parse().expect(rule));
     let total = Some(codes.len() as u64);

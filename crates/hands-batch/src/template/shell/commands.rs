@@ -1,4 +1,5 @@
-//! Commands: words, operators, comments, and as much grammar as it takes to know which `)` closes a `$(`.
+//! Commands: words, operators, comments, and as much grammar as it takes to know which `)` closes a
+//! `$(`.
 
 use super::heredoc::HereDocument;
 use super::item::{Context, Items};
@@ -34,8 +35,8 @@ struct Commands {
 }
 
 impl Reader<'_> {
-    /// Reads up to the end, or with `opened`, where a `$(` is, past its `)`. Returns what it ended with, when a word
-    /// added there would not be an argument.
+    /// Reads up to the end, or with `opened`, where a `$(` is, past its `)`. Returns what it ended
+    /// with, when a word added there would not be an argument.
     pub(super) fn commands(
         &mut self,
         out: &mut Items,
@@ -164,7 +165,8 @@ impl Reader<'_> {
         Ok((word, plain.then(|| self.line[start..self.at].to_vec())))
     }
 
-    /// Whether the `[` here comes after a variable's name that starts at `start`, and is closed before an `=`.
+    /// Whether the `[` here comes after a variable's name that starts at `start`, and is closed
+    /// before an `=`.
     fn is_element(&self, start: usize) -> bool {
         let name = &self.line[start..self.at];
         let rest = self.rest();

@@ -91,7 +91,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Copies the text when there is no placeholder in it; else unquotes the marker and escapes the text instead.
+    /// Copies the text when there is no placeholder in it; else unquotes the marker and escapes the
+    /// text instead.
     fn quoted_here_document(
         &mut self,
         out: &mut Items,

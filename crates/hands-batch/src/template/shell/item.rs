@@ -18,7 +18,8 @@ pub(super) enum Context {
 pub(super) enum Item {
     /// Goes to the shell as it is.
     Text(Vec<u8>),
-    /// The end marker of a here-document where it is announced; its quotes may have to go when the body is read.
+    /// The end marker of a here-document where it is announced; its quotes may have to go when the
+    /// body is read.
     Marker(Vec<u8>),
     Value(Placeholder, Context),
     /// A word that holds `{}`, which is repeated for every row.

@@ -1,4 +1,5 @@
-//! Several words, some of which are operators of the shell: those become operators, the others are quoted exactly.
+//! Several words, some of which are operators of the shell: those become operators, the others are
+//! quoted exactly.
 
 use super::item::{Context, Items, Source};
 use crate::template::parts::{Part, parts};

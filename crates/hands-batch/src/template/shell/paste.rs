@@ -1,7 +1,8 @@
 //! A script with its values written out, for a person to paste.
 //!
-//! Each value is quoted literally for its context. Where that cannot be done on one line with certainty (a script of
-//! several lines, here-documents, arithmetic) there is no such line, and the caller shows the arguments themselves.
+//! Each value is quoted literally for its context. Where that cannot be done on one line with
+//! certainty (a script of several lines, here-documents, arithmetic) there is no such line, and the
+//! caller shows the arguments themselves.
 
 use super::item::{Context, Item};
 use super::render::{Cell, Next, Render, Shape, Values, render};
@@ -73,8 +74,8 @@ fn within(line: &mut Vec<u8>, close: &[u8], value: &[u8], open: &[u8]) {
     line.extend_from_slice(open);
 }
 
-/// Whether a value outside of quotes can do without, given what is before and after it: `$x` must not get longer,
-/// `2` must not become `2>`, nor `f` become `f()`.
+/// Whether a value outside of quotes can do without, given what is before and after it: `$x` must
+/// not get longer, `2` must not become `2>`, nor `f` become `f()`.
 fn stands_bare(before: Option<&u8>, value: &[u8], next: Next) -> bool {
     let before = matches!(before, None | Some(b' ' | b'/'));
     let after = matches!(
@@ -84,7 +85,8 @@ fn stands_bare(before: Option<&u8>, value: &[u8], next: Next) -> bool {
     before && after && quote::is_plain_command(value)
 }
 
-/// Whether a value can be written into the double quotes it stands in. `!` would be history for a person's shell.
+/// Whether a value can be written into the double quotes it stands in. `!` would be history for a
+/// person's shell.
 fn stands_in_double(before: Option<&u8>, value: &[u8]) -> bool {
     matches!(before, Some(b'"' | b' ' | b'/' | b'.' | b',' | b'='))
         && quote::is_printable(value)

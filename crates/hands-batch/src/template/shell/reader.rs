@@ -84,8 +84,8 @@ impl Reader<'_> {
         result
     }
 
-    /// A backslash where it escapes only some bytes, and not `{`: before a placeholder it is a backslash, which has
-    /// to be doubled since a reference starts with `$` or a quote.
+    /// A backslash where it escapes only some bytes, and not `{`: before a placeholder it is a
+    /// backslash, which has to be doubled since a reference starts with `$` or a quote.
     pub(super) fn backslash(&mut self, out: &mut Items) {
         if self.placeholder_at(self.at + 1).is_some() {
             out.text(b"\\\\");
@@ -95,7 +95,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A backslash outside of quotes. One that escapes a placeholder escapes its last brace, too, which means something by itself in zsh.
+    /// A backslash outside of quotes. One that escapes a placeholder escapes its last brace, too,
+    /// which means something by itself in zsh.
     pub(super) fn escaped(&mut self, out: &mut Items) {
         match self.placeholder_at(self.at + 1) {
             Some((_, length)) if length > 1 => {
@@ -144,7 +145,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `"…"`; `context` is `Expanded` when it is itself within `"${x:-"…"}"`, whose inner quotes shells disagree on.
+    /// `"…"`; `context` is `Expanded` when it is itself within `"${x:-"…"}"`, whose inner quotes
+    /// shells disagree on.
     pub(super) fn double(
         &mut self,
         out: &mut Items,
@@ -199,13 +201,15 @@ impl Reader<'_> {
                     .map(drop)
             }
             Some(b'[') if context != Context::Number => {
-                // bash's old arithmetic. Elsewhere it is text, and the worst is that an input must be a number.
+                // bash's old arithmetic. Elsewhere it is text, and the worst is that an input must
+                // be a number.
                 self.copy(out, 1);
                 self.deeper(|reader| reader.arithmetic(out, b"[", b"]"))
             }
             Some(b'{') => {
                 if self.placeholder_at(self.at + 1).is_some() && !self.is_parameter(self.at + 1) {
-                    // A dollar sign: without the backslash `$"${hands_1}"` and `$${hands_1}` are something else.
+                    // A dollar sign: without the backslash `$"${hands_1}"` and `$${hands_1}` are
+                    // something else.
                     out.text(b"\\$");
                     self.at += 1;
                     return Ok(());
@@ -232,7 +236,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the placeholder at `at`, which follows a `$`, is rather a parameter of the shell: `${1}`, `${name}`.
+    /// Whether the placeholder at `at`, which follows a `$`, is rather a parameter of the shell:
+    /// `${1}`, `${name}`.
     fn is_parameter(&self, at: usize) -> bool {
         let Some((_, length)) = self.placeholder_at(at) else {
             return false;

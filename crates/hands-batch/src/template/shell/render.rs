@@ -1,4 +1,5 @@
-//! Walks a script's items for a job with certain inputs, the same for the script itself and for its display.
+//! Walks a script's items for a job with certain inputs, the same for the script itself and for its
+//! display.
 
 use super::item::{Context, Item};
 use crate::template::path::Form;
@@ -57,8 +58,8 @@ impl<'a> Values<'a> {
 /// What is made of the items.
 pub(super) trait Render {
     fn text(&mut self, text: &[u8]);
-    /// Some values, joined by a space. None of them where a number is past the last input or there is no input.
-    /// `next` is the byte that will follow, when it is text.
+    /// Some values, joined by a space. None of them where a number is past the last input or there
+    /// is no input. `next` is the byte that will follow, when it is text.
     fn values(&mut self, cells: &[Cell], context: Context, next: Next);
 }
 

@@ -13,7 +13,8 @@ use crate::template::path::Form;
 use crate::template::placeholder::{self, Placeholder};
 use crate::template::{JobArgs, Row, TemplateError, quote};
 
-/// The most bytes one argument can have: the kernel's `MAX_ARG_STRLEN` without the NUL, for pages of 4 KiB.
+/// The most bytes one argument can have: the kernel's `MAX_ARG_STRLEN` without the NUL, for pages
+/// of 4 KiB.
 const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
 /// More inputs than this are referred to as `"$@"`, where that can be.
 const MANY: usize = 32;
@@ -98,8 +99,9 @@ impl Script {
         Script::compiled(&self.items, shape, numbers_from)
     }
 
-    /// The items with `"$@"` where each input is a word of its own, so that many inputs make the script no longer. `None`: the script has other uses for an
-    /// input, or something in it may give `$@` another meaning.
+    /// The items with `"$@"` where each input is a word of its own, so that many inputs make the
+    /// script no longer. `None`: the script has other uses for an input, or something in it may
+    /// give `$@` another meaning.
     fn spread(&self) -> Option<&[Item]> {
         let spread = self.spread.get_or_init(|| {
             let each = |item: &Item| match item {
@@ -300,7 +302,8 @@ impl Script {
     }
 }
 
-/// Whether this text may be of a script in which `$@` is not what the script was given everywhere: it defines a function, or sets its arguments.
+/// Whether this text may be of a script in which `$@` is not what the script was given everywhere:
+/// it defines a function, or sets its arguments.
 fn changes_arguments(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
@@ -311,8 +314,9 @@ fn changes_arguments(text: &[u8]) -> bool {
     text.contains("()") || text.contains("( )") || words.any(|word| odd.contains(&word))
 }
 
-/// Whether a shell that evaluates `value` finds only a number: a sign and digits, perhaps hexadecimal or of another
-/// base (`16#ff`). A name would be looked up and its value evaluated, and `x[…]` can hold commands.
+/// Whether a shell that evaluates `value` finds only a number: a sign and digits, perhaps
+/// hexadecimal or of another base (`16#ff`). A name would be looked up and its value evaluated, and
+/// `x[…]` can hold commands.
 fn is_harmless_number(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     let digits = value

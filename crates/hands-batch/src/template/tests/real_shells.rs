@@ -1,4 +1,5 @@
-//! Scripts run by every shell that is installed: inputs arrive as they are, and what is shown does the same.
+//! Scripts run by every shell that is installed: inputs arrive as they are, and what is shown does
+//! the same.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -47,8 +48,8 @@ fn with_shell(line: &str, shell: &str) -> Template {
     Template::parse(&[line], options).unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
-/// A line, and its output with `@` for the input. A dot follows an input in a substitution, which loses newlines at
-/// its end.
+/// A line, and its output with `@` for the input. A dot follows an input in a substitution, which
+/// loses newlines at its end.
 const CONTEXTS: &[(&str, &str)] = &[
     ("printf '[%s]' {} | cat", "[@]"),
     ("printf '[%s]' a{}b | cat", "[a@b]"),

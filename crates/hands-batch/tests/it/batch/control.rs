@@ -13,8 +13,8 @@ use hands_batch::{
 use crate::recorder::{End, Recorder, Shared, shell};
 use crate::support::{TAG, Tag, fifo, folder, in_time};
 
-/// Runs `lines`, two at once; once two have told that they run, by opening the FIFO `up`, `then` is called in another
-/// thread with the control.
+/// Runs `lines`, two at once; once two have told that they run, by opening the FIFO `up`, `then` is
+/// called in another thread with the control.
 fn steered(
     lines: Vec<String>,
     up: &std::path::Path,

@@ -21,7 +21,8 @@ fn pipe_sink() -> (PipeReader, Sink) {
     (read, sink)
 }
 
-/// Watches how much a job has written, and tells the reader to begin once that has stood still for some ticks.
+/// Watches how much a job has written, and tells the reader to begin once that has stood still for
+/// some ticks.
 struct HeldBack {
     pid: i32,
     written: u64,
@@ -118,7 +119,8 @@ fn a_writer_whose_reader_does_not_read_is_held_back() {
             !ended_unread,
             "{grouping:?}: written to the end although nobody read"
         );
-        // A line that does not end waits on the disk, or is written as it comes where there is none.
+        // A line that does not end waits on the disk, or is written as it comes where there is
+        // none.
         assert!(
             !spilled || grouping == Grouping::Lines,
             "{grouping:?}: on the disk instead of being held back"
@@ -326,7 +328,8 @@ impl Observer for LateReader {
 
 #[test]
 fn a_job_that_has_ended_is_not_timed_out_because_its_reader_is_slow() {
-    // Fills the queue, the reader's pipe and its own pipe, however much that is, and ends rather than wait.
+    // Fills the queue, the reader's pipe and its own pipe, however much that is, and ends rather
+    // than wait.
     const SCRIPT: &str = "head -c 300000 /dev/zero
         for _ in 1 2 3; do dd if=/dev/zero bs=4096 oflag=nonblock 2>/dev/null; sleep 0.02; done";
     let (read, sink) = pipe_sink();

@@ -1,4 +1,5 @@
-//! Many commands at once: whose output comes when, where jobs come from, what becomes of them, and who may stop them.
+//! Many commands at once: whose output comes when, where jobs come from, what becomes of them, and
+//! who may stop them.
 
 mod control;
 mod flow;

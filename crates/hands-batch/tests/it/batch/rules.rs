@@ -189,7 +189,8 @@ fn halting_soon_lets_what_runs_end_and_starts_no_more() {
         let folder = folder();
         let gate = crate::support::fifo(folder.path(), "gate");
         let gate = gate.display();
-        // The first goes on until the batch has been halted by the second: nobody else opens the gate.
+        // The first goes on until the batch has been halted by the second: nobody else opens the
+        // gate.
         let lines = [
             format!("cat {gate}; echo ended"),
             word.into(),

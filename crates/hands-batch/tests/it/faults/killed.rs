@@ -12,7 +12,8 @@ use crate::support::{
     Scene, TAG, Tag, children, descriptors, ends, fifo, folder, in_time, open, report, stat, var,
 };
 
-/// A job with a child in its group, one in a session of its own, and a daemon whose parents are gone.
+/// A job with a child in its group, one in a session of its own, and a daemon whose parents are
+/// gone.
 fn family(up: &str) -> String {
     format!("sleep 1000 & setsid sleep 1000 & sh -c 'setsid -f sleep 1000'; printf x > {up}; wait")
 }
@@ -51,7 +52,8 @@ fn a_program_killed_by_sigkill_leaves_no_process_behind() {
         let up = std::fs::OpenOptions::new().read(true).write(true).open(&up);
         let mut up = up.expect("the FIFO");
         in_time(move || up.read_exact(&mut [0; 3]).expect("three jobs run"));
-        // Three shells with three sleepers each, the victim, its watchdog, and those who started it.
+        // Three shells with three sleepers each, the victim, its watchdog, and those who started
+        // it.
         assert!(tag.alive().len() >= 14, "{:?}", tag.alive());
         if whole_group {
             kill_process_group(pid, signal).expect("kill");

@@ -1,4 +1,5 @@
-//! Memory is bounded, whatever is written, waits or is still to come. Peaks as the kernel tells them.
+//! Memory is bounded, whatever is written, waits or is still to come. Peaks as the kernel tells
+//! them.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -12,8 +13,8 @@ use crate::support::{Scene, fifo, folder, own_status, report, var};
 
 const MIB: u64 = 1 << 20;
 
-/// The most that was ever resident, in KiB, without the pages of the program's own file: how many of those the kernel
-/// maps at once depends on how the page cache came to hold them.
+/// The most that was ever resident, in KiB, without the pages of the program's own file: how many
+/// of those the kernel maps at once depends on how the page cache came to hold them.
 fn peak() -> u64 {
     own_status("VmHWM").saturating_sub(own_status("RssFile"))
 }

@@ -10,7 +10,8 @@ use hands_batch::{Batch, Grouping, Job, Place, Work, WorkError};
 use crate::recorder::{Recorder, Shared};
 use crate::support::{Scene, folder, report};
 
-/// Jobs that print their numbers a moment later, so that many run at once, and keep them as results if told to.
+/// Jobs that print their numbers a moment later, so that many run at once, and keep them as results
+/// if told to.
 struct Numbers {
     last: u64,
     results: Option<PathBuf>,
@@ -113,7 +114,8 @@ fn few_descriptors_lose_no_results() {
     }
 }
 
-/// A scene whose user may have only `processes`. Root is bound by no such limit, so it plays somebody without a name.
+/// A scene whose user may have only `processes`. Root is bound by no such limit, so it plays
+/// somebody without a name.
 fn limited(scene: &'static str, processes: u32, home: &Path) -> Scene {
     if !rustix::process::geteuid().is_root() {
         // Threads count, and those of his other programs too.

@@ -1,4 +1,5 @@
-//! Many short jobs on a machine that is busy with something else: the order of events is then anything but usual.
+//! Many short jobs on a machine that is busy with something else: the order of events is then
+//! anything but usual.
 
 use std::process::Child;
 

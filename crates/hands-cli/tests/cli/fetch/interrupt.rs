@@ -1,4 +1,5 @@
-//! What stands under its name is told as `ok`, also by a run that is interrupted; and nothing else does.
+//! What stands under its name is told as `ok`, also by a run that is interrupted; and nothing else
+//! does.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;

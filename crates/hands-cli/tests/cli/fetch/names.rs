@@ -1,4 +1,5 @@
-//! What `-o` names may be anything, what a server names replaces nothing, and part and state files give nothing away.
+//! What `-o` names may be anything, what a server names replaces nothing, and part and state files
+//! give nothing away.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};

@@ -35,7 +35,8 @@ fn run(folder: &Path, program: &str, words: &[&str]) {
 }
 
 impl Nginx {
-    /// Serves `www`, and makes certificates: that of an authority in `ca.pem`, that of a client in `client.pem`.
+    /// Serves `www`, and makes certificates: that of an authority in `ca.pem`, that of a client in
+    /// `client.pem`.
     fn new(stage: &Stage) -> Nginx {
         let folder = stage.folder();
         fs::create_dir_all(folder.join("www")).expect("a folder");

@@ -1,5 +1,5 @@
-//! Every piece of a file belongs to one representation: whatever a server does with ranges and validators, what stands under the name is one
-//! of the files that the server had, or nothing does.
+//! Every piece of a file belongs to one representation: whatever a server does with ranges and
+//! validators, what stands under the name is one of the files that the server had, or nothing does.
 
 use super::server::{Asked, Out, Server, noise};
 use crate::stage::Stage;

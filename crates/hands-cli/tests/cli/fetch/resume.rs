@@ -11,7 +11,8 @@ use crate::stage::{Playing, Stage};
 
 const SIZE: usize = 2 << 20;
 
-/// A file that is cut short the first time, in one of several ways, and then given as a good server does.
+/// A file that is cut short the first time, in one of several ways, and then given as a good server
+/// does.
 fn cut_short(how: fn(&mut Out<'_>)) -> Server {
     let body = noise(SIZE, 7);
     Server::new(move |asked, out| {

@@ -1,4 +1,5 @@
-//! A small web server that does what a test tells it to, right or wrong, and remembers what it was asked.
+//! A small web server that does what a test tells it to, right or wrong, and remembers what it was
+//! asked.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,5 @@
-//! Several servers with the same file, one server with many: a bad one costs neither the good one nor time, and a host that wants to be left alone is.
+//! Several servers with the same file, one server with many: a bad one costs neither the good one
+//! nor time, and a host that wants to be left alone is.
 
 use std::io::Write;
 use std::sync::Mutex;

@@ -82,7 +82,8 @@ pub(super) struct Child {
     /// It has ended, and its pipes were left to whoever holds them.
     pub(super) is_held: bool,
     pub(super) cause: Option<Cause>,
-    /// When SIGKILL follows a TERM, and how long to wait before looking again whether everybody has obeyed.
+    /// When SIGKILL follows a TERM, and how long to wait before looking again whether everybody has
+    /// obeyed.
     pub(super) kill_at: Option<Instant>,
     pub(super) look_again: Duration,
     /// SIGKILL has been sent.
@@ -116,10 +117,12 @@ impl Child {
 /// How a child ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// `None` when somebody else took it: the host program ignores SIGCHLD, or waits for all children.
+    /// `None` when somebody else took it: the host program ignores SIGCHLD, or waits for all
+    /// children.
     pub status: Option<ExitStatus>,
     pub usage: Usage,
-    /// How long it was ready to run without a core; where that is [noted](super::Engine::note_delays).
+    /// How long it was ready to run without a core; where that is
+    /// [noted](super::Engine::note_delays).
     pub delay: Option<Duration>,
     pub wall: Duration,
     pub cause: Option<Cause>,

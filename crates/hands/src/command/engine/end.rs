@@ -33,8 +33,8 @@ impl Engine {
         }
     }
 
-    /// A terminated child has ended and its pipes are closed: is somebody left who has still to obey TERM? They are given
-    /// the rest of the grace; whoever left the group had not been told.
+    /// A terminated child has ended and its pipes are closed: is somebody left who has still to
+    /// obey TERM? They are given the rest of the grace; whoever left the group had not been told.
     pub(super) fn has_kin_to_wait_for(&mut self, key: Key) -> bool {
         let Some(child) = self.child_mut(key) else {
             return false;
@@ -99,7 +99,8 @@ impl Engine {
     }
 }
 
-/// No child outlives its engine: what is still running when the caller gives up, or panics, is killed and reaped.
+/// No child outlives its engine: what is still running when the caller gives up, or panics, is
+/// killed and reaped.
 impl Drop for Engine {
     fn drop(&mut self) {
         let keys = self.keys();

@@ -1,22 +1,26 @@
 //! One event loop for any number of children: pidfds, pipes and timers in one epoll, no thread.
 //!
-//! Public for the crate `hands-batch`, which is built on it. It may change in any release: use [`Command`](super::Command), or a batch.
+//! Public for the crate `hands-batch`, which is built on it. It may change in any release: use
+//! [`Command`](super::Command), or a batch.
 //!
 //! # What it promises
 //!
-//! - Reading both outputs and writing the input never deadlocks, and holds one buffer, whatever a child writes.
-//! - A child is over when it has been reaped *and* its pipes are at their end, so that no output of a grandchild is lost; or when they have been
-//!   waited for as long as was asked (`linger`).
-//!   A [terminated](Engine::terminate) child is over in bounded time all the same: TERM to its group, after `grace`
-//!   KILL to all its kin that have not ended; after `GIVE_UP` the pipes are closed on whoever still holds them.
-//! - An event can never reach the wrong child: each names a generation, and a descriptor leaves epoll *before* it is
-//!   closed. (A child between `clone` and `execve` holds a copy of each of our descriptors; closing ours does not
-//!   remove the kernel's registration while such a copy lives.)
+//! - Reading both outputs and writing the input never deadlocks, and holds one buffer, whatever a
+//!   child writes.
+//! - A child is over when it has been reaped *and* its pipes are at their end, so that no output of
+//!   a grandchild is lost; or when they have been waited for as long as was asked (`linger`). A
+//!   [terminated](Engine::terminate) child is over in bounded time all the same: TERM to its group,
+//!   after `grace` KILL to all its kin that have not ended; after `GIVE_UP` the pipes are closed on
+//!   whoever still holds them.
+//! - An event can never reach the wrong child: each names a generation, and a descriptor leaves
+//!   epoll *before* it is closed. (A child between `clone` and `execve` holds a copy of each of our
+//!   descriptors; closing ours does not remove the kernel's registration while such a copy lives.)
 //!
 //! # How it stays fast
 //!
-//! A wake-up costs more than the work it brings. The pipes of a new child are watched only after `WATCH_AFTER`: one
-//! that ends sooner costs one wake-up, for its pidfd, and its output is read then. Longer ones are watched for good.
+//! A wake-up costs more than the work it brings. The pipes of a new child are watched only after
+//! `WATCH_AFTER`: one that ends sooner costs one wake-up, for its pidfd, and its output is read
+//! then. Longer ones are watched for good.
 
 mod child;
 mod end;
@@ -53,8 +57,8 @@ pub use crate::machine::with_file_limit_as_error;
 /// How long a child runs before its pipes are watched. A pipe holds 64 KiB meanwhile.
 const WATCH_AFTER: Duration = Duration::from_millis(4);
 
-/// When to look for the first time whether what a terminated child left behind has ended; each later wait is twice as
-/// long.
+/// When to look for the first time whether what a terminated child left behind has ended; each
+/// later wait is twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 /// How long to wait after the kernel's "not now".
@@ -72,7 +76,8 @@ const BUFFER: usize = 64 * 1024;
 /// Reads in a row from one pipe before the others get their turn.
 const READS: usize = 8;
 
-/// Groups with processes left behind that are remembered before those that have ended since are forgotten.
+/// Groups with processes left behind that are remembered before those that have ended since are
+/// forgotten.
 const LEFTOVERS: usize = 1024;
 
 /// What the receiver of output wants next.
@@ -158,7 +163,8 @@ impl Engine {
         self.watchdog = Some(watchdog);
     }
 
-    /// From now on it is noted how long children were ready to run without a core; it costs a small file's reading each.
+    /// From now on it is noted how long children were ready to run without a core; it costs a small
+    /// file's reading each.
     pub fn note_delays(&mut self) {
         self.notes_delays = true;
     }
@@ -183,7 +189,8 @@ impl Engine {
         self.child(key).map(|child| child.pid)
     }
 
-    /// Reports [`Event::Ready`] with `id` when `fd` is readable (or, if `writable`, can be written to). Level-triggered.
+    /// Reports [`Event::Ready`] with `id` when `fd` is readable (or, if `writable`, can be written
+    /// to). Level-triggered.
     pub fn watch(&self, fd: impl AsFd, id: u32, writable: bool) -> io::Result<()> {
         let flags = if writable {
             epoll::EventFlags::OUT

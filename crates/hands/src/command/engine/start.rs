@@ -45,7 +45,8 @@ pub struct Start<'a> {
     pub stderr: Target,
     pub timeout: Option<Duration>,
     pub grace: Duration,
-    /// How long its pipes are waited for when it has ended and others hold them; `None`: to their end.
+    /// How long its pipes are waited for when it has ended and others hold them; `None`: to their
+    /// end.
     pub linger: Option<Duration>,
     /// The `NAME=value` entry in `environ` that no other child has.
     pub mark: &'a CString,
@@ -177,7 +178,8 @@ impl Given {
     }
 }
 
-/// A pipe whose ends are not among 0, 1 and 2, so that setting up the child's cannot overwrite them.
+/// A pipe whose ends are not among 0, 1 and 2, so that setting up the child's cannot overwrite
+/// them.
 fn pipe() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     Ok((above_stdio(read)?, above_stdio(write)?))

@@ -17,7 +17,8 @@ use super::{
 use crate::command::sys::wait;
 
 impl Engine {
-    /// Waits for the next events, not beyond `until`, and hands on what they bring. May return with none.
+    /// Waits for the next events, not beyond `until`, and hands on what they bring. May return with
+    /// none.
     pub fn turn(
         &mut self,
         until: Option<Instant>,
@@ -250,7 +251,8 @@ impl Engine {
                 continue;
             };
             match alarm {
-                // It is over but for a reader of ours that has yet to make room for the rest of its output.
+                // It is over but for a reader of ours that has yet to make room for the rest of its
+                // output.
                 Alarm::TimeOut if child.waits_for_us() => {}
                 Alarm::TimeOut if child.cause.is_none() => {
                     self.terminate(key, Cause::TimedOut);
@@ -360,8 +362,8 @@ impl Engine {
     }
 }
 
-/// How long a process's first thread was ready to run without a CPU (`/proc/PID/schedstat`, the second number, in
-/// nanoseconds); where the kernel counts that.
+/// How long a process's first thread was ready to run without a CPU (`/proc/PID/schedstat`, the
+/// second number, in nanoseconds); where the kernel counts that.
 fn run_queue_delay(pid: Pid) -> Option<Duration> {
     let path = format!("/proc/{}/schedstat", pid.as_raw_nonzero());
     let text = std::fs::read_to_string(path).ok()?;

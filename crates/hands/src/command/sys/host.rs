@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::spawn::Limit;
 
-/// Whether the program was started with this signal ignored, as `nohup` does with SIGHUP. Such a signal should stay
-/// ignored: do not install a handler for it.
+/// Whether the program was started with this signal ignored, as `nohup` does with SIGHUP. Such a
+/// signal should stay ignored: do not install a handler for it.
 pub fn signal_is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: only reads the disposition, into a local.
@@ -20,8 +20,9 @@ pub fn signal_is_ignored(signal: i32) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Makes sure that the exit codes of children reach this program: a program started with SIGCHLD ignored would have
-/// them thrown away by the kernel. Call it early in `main`; a library should not.
+/// Makes sure that the exit codes of children reach this program: a program started with SIGCHLD
+/// ignored would have them thrown away by the kernel. Call it early in `main`; a library should
+/// not.
 pub fn keep_exit_codes() {
     if signal_is_ignored(libc::SIGCHLD) {
         // SAFETY: the default disposition runs no code.
@@ -29,8 +30,9 @@ pub fn keep_exit_codes() {
     }
 }
 
-/// Bytes of arguments that a command may have: what the system allows (`ARG_MAX`, which follows the limit on the stack), less the environment and some
-/// room for what is added to that, and no more than 128 KiB. Each argument counts 9 beyond its bytes, for its NUL and the pointer to it.
+/// Bytes of arguments that a command may have: what the system allows (`ARG_MAX`, which follows the
+/// limit on the stack), less the environment and some room for what is added to that, and no more
+/// than 128 KiB. Each argument counts 9 beyond its bytes, for its NUL and the pointer to it.
 pub fn room_for_arguments() -> usize {
     const MOST: usize = 128 * 1024;
     // POSIX asks `xargs` for 2 KiB; jobs are told their number and slot as well.
@@ -43,8 +45,9 @@ pub fn room_for_arguments() -> usize {
     limit.saturating_sub(taken + SPARE).clamp(SPARE, MOST)
 }
 
-/// Makes a file that may not grow further (`ulimit -f`) an error of the write, as a full disk is, instead of the end of
-/// the program. Commands are still started with the signal's default. Call it early in `main`; a library should not.
+/// Makes a file that may not grow further (`ulimit -f`) an error of the write, as a full disk is,
+/// instead of the end of the program. Commands are still started with the signal's default. Call it
+/// early in `main`; a library should not.
 pub fn keep_file_limit_errors() {
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
@@ -53,8 +56,9 @@ pub fn keep_file_limit_errors() {
 /// The soft limit on open descriptors as the program was started, once it has been raised.
 static STARTED_WITH: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the soft limit on open descriptors to the hard one, for as many jobs at once as possible. Commands are still
-/// started with the limit that the program was started with: some close every descriptor they may have.
+/// Raises the soft limit on open descriptors to the hard one, for as many jobs at once as possible.
+/// Commands are still started with the limit that the program was started with: some close every
+/// descriptor they may have.
 pub fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

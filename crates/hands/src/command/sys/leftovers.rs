@@ -1,7 +1,8 @@
-//! Processes that a finished job has left in its group, in the background, with its output redirected.
+//! Processes that a finished job has left in its group, in the background, with its output
+//! redirected.
 //!
-//! A batch waits for them at its end, briefly, because a shell's `> >(gzip)` is one, and then ends them. A process that
-//! made its own session has said that it means to stay, and is let go.
+//! A batch waits for them at its end, briefly, because a shell's `> >(gzip)` is one, and then ends
+//! them. A process that made its own session has said that it means to stay, and is let go.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use super::tree;
 const BY_THEMSELVES: Duration = Duration::from_secs(2);
 const AFTER_TERM: Duration = Duration::from_millis(500);
 
-/// Ends the processes of `groups` whose environment holds `mark`; returns how many had to be signalled.
+/// Ends the processes of `groups` whose environment holds `mark`; returns how many had to be
+/// signalled.
 pub fn end(mark: &[u8], groups: &[Pid]) -> usize {
     if groups.is_empty() || outlast(mark, groups, BY_THEMSELVES, None) == 0 {
         return 0;

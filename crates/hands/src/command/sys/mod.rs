@@ -1,6 +1,8 @@
-//! What the kernel must be asked for directly. All `unsafe` of [`command`](super) is in this folder.
+//! What the kernel must be asked for directly. All `unsafe` of [`command`](super) is in this
+//! folder.
 //!
-//! - [`spawn`]: start a program in the time that `posix_spawn` needs, with limits, its own process group and a pidfd.
+//! - [`spawn`]: start a program in the time that `posix_spawn` needs, with limits, its own process
+//!   group and a pidfd.
 //! - [`wait`]: reap one child through its pidfd, with its exact resource usage.
 //! - [`watchdog`]: a tiny process that ends our jobs if we die without being able to.
 //! - [`tree`]: find and end everything that a job has started.

@@ -1,10 +1,11 @@
 //! Looking for the mark of a run in a process's environment.
 
-/// As often a process is looked at again that has no environment yet, a millisecond apart: it is on its way to another program.
+/// As often a process is looked at again that has no environment yet, a millisecond apart: it is on
+/// its way to another program.
 pub(super) const LOOKS: u32 = 10;
 
-/// Looks for an entry in NUL-separated text that arrives in pieces: one that is `mark`, or `mark` followed by `.` (a job
-/// of the run) or by `/` (a run inside the job).
+/// Looks for an entry in NUL-separated text that arrives in pieces: one that is `mark`, or `mark`
+/// followed by `.` (a job of the run) or by `/` (a run inside the job).
 pub(super) struct Search<'a> {
     mark: &'a [u8],
     /// Bytes of `mark` matched so far in this entry, or `None` once the entry differs.

@@ -1,8 +1,9 @@
 //! Starting a program: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)`, a few system calls, `execve`.
 //!
-//! This is how glibc's `posix_spawn` works inside; we do it ourselves because the child can then also enter its own
-//! process group, take limits, a nice value, a working directory and a parent-death signal, and hand us a pidfd,
-//! at no further cost: `std`'s `Command` falls back to a full `fork` for most of these.
+//! This is how glibc's `posix_spawn` works inside; we do it ourselves because the child can then
+//! also enter its own process group, take limits, a nice value, a working directory and a
+//! parent-death signal, and hand us a pidfd, at no further cost: `std`'s `Command` falls back to a
+//! full `fork` for most of these.
 //!
 //! # Protocol
 //!
@@ -17,8 +18,9 @@
 //! read `Orders.failed`
 //! ```
 //!
-//! **Invariant:** between `clone` and `execve` the child only makes system calls and touches [`Orders`], which lives
-//! in the suspended caller's frame: no allocation, no lock, no panic, no thread-local but `errno`.
+//! **Invariant:** between `clone` and `execve` the child only makes system calls and touches
+//! [`Orders`], which lives in the suspended caller's frame: no allocation, no lock, no panic, no
+//! thread-local but `errno`.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_void};
 use std::io;
@@ -31,8 +33,8 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// Bytes of stack for the child between `clone` and `execve`, with a guard page, which has up to 64 KiB on some
-/// machines. glibc uses 32 KiB for the same work.
+/// Bytes of stack for the child between `clone` and `execve`, with a guard page, which has up to 64
+/// KiB on some machines. glibc uses 32 KiB for the same work.
 const STACK: usize = 128 * 1024;
 
 /// Milliseconds before a program is tried again whose file is open for writing.
@@ -57,7 +59,8 @@ pub struct Setting {
     pub nice: i32,
     /// Ask the kernel to kill the child when the calling *thread* ends.
     pub die_with_thread: bool,
-    /// Leave no descriptor to the child but its stdio, whether or not it closes itself. From Linux 5.11 on.
+    /// Leave no descriptor to the child but its stdio, whether or not it closes itself. From Linux
+    /// 5.11 on.
     pub close_others: bool,
 }
 
@@ -72,7 +75,8 @@ impl Setting {
     }
 }
 
-/// An environment as `execve` takes it: pointers to strings that live as long as this does, and a null behind them.
+/// An environment as `execve` takes it: pointers to strings that live as long as this does, and a
+/// null behind them.
 pub struct Pointers<'a> {
     pub(in crate::command) array: Vec<*const c_char>,
     pub(in crate::command) entries: PhantomData<&'a CString>,
@@ -87,7 +91,8 @@ impl Pointers<'_> {
 /// One child to start.
 pub(crate) struct Launch<'a> {
     pub program: &'a CStr,
-    /// NULL-terminated, and with one spare entry before `argv[0]`, used when the file is a script without `#!`.
+    /// NULL-terminated, and with one spare entry before `argv[0]`, used when the file is a script
+    /// without `#!`.
     pub argv: &'a mut ArgBlock,
     /// NULL-terminated `NAME=value` strings.
     pub environ: &'a Pointers<'a>,
@@ -163,12 +168,14 @@ pub(crate) struct Launcher {
     parent: i32,
 }
 
-// SAFETY: the mapping belongs to this value alone and is only handed out while `start` holds `&mut self`.
+// SAFETY: the mapping belongs to this value alone and is only handed out while `start` holds `&mut
+// self`.
 unsafe impl Send for Launcher {}
 
 impl Launcher {
     pub(crate) fn new() -> io::Result<Launcher> {
-        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing that exists.
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing
+        // that exists.
         let stack = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -182,9 +189,9 @@ impl Launcher {
         if stack == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // A guard page, so that an overrun faults in the child instead of writing over somebody's memory. Advisory:
-        // the child's needs are constant and far below STACK.
-        // SAFETY: the first page of the mapping just made; nothing points into it.
+        // A guard page, so that an overrun faults in the child instead of writing over somebody's
+        // memory. Advisory: the child's needs are constant and far below STACK. SAFETY: the first
+        // page of the mapping just made; nothing points into it.
         unsafe { libc::mprotect(stack, rustix::param::page_size(), libc::PROT_NONE) };
         let parent = rustix::process::getpid().as_raw_nonzero().get();
         Ok(Launcher { stack, parent })
@@ -192,9 +199,10 @@ impl Launcher {
 
     /// Starts one child and returns once its program has been loaded (or could not be).
     ///
-    /// A program whose file is open for writing (`ETXTBSY`) is tried again for some milliseconds: mostly it has been written
-    /// a moment ago, and the descriptor is in a child that another thread has forked and that has not loaded its own
-    /// program yet. See <https://github.com/golang/go/issues/22315>.
+    /// A program whose file is open for writing (`ETXTBSY`) is tried again for some milliseconds:
+    /// mostly it has been written a moment ago, and the descriptor is in a child that another
+    /// thread has forked and that has not loaded its own program yet. See
+    /// <https://github.com/golang/go/issues/22315>.
     #[expect(
         clippy::disallowed_methods,
         reason = "nobody is told when a file is no longer open for writing; and it is 31 ms at most"
@@ -224,9 +232,10 @@ impl Launcher {
         };
         let mask = block_signals();
         let mut pidfd: c_int = -1;
-        // SAFETY: `stack + STACK` is the page-aligned top of a mapping that only this child uses: `&mut self` excludes
-        // another `start`, and CLONE_VFORK suspends us until the child has left this memory. `orders` outlives that.
-        // `run` keeps to the module's invariant. CLONE_PIDFD makes the kernel store a descriptor in `pidfd`.
+        // SAFETY: `stack + STACK` is the page-aligned top of a mapping that only this child uses:
+        // `&mut self` excludes another `start`, and CLONE_VFORK suspends us until the child has
+        // left this memory. `orders` outlives that. `run` keeps to the module's invariant.
+        // CLONE_PIDFD makes the kernel store a descriptor in `pidfd`.
         let pid = unsafe {
             libc::clone(
                 child_main,
@@ -245,11 +254,12 @@ impl Launcher {
                 error: clone_error,
             });
         };
-        // SAFETY: `clone` succeeded with CLONE_PIDFD, so `pidfd` is a fresh descriptor that nobody else owns.
+        // SAFETY: `clone` succeeded with CLONE_PIDFD, so `pidfd` is a fresh descriptor that nobody
+        // else owns.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        // The child wrote these through a raw pointer while we were suspended; read them as memory, not as the
-        // constants the optimiser may still believe in.
-        // SAFETY: a valid, aligned field of a local.
+        // The child wrote these through a raw pointer while we were suspended; read them as memory,
+        // not as the constants the optimiser may still believe in. SAFETY: a valid, aligned field
+        // of a local.
         let stage = unsafe { ptr::read_volatile(&raw const orders.failed_stage) };
         if stage == Stage::None {
             return Ok(Started { pid, pidfd });
@@ -266,7 +276,8 @@ impl Launcher {
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        // SAFETY: unmaps exactly the mapping made in `new`; no child uses it, as `start` has returned.
+        // SAFETY: unmaps exactly the mapping made in `new`; no child uses it, as `start` has
+        // returned.
         unsafe { libc::munmap(self.stack, STACK) };
     }
 }
@@ -274,8 +285,8 @@ impl Drop for Launcher {
 /// A set of signals as the kernel has it: a bit each.
 pub(super) type SignalMask = u64;
 
-/// Blocks all signals of this thread, and returns which were blocked before. By system call: the C library leaves its own
-/// two out, whose handlers must not run in a child either.
+/// Blocks all signals of this thread, and returns which were blocked before. By system call: the C
+/// library leaves its own two out, whose handlers must not run in a child either.
 pub fn block_signals() -> SignalMask {
     change_signal_mask(SignalMask::MAX)
 }
@@ -343,7 +354,8 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         // SAFETY: no memory is involved. Cannot fail for a valid signal.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         // The caller may have been killed before the line above; then nobody would ever signal us.
-        // SAFETY: always succeeds. 0 is a parent in another PID namespace, of whom no more can be known.
+        // SAFETY: always succeeds. 0 is a parent in another PID namespace, of whom no more can be
+        // known.
         let parent = unsafe { libc::getppid() };
         if parent != orders.parent && parent != 0 {
             // SAFETY: ends this process only.
@@ -362,7 +374,8 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         }
     }
     if let Some(directory) = &orders.setting.directory {
-        // SAFETY: a NUL-terminated string that outlives the call; CLONE_FS is not set, so only we move.
+        // SAFETY: a NUL-terminated string that outlives the call; CLONE_FS is not set, so only we
+        // move.
         if unsafe { libc::chdir(directory.as_ptr()) } != 0 {
             return Stage::Directory;
         }
@@ -383,8 +396,8 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         }
     }
     if orders.setting.close_others {
-        // The child's own table, a copy; and they are open still until `execve`. Where the kernel knows no such flag, what does
-        // not close itself stays open, as with any other program.
+        // The child's own table, a copy; and they are open still until `execve`. Where the kernel
+        // knows no such flag, what does not close itself stays open, as with any other program.
         // SAFETY: no memory is involved.
         unsafe {
             libc::syscall(
@@ -395,12 +408,13 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
             )
         };
     }
-    // From here a signal can end us, but no handler is left to run.
-    // All are let through, as `std` does: what a thread of ours blocks for itself must not make its children deaf to SIGTERM.
+    // From here a signal can end us, but no handler is left to run. All are let through, as `std`
+    // does: what a thread of ours blocks for itself must not make its children deaf to SIGTERM.
     set_signal_mask(0);
     // SAFETY: `ArgBlock` guarantees a spare entry before argv[0].
     let argv = unsafe { orders.argv.add(1) };
-    // SAFETY: `program` is NUL-terminated; `argv` and `environ` are NULL-terminated arrays of such strings.
+    // SAFETY: `program` is NUL-terminated; `argv` and `environ` are NULL-terminated arrays of such
+    // strings.
     unsafe { libc::execve(orders.program, argv.cast_const(), orders.environ) };
     if errno() == libc::ENOEXEC {
         // A script without `#!`: the shells and `execvp` hand it to `sh`; so do we.
@@ -420,7 +434,8 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
     Stage::Exec
 }
 
-/// The last error, without the allocation that an `io::Error` may make. In the child it is the suspended caller's.
+/// The last error, without the allocation that an `io::Error` may make. In the child it is the
+/// suspended caller's.
 pub(super) fn errno() -> c_int {
     // SAFETY: gives a valid pointer to this thread's own `errno`.
     let errno = unsafe { libc::__errno_location() };
@@ -428,14 +443,16 @@ pub(super) fn errno() -> c_int {
     unsafe { *errno }
 }
 
-/// A handler function must not run in a child that shares its parent's memory; ignored signals stay ignored (as under
-/// `nohup`), but for SIGPIPE, which Rust programs ignore for themselves and which their children must not inherit.
+/// A handler function must not run in a child that shares its parent's memory; ignored signals stay
+/// ignored (as under `nohup`), but for SIGPIPE, which Rust programs ignore for themselves and which
+/// their children must not inherit.
 ///
-/// By system call: the C library's `sigaction` refuses its own two signals, and may take a lock, which a child that is
-/// killed at that moment would leave locked in its parent's memory.
+/// By system call: the C library's `sigaction` refuses its own two signals, and may take a lock,
+/// which a child that is killed at that moment would leave locked in its parent's memory.
 fn reset_handlers() {
-    // The kernel's structure begins with the handler on all platforms but MIPS; how it goes on differs, but zeros are the
-    // default action without flags on each. More room than any of them needs.
+    // The kernel's structure begins with the handler on all platforms but MIPS; how it goes on
+    // differs, but zeros are the default action without flags on each. More room than any of them
+    // needs.
     const SIZE: usize = 16;
     for signal in 1..=64 {
         let mut action = [0_usize; SIZE];
@@ -445,7 +462,8 @@ fn reset_handlers() {
             continue;
         }
         let is_function = action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN;
-        // These two we ignore ourselves: SIGPIPE as every Rust program, SIGXFSZ to be told of a full disk by an error.
+        // These two we ignore ourselves: SIGPIPE as every Rust program, SIGXFSZ to be told of a
+        // full disk by an error.
         if is_function || matches!(signal, libc::SIGPIPE | libc::SIGXFSZ) {
             let default = [0_usize; SIZE];
             // SAFETY: CLONE_SIGHAND is not set, so this changes the child's table only.

@@ -1,7 +1,8 @@
 //! Everything a job has started: found in `/proc`, and ended.
 //!
-//! A job leads a process group, which one `kill` reaches whole. What has left the group is found by its parents (a chain
-//! of them leads to the job) or by the cookie in its environment, which survives `setsid` and a double fork.
+//! A job leads a process group, which one `kill` reaches whole. What has left the group is found by
+//! its parents (a chain of them leads to the job) or by the cookie in its environment, which
+//! survives `setsid` and a double fork.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -16,7 +17,8 @@ use super::search::{LOOKS, Search};
 pub(crate) struct Kin<'a> {
     /// The group that the job leads; also its own pid.
     pub(crate) leader: Pid,
-    /// Once the leader has been reaped its number may belong to somebody else: then only `mark` counts.
+    /// Once the leader has been reaped its number may belong to somebody else: then only `mark`
+    /// counts.
     pub(crate) reaped: bool,
     /// The `NAME=value` entry that only this job's processes have in their environment.
     pub(crate) mark: &'a [u8],
@@ -34,11 +36,12 @@ pub(crate) fn signal(kin: Kin<'_>, signal: Signal) {
     }
 }
 
-/// Kills the jobs' groups and all their kin elsewhere. Looks again until a look finds nobody new, a bounded number of
-/// times, because what is being killed may be forking.
+/// Kills the jobs' groups and all their kin elsewhere. Looks again until a look finds nobody new, a
+/// bounded number of times, because what is being killed may be forking.
 pub(crate) fn kill(kins: &[Kin<'_>]) {
     for _ in 0..10 {
-        // The groups first: whoever leaves one before its kill is there to be seen by the look that follows.
+        // The groups first: whoever leaves one before its kill is there to be seen by the look that
+        // follows.
         for kin in kins.iter().filter(|kin| !kin.reaped) {
             let _ = kill_process_group(kin.leader, Signal::KILL);
         }
@@ -52,7 +55,8 @@ pub(crate) fn kill(kins: &[Kin<'_>]) {
     }
 }
 
-/// Living processes of the jobs that are outside their groups; all of them where the leader has been reaped.
+/// Living processes of the jobs that are outside their groups; all of them where the leader has
+/// been reaped.
 pub(crate) fn strays(kins: &[Kin<'_>]) -> Vec<Pid> {
     let own = rustix::process::getpid();
     let leaders: HashSet<Pid> = kins
@@ -118,7 +122,8 @@ fn processes() -> HashMap<Pid, Process> {
 
 fn process(pid: i32) -> Option<(Pid, Process)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, spaces and parentheses included: start behind the last one.
+    // The name in parentheses may hold anything, spaces and parentheses included: start behind the
+    // last one.
     let behind = stat.iter().rposition(|&byte| byte == b')')? + 2;
     let text = std::str::from_utf8(stat.get(behind..)?).ok()?;
     let mut fields = text.split(' ');
@@ -131,7 +136,8 @@ fn process(pid: i32) -> Option<(Pid, Process)> {
     Some((Pid::from_raw(pid)?, Process { parent, group }))
 }
 
-/// Whether the process was started with `mark` in its environment. False for another user's process.
+/// Whether the process was started with `mark` in its environment. False for another user's
+/// process.
 fn carries(pid: Pid, mark: &[u8]) -> bool {
     for _ in 0..LOOKS {
         let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) else {

@@ -1,7 +1,7 @@
 //! Reaping a child through its pidfd, with the kernel's own account of what it used.
 //!
-//! `waitid` on a pidfd can only ever reap that one child: it neither steals a child from, nor loses one to, other
-//! code in the program that waits for its own.
+//! `waitid` on a pidfd can only ever reap that one child: it neither steals a child from, nor loses
+//! one to, other code in the program that waits for its own.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -21,7 +21,8 @@ pub struct Usage {
     pub max_rss: u64,
 }
 
-/// Reaps the child if it has ended. `ECHILD` means that somebody else did (a `SIGCHLD` set to be ignored does that).
+/// Reaps the child if it has ended. `ECHILD` means that somebody else did (a `SIGCHLD` set to be
+/// ignored does that).
 pub(crate) fn try_reap(pidfd: impl AsFd) -> io::Result<Option<(ExitStatus, Usage)>> {
     wait(pidfd, libc::WEXITED | libc::WNOHANG)
 }
@@ -45,9 +46,10 @@ pub(crate) fn reap(pidfd: impl AsFd) {
 fn wait(pidfd: impl AsFd, flags: i32) -> io::Result<Option<(ExitStatus, Usage)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // Children that end silently, as a zygote's do, are waited for as well (`__WALL`).
-    // The C library's `waitid` has no place for the fifth argument, which the system call has had for ever.
-    // SAFETY: the descriptor is open for the call, and both structures are large enough for the kernel to fill in.
+    // Children that end silently, as a zygote's do, are waited for as well (`__WALL`). The C
+    // library's `waitid` has no place for the fifth argument, which the system call has had for
+    // ever. SAFETY: the descriptor is open for the call, and both structures are large enough for
+    // the kernel to fill in.
     let result = unsafe {
         libc::syscall(
             libc::SYS_waitid,

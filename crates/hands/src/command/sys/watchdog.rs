@@ -2,10 +2,11 @@
 //!
 //! # Promise
 //!
-//! When the program ends in any way without saying goodbye (`SIGKILL`, a crash, the out-of-memory killer), every process
-//! of its jobs is killed: those in a job's process group, and those that left it (`setsid`, daemons) but kept the
-//! environment they were given, in which [`COOKIE`] names the run. What escapes has left its group *and* hides its
-//! environment: erased it, belongs to another user, or may not be looked into (`PR_SET_DUMPABLE`).
+//! When the program ends in any way without saying goodbye (`SIGKILL`, a crash, the out-of-memory
+//! killer), every process of its jobs is killed: those in a job's process group, and those that
+//! left it (`setsid`, daemons) but kept the environment they were given, in which [`COOKIE`] names
+//! the run. What escapes has left its group *and* hides its environment: erased it, belongs to
+//! another user, or may not be looked into (`PR_SET_DUMPABLE`).
 //!
 //! # How
 //!
@@ -14,13 +15,15 @@
 //!    └─ shared table: process group of each running job ────►   EOF without goodbye: kill groups, then scan /proc
 //! ```
 //!
-//! It is forked once, right behind the first job (which has `PDEATHSIG` until then), lives in its own session (so that neither Ctrl-C nor a kill of the program's
-//! group reaches it), holds no descriptor but its end of the socket (so that it keeps nobody's pipe open), and has no
-//! `SIGCHLD` (so that the program never finds an unknown child). Keeping the job's spawn path free of pre-exec
-//! bookkeeping is what makes it cheap: one relaxed store a job.
+//! It is forked once, right behind the first job (which has `PDEATHSIG` until then), lives in its
+//! own session (so that neither Ctrl-C nor a kill of the program's group reaches it), holds no
+//! descriptor but its end of the socket (so that it keeps nobody's pipe open), and has no `SIGCHLD`
+//! (so that the program never finds an unknown child). Keeping the job's spawn path free of
+//! pre-exec bookkeeping is what makes it cheap: one relaxed store a job.
 //!
-//! **Invariant:** after the fork the watchdog makes only system calls on its own stack: no allocation, no lock, no
-//! panic. The program may have had other threads, whose locks stay locked for ever in the copy.
+//! **Invariant:** after the fork the watchdog makes only system calls on its own stack: no
+//! allocation, no lock, no panic. The program may have had other threads, whose locks stay locked
+//! for ever in the copy.
 
 use std::ffi::c_int;
 use std::io;
@@ -36,8 +39,8 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use super::search::{LOOKS, Search};
 use super::spawn::{block_signals, errno, set_signal_mask};
 
-/// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's value and a `/` when
-/// runs are nested, so that the outer run finds the inner one's processes too.
+/// The environment variable that marks every process of a job: `RUN.SEQ`, behind the outer job's
+/// value and a `/` when runs are nested, so that the outer run finds the inner one's processes too.
 pub const COOKIE: &str = "HANDS_JOB";
 
 /// Process groups that the table can hold. Jobs beyond it are still found by their cookie.
@@ -54,14 +57,17 @@ pub struct Watchdog {
     pid: c_int,
 }
 
-// SAFETY: `groups` points to shared memory that lives as long as the value and is only used through atomics.
+// SAFETY: `groups` points to shared memory that lives as long as the value and is only used through
+// atomics.
 unsafe impl Send for Watchdog {}
 
 impl Watchdog {
-    /// Forks the watchdog. `mark` is the part of the entry that all jobs of the run share: `HANDS_JOB=RUN`.
+    /// Forks the watchdog. `mark` is the part of the entry that all jobs of the run share:
+    /// `HANDS_JOB=RUN`.
     pub fn start(mark: &[u8]) -> io::Result<Watchdog> {
         reap_ended();
-        // Sockets, because a write to a pipe whose reader is gone may come with a signal that ends the program.
+        // Sockets, because a write to a pipe whose reader is gone may come with a signal that ends
+        // the program.
         let (read, write) = socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -69,7 +75,8 @@ impl Watchdog {
             None,
         )?;
         let length = GROUPS * size_of::<AtomicI32>();
-        // SAFETY: a fresh anonymous mapping; zero bytes are valid atomics. Pages are only made when touched.
+        // SAFETY: a fresh anonymous mapping; zero bytes are valid atomics. Pages are only made when
+        // touched.
         let groups = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -84,9 +91,10 @@ impl Watchdog {
             return Err(io::Error::last_os_error());
         }
         let groups: *const AtomicI32 = groups.cast();
-        // A plain fork by system call: the C library's own would take locks and run handlers of the host program, and
-        // would send it SIGCHLD. The child keeps to the module's invariant, so nothing of the C library is needed.
-        // Signals stay blocked in the child for good: it dies of none that ends its program, and runs no handler.
+        // A plain fork by system call: the C library's own would take locks and run handlers of the
+        // host program, and would send it SIGCHLD. The child keeps to the module's invariant, so
+        // nothing of the C library is needed. Signals stay blocked in the child for good: it dies
+        // of none that ends its program, and runs no handler.
         let mask = block_signals();
         // SAFETY: without CLONE_VM the child has its own copy of this memory.
         let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
@@ -114,14 +122,16 @@ impl Watchdog {
         unsafe { std::slice::from_raw_parts(self.groups, GROUPS) }
     }
 
-    /// From now on the group of `leader` dies with the program. `place` is the job's own small number.
+    /// From now on the group of `leader` dies with the program. `place` is the job's own small
+    /// number.
     pub fn guard(&self, place: usize, leader: Pid) {
         if let Some(entry) = self.table().get(place) {
             entry.store(leader.as_raw_nonzero().get(), Ordering::Release);
         }
     }
 
-    /// The job at `place` is over. Call before its leader is reaped, so that the table never names a reused pid.
+    /// The job at `place` is over. Call before its leader is reaped, so that the table never names
+    /// a reused pid.
     pub fn release(&self, place: usize) {
         if let Some(entry) = self.table().get(place) {
             entry.store(0, Ordering::Release);
@@ -137,10 +147,11 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // A watchdog that somebody killed cannot read this; then there is nothing to say goodbye to.
+        // A watchdog that somebody killed cannot read this; then there is nothing to say goodbye
+        // to.
         let _ = send(&self.line, &[GOODBYE], SendFlags::NOSIGNAL);
-        // It ends by itself, within microseconds; a program that ends now need not wait for it, and one that goes on
-        // reaps it when it starts the next one.
+        // It ends by itself, within microseconds; a program that ends now need not wait for it, and
+        // one that goes on reaps it when it starts the next one.
         ENDING
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -161,7 +172,8 @@ static ENDING: Mutex<Vec<c_int>> = Mutex::new(Vec::new());
 
 fn reap_ended() {
     let mut ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: only looks whether our own child has ended; `__WALL` because it was made without SIGCHLD.
+    // SAFETY: only looks whether our own child has ended; `__WALL` because it was made without
+    // SIGCHLD.
     ending.retain(
         |&pid| unsafe { libc::waitpid(pid, ptr::null_mut(), libc::__WALL | libc::WNOHANG) } == 0,
     );
@@ -187,8 +199,9 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
     // What is killed may be forking: scan until a whole pass finds nobody, in bounded time.
     for _ in 0..200 {
         for group in groups {
-            // Once is enough, as nobody leaves a group while it is being killed; and once its leader is gone, and reaped
-            // by whoever has taken it over, the number may be given to others.
+            // Once is enough, as nobody leaves a group while it is being killed; and once its
+            // leader is gone, and reaped by whoever has taken it over, the number may be given to
+            // others.
             let group = group.swap(0, Ordering::AcqRel);
             if group > 0 {
                 // SAFETY: no memory is involved.
@@ -237,7 +250,8 @@ fn close_range(first: u32, last: u32) {
     }
 }
 
-/// Kills every process, other than ourselves, whose environment holds `mark`; returns how many there were.
+/// Kills every process, other than ourselves, whose environment holds `mark`; returns how many
+/// there were.
 fn kill_marked(mark: &[u8]) -> u32 {
     // SAFETY: a NUL-terminated constant.
     let proc = unsafe {
@@ -327,7 +341,8 @@ fn environment_holds(pid: i32, mark: &[u8]) -> bool {
         }
         // It is on its way to another program; or it has none, as what is the kernel's.
         let mut target = [0_u8; 8];
-        // SAFETY: `write_path` leaves a NUL-terminated string; the kernel writes at most `target.len()` bytes.
+        // SAFETY: `write_path` leaves a NUL-terminated string; the kernel writes at most
+        // `target.len()` bytes.
         let got = unsafe {
             libc::readlink(
                 exe.as_ptr().cast(),

@@ -68,7 +68,8 @@ impl AsyncPoolBuilder {
         self
     }
 
-    /// Runs on this `tokio` runtime, not on one of its own. It must have time or I/O enabled if the coroutines use them.
+    /// Runs on this `tokio` runtime, not on one of its own. It must have time or I/O enabled if the
+    /// coroutines use them.
     pub fn runtime(mut self, runtime: RuntimeHandle) -> AsyncPoolBuilder {
         self.runtime = Some(runtime);
         self
@@ -80,8 +81,8 @@ impl AsyncPoolBuilder {
         self
     }
 
-    /// Functions that are no coroutines run on at least and at most so many threads, and the pool chooses between the two by what it measures;
-    /// from 1 to 32 for each core unless set.
+    /// Functions that are no coroutines run on at least and at most so many threads, and the pool
+    /// chooses between the two by what it measures; from 1 to 32 for each core unless set.
     pub fn function_threads(mut self, least: usize, most: usize) -> AsyncPoolBuilder {
         self.functions = (least, Some(most));
         self
@@ -93,8 +94,9 @@ impl AsyncPoolBuilder {
         self
     }
 
-    /// Has `told` know of each coroutine that does not await for long, on a thread of its own. The pool's
-    /// [`coroutines`](AsyncPool::coroutines) count them in any case, and with the feature `tracing` each is a warning.
+    /// Has `told` know of each coroutine that does not await for long, on a thread of its own. The
+    /// pool's [`coroutines`](AsyncPool::coroutines) count them in any case, and with the feature
+    /// `tracing` each is a warning.
     pub fn on_blocked(
         mut self,
         told: impl Fn(&Blocked) + Send + Sync + 'static,
@@ -107,7 +109,8 @@ impl AsyncPoolBuilder {
     ///
     /// # Errors
     ///
-    /// When nothing may be in flight or there are to be no threads, the name has a NUL in it, or the system refuses a thread.
+    /// When nothing may be in flight or there are to be no threads, the name has a NUL in it, or
+    /// the system refuses a thread.
     pub fn build(self) -> io::Result<AsyncPool> {
         let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
         let cores = crate::cores().get();
@@ -176,7 +179,8 @@ impl AsyncPoolBuilder {
     }
 }
 
-/// A runtime with one thread more than there are drivers: when all of them are blocked, it still hears of sockets and the clock.
+/// A runtime with one thread more than there are drivers: when all of them are blocked, it still
+/// hears of sockets and the clock.
 fn own_runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     let mut builder = runtime::Builder::new_multi_thread();
     builder.thread_name(name).enable_all();

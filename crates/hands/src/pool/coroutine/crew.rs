@@ -7,10 +7,11 @@
 //!                                                                              line ─▶ driver: poll
 //! ```
 //!
-//! A driver is a task of the `tokio` runtime, one for each of its threads, and takes from one line. Whoever adds to the line wakes a driver
-//! that idles; a driver that adds to an empty line does not, as it will take it itself. If it does not come to that, because what
-//! it polls blocks, whoever watches for that wakes another one; and if all of them are blocked, it starts a *substitute*: a thread of its own that
-//! polls what is in the line until one of them goes on.
+//! A driver is a task of the `tokio` runtime, one for each of its threads, and takes from one line.
+//! Whoever adds to the line wakes a driver that idles; a driver that adds to an empty line does
+//! not, as it will take it itself. If it does not come to that, because what it polls blocks,
+//! whoever watches for that wakes another one; and if all of them are blocked, it starts a
+//! *substitute*: a thread of its own that polls what is in the line until one of them goes on.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -222,7 +223,8 @@ impl Crew {
         self.ended(1);
     }
 
-    /// One has been cancelled before it began: those that wait no longer for anything are taken out when they are half of all.
+    /// One has been cancelled before it began: those that wait no longer for anything are taken out
+    /// when they are half of all.
     pub(super) fn note_cancelled(&self) {
         let mut registry = self.registry.lock();
         registry.cancelled += 1;
@@ -248,7 +250,8 @@ impl Crew {
         }
     }
 
-    /// One that is in flight awaits another one of this pool: others may have its place until it goes on.
+    /// One that is in flight awaits another one of this pool: others may have its place until it
+    /// goes on.
     pub(super) fn lend(&self) {
         let mut registry = self.registry.lock();
         registry.lent += 1;
@@ -300,7 +303,8 @@ impl Crew {
         }
     }
 
-    /// So many drivers are blocked. If something waits in the line, a driver that idles is woken; if none does, a substitute is started.
+    /// So many drivers are blocked. If something waits in the line, a driver that idles is woken;
+    /// if none does, a substitute is started.
     pub(super) fn rescue(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
         self.blocked.store(blocked, Ordering::SeqCst);
         let mut line = self.line.lock();
@@ -364,7 +368,8 @@ impl Crew {
         self.registry.lock().substitutes > self.blocked.load(Ordering::SeqCst)
     }
 
-    /// Whether the calling thread drives the runtime on which the coroutines run, and nobody else does.
+    /// Whether the calling thread drives the runtime on which the coroutines run, and nobody else
+    /// does.
     pub(super) fn would_hang(&self) -> bool {
         let own = Runtime::try_current();
         let is_own = own.is_ok_and(|own| own.id() == self.runtime.id());
@@ -441,7 +446,8 @@ impl Crew {
         // What tokio allows this task is for all that it polls.
         while turns < TURNS && has_budget_remaining() {
             match self.next(number, context) {
-                // The last that holds it may be this: what it leaves behind is dropped inside the catch.
+                // The last that holds it may be this: what it leaves behind is dropped inside the
+                // catch.
                 Poll::Ready(Some(next)) => drop(caught(|| next.turn(driver, owners))),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,

@@ -1,4 +1,5 @@
-//! Finding coroutines that block: each driver says what it polls, and whoever looks twice and finds it at the same poll knows.
+//! Finding coroutines that block: each driver says what it polls, and whoever looks twice and finds
+//! it at the same poll knows.
 //!
 //! A poll costs two stores. Nobody looks while nothing is polled.
 
@@ -12,7 +13,8 @@ use parking_lot::Mutex;
 use crate::sync::timer::Alarm;
 use crate::thread::panic::caught;
 
-/// A coroutine that did not await for long: it blocked, or computed, and held up a thread of its runtime.
+/// A coroutine that did not await for long: it blocked, or computed, and held up a thread of its
+/// runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Blocked {
@@ -66,7 +68,8 @@ impl Driver {
         *self.class.lock() = class;
         let turn = self.turn.load(Ordering::Relaxed);
         self.turn.store(turn + 1, Ordering::SeqCst);
-        // Whoever stops looking looks at all turns behind having said so, and this looks behind its turn.
+        // Whoever stops looking looks at all turns behind having said so, and this looks behind its
+        // turn.
         if !self.watch.is_set.load(Ordering::SeqCst) {
             self.watch.begin();
         }
@@ -148,7 +151,8 @@ impl Watch {
 
     fn set(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
-        // Set under the lock: of two that set one, the later must not be taken for the earlier, which is dropped.
+        // Set under the lock: of two that set one, the later must not be taken for the earlier,
+        // which is dropped.
         let mut seen = self.seen.lock();
         let at = Instant::now() + self.threshold / 4;
         // Prepared when the pool was made, so it does not fail.
@@ -157,7 +161,8 @@ impl Watch {
         drop(before);
     }
 
-    /// Whether any of them polls, and how many seem to be blocked; tells of those that have been at it for long.
+    /// Whether any of them polls, and how many seem to be blocked; tells of those that have been at
+    /// it for long.
     fn look(&self) -> (bool, usize) {
         let mut found = Vec::new();
         let mut is_any = false;
@@ -211,7 +216,8 @@ impl Watch {
         let Some(on_blocked) = self.on_blocked.clone() else {
             return;
         };
-        // A thread of its own: it is the user's, and may take its time, and the next look is made here.
+        // A thread of its own: it is the user's, and may take its time, and the next look is made
+        // here.
         let told = std::thread::Builder::new().name("hands-blocked".to_owned());
         let _ = told.spawn(move || {
             // The hook tells of its panic.

@@ -13,10 +13,11 @@ use crate::pool::map::Progress;
 use crate::sync::park;
 use crate::task::{AsCompleted, Handle, Outcome, as_completed};
 
-/// The outcomes of [`AsyncPool::map_async`] and [`AsyncPool::map_stream`], as a stream; [`blocking`](Self::blocking) makes it an iterator.
+/// The outcomes of [`AsyncPool::map_async`] and [`AsyncPool::map_stream`], as a stream;
+/// [`blocking`](Self::blocking) makes it an iterator.
 ///
-/// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of them. Dropping it cancels what is
-/// unfinished: its coroutines are dropped where they await.
+/// Inputs are taken when outcomes are asked for, and never more than [`ahead`](Self::ahead) of
+/// them. Dropping it cancels what is unfinished: its coroutines are dropped where they await.
 #[must_use = "nothing is done before it is polled"]
 pub struct MapAsync<'pool, S, F, R> {
     pool: &'pool AsyncPool,
@@ -49,8 +50,8 @@ impl<I: Iterator + Unpin> Stream for Ready<I> {
 }
 
 impl AsyncPool {
-    /// Runs a coroutine for each input, and gives the outcomes in the order of the inputs. It takes no more inputs than it needs to have as many
-    /// in flight as it may. See [`MapAsync`].
+    /// Runs a coroutine for each input, and gives the outcomes in the order of the inputs. It takes
+    /// no more inputs than it needs to have as many in flight as it may. See [`MapAsync`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -82,7 +83,8 @@ impl AsyncPool {
         self.map_stream(task, Ready(inputs.into_iter()))
     }
 
-    /// [`map_async`](Self::map_async) over a stream. An input that is not there yet holds up no outcome.
+    /// [`map_async`](Self::map_async) over a stream. An input that is not there yet holds up no
+    /// outcome.
     pub fn map_stream<F, Fut, S>(&self, task: F, inputs: S) -> MapAsync<'_, S, F, Fut::Output>
     where
         F: FnMut(S::Item) -> Fut,
@@ -111,7 +113,8 @@ impl<'pool, S, F, R> MapAsync<'pool, S, F, R> {
         self
     }
 
-    /// How many inputs are taken before their outcome is asked for, at most; as many as may be in flight unless set. It is no less than 1.
+    /// How many inputs are taken before their outcome is asked for, at most; as many as may be in
+    /// flight unless set. It is no less than 1.
     pub fn ahead(mut self, inputs: usize) -> Self {
         self.ahead = inputs.max(1);
         self

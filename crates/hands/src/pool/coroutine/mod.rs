@@ -1,17 +1,22 @@
-//! The pool whose workers are coroutines: many tasks in flight on few threads, as long as they wait and do not compute.
+//! The pool whose workers are coroutines: many tasks in flight on few threads, as long as they wait
+//! and do not compute.
 //!
 //! # What it promises
 //!
-//! - **No more are in flight than it may have**; the others wait in the order in which they were submitted.
-//! - **Each has one outcome**, also when it panics, when its time is up, when the pool is shut down, and when its runtime ends under it.
-//! - **One that blocks is found** and named, and holds up the thread it is on, not the others that are ready.
+//! - **No more are in flight than it may have**; the others wait in the order in which they were
+//!   submitted.
+//! - **Each has one outcome**, also when it panics, when its time is up, when the pool is shut
+//!   down, and when its runtime ends under it.
+//! - **One that blocks is found** and named, and holds up the thread it is on, not the others that
+//!   are ready.
 //! - **A function that is no coroutine** goes to a pool of threads that sizes itself.
 //!
 //! # How it works
 //!
-//! A coroutine, the claim on its outcome and its place in the line are one allocation ([`task`]); drivers, which are tasks of a `tokio` runtime,
-//! take from the line what wants to be polled ([`crew`]). So `tokio` has the sockets and the clock, and what is in flight, in what order,
-//! for how long, and under whose token, is the pool's.
+//! A coroutine, the claim on its outcome and its place in the line are one allocation ([`task`]);
+//! drivers, which are tasks of a `tokio` runtime, take from the line what wants to be polled
+//! ([`crew`]). So `tokio` has the sockets and the clock, and what is in flight, in what order, for
+//! how long, and under whose token, is the pool's.
 
 mod builder;
 mod crew;
@@ -62,12 +67,14 @@ use crate::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// One that is cancelled, or whose time is up, has its [`CancelToken`](crate::sync::CancelToken) cancelled and is dropped where it awaits.
+/// One that is cancelled, or whose time is up, has its [`CancelToken`](crate::sync::CancelToken)
+/// cancelled and is dropped where it awaits.
 ///
 /// # Dropping
 ///
-/// waits for all tasks. On a thread of a `tokio` runtime it does not, as that would hold up others: they go on, and a thread in the background
-/// waits for them. There, await [`shutdown_async`](Self::shutdown_async) first.
+/// waits for all tasks. On a thread of a `tokio` runtime it does not, as that would hold up others:
+/// they go on, and a thread in the background waits for them. There, await
+/// [`shutdown_async`](Self::shutdown_async) first.
 pub struct AsyncPool {
     crew: Arc<Crew>,
     watch: Arc<Watch>,
@@ -127,7 +134,8 @@ impl AsyncPool {
     /// # }
     /// ```
     ///
-    /// When that runtime ends, what is unfinished has the outcome [`Cancelled`](TaskError::Cancelled).
+    /// When that runtime ends, what is unfinished has the outcome
+    /// [`Cancelled`](TaskError::Cancelled).
     ///
     /// # Errors
     ///
@@ -194,7 +202,8 @@ impl AsyncPool {
         handle
     }
 
-    /// Hands over a closure that blocks or computes, for a thread that may: the pool has such threads, as many as they are worth.
+    /// Hands over a closure that blocks or computes, for a thread that may: the pool has such
+    /// threads, as many as they are worth.
     ///
     /// ```
     /// use hands::pool::AsyncPool;
@@ -253,12 +262,14 @@ impl AsyncPool {
         }
     }
 
-    /// [`join`](Pool::join) for a coroutine that is none of this pool's. Functions are not waited for.
+    /// [`join`](Pool::join) for a coroutine that is none of this pool's. Functions are not waited
+    /// for.
     pub async fn join_async(&self) {
         self.crew.idle().await;
     }
 
-    /// [`shutdown`](Pool::shutdown) for a coroutine. What it waits for goes on when its future is dropped.
+    /// [`shutdown`](Pool::shutdown) for a coroutine. What it waits for goes on when its future is
+    /// dropped.
     pub async fn shutdown_async(&self, how: Shutdown) {
         self.close();
         if how == Shutdown::Now {
@@ -307,7 +318,8 @@ impl CoroutinePool for AsyncPool {
 
 /// For functions that are no coroutines; they run on threads that may block.
 impl Pool for AsyncPool {
-    /// Threads for functions; how many coroutines may be in flight is in [`coroutines`](AsyncPool::coroutines).
+    /// Threads for functions; how many coroutines may be in flight is in
+    /// [`coroutines`](AsyncPool::coroutines).
     fn workers(&self) -> usize {
         match self.functions.get() {
             Some(Ok(functions)) => functions.workers(),
@@ -348,7 +360,8 @@ impl Pool for AsyncPool {
         }
     }
 
-    /// Of coroutines and functions together; `workers`, `sizing` and `classes` are those of the functions.
+    /// Of coroutines and functions together; `workers`, `sizing` and `classes` are those of the
+    /// functions.
     fn stats(&self) -> Stats {
         let mut stats = match self.functions.get() {
             Some(Ok(functions)) => functions.stats(),
@@ -423,7 +436,8 @@ impl Drop for AsyncPool {
             }
         });
         if started.is_err() {
-            // Without a thread a task of the runtime waits, which may not block. The functions' threads end by themselves.
+            // Without a thread a task of the runtime waits, which may not block. The functions'
+            // threads end by themselves.
             let rest = rest.lock().take();
             self.runtime.spawn(async move {
                 if let Some(mut rest) = rest {

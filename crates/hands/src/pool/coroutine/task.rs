@@ -38,7 +38,8 @@ pub(super) struct Coroutine<Fut: Future> {
     wanted: AtomicU8,
     /// It awaits a task of its own pool, and another one has its place meanwhile.
     has_lent: AtomicBool,
-    /// `None` when it is over. Locked by the one thread that polls or drops it, and never waited for.
+    /// `None` when it is over. Locked by the one thread that polls or drops it, and never waited
+    /// for.
     future: Mutex<Option<Fut>>,
 }
 
@@ -94,7 +95,8 @@ where
         }
     }
 
-    /// Drops the future, unless it is being polled or dropped just now, perhaps by a caller of the caller.
+    /// Drops the future, unless it is being polled or dropped just now, perhaps by a caller of the
+    /// caller.
     fn strip(&self) {
         if let Some(mut future) = self.future.try_lock() {
             drop_in_place(&mut future);
@@ -124,8 +126,9 @@ where
             let Some(polled) = future else {
                 return Poll::Ready(Err(TaskError::Cancelled));
             };
-            // SAFETY: it stays where it is until it is dropped there: it lies in an `Arc`, this field is private, and all that is ever
-            // done to it is to poll it here, and to write `None` over it, which drops it in place; also after a panic.
+            // SAFETY: it stays where it is until it is dropped there: it lies in an `Arc`, this
+            // field is private, and all that is ever done to it is to poll it here, and to write
+            // `None` over it, which drops it in place; also after a panic.
             let polled = unsafe { Pin::new_unchecked(polled) };
             match caught(|| polled.poll(&mut Context::from_waker(&waker))) {
                 Ok(Poll::Pending) => Poll::Pending,
@@ -321,7 +324,8 @@ where
         let Some(coroutine) = self.0.upgrade() else {
             return;
         };
-        // One that has begun has its outcome when its future has been dropped, by the thread that has its turn.
+        // One that has begun has its outcome when its future has been dropped, by the thread that
+        // has its turn.
         coroutine.renounce(LATE);
         coroutine.cell.expire_unless_running(|| coroutine.strip());
         // One that is not admitted yet ends when it is.

@@ -97,16 +97,18 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// So long may a worker take until it is ready for its first task: to be [started](crate::process::Builder::start_timeout), and its
-    /// [initialiser](Self::initializer). A minute unless set. A pool whose initialiser takes longer is of no use, as one whose initialiser panics; if
-    /// something else has held up a worker, another takes its place.
+    /// So long may a worker take until it is ready for its first task: to be
+    /// [started](crate::process::Builder::start_timeout), and its [initialiser](Self::initializer).
+    /// A minute unless set. A pool whose initialiser takes longer is of no use, as one whose
+    /// initialiser panics; if something else has held up a worker, another takes its place.
     pub fn start_timeout(mut self, timeout: Duration) -> ProcessPoolBuilder {
         self.plan.start_timeout = timeout;
         self
     }
 
-    /// Run by each worker before its first task, with the worker's number, from 0. If it panics the pool is of no use any more:
-    /// all its tasks have the outcome [`Init`](crate::task::TaskError::Init).
+    /// Run by each worker before its first task, with the worker's number, from 0. If it panics the
+    /// pool is of no use any more: all its tasks have the outcome
+    /// [`Init`](crate::task::TaskError::Init).
     pub fn initializer<F: Task<u64, ()>>(mut self, run: F) -> ProcessPoolBuilder {
         self.plan.initializer = code_of::<F, u64, ()>(run);
         if self.plan.initializer.is_none() {
@@ -115,9 +117,10 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Makes a state that each worker has for itself, a connection, say, or a model, of this argument, after the
-    /// [initialiser](Self::initializer) and before its first task. Tasks are lent it by [`with_state`](ProcessPool::with_state). What it makes need
-    /// not be able to leave the process. If it panics the pool is of no use any more, as when an initialiser does.
+    /// Makes a state that each worker has for itself, a connection, say, or a model, of this
+    /// argument, after the [initialiser](Self::initializer) and before its first task. Tasks are
+    /// lent it by [`with_state`](ProcessPool::with_state). What it makes need not be able to leave
+    /// the process. If it panics the pool is of no use any more, as when an initialiser does.
     pub fn state<F, A, S>(mut self, make: F, argument: A) -> ProcessPoolBuilder
     where
         F: Task<A, S>,
@@ -131,8 +134,10 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Has a function run once in the process that all workers are copies of, before the first of them: to load what they all read, a
-    /// model, say, once for all. It is [`process::preload`](crate::process::preload): for the whole program, and before its first process.
+    /// Has a function run once in the process that all workers are copies of, before the first of
+    /// them: to load what they all read, a model, say, once for all. It is
+    /// [`process::preload`](crate::process::preload): for the whole program, and before its first
+    /// process.
     pub fn preload<F>(mut self, load: F) -> ProcessPoolBuilder
     where
         F: Fn() + Copy + Send + Sync + 'static,
@@ -143,62 +148,74 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Heeds Ctrl-C (`SIGINT`) in the place of the program: the first time the pool takes no more tasks and begins none, so that those
-    /// that have begun come to their end and all others are [`Cancelled`](crate::task::TaskError::Cancelled); the second time it kills those, too. The
+    /// Heeds Ctrl-C (`SIGINT`) in the place of the program: the first time the pool takes no more
+    /// tasks and begins none, so that those that have begun come to their end and all others are
+    /// [`Cancelled`](crate::task::TaskError::Cancelled); the second time it kills those, too. The
     /// program goes on, and sees it by these outcomes.
     ///
-    /// Otherwise Ctrl-C ends the program, and the workers with it, unless the program has a handler of its own.
+    /// Otherwise Ctrl-C ends the program, and the workers with it, unless the program has a handler
+    /// of its own.
     pub fn drain_on_interrupt(mut self) -> ProcessPoolBuilder {
         self.plan.heeds_interrupts = true;
         self
     }
 
-    /// So long may each task take from when it begins, unless it is submitted with a time of its own. Then its outcome is
-    /// [`TimedOut`](crate::task::TaskError::TimedOut), and its worker is ended after the [grace](Self::grace).
+    /// So long may each task take from when it begins, unless it is submitted with a time of its
+    /// own. Then its outcome is [`TimedOut`](crate::task::TaskError::TimedOut), and its worker is
+    /// ended after the [grace](Self::grace).
     pub fn timeout(mut self, timeout: Duration) -> ProcessPoolBuilder {
         self.plan.timeout = Some(timeout);
         self
     }
 
     /// So long has a task that is cancelled, or whose time is up, to look at its
-    /// [`CancelToken`](crate::sync::CancelToken) and end; then its worker is killed and replaced. Half a second unless set.
+    /// [`CancelToken`](crate::sync::CancelToken) and end; then its worker is killed and replaced.
+    /// Half a second unless set.
     pub fn grace(mut self, grace: Duration) -> ProcessPoolBuilder {
         self.plan.grace = grace;
         self
     }
 
-    /// Bytes of address space that each worker may have, the program itself included. A task that wants more has the outcome
-    /// [`MemoryLimit`](crate::task::TaskError::MemoryLimit), and costs its worker.
+    /// Bytes of address space that each worker may have, the program itself included. A task that
+    /// wants more has the outcome [`MemoryLimit`](crate::task::TaskError::MemoryLimit), and costs
+    /// its worker.
     pub fn memory_limit(mut self, bytes: u64) -> ProcessPoolBuilder {
         self.plan.memory_limit = Some(bytes);
         self
     }
 
-    /// Bytes that each worker may have in memory, its share of what the program has loaded [before](Self::preload) included. A task that has more has
-    /// the outcome [`MemoryLimit`](crate::task::TaskError::MemoryLimit), and costs its worker.
+    /// Bytes that each worker may have in memory, its share of what the program has loaded
+    /// [before](Self::preload) included. A task that has more has the outcome
+    /// [`MemoryLimit`](crate::task::TaskError::MemoryLimit), and costs its worker.
     ///
-    /// It is looked at some fifty times a second, so for a moment there may be more. [`memory_limit`](Self::memory_limit), which the kernel keeps
-    /// to the byte, counts address space: of that, runtimes that compile, mathematics libraries and sanitizers reserve far more than they use.
+    /// It is looked at some fifty times a second, so for a moment there may be more.
+    /// [`memory_limit`](Self::memory_limit), which the kernel keeps to the byte, counts address
+    /// space: of that, runtimes that compile, mathematics libraries and sanitizers reserve far more
+    /// than they use.
     pub fn resident_limit(mut self, bytes: u64) -> ProcessPoolBuilder {
         self.plan.resident_limit = Some(bytes);
         self
     }
 
-    /// CPU time that each worker may use in its life, in whole seconds, rounded up; then the kernel kills it (`SIGXCPU`).
+    /// CPU time that each worker may use in its life, in whole seconds, rounded up; then the kernel
+    /// kills it (`SIGXCPU`).
     pub fn cpu_limit(mut self, time: Duration) -> ProcessPoolBuilder {
         self.plan.cpu_limit = Some(time);
         self
     }
 
-    /// How often a task is begun again when its worker died under it; 0 unless set, since what it has done by then stays done.
+    /// How often a task is begun again when its worker died under it; 0 unless set, since what it
+    /// has done by then stays done.
     #[doc(alias = "retry")]
     pub fn retries(mut self, times: u32) -> ProcessPoolBuilder {
         self.plan.retries = times;
         self
     }
 
-    /// Has tasks begun again whose time was up, too, as often as there are [`retries`](Self::retries): after the [grace](Self::grace), or when
-    /// they have ended by themselves. For those whose result is an `Err` see [`submit_until_ok`](ProcessPool::submit_until_ok).
+    /// Has tasks begun again whose time was up, too, as often as there are
+    /// [`retries`](Self::retries): after the [grace](Self::grace), or when they have ended by
+    /// themselves. For those whose result is an `Err` see
+    /// [`submit_until_ok`](ProcessPool::submit_until_ok).
     pub fn retry_timed_out(mut self) -> ProcessPoolBuilder {
         self.plan.retries_late = true;
         self
@@ -206,9 +223,11 @@ impl ProcessPoolBuilder {
 
     /// After so many tasks a worker is replaced.
     ///
-    /// With 1 no task has to trust another. Otherwise some tasks wait in the memory of a worker, and one that writes over memory that is not its own
-    /// may hit those behind it in the same worker. By mistake it changes nothing of them but whether they [die](crate::task::TaskError::Died) with it:
-    /// what lies there has a sum. One that means harm can make a sum, too, and so change their arguments and results. It cannot harm the pool, nor
+    /// With 1 no task has to trust another. Otherwise some tasks wait in the memory of a worker,
+    /// and one that writes over memory that is not its own may hit those behind it in the same
+    /// worker. By mistake it changes nothing of them but whether they
+    /// [die](crate::task::TaskError::Died) with it: what lies there has a sum. One that means harm
+    /// can make a sum, too, and so change their arguments and results. It cannot harm the pool, nor
     /// other workers.
     pub fn max_tasks_per_worker(mut self, tasks: u64) -> ProcessPoolBuilder {
         self.plan.most_tasks = Some(tasks);
@@ -221,17 +240,18 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Each worker runs up to so many [coroutines](ProcessPool::submit_async) at the same time, from 1 to 1024. Those that wait cost
-    /// nothing; those that compute hold up the others of their worker, and so does a function that is no coroutine. A worker
-    /// that dies takes along all that had begun in it.
+    /// Each worker runs up to so many [coroutines](ProcessPool::submit_async) at the same time,
+    /// from 1 to 1024. Those that wait cost nothing; those that compute hold up the others of their
+    /// worker, and so does a function that is no coroutine. A worker that dies takes along all that
+    /// had begun in it.
     #[cfg(feature = "async")]
     pub fn coroutines(mut self, most: usize) -> ProcessPoolBuilder {
         self.plan.coroutines = Some(most);
         self
     }
 
-    /// Leaves the workers' stderr alone: it is the program's. Otherwise it goes there through the pool, which keeps the last of it
-    /// for the error of a task whose worker dies.
+    /// Leaves the workers' stderr alone: it is the program's. Otherwise it goes there through the
+    /// pool, which keeps the last of it for the error of a task whose worker dies.
     pub fn inherit_stderr(mut self) -> ProcessPoolBuilder {
         self.plan.keeps_stderr = false;
         self

@@ -9,15 +9,18 @@
 //!  join ◀── outcome ◀── collect ◀─┘
 //! ```
 //!
-//! - Each worker has a piece of memory in common with the pool, and with nobody else: two rings of messages, one writer and one reader each,
-//!   and a word for each task that says whether it has begun ([`control block`]). So whatever a worker does, or whenever it is killed, hurts
-//!   that memory only, which goes with it.
-//! - Arguments are written down by `serde` when a task is submitted, and results when it has run. What is shared
-//!   ([`hands::shared`](crate::shared)) travels beside them, as do long messages, through a socket.
-//! - Short tasks are handed over many at a time, others one by one, so that no task waits behind a long one while a worker has
-//!   nothing to do ([`crew`]).
-//! - Whoever joins takes in replies meanwhile ([`inner`]); when nobody does, the pool's own thread is woken, which also sees to
-//!   time-outs and to workers that die ([`service`]) and has others [started](start).
+//! - Each worker has a piece of memory in common with the pool, and with nobody else: two rings of
+//!   messages, one writer and one reader each, and a word for each task that says whether it has
+//!   begun ([`control block`]). So whatever a worker does, or whenever it is killed, hurts that
+//!   memory only, which goes with it.
+//! - Arguments are written down by `serde` when a task is submitted, and results when it has run.
+//!   What is shared ([`hands::shared`](crate::shared)) travels beside them, as do long messages,
+//!   through a socket.
+//! - Short tasks are handed over many at a time, others one by one, so that no task waits behind a
+//!   long one while a worker has nothing to do ([`crew`]).
+//! - Whoever joins takes in replies meanwhile ([`inner`]); when nobody does, the pool's own thread
+//!   is woken, which also sees to time-outs and to workers that die ([`service`]) and has others
+//!   [started](start).
 
 mod builder;
 mod child;
@@ -62,8 +65,8 @@ use crate::wire::image::Code;
 use crate::wire::message as wire;
 use crate::wire::outcome;
 
-/// A pool of processes: the same tasks as a [`ThreadPool`](super::ThreadPool), each in a process that may crash, leak or be killed without
-/// hurting anybody else.
+/// A pool of processes: the same tasks as a [`ThreadPool`](super::ThreadPool), each in a process
+/// that may crash, leak or be killed without hurting anybody else.
 ///
 /// ```
 /// # hands::entry!();
@@ -90,22 +93,27 @@ use crate::wire::outcome;
 ///
 /// # What is promised
 ///
-/// - A worker that dies costs the task that it had begun, whose outcome says how it died and what it wrote last; not those that it had
-///   finished, and not those that it had not begun. It is replaced.
-/// - No task is begun twice, unless [`retries`](ProcessPoolBuilder::retries) are asked for, and each has one outcome.
-/// - A task that is cancelled or whose time is up is told so, by its [`CancelToken`](crate::sync::CancelToken), and ended with its worker if it does
-///   not listen.
+/// - A worker that dies costs the task that it had begun, whose outcome says how it died and what
+///   it wrote last; not those that it had finished, and not those that it had not begun. It is
+///   replaced.
+/// - No task is begun twice, unless [`retries`](ProcessPoolBuilder::retries) are asked for, and
+///   each has one outcome.
+/// - A task that is cancelled or whose time is up is told so, by its
+///   [`CancelToken`](crate::sync::CancelToken), and ended with its worker if it does not listen.
 /// - Workers end with the program, however that ends.
 ///
-/// Callbacks of handles run on a thread of their own kind; they may block, submit, and wait for other tasks of the pool.
+/// Callbacks of handles run on a thread of their own kind; they may block, submit, and wait for
+/// other tasks of the pool.
 ///
-/// Dropping the pool waits for all tasks, except in a callback: then a thread in the background does. On a thread of an asynchronous runtime await
-/// [`shutdown_async`](Self::shutdown_async) before.
+/// Dropping the pool waits for all tasks, except in a callback: then a thread in the background
+/// does. On a thread of an asynchronous runtime await [`shutdown_async`](Self::shutdown_async)
+/// before.
 ///
 /// # What tasks log
 ///
-/// A worker is a process of its own, so it sets up its log by itself, where the program does that in `main`. What it writes to stderr goes to the program's, and
-/// the last of it is in the error of a task whose worker dies:
+/// A worker is a process of its own, so it sets up its log by itself, where the program does that
+/// in `main`. What it writes to stderr goes to the program's, and the last of it is in the error of
+/// a task whose worker dies:
 ///
 /// ```
 /// # hands::entry!();
@@ -187,11 +195,14 @@ impl ProcessPool {
         each.collect()
     }
 
-    /// Has a worker run a coroutine, beside others if the pool was made with [`coroutines`](ProcessPoolBuilder::coroutines). It runs on a
-    /// `tokio` runtime with time and I/O, always on the same thread, so it need not be `Send`.
+    /// Has a worker run a coroutine, beside others if the pool was made with
+    /// [`coroutines`](ProcessPoolBuilder::coroutines). It runs on a `tokio` runtime with time and
+    /// I/O, always on the same thread, so it need not be `Send`.
     ///
-    /// When it is cancelled, or its time is up, its [`CancelToken`](crate::sync::CancelToken) is cancelled and it is dropped at its next
-    /// `await`. If it does not come to one within the [grace](ProcessPoolBuilder::grace), its worker is killed, and those that have begun there with it.
+    /// When it is cancelled, or its time is up, its [`CancelToken`](crate::sync::CancelToken) is
+    /// cancelled and it is dropped at its next `await`. If it does not come to one within the
+    /// [grace](ProcessPoolBuilder::grace), its worker is killed, and those that have begun there
+    /// with it.
     ///
     /// ```
     /// # hands::entry!();
@@ -241,8 +252,9 @@ impl ProcessPool {
         handle
     }
 
-    /// As [`submit`](Pool::submit), and keeps what the task writes to stderr instead of letting it through: its log, its panic's message.
-    /// If its worker dies, the last of it is in the error, as always.
+    /// As [`submit`](Pool::submit), and keeps what the task writes to stderr instead of letting it
+    /// through: its log, its panic's message. If its worker dies, the last of it is in the error,
+    /// as always.
     ///
     /// ```
     /// # hands::entry!();
@@ -274,8 +286,8 @@ impl ProcessPool {
         handle
     }
 
-    /// As [`submit`](Pool::submit), for a task that is begun again when its result is an `Err`, as often as there are
-    /// [`retries`](ProcessPoolBuilder::retries). The last result counts.
+    /// As [`submit`](Pool::submit), for a task that is begun again when its result is an `Err`, as
+    /// often as there are [`retries`](ProcessPoolBuilder::retries). The last result counts.
     ///
     /// ```
     /// # hands::entry!();
@@ -307,10 +319,11 @@ impl ProcessPool {
         handle
     }
 
-    /// As [`submit`](Pool::submit), for a task that is lent the [state](ProcessPoolBuilder::state) that its worker has for itself.
+    /// As [`submit`](Pool::submit), for a task that is lent the [state](ProcessPoolBuilder::state)
+    /// that its worker has for itself.
     ///
-    /// A task that panics while it has the state costs its worker, which is replaced, and so the state. If the workers have no state of this type
-    /// the outcome is [`Init`](TaskError::Init).
+    /// A task that panics while it has the state costs its worker, which is replaced, and so the
+    /// state. If the workers have no state of this type the outcome is [`Init`](TaskError::Init).
     ///
     /// ```
     /// # hands::entry!();
@@ -346,8 +359,9 @@ impl ProcessPool {
         handle
     }
 
-    /// Has a task make items one after the other, and gives each as soon as it is there. See [`Stream`]. The task is not begun again when its
-    /// worker dies: some of its items have been taken.
+    /// Has a task make items one after the other, and gives each as soon as it is there. See
+    /// [`Stream`]. The task is not begun again when its worker dies: some of its items have been
+    /// taken.
     ///
     /// ```
     /// # hands::entry!();
@@ -383,14 +397,16 @@ impl ProcessPool {
         })
     }
 
-    /// [`shutdown`](Pool::shutdown) for a coroutine, whose thread it does not block. What it waits for goes on when its future is dropped.
+    /// [`shutdown`](Pool::shutdown) for a coroutine, whose thread it does not block. What it waits
+    /// for goes on when its future is dropped.
     pub async fn shutdown_async(&self, how: Shutdown) {
         self.inner.begin_shutdown(how);
         let (inner, thread) = (Arc::clone(&self.inner), self.thread.lock().take());
         apart(move || end(&inner, &Mutex::new(thread), how)).await;
     }
 
-    /// Has so many workers from now on. New ones are started at once; those that are too many end when they have finished what they have.
+    /// Has so many workers from now on. New ones are started at once; those that are too many end
+    /// when they have finished what they have.
     ///
     /// # Errors
     ///

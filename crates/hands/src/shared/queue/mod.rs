@@ -23,12 +23,13 @@ use crate::queue::{GetError, PutError, Shutdown, TaskDoneError, WorkQueue};
 use crate::task::Data;
 use crate::wire::codec;
 
-/// A queue between threads of several processes, with the methods of the [queues of one](crate::queue). A clone is the same
-/// queue, and so is one that was sent to a process.
+/// A queue between threads of several processes, with the methods of the [queues of
+/// one](crate::queue). A clone is the same queue, and so is one that was sent to a process.
 ///
-/// Its memory is there from the beginning: so many places, each for an item that takes no more than so many bytes when it is
-/// written down. An item is written down when it is put and read when it is got; one that has something shared in it
-/// cannot be (send that through a [pipe](crate::process::pipe)). What a process that has gone wrong may have scribbled there is
+/// Its memory is there from the beginning: so many places, each for an item that takes no more than
+/// so many bytes when it is written down. An item is written down when it is put and read when it
+/// is got; one that has something shared in it cannot be (send that through a
+/// [pipe](crate::process::pipe)). What a process that has gone wrong may have scribbled there is
 /// read as an item or is an error.
 ///
 /// ```
@@ -62,9 +63,9 @@ use crate::wire::codec;
 ///
 /// # When a process is killed
 ///
-/// At whatever instruction that happens, the queue goes on. The item that it was putting is there in full or not at all; one
-/// that it was getting is there still, or gone with it. What it had got and not [said to be done](Self::task_done) stays
-/// unfinished.
+/// At whatever instruction that happens, the queue goes on. The item that it was putting is there
+/// in full or not at all; one that it was getting is there still, or gone with it. What it had got
+/// and not [said to be done](Self::task_done) stays unfinished.
 pub struct Queue<T> {
     inner: Arc<Inner>,
     items: PhantomData<fn(T) -> T>,
@@ -110,7 +111,8 @@ impl Drop for Written {
     }
 }
 
-/// Who does not wait for items or room waits no longer than this for one who is in the middle of a put or get, and may have been stopped there.
+/// Who does not wait for items or room waits no longer than this for one who is in the middle of a
+/// put or get, and may have been stopped there.
 fn soon() -> Option<Instant> {
     deadline(Duration::from_millis(20))
 }
@@ -121,7 +123,8 @@ struct Inner {
 }
 
 impl<T: Data> Queue<T> {
-    /// For so many items, each of at most [1024](Self::ITEM_BYTES) bytes when written down. 0 is taken for 1.
+    /// For so many items, each of at most [1024](Self::ITEM_BYTES) bytes when written down. 0 is
+    /// taken for 1.
     ///
     /// # Errors
     ///
@@ -133,9 +136,9 @@ impl<T: Data> Queue<T> {
     /// What items of a [`bounded`](Self::bounded) queue may take.
     pub const ITEM_BYTES: usize = 1024;
 
-    /// For so many items, each of at most so many bytes when written down: a `u64` takes up to 10, text a few more than it
-    /// is long; a type that leaves out fields, or is read by their names (`untagged`, `flatten`, `skip_serializing_if`), those, too. 0 of either
-    /// is taken for 1.
+    /// For so many items, each of at most so many bytes when written down: a `u64` takes up to 10,
+    /// text a few more than it is long; a type that leaves out fields, or is read by their names
+    /// (`untagged`, `flatten`, `skip_serializing_if`), those, too. 0 of either is taken for 1.
     ///
     /// # Errors
     ///
@@ -170,8 +173,8 @@ impl<T: Data> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`PutError::ShutDown`], and [`PutError::Refused`] for an item that cannot be written down or takes too many bytes; with
-    /// the item.
+    /// [`PutError::ShutDown`], and [`PutError::Refused`] for an item that cannot be written down or
+    /// takes too many bytes; with the item.
     pub fn put(&self, item: T) -> Result<(), PutError<T>> {
         self.put_until(item, None, PutError::Full)
     }
@@ -225,7 +228,8 @@ impl<T: Data> Queue<T> {
         put
     }
 
-    /// Puts an item if there is room. While another process is stopped in the middle of a put there is none.
+    /// Puts an item if there is room. While another process is stopped in the middle of a put there
+    /// is none.
     ///
     /// # Errors
     ///
@@ -272,8 +276,9 @@ impl<T: Data> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`GetError::ShutDown`], once the queue has been shut down and is empty; [`GetError::Unreadable`] for an item that is no
-    /// `T`, which somebody who has the memory must have written past the queue.
+    /// [`GetError::ShutDown`], once the queue has been shut down and is empty;
+    /// [`GetError::Unreadable`] for an item that is no `T`, which somebody who has the memory must
+    /// have written past the queue.
     pub fn get(&self) -> Result<T, GetError> {
         self.get_until(None)
     }
@@ -303,7 +308,8 @@ impl<T: Data> Queue<T> {
         }
     }
 
-    /// Gets an item if there is one. While another process is stopped in the middle of a get there is none.
+    /// Gets an item if there is one. While another process is stopped in the middle of a get there
+    /// is none.
     ///
     /// # Errors
     ///
@@ -408,8 +414,8 @@ impl<T: Data> Queue<T> {
             .await;
     }
 
-    /// Takes nothing in any more, and wakes everybody who waits to put or to get. What is in the queue can still be got, or is
-    /// [discarded](Shutdown::Now).
+    /// Takes nothing in any more, and wakes everybody who waits to put or to get. What is in the
+    /// queue can still be got, or is [discarded](Shutdown::Now).
     pub fn shutdown(&self, how: Shutdown) {
         self.inner.ring.shutdown(matches!(how, Shutdown::Now));
         for side in [Side::Items, Side::Room, Side::Idle] {

@@ -2,16 +2,20 @@
 //!
 //! # Protocol
 //!
-//! - `TAIL` counts the items put, `HEAD` those got; place *n* modulo the capacity has item *n*. Whoever puts has the lock of
-//!   that end, writes the item to its place, and then makes it visible by one store of `TAIL`; whoever gets has the lock of the
-//!   other end, copies the item, and takes it by one store of `HEAD`. So at every instruction the ring is a ring: whoever
-//!   inherits a lock from a process that was killed has nothing to mend.
-//! - `DONE` counts calls of `task_done`. Unfinished is what has been put and not been done; after a shutdown that discards, what
-//!   has been got and not been done: by one store, all that is in the ring has been discarded.
-//! - Each side that waits has a number that changes when there is something to look at, and a count of sleepers. Whoever
-//!   changes the ring looks at the count behind that; whoever sleeps is counted before it looks at the ring once more.
-//! - **What others write is not believed.** The geometry is each handle's own. Two ends further apart than the capacity, or an
-//!   item longer than a place, make a queue that is damaged, and counts as shut down.
+//! - `TAIL` counts the items put, `HEAD` those got; place *n* modulo the capacity has item *n*.
+//!   Whoever puts has the lock of that end, writes the item to its place, and then makes it visible
+//!   by one store of `TAIL`; whoever gets has the lock of the other end, copies the item, and takes
+//!   it by one store of `HEAD`. So at every instruction the ring is a ring: whoever inherits a lock
+//!   from a process that was killed has nothing to mend.
+//! - `DONE` counts calls of `task_done`. Unfinished is what has been put and not been done; after a
+//!   shutdown that discards, what has been got and not been done: by one store, all that is in the
+//!   ring has been discarded.
+//! - Each side that waits has a number that changes when there is something to look at, and a count
+//!   of sleepers. Whoever changes the ring looks at the count behind that; whoever sleeps is
+//!   counted before it looks at the ring once more.
+//! - **What others write is not believed.** The geometry is each handle's own. Two ends further
+//!   apart than the capacity, or an item longer than a place, make a queue that is damaged, and
+//!   counts as shut down.
 
 use std::io;
 use std::time::Instant;
@@ -26,8 +30,8 @@ use crate::shared::{TooLarge, step};
 /// Where in the memory is what; each on cache lines of its own, as different processes write them.
 const PUT_LOCK: usize = 0;
 const TAIL: usize = 128;
-/// The other end as it was when somebody with this end's lock last looked: beside the lock, so that looking at it takes no
-/// line of memory away from those at the other end.
+/// The other end as it was when somebody with this end's lock last looked: beside the lock, so that
+/// looking at it takes no line of memory away from those at the other end.
 const HEAD_SEEN: usize = 8;
 const GET_LOCK: usize = 256;
 const HEAD: usize = 384;
@@ -41,7 +45,8 @@ const PLACES: usize = SIDES + 4 * SIDE;
 /// Bytes before an item in its place: how long it is.
 const LENGTH: usize = 8;
 
-/// How often the core is told to wait between two looks of whoever would sleep: nearly a microsecond, in which some items come.
+/// How often the core is told to wait between two looks of whoever would sleep: nearly a
+/// microsecond, in which some items come.
 const PAUSE: u32 = if cfg!(hands_loom) { 0 } else { 100 };
 
 /// What is in `SHUT`.
@@ -147,7 +152,8 @@ impl Ring {
         (head, tail)
     }
 
-    /// For who has the lock of puts: the number of the next item, and whether there is room. `None`: they make no sense.
+    /// For who has the lock of puts: the number of the next item, and whether there is room.
+    /// `None`: they make no sense.
     fn room(&self) -> Option<(u64, bool)> {
         let capacity = self.capacity as u64;
         let tail = self.number(TAIL).load(Ordering::Relaxed);
@@ -157,13 +163,15 @@ impl Ring {
             return Some((tail, true));
         }
         let head = self.number(HEAD).load(Ordering::SeqCst);
-        // Release and acquire: for the next to have this lock, too, the place has been left by whoever copied from it.
+        // Release and acquire: for the next to have this lock, too, the place has been left by
+        // whoever copied from it.
         seen.store(head, Ordering::Release);
         let length = tail.wrapping_sub(head);
         (length <= capacity).then_some((tail, length < capacity))
     }
 
-    /// For who has the lock of gets: the number of the next item, and whether it is there. `None`: they make no sense.
+    /// For who has the lock of gets: the number of the next item, and whether it is there. `None`:
+    /// they make no sense.
     fn item(&self) -> Option<(u64, bool)> {
         let capacity = self.capacity as u64;
         let head = self.number(HEAD).load(Ordering::Relaxed);
@@ -313,7 +321,8 @@ impl Ring {
         self.memory.word(SIDES + side as usize * SIDE + 64)
     }
 
-    /// Sleeps until there is something to look at, or for a while, if `is_so` still. False: `deadline` has passed.
+    /// Sleeps until there is something to look at, or for a while, if `is_so` still. False:
+    /// `deadline` has passed.
     pub(super) fn sleep(
         &self,
         side: Side,
@@ -321,8 +330,8 @@ impl Ring {
         is_so: impl Fn() -> bool,
     ) -> bool {
         let is_other = || {
-            // Each look takes the line away from who is about to change it, and many items in one look are had for the price
-            // of one.
+            // Each look takes the line away from who is about to change it, and many items in one
+            // look are had for the price of one.
             for _ in 0..PAUSE {
                 std::hint::spin_loop();
             }
@@ -359,7 +368,8 @@ impl Ring {
         }
     }
 
-    /// From now on [`notify`](Self::notify) changes what this returns; until [`ignore`](Self::ignore).
+    /// From now on [`notify`](Self::notify) changes what this returns; until
+    /// [`ignore`](Self::ignore).
     pub(super) fn heed(&self) -> u32 {
         self.sleepers(Side::Any).fetch_add(1, Ordering::SeqCst);
         self.changes(Side::Any).load(Ordering::SeqCst)
@@ -369,7 +379,8 @@ impl Ring {
         self.sleepers(Side::Any).fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Sleeps for a while, or until there is something new since `seen`; returns what is to be seen now.
+    /// Sleeps for a while, or until there is something new since `seen`; returns what is to be seen
+    /// now.
     pub(super) fn await_change(&self, seen: u32) -> u32 {
         wait(self.changes(Side::Any), seen, None);
         self.changes(Side::Any).load(Ordering::SeqCst)

@@ -1,7 +1,8 @@
 //! Coroutines that wait for a shared queue.
 //!
-//! What this process does to the queue wakes those that wait by the same handle at once. For what others do a thread sleeps at the queue in
-//! their name, as long as there are any, and a little longer.
+//! What this process does to the queue wakes those that wait by the same handle at once. For what
+//! others do a thread sleeps at the queue in their name, as long as there are any, and a little
+//! longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +33,8 @@ struct State {
 impl Watch {
     /// All of them look for themselves.
     pub(super) fn wake_all(&self) {
-        // Whoever waits is counted before it looks at the queue once more, and we have changed that before.
+        // Whoever waits is counted before it looks at the queue once more, and we have changed that
+        // before.
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -98,7 +100,8 @@ fn watch(inner: &Inner, mut seen: u32) {
     let mut idle = 0;
     loop {
         seen = inner.ring.await_change(seen);
-        // Also when nothing is said to be new: whoever made it so may have been killed before it could say so.
+        // Also when nothing is said to be new: whoever made it so may have been killed before it
+        // could say so.
         inner.watch.wake_all();
         let mut state = inner.watch.state.lock();
         idle = if state.wakers.is_empty() { idle + 1 } else { 0 };

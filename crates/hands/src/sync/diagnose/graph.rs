@@ -23,7 +23,8 @@ pub struct Held {
     pub lock: LockId,
     /// In which way.
     pub mode: Mode,
-    /// Who locked it. A guard that was sent to another thread is still counted to the one that locked.
+    /// Who locked it. A guard that was sent to another thread is still counted to the one that
+    /// locked.
     pub thread: Arc<str>,
     /// Its number.
     pub thread_id: ThreadId,
@@ -53,7 +54,8 @@ struct OrderSeen {
 struct Graph {
     held: Vec<Held>,
     waiting: HashMap<ThreadId, Waiting>,
-    /// Locks that were released by a thread which had not locked them: who has their guards is not known.
+    /// Locks that were released by a thread which had not locked them: who has their guards is not
+    /// known.
     travelled: HashSet<LockId>,
     orders: HashMap<LockId, HashMap<LockId, OrderSeen>>,
     number_of_orders: usize,
@@ -133,9 +135,9 @@ pub(in crate::sync) fn changed(number: &Number, from: Mode, to: Mode) {
 
 /// The caller is about to lock, and will wait as long as it takes, which `wait` does.
 ///
-/// Does not return if the wait would never end: it tells of it, and aborts the program. A panic would be kinder, but
-/// `MutexGuard::unlocked` locks again behind the back of a guard that counts as locked, and a panic there would leave
-/// that guard without its lock.
+/// Does not return if the wait would never end: it tells of it, and aborts the program. A panic
+/// would be kinder, but `MutexGuard::unlocked` locks again behind the back of a guard that counts
+/// as locked, and a panic there would leave that guard without its lock.
 pub(in crate::sync) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wait: impl FnOnce()) {
     let deadlock = quietly(|| {
         let thread = std::thread::current();
@@ -205,7 +207,8 @@ pub(in crate::sync) fn ordered(number: &Number, mode: Mode) {
 }
 
 impl Graph {
-    /// The threads that `thread` waits for, each with the lock it is waited for at. `None` for a writer that only waits too.
+    /// The threads that `thread` waits for, each with the lock it is waited for at. `None` for a
+    /// writer that only waits too.
     fn blockers(&self, thread: ThreadId) -> Vec<(ThreadId, Option<&Held>)> {
         let Some(waiting) = self.waiting.get(&thread) else {
             return Vec::new();
@@ -256,7 +259,8 @@ impl Graph {
         let before = ring.iter().cycle().skip(ring.len() - 1);
         let sides = ring.iter().zip(before).filter_map(|(thread, before)| {
             let waiting = self.waiting.get(thread)?;
-            // What the one before in the ring waits for, and this one holds (or only awaits, ahead of it).
+            // What the one before in the ring waits for, and this one holds (or only awaits, ahead
+            // of it).
             let wanted_of = self.waiting.get(before)?.lock;
             let held = |held: &&Held| held.thread_id == *thread && held.lock == wanted_of;
             let held_at = self.held.iter().find(held).map(|held| &held.stack);

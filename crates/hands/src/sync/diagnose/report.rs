@@ -19,7 +19,8 @@ pub struct Report {
 pub enum Kind {
     /// Each thread waits for what the next one holds: none will ever go on.
     Deadlock,
-    /// Threads have taken the same locks in contradicting orders; with other timing they would have deadlocked.
+    /// Threads have taken the same locks in contradicting orders; with other timing they would have
+    /// deadlocked.
     Inversion,
 }
 

@@ -1,7 +1,9 @@
-//! A value as it is written down compactly, unless its own calls show that it could not be read back that way.
+//! A value as it is written down compactly, unless its own calls show that it could not be read
+//! back that way.
 //!
-//! Postcard writes fields without names, one after the other. A value that leaves a field out (`skip_serializing_if`), or does not know how many it
-//! has (`flatten`), is read back as another one, or not at all. [`Compact`] hands all calls on, and refuses those if it is to.
+//! Postcard writes fields without names, one after the other. A value that leaves a field out
+//! (`skip_serializing_if`), or does not know how many it has (`flatten`), is read back as another
+//! one, or not at all. [`Compact`] hands all calls on, and refuses those if it is to.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -55,7 +57,8 @@ impl ser::Error for Refused {
     }
 }
 
-/// A serialiser that goes as deep as it has to, on as much stack as that takes; a strict one refuses what cannot be read back without names.
+/// A serialiser that goes as deep as it has to, on as much stack as that takes; a strict one
+/// refuses what cannot be read back without names.
 pub(super) struct Compact<S, const STRICT: bool>(pub(super) S);
 
 /// A value within another.

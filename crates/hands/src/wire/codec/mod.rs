@@ -1,8 +1,9 @@
 //! How arguments and results are written down, with the descriptors that belong to them.
 //!
-//! The bytes of what is ours are postcard's; those of the user's values are in frames ([`value`]). A thing that is shared is known by a descriptor, which cannot be written down: while a value is
-//! encoded, its descriptors are collected beside the bytes, and the value says which of them it means. Both go in one
-//! message; the kernel makes them descriptors of the receiver.
+//! The bytes of what is ours are postcard's; those of the user's values are in frames ([`value`]).
+//! A thing that is shared is known by a descriptor, which cannot be written down: while a value is
+//! encoded, its descriptors are collected beside the bytes, and the value says which of them it
+//! means. Both go in one message; the kernel makes them descriptors of the receiver.
 
 mod compact;
 mod probe;
@@ -51,13 +52,15 @@ enum Mode {
 
 thread_local! {
     static MODE: Cell<Mode> = const { Cell::new(Mode::Nothing) };
-    /// Whether anything is in [`CARRIED`]. Few values have descriptors, and the others do not touch it.
+    /// Whether anything is in [`CARRIED`]. Few values have descriptors, and the others do not touch
+    /// it.
     static FILLED: Cell<bool> = const { Cell::new(false) };
     /// The descriptors of the value that is being encoded or decoded on this thread.
     static CARRIED: RefCell<LaidReady> = const { RefCell::new(Vec::new()) };
 }
 
-/// From its beginning to its end this thread encodes, or decodes. What was there before is back afterwards, also when unwinding.
+/// From its beginning to its end this thread encodes, or decodes. What was there before is back
+/// afterwards, also when unwinding.
 struct Scope {
     mode: Mode,
     carried: LaidReady,
@@ -127,7 +130,8 @@ pub(crate) fn decode_value<T: Data>(mut bytes: &[u8]) -> Result<T, Failure> {
     }
 }
 
-/// Runs `write`, which may [append](append) values, and returns the descriptors that belong to them.
+/// Runs `write`, which may [append](append) values, and returns the descriptors that belong to
+/// them.
 #[inline]
 pub(crate) fn collecting<T>(write: impl FnOnce() -> T) -> (T, Vec<OwnedFd>) {
     let scope = Scope::begin(Mode::Encoding, Vec::new());
@@ -190,7 +194,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     postcard::from_bytes(bytes).map_err(|error| Failure::Decode(error.to_string()))
 }
 
-/// Bytes that are written down in one piece, for `#[serde(with = "...")]`; serde knows a `Vec<u8>` as many numbers.
+/// Bytes that are written down in one piece, for `#[serde(with = "...")]`; serde knows a `Vec<u8>`
+/// as many numbers.
 pub(crate) mod raw {
     use std::fmt;
 

@@ -1,8 +1,11 @@
-//! Whether a type can be read without the names of its fields: found by reading it once from nothing.
+//! Whether a type can be read without the names of its fields: found by reading it once from
+//! nothing.
 //!
-//! A type with `untagged`, `tag` or `flatten` asks what comes next, which only bytes that describe themselves can say. So the type is read from a
-//! deserialiser that makes up whatever it is asked for, and notes that question. Each variant of each enum is tried. A type that does
-//! not accept what was made up is taken for one that needs names, and contains itself: that is never wrong, only slower.
+//! A type with `untagged`, `tag` or `flatten` asks what comes next, which only bytes that describe
+//! themselves can say. So the type is read from a deserialiser that makes up whatever it is asked
+//! for, and notes that question. Each variant of each enum is tried. A type that does not accept
+//! what was made up is taken for one that needs names, and contains itself: that is never wrong,
+//! only slower.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

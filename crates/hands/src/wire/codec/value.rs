@@ -4,9 +4,11 @@
 //! form (1 byte) │ length (4 bytes) │ bytes
 //! ```
 //!
-//! The form is compact (postcard) where the type can be [read](super::probe) and the value be [written](super::compact) without the names of its
-//! fields, and named (MessagePack) where not. So whatever survives `serde_json` survives this. What is left over in a frame is an error, and
-//! whatever is wrong with one value is not wrong with the next. A type that contains itself is read and written on as much stack as it is deep.
+//! The form is compact (postcard) where the type can be [read](super::probe) and the value be
+//! [written](super::compact) without the names of its fields, and named (MessagePack) where not. So
+//! whatever survives `serde_json` survives this. What is left over in a frame is an error, and
+//! whatever is wrong with one value is not wrong with the next. A type that contains itself is read
+//! and written on as much stack as it is deep.
 
 use std::any::TypeId;
 use std::cell::RefCell;

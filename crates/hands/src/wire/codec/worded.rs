@@ -1,7 +1,8 @@
 //! Reads a compact value that could not be read once more, for the words of the error.
 //!
-//! Postcard's errors keep no text, so what a type has to say of a value that it does not take ("not a port: 0") is lost. Here the same bytes are read
-//! with errors that keep it. That is done behind a failure only, and decides nothing: should this reading succeed, postcard's error stands.
+//! Postcard's errors keep no text, so what a type has to say of a value that it does not take ("not
+//! a port: 0") is lost. Here the same bytes are read with errors that keep it. That is done behind
+//! a failure only, and decides nothing: should this reading succeed, postcard's error stands.
 
 use std::fmt;
 

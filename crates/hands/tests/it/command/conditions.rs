@@ -1,4 +1,5 @@
-//! Environment, directory, priority, limits: what a command runs under, and the account of what it used.
+//! Environment, directory, priority, limits: what a command runs under, and the account of what it
+//! used.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;

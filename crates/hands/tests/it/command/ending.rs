@@ -1,4 +1,5 @@
-//! How a command ends: by itself, by a signal, or because its time is up, with everything it has started.
+//! How a command ends: by itself, by a signal, or because its time is up, with everything it has
+//! started.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -7,10 +8,12 @@ use hands::command::{Command, CommandError, Output};
 
 use crate::support::{TAG, Tag, in_time};
 
-/// Enough for a shell to start and set its traps even on a machine that is busy; the longest any of these tests waits.
+/// Enough for a shell to start and set its traps even on a machine that is busy; the longest any of
+/// these tests waits.
 const SHORT: Duration = Duration::from_millis(700);
 
-/// The output of a command that must run into its time-out, and whose processes must all be gone then.
+/// The output of a command that must run into its time-out, and whose processes must all be gone
+/// then.
 #[track_caller]
 fn timed_out(line: &str, grace: Duration) -> Output {
     let tag = Tag::new();

@@ -1,4 +1,5 @@
-//! One command: what goes in and out, under which conditions it runs, how it ends, and what is left of it.
+//! One command: what goes in and out, under which conditions it runs, how it ends, and what is left
+//! of it.
 
 mod child;
 mod conditions;

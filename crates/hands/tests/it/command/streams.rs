@@ -7,7 +7,8 @@ use hands::command::{Command, CommandError, Stream};
 
 use crate::support::{TAG, Tag, folder, in_time};
 
-/// Megabytes in which no two neighbouring blocks are the same, so that a lost or doubled piece shows.
+/// Megabytes in which no two neighbouring blocks are the same, so that a lost or doubled piece
+/// shows.
 fn megabytes(count: usize) -> Vec<u8> {
     (0..count * 250_000)
         .flat_map(|number| u32::try_from(number).expect("small").to_le_bytes())

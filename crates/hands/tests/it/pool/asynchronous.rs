@@ -1,4 +1,5 @@
-//! What the pool of coroutines can do beyond what all do: captures, streams, runtimes, finding what blocks.
+//! What the pool of coroutines can do beyond what all do: captures, streams, runtimes, finding what
+//! blocks.
 
 use std::future::poll_fn;
 use std::pin::pin;

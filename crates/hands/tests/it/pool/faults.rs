@@ -1,5 +1,6 @@
-//! Workers are killed, stopped and broken at random, and their tasks end their own processes, copy them, or write over the memory that
-//! they have in common with the pool; an oracle counts what was begun and what came of it. `HANDS_SOAK` sets for how many seconds.
+//! Workers are killed, stopped and broken at random, and their tasks end their own processes, copy
+//! them, or write over the memory that they have in common with the pool; an oracle counts what was
+//! begun and what came of it. `HANDS_SOAK` sets for how many seconds.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ const TASKS: usize = 10_000;
 
 type Argument = (Slice<u64>, usize, u64);
 
-/// Notes that it has begun, works for a while, and now and then ends its process in one of many ways.
+/// Notes that it has begun, works for a while, and now and then ends its process in one of many
+/// ways.
 fn misbehave((begun, number, whim): Argument) -> usize {
     begun.set(number, begun.get(number).expect("it has so many") + 1);
     let until = std::time::Instant::now() + Duration::from_micros(whim % 300);

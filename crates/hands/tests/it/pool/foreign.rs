@@ -1,4 +1,5 @@
-//! Results, payloads, closures and callbacks belong to the user. Whatever they do, they cost their own task and nothing else.
+//! Results, payloads, closures and callbacks belong to the user. Whatever they do, they cost their
+//! own task and nothing else.
 #![allow(
     clippy::mem_forget,
     reason = "what panics when it is dropped must not be dropped by the test"
@@ -15,8 +16,8 @@ use hands::task::TaskError;
 
 use crate::support::in_time;
 
-/// Its destructor panics, with a payload whose destructor panics, and so on without end. It has no bytes, so nothing leaks with one that is
-/// given up.
+/// Its destructor panics, with a payload whose destructor panics, and so on without end. It has no
+/// bytes, so nothing leaks with one that is given up.
 #[derive(Debug)]
 struct Bomb;
 
@@ -202,7 +203,8 @@ fn a_join_is_left_only_when_both_halves_have_ended() {
 
 #[test]
 fn a_task_has_room_for_what_it_wants_of_the_stack() {
-    /// Calls itself until no more than that is left. Asked of the stack itself: under some sanitizers locals lie elsewhere.
+    /// Calls itself until no more than that is left. Asked of the stack itself: under some
+    /// sanitizers locals lie elsewhere.
     fn use_stack(down_to: usize) -> u8 {
         let frame = std::hint::black_box([1_u8; 1 << 10]);
         match left() > down_to {

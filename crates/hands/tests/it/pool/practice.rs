@@ -1,5 +1,5 @@
-//! Tasks in practice: who ran them, a state of each worker's own, results as they come, retries, limits of what is in memory, another
-//! number of workers.
+//! Tasks in practice: who ran them, a state of each worker's own, results as they come, retries,
+//! limits of what is in memory, another number of workers.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Pools that find their own size. Whether they find the right one is simulated in the library and measured in the benchmark;
-//! here, that they move, keep to their limits, and say why.
+//! Pools that find their own size. Whether they find the right one is simulated in the library and
+//! measured in the benchmark; here, that they move, keep to their limits, and say why.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};

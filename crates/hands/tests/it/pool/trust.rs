@@ -94,7 +94,8 @@ fn the_guard_of_a_copy_leaves_no_lock() {
         let takers = [(); 2].map(|()| {
             process::spawn(
                 |(value, again): (Mutex<u64>, ReentrantMutex)| {
-                    // In the order of the holder: the other way each might have one and wait for the other.
+                    // In the order of the holder: the other way each might have one and wait for
+                    // the other.
                     let mut value = value.lock().unwrap();
                     let _again = again.lock().unwrap();
                     *value += 10;
@@ -298,7 +299,8 @@ fn one_that_is_ready_cannot_say_that_it_could_not_be_made_so() {
     in_time(|| {
         let pool = ProcessPool::with_workers(1).unwrap();
         for _ in 0..8 {
-            // Five in a row that end before they were ready make a pool that is of no use; these were.
+            // Five in a row that end before they were ready make a pool that is of no use; these
+            // were.
             let died: Result<(), _> = pool.submit(|()| std::process::exit(3), ()).join();
             assert!(matches!(died, Err(TaskError::Died(_))));
         }

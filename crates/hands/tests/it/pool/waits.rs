@@ -207,7 +207,8 @@ fn at_the_bound_the_last_wait_is_an_error_that_says_so() {
         let inner = Arc::clone(&pool);
         let outer = pool.spawn(move || {
             let queued = inner.spawn(|| 1);
-            // It would have to be run by another worker, for this one may not be held up beyond its time.
+            // It would have to be run by another worker, for this one may not be held up beyond its
+            // time.
             queued
                 .join_timeout(Duration::from_secs(60))
                 .map_err(|_| "late")

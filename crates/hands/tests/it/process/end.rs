@@ -160,8 +160,8 @@ fn children() -> Vec<i32> {
         .collect()
 }
 
-/// Pages of the process that are in memory.
-/// KiB of memory that belong to no file. The program's own code is read in when it is first run, and that is no leak.
+/// Pages of the process that are in memory. KiB of memory that belong to no file. The program's own
+/// code is read in when it is first run, and that is no leak.
 fn resident(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
@@ -195,7 +195,8 @@ fn many() {
     };
     // The first ones make the heap as large as a round wants it.
     (0..5).for_each(|_| round());
-    // What waits for those that nobody joins is there from the first one on that runs when its handle is dropped.
+    // What waits for those that nobody joins is there from the first one on that runs when its
+    // handle is dropped.
     drop(
         process::spawn(
             |()| std::thread::park_timeout(Duration::from_millis(20)),
@@ -216,7 +217,8 @@ fn many() {
     }
     let after = [own, zygote].map(resident);
     drop(hands::init());
-    // What is kept for those that nobody joined is given back by a thread, a moment after they have ended.
+    // What is kept for those that nobody joined is given back by a thread, a moment after they have
+    // ended.
     let until = std::time::Instant::now() + HANGS;
     while open_descriptors() > descriptors && std::time::Instant::now() < until {
         std::thread::yield_now();

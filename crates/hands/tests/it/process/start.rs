@@ -151,7 +151,8 @@ fn no_signal_is_blocked_or_handled() {
         (),
     );
     let (blocked, caught) = masks.unwrap().join().unwrap();
-    // Rust's own start catches SEGV and BUS, to tell of stack overflows; the C library has two of its own.
+    // Rust's own start catches SEGV and BUS, to tell of stack overflows; the C library has two of
+    // its own.
     let rusts = 1 << 10 | 1 << 6 | 1 << 31 | 1 << 32;
     assert_eq!((blocked, caught & !rusts), (0, 0), "{caught:x}");
 }

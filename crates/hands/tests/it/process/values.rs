@@ -1,4 +1,5 @@
-//! Values arrive as they were, whatever `serde` was told about their types; or an error says why not.
+//! Values arrive as they were, whatever `serde` was told about their types; or an error says why
+//! not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -1,4 +1,5 @@
-//! Everything at once, for a second; for as long as one likes with `HANDS_STRESS_SECONDS=600 ./test -p hands stress`.
+//! Everything at once, for a second; for as long as one likes with `HANDS_STRESS_SECONDS=600 ./test
+//! -p hands stress`.
 
 use std::env;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::in_time;
 
-/// Runs a process for each step, until one gets through; `check` is called behind each, and told whether that one did.
-/// Returns how many steps there were.
+/// Runs a process for each step, until one gets through; `check` is called behind each, and told
+/// whether that one did. Returns how many steps there were.
 fn at_each_step(spawn: impl Fn(u64) -> Process<()>, mut check: impl FnMut(bool)) -> u64 {
     for step in 1.. {
         let ended = spawn(step).join();

@@ -1,4 +1,5 @@
-//! Queues between processes: what every queue promises, and that nobody who is killed hurts the others.
+//! Queues between processes: what every queue promises, and that nobody who is killed hurts the
+//! others.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +89,8 @@ fn coroutines_wait_for_other_processes() {
     });
 }
 
-/// Processes that put and get without end are killed at any moment; the queue goes on, and nothing is there twice.
+/// Processes that put and get without end are killed at any moment; the queue goes on, and nothing
+/// is there twice.
 #[test]
 fn killed_at_any_moment_nobody_hurts_the_others() {
     in_time(|| {

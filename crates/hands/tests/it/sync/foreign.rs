@@ -1,4 +1,5 @@
-//! Wakers and items are foreign: cloned, woken and dropped where they can hurt nobody, and under no lock.
+//! Wakers and items are foreign: cloned, woken and dropped where they can hurt nobody, and under no
+//! lock.
 #![allow(clippy::unwrap_used, reason = "it fails the test")]
 
 use std::future::Future;
@@ -22,7 +23,8 @@ fn waker(body: impl Fn(&str) + Send + Sync + 'static) -> Waker {
 }
 
 fn raw(body: Arc<Box<Body>>) -> Waker {
-    // SAFETY: each function of the table gets the pointer of one `Arc`, of this type, which it owns or borrows as `RawWakerVTable` asks.
+    // SAFETY: each function of the table gets the pointer of one `Arc`, of this type, which it owns
+    // or borrows as `RawWakerVTable` asks.
     unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(body).cast(), &TABLE)) }
 }
 
@@ -33,7 +35,8 @@ static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dro
 /// `data` is that of a waker made by [`raw`], which lives on.
 unsafe fn borrowed(data: *const ()) -> Arc<Box<Body>> {
     let data = data.cast::<Box<Body>>();
-    // SAFETY: it came from `Arc::into_raw`, and the waker's own count is not touched: this is one more.
+    // SAFETY: it came from `Arc::into_raw`, and the waker's own count is not touched: this is one
+    // more.
     unsafe { Arc::increment_strong_count(data) };
     // SAFETY: as above; the count that was just added is this one's.
     unsafe { Arc::from_raw(data) }
@@ -68,7 +71,8 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Outp
     future.poll(&mut Context::from_waker(waker))
 }
 
-/// What `use_it` does must be possible whenever a waker of the same object is cloned, woken or dropped: no lock is held then.
+/// What `use_it` does must be possible whenever a waker of the same object is cloned, woken or
+/// dropped: no lock is held then.
 macro_rules! may_call_back {
     ($($name:ident: $make:expr, $wait:ident => $wait_for:expr, $use_it:expr, $happen:expr;)*) => { $(
         #[test]

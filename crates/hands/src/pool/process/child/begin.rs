@@ -26,7 +26,8 @@ pub(in crate::pool::process) type Begin = fn(&mut &[u8], &mut LaidReady) -> Coro
 /// The code was made by `begin_code_of` in a process of the same image.
 pub(in crate::pool::process) unsafe fn begun(code: Code) -> Option<Begin> {
     let address = code.address()?;
-    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Begin`.
+    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a
+    // `Begin`.
     Some(unsafe { std::mem::transmute::<*const (), Begin>(address) })
 }
 

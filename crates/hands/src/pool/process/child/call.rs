@@ -1,4 +1,5 @@
-//! What a worker calls in the place of a task's function: it reads the argument, calls, and writes the outcome.
+//! What a worker calls in the place of a task's function: it reads the argument, calls, and writes
+//! the outcome.
 
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
@@ -11,12 +12,14 @@ use crate::wire::codec::{self, Failure, LaidReady};
 use crate::wire::image::Code;
 use crate::wire::outcome::{RESULT, UNWELL, write_failed, write_result};
 
-/// What is called in the worker: it takes one argument from what is to be read, and appends one outcome. Returned are the
-/// descriptors that belong to that. (What the function itself writes down must not see the argument's descriptors.)
+/// What is called in the worker: it takes one argument from what is to be read, and appends one
+/// outcome. Returned are the descriptors that belong to that. (What the function itself writes down
+/// must not see the argument's descriptors.)
 pub(in crate::pool::process) type Call =
     fn(&mut &[u8], &mut LaidReady, &mut Vec<u8>) -> Vec<OwnedFd>;
 
-/// Where the worker finds what it is to call in the place of a function. `None`: not in the executable.
+/// Where the worker finds what it is to call in the place of a function. `None`: not in the
+/// executable.
 pub(in crate::pool::process) fn code_of<F, A, R>(_task: F) -> Option<Code>
 where
     F: Task<A, R>,
@@ -33,7 +36,8 @@ where
 /// The code was made by [`code_of`] in a process of the same image.
 pub(in crate::pool::process) unsafe fn called(code: Code) -> Option<Call> {
     let address = code.address()?;
-    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a `Call`.
+    // SAFETY: the same code is at the same place in the image, as the caller says; there it was a
+    // `Call`.
     Some(unsafe { std::mem::transmute::<*const (), Call>(address) })
 }
 

@@ -1,11 +1,14 @@
 //! What a task writes to stderr, kept for whoever submitted it.
 //!
-//! While a task is captured, a pipe takes the place of the worker's stderr. A thread of the worker moves what comes through the pipe into an
-//! unnamed file, of which all but the last [`KEPT`] bytes is freed again; the first [`KEPT`] bytes are kept in memory as well.
+//! While a task is captured, a pipe takes the place of the worker's stderr. A thread of the worker
+//! moves what comes through the pipe into an unnamed file, of which all but the last [`KEPT`] bytes
+//! is freed again; the first [`KEPT`] bytes are kept in memory as well.
 //!
-//! When the task ends its worker, the pool reads the end of the file, then what is still in the pipe. Nothing is lost between the two: `splice`
-//! takes bytes out of the pipe, puts them into the file and moves the file's position in one system call, so that a worker that is killed has
-//! done all three or none. (A `read` and a `write` lost what the task said last in two of a hundred aborts on a loaded machine.)
+//! When the task ends its worker, the pool reads the end of the file, then what is still in the
+//! pipe. Nothing is lost between the two: `splice` takes bytes out of the pipe, puts them into the
+//! file and moves the file's position in one system call, so that a worker that is killed has done
+//! all three or none. (A `read` and a `write` lost what the task said last in two of a hundred
+//! aborts on a loaded machine.)
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -41,8 +44,8 @@ pub struct Captured<R> {
 }
 
 impl<R> Captured<R> {
-    /// What it wrote, with `�` in the place of what is no text. Of more than a mebibyte the first and the last half are kept, and a line between
-    /// them says how much is missing.
+    /// What it wrote, with `�` in the place of what is no text. Of more than a mebibyte the first
+    /// and the last half are kept, and a line between them says how much is missing.
     pub fn stderr(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.stderr.first).into_owned();
         if self.left_out() > 0 {
@@ -150,7 +153,8 @@ impl Taker {
         }
     }
 
-    /// What the file does not take is kept in memory alone, as far as it is among the first. Whether there was anything.
+    /// What the file does not take is kept in memory alone, as far as it is among the first.
+    /// Whether there was anything.
     fn pass_by(&self, written: &mut Written) -> bool {
         let mut buffer = [0; PIECE];
         let Ok(length @ 1..) = rustix::io::read(&self.pipe, &mut buffer) else {

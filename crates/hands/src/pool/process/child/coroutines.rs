@@ -1,9 +1,10 @@
 //! Coroutines in workers: many tasks in one process at the same time, on one thread.
 //!
-//! A worker of a pool with [`coroutines`](crate::pool::ProcessPoolBuilder::coroutines) takes requests from its ring as others do, and begins each on a
-//! `tokio` runtime of its own instead of running it to its end. So several tasks of it are taken at a time; each is told
-//! when it is no longer wanted, and dropped at its next `await`. The pool wakes such a worker through an `eventfd`, which the
-//! runtime watches beside the user's sockets.
+//! A worker of a pool with [`coroutines`](crate::pool::ProcessPoolBuilder::coroutines) takes
+//! requests from its ring as others do, and begins each on a `tokio` runtime of its own instead of
+//! running it to its end. So several tasks of it are taken at a time; each is told when it is no
+//! longer wanted, and dropped at its next `await`. The pool wakes such a worker through an
+//! `eventfd`, which the runtime watches beside the user's sockets.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -36,7 +37,8 @@ use crate::wire::codec::{self, Failure, LaidReady};
 use crate::wire::image::Code;
 use crate::wire::outcome::{write_failed, write_result};
 
-/// Where the worker finds what it is to call in the place of a coroutine. `None`: not in the executable.
+/// Where the worker finds what it is to call in the place of a coroutine. `None`: not in the
+/// executable.
 pub(in crate::pool::process) fn begin_code_of<F, A, R>(_task: F) -> Option<Code>
 where
     F: AsyncTask<A, R>,
@@ -137,7 +139,8 @@ pub(in crate::pool::process) fn serve(worker: &mut Worker, doorbell: OwnedFd) ->
 }
 
 async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
-    // SAFETY: the descriptor stays the same, and open, for as long as the `OwnedFd`, which the `AsyncFd` keeps.
+    // SAFETY: the descriptor stays the same, and open, for as long as the `OwnedFd`, which the
+    // `AsyncFd` keeps.
     let doorbell = unsafe { AsyncFd::register_with_interest(doorbell, Interest::READABLE) };
     let doorbell = doorbell.map_err(|_| Lost)?;
     let (reporter, mut reports) = unbounded_channel::<Report>();

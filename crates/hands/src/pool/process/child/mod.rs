@@ -1,4 +1,5 @@
-//! A worker's life, in its own process. The pool's side knows of it where it begins, and nothing else.
+//! A worker's life, in its own process. The pool's side knows of it where it begins, and nothing
+//! else.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! State that each worker of a pool has for itself, made once, and lent to each task that asks for it: a connection, a model, a cache.
+//! State that each worker of a pool has for itself, made once, and lent to each task that asks for
+//! it: a connection, a model, a cache.
 
 use std::any::{Any, type_name};
 use std::cell::{Cell, RefCell};
@@ -54,7 +55,8 @@ thread_local! {
     static IN_DOUBT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a task panicked while it had the state, since this was asked last: the worker is to be replaced then.
+/// Whether a task panicked while it had the state, since this was asked last: the worker is to be
+/// replaced then.
 pub(in crate::pool::process) fn is_in_doubt() -> bool {
     IN_DOUBT.take()
 }

@@ -1,4 +1,5 @@
-//! The cancel token of the task that a worker runs, and the thread that cancels it when the pool says so.
+//! The cancel token of the task that a worker runs, and the thread that cancels it when the pool
+//! says so.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,8 +10,8 @@ use crate::pool::process::protocol::control_block::ControlBlock;
 use crate::shared::wait;
 use crate::sync::cancel::{CancelToken, Owner};
 
-/// Which task runs, and its token if it has asked for one. A thread that sleeps at the control block cancels that; it is started with the
-/// first token.
+/// Which task runs, and its token if it has asked for one. A thread that sleeps at the control
+/// block cancels that; it is started with the first token.
 pub(in crate::pool::process) struct Tokens {
     pub(in crate::pool::process) control: ControlBlock,
     pub(in crate::pool::process) current: Mutex<Current>,

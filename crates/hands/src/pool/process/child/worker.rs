@@ -66,8 +66,8 @@ pub(in crate::pool::process) struct Worker {
     weighed: Instant,
 }
 
-/// It cannot go on: the pool is gone, or writes what it cannot; or this process cannot receive what it writes, and the pool is told why by
-/// the last words of this process.
+/// It cannot go on: the pool is gone, or writes what it cannot; or this process cannot receive what
+/// it writes, and the pool is told why by the last words of this process.
 pub(in crate::pool::process) struct Lost;
 
 /// An argument has come that cannot be received, for this reason.
@@ -85,7 +85,8 @@ pub(in crate::pool::process) fn context(
     let read = caught(|| {
         codec::lend(carried, || {
             let written = codec::take::<Written>(input)?;
-            // SAFETY: the pool made it by `Context::write`, in a process of the same image, or we would not have been started.
+            // SAFETY: the pool made it by `Context::write`, in a process of the same image, or we
+            // would not have been started.
             unsafe { written.read() }
         })
     });
@@ -98,7 +99,8 @@ pub(in crate::pool::process) fn context(
     }
 }
 
-/// Begins a worker's life. `None`: it cannot work. Beside it, what wakes it if it is to have coroutines.
+/// Begins a worker's life. `None`: it cannot work. Beside it, what wakes it if it is to have
+/// coroutines.
 pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
     if !start.control.is_whole() {
         return None;
@@ -173,16 +175,19 @@ fn say(why: &str) {
     let _ = writeln!(std::io::stderr(), "hands: {why}");
 }
 
-/// A task has written over memory that is not its own; what of the others is there still is theirs whom the pool gives it to.
+/// A task has written over memory that is not its own; what of the others is there still is theirs
+/// whom the pool gives it to.
 pub(in crate::pool::process) fn overwritten() -> Lost {
     say("a task has written over the memory that its worker has in common with the pool");
     Lost
 }
 
 impl Worker {
-    /// Calls the initialiser, or what makes the state. False: it failed, and the pool has been told.
+    /// Calls the initialiser, or what makes the state. False: it failed, and the pool has been
+    /// told.
     fn make_ready(&mut self, code: Code, mut argument: &[u8], descriptors: Vec<OwnedFd>) -> bool {
-        // SAFETY: the pool made it by `code_of` or `state::Plan::new`, in a process of the same image, or we would not have been started.
+        // SAFETY: the pool made it by `code_of` or `state::Plan::new`, in a process of the same
+        // image, or we would not have been started.
         let call = unsafe { called(code) };
         let mut said = Vec::new();
         if let Some(call) = call {
@@ -265,8 +270,8 @@ impl Worker {
                 return Err(Lost);
             };
             let function = match kind {
-                // SAFETY: the pool made it by `code_of`, in a process of the same image, or we would not have been started. It
-                // came through a socket, which nobody else has.
+                // SAFETY: the pool made it by `code_of`, in a process of the same image, or we
+                // would not have been started. It came through a socket, which nobody else has.
                 Kind::Call => unsafe { called(code) }.map(Function::Call),
                 #[cfg(feature = "async")]
                 // SAFETY: as above, by `begin_code_of`.
@@ -395,8 +400,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Calls the function for each argument. What comes of each is laid ready before the next begins: so whatever happens to this
-    /// process then, what has been done is known.
+    /// Calls the function for each argument. What comes of each is laid ready before the next
+    /// begins: so whatever happens to this process then, what has been done is known.
     fn run_all(
         &mut self,
         function: Function,

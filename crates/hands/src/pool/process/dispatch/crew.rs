@@ -1,7 +1,9 @@
-//! The pool's side of its workers: what waits, what has been handed over to whom, and what came back.
+//! The pool's side of its workers: what waits, what has been handed over to whom, and what came
+//! back.
 //!
-//! All of this is under one lock, which is held while messages are copied in and out of rings, and never while the user's code
-//! runs: no argument is written down, no result read and no callback run under it.
+//! All of this is under one lock, which is held while messages are copied in and out of rings, and
+//! never while the user's code runs: no argument is written down, no result read and no callback
+//! run under it.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -28,7 +30,8 @@ const MEDIUM: f64 = 1_000_000.0;
 pub(in crate::pool::process) const FLOW: u64 = 16;
 /// So many short ones at most.
 const BATCH: usize = 64;
-/// A task that has run for so long is no short one: what was handed over behind it goes to who is idle.
+/// A task that has run for so long is no short one: what was handed over behind it goes to who is
+/// idle.
 pub(in crate::pool::process) const HELD_UP: Duration = Duration::from_millis(1);
 
 /// A task for which the program has neither descriptors nor memory waits for so long.
@@ -40,7 +43,8 @@ pub(in crate::pool::process) const SHORT_AGAIN: Duration = Duration::from_millis
 pub(in crate::pool::process) struct Crew {
     pub(in crate::pool::process) queue: VecDeque<Job>,
     pub(in crate::pool::process) slots: Vec<Option<Worker>>,
-    /// Since when the first task cannot be handed over, because the program is short of descriptors or memory.
+    /// Since when the first task cannot be handed over, because the program is short of descriptors
+    /// or memory.
     pub(in crate::pool::process) short_since: Option<Instant>,
     /// How many workers there are to be.
     pub(in crate::pool::process) wanted: usize,
@@ -111,7 +115,8 @@ impl Crew {
         }
     }
 
-    /// The program's rights have changed: workers that have the old ones end with what they are at, and others take their place.
+    /// The program's rights have changed: workers that have the old ones end with what they are at,
+    /// and others take their place.
     pub(in crate::pool::process) fn renew(&mut self, rights: Rights) {
         self.rights = Some(rights);
         self.retire(0);
@@ -161,7 +166,8 @@ impl Crew {
         self.is_brisk() && (events >= FLOW || self.queue.len() >= BATCH)
     }
 
-    /// Hands over what waits, as far as there are workers for it. Those to be woken are added to `wake`.
+    /// Hands over what waits, as far as there are workers for it. Those to be woken are added to
+    /// `wake`.
     pub(in crate::pool::process) fn dispatch(
         &mut self,
         events: &mut Vec<TaskEvent>,
@@ -192,7 +198,8 @@ impl Crew {
                 Ok(Handed::NoRoom) if worker.is_retiring => continue,
                 Ok(Handed::NoRoom) => return,
                 Ok(Handed::Short(error)) => {
-                    // Others may give something back in a moment, but those behind it do not wait for that for ever.
+                    // Others may give something back in a moment, but those behind it do not wait
+                    // for that for ever.
                     let since = *self.short_since.get_or_insert_with(Instant::now);
                     if since.elapsed() < SHORT_OF {
                         return;

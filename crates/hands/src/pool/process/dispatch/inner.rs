@@ -1,11 +1,13 @@
-//! What a pool of processes is, apart from its handle: who takes in replies, who is woken for them, and how it ends.
+//! What a pool of processes is, apart from its handle: who takes in replies, who is woken for them,
+//! and how it ends.
 //!
 //! # Who takes in replies
 //!
-//! Whoever joins a task does it (one of them, if there are several), as long as it waits: so a task that is waited for costs two
-//! wake-ups, the worker's and the joiner's, and none where both are awake. When nobody waits the pool's own thread is
-//! woken. Workers are told in their memory who wants to be woken; both kinds look at all rings once more behind having said so, and a
-//! worker looks behind having put its reply: so none is overlooked.
+//! Whoever joins a task does it (one of them, if there are several), as long as it waits: so a task
+//! that is waited for costs two wake-ups, the worker's and the joiner's, and none where both are
+//! awake. When nobody waits the pool's own thread is woken. Workers are told in their memory who
+//! wants to be woken; both kinds look at all rings once more behind having said so, and a worker
+//! looks behind having put its reply: so none is overlooked.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -59,7 +61,8 @@ pub(in crate::pool::process) struct Counts {
 pub(in crate::pool::process) enum Watching {
     /// There are replies.
     Now,
-    /// There will be many in a moment: to be woken for each of the first would cost more than it is worth.
+    /// There will be many in a moment: to be woken for each of the first would cost more than it is
+    /// worth.
     Soon,
     /// When it is woken.
     Woken,
@@ -199,7 +202,8 @@ impl Inner {
         crew.queue.push_back(job);
         let (mut events, mut wake) = (Vec::new(), Vec::new());
         crew.dispatch(&mut events, &mut wake);
-        // Whoever submits faster than the workers run takes in replies now and then: so nobody else need be woken for them.
+        // Whoever submits faster than the workers run takes in replies now and then: so nobody else
+        // need be woken for them.
         crew.submitted += 1;
         let is_turn = crew.submitted.is_multiple_of(FLOW) && crew.is_brisk();
         if is_turn {
@@ -220,7 +224,8 @@ impl Inner {
         }
     }
 
-    /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers. The caller has no lock.
+    /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers.
+    /// The caller has no lock.
     pub(in crate::pool::process) fn tell(&self, events: Vec<TaskEvent>) {
         self.tell_in_turn(events, Turn::ANY);
     }
@@ -230,7 +235,8 @@ impl Inner {
         if events.is_empty() {
             return;
         }
-        // Callbacks run on a thread of their own: whoever takes in replies waits for another task, or only submits one.
+        // Callbacks run on a thread of their own: whoever takes in replies waits for another task,
+        // or only submits one.
         let me = self.me.upgrade();
         let (apart, here): (Vec<_>, Vec<_>) = match &me {
             Some(_) if events.iter().any(TaskEvent::calls_back) => {
@@ -260,7 +266,8 @@ impl Inner {
         }
     }
 
-    /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all tasks depend.
+    /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all
+    /// tasks depend.
     pub(in crate::pool::process) fn tell_elsewhere(
         self: &Arc<Self>,
         events: Vec<TaskEvent>,
@@ -391,7 +398,8 @@ impl Inner {
         self.idle.1.notify_all();
     }
 
-    /// Waits until `is_so`, which [`calmed`](Self::calmed) is called for. False: the deadline has passed.
+    /// Waits until `is_so`, which [`calmed`](Self::calmed) is called for. False: the deadline has
+    /// passed.
     fn await_calm(&self, deadline: Option<Instant>, is_so: impl Fn() -> bool) -> bool {
         let mut held = self.idle.0.lock();
         while !is_so() {
@@ -451,7 +459,8 @@ impl Inner {
     /// The pool's thread is to be woken by replies, unless somebody else takes them in.
     pub(in crate::pool::process) fn watch_as_service(&self) -> Watching {
         let mut crew = self.crew.lock();
-        // Under the lock, under which whoever leads says that it wants to be woken: what it has said is not taken back.
+        // Under the lock, under which whoever leads says that it wants to be woken: what it has
+        // said is not taken back.
         if self.leading.load(Ordering::SeqCst) {
             return Watching::Woken;
         }
@@ -471,7 +480,8 @@ impl Inner {
         self.leading.load(Ordering::SeqCst)
     }
 
-    /// Takes in replies on behalf of all, until `is_finished`; nobody else does at the moment, or it returns at once.
+    /// Takes in replies on behalf of all, until `is_finished`; nobody else does at the moment, or
+    /// it returns at once.
     pub(in crate::pool::process) fn take_in_until(
         &self,
         deadline: Option<Instant>,
@@ -518,8 +528,8 @@ impl Inner {
         }
     }
 
-    /// Outcomes have been told by one who does not wait for them: the one who does, and takes in replies for that, may have found none, and
-    /// be about to sleep.
+    /// Outcomes have been told by one who does not wait for them: the one who does, and takes in
+    /// replies for that, may have found none, and be about to sleep.
     pub(in crate::pool::process) fn told_for_another(&self) {
         fence(Ordering::SeqCst);
         if self.leading.load(Ordering::SeqCst) {
@@ -556,8 +566,8 @@ impl Inner {
         self.give_up(task, TaskError::Cancelled)
     }
 
-    /// As [`cancel`](Self::cancel), for this reason. One that runs has the outcome at once, unless it is merely cancelled: then it has
-    /// some time to come to an end of its own.
+    /// As [`cancel`](Self::cancel), for this reason. One that runs has the outcome at once, unless
+    /// it is merely cancelled: then it has some time to come to an end of its own.
     pub(in crate::pool::process) fn give_up(&self, task: &dyn Remote, why: TaskError) -> bool {
         let place = std::ptr::from_ref(task).cast::<()>();
         let is_it =
@@ -669,7 +679,8 @@ impl Inner {
                 let crew = self.crew.lock();
                 crew.workers().for_each(|worker| worker.kill());
                 if crew.workers().next().is_none() {
-                    // One that is still being started is ended by who starts it, who looks at this under the lock.
+                    // One that is still being started is ended by who starts it, who looks at this
+                    // under the lock.
                     self.is_over.store(true, Ordering::SeqCst);
                     break;
                 }

@@ -1,7 +1,7 @@
 //! Ctrl-C, for pools that want to end in order.
 //!
-//! A handler may hardly do anything, so this one counts, and rings for each pool that wants to know. It is there as long as such a
-//! pool is; then what was there before is there again.
+//! A handler may hardly do anything, so this one counts, and rings for each pool that wants to
+//! know. It is there as long as such a pool is; then what was there before is there again.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -30,8 +30,8 @@ extern "C" fn interrupted(_: libc::c_int) {
         let fd = notifier.load(Ordering::SeqCst);
         if fd != NONE {
             let one = 1_u64;
-            // SAFETY: 8 bytes of a local. `write` may be called in a handler, and these descriptors are never closed: another
-            // file would have the number.
+            // SAFETY: 8 bytes of a local. `write` may be called in a handler, and these descriptors
+            // are never closed: another file would have the number.
             unsafe { libc::write(fd, (&raw const one).cast(), 8) };
         }
     }

@@ -1,4 +1,5 @@
-//! The pool's own thread: replies that nobody waits for, time that is up, and workers that have died.
+//! The pool's own thread: replies that nobody waits for, time that is up, and workers that have
+//! died.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -21,16 +22,19 @@ use crate::task::{Died, TaskError};
 const SERVICE: u64 = u64::MAX;
 const INTERRUPT: u64 = u64::MAX - 1;
 
-/// A task that was next in line when so many workers ended, none of which had taken it, can be taken by none: it has failed as if it had begun.
+/// A task that was next in line when so many workers ended, none of which had taken it, can be
+/// taken by none: it has failed as if it had begun.
 const UNDELIVERABLE: u32 = 3;
 /// So many workers may end in a row without having been ready for a task.
 const BAD_STARTS: u32 = 5;
 
-/// A worker that has not begun a task after so long, with none before it, is killed: it has begun nothing, so that costs nothing.
+/// A worker that has not begun a task after so long, with none before it, is killed: it has begun
+/// nothing, so that costs nothing.
 const STUCK: Duration = Duration::from_secs(2);
 /// So long the workers are busy with short tasks that they have.
 const SOON: Duration = Duration::from_micros(50);
-/// So often replies are taken in though somebody else does that, who may be stuck in the user's code.
+/// So often replies are taken in though somebody else does that, who may be stuck in the user's
+/// code.
 const STUCK_LEADER: Duration = Duration::from_millis(100);
 /// How often it is looked how much memory workers have, if that is limited.
 const WEIGH: Duration = Duration::from_millis(20);
@@ -125,7 +129,8 @@ impl Service {
         }
     }
 
-    /// Tries again to start workers that could not be started when others had died, for want of descriptors, say.
+    /// Tries again to start workers that could not be started when others had died, for want of
+    /// descriptors, say.
     fn fill(&self) {
         let empty: Vec<usize> = {
             let mut crew = self.pool.crew.lock();
@@ -274,7 +279,8 @@ impl Service {
         }
     }
 
-    /// A worker has ended: what it had finished counts, what it had begun has failed, what it had not is others'.
+    /// A worker has ended: what it had finished counts, what it had begun has failed, what it had
+    /// not is others'.
     fn reap(&mut self, slot: usize) {
         let pool = Arc::clone(&self.pool);
         let mut events = Vec::new();
@@ -282,7 +288,8 @@ impl Service {
         let Some(mut worker) = crew.slots[slot].take() else {
             return;
         };
-        // Before it is closed: a copy of this process on its way to another program may still have it.
+        // Before it is closed: a copy of this process on its way to another program may still have
+        // it.
         let _ = epoll::delete(self.starter.epoll(), worker.process.events());
         if !worker.is_damaged {
             let mut pace = crew.pace;
@@ -306,7 +313,8 @@ impl Service {
         let is_ready = worker.is_ready();
         let mut back = std::mem::take(&mut worker.back);
         for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
-            // Where a worker has been at what is not its own, all are in doubt but those that nobody has touched.
+            // Where a worker has been at what is not its own, all are in doubt but those that
+            // nobody has touched.
             let is_taken = match worker.is_damaged {
                 true => !worker.control.is_offered(sent.number),
                 false => worker.control.is_taken(sent.number),
@@ -451,7 +459,8 @@ impl Service {
         (!is_last).then_some(job)
     }
 
-    /// Whether the kernel seems to have killed it for want of memory: it says only how often it has done so.
+    /// Whether the kernel seems to have killed it for want of memory: it says only how often it has
+    /// done so.
     fn is_out_of_memory(&mut self, died: &Died, is_ours: bool) -> bool {
         let before = std::mem::replace(&mut self.memory_kills, memory_kills());
         died.signal == Some(libc::SIGKILL) && !is_ours && self.memory_kills > before

@@ -1,5 +1,6 @@
-//! How workers come to be: at first, one after the other; in the place of one that has ended, on a thread that may wait, for what starts
-//! them may be busy or stopped, and the pool's own thread sees to everybody's time.
+//! How workers come to be: at first, one after the other; in the place of one that has ended, on a
+//! thread that may wait, for what starts them may be busy or stopped, and the pool's own thread
+//! sees to everybody's time.
 
 use std::cell::Cell;
 use std::io;
@@ -49,7 +50,9 @@ impl Starter {
         Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
     }
 
-    /// Starts a worker in a place that the caller has noted as [`starting`](crate::pool::process::dispatch::crew::Crew::starting), and sees to what comes of it.
+    /// Starts a worker in a place that the caller has noted as
+    /// [`starting`](crate::pool::process::dispatch::crew::Crew::starting), and sees to what comes
+    /// of it.
     pub(in crate::pool::process) fn start_elsewhere(&self, slot: usize) {
         let starter = self.clone();
         self.pool.elsewhere(move |pool| {

@@ -91,7 +91,8 @@ impl Tail {
     }
 }
 
-/// Forwards what the workers write, so that a program whose stderr is not read keeps nobody but this thread waiting.
+/// Forwards what the workers write, so that a program whose stderr is not read keeps nobody but
+/// this thread waiting.
 pub(in crate::pool::process) struct Forwarder {
     tails: Mutex<Vec<Arc<Tail>>>,
     rest: Mutex<Vec<u8>>,

@@ -31,7 +31,8 @@ use crate::wire::codec;
 use crate::wire::image::Code;
 use crate::wire::message::{self as wire, Letter};
 
-/// So many replies of one worker are taken in at a time, however many there are: others wait for the lock.
+/// So many replies of one worker are taken in at a time, however many there are: others wait for
+/// the lock.
 const LOOKS: u32 = 4096;
 /// Nanoseconds from which on it is looked whether a worker's figure can be.
 const LONG: u64 = 1_000_000_000;
@@ -191,7 +192,8 @@ impl Worker {
         }
     }
 
-    /// Not done: the socket is full for now; or nobody is there any more, and then it is retired; or the system is short of something.
+    /// Not done: the socket is full for now; or nobody is there any more, and then it is retired;
+    /// or the system is short of something.
     fn send(
         &mut self,
         message: &SocketMessage,
@@ -357,7 +359,8 @@ impl Worker {
             remote.runs_on(WorkerId::new(self.slot, self.process.pid()));
             let is_whole = sent.job.done == sent.job.count;
             if is_last {
-                // A chunk counts as the one task that it is for a worker; and nothing takes longer than it was there.
+                // A chunk counts as the one task that it is for a worker; and nothing takes longer
+                // than it was there.
                 let whole = match header.time {
                     0..LONG => header.time as f64,
                     long => (long as f64).min(sent.at.elapsed().as_nanos() as f64),
@@ -397,7 +400,8 @@ impl Worker {
         Ok(())
     }
 
-    /// What belongs to a reply, or why it cannot be received by us, which the worker is not to blame for.
+    /// What belongs to a reply, or why it cannot be received by us, which the worker is not to
+    /// blame for.
     fn letter(&self) -> Result<io::Result<Letter>, Damaged> {
         match wire::receive_letter(self.socket.as_fd(), RecvFlags::DONTWAIT) {
             Ok(Some(letter)) => Ok(Ok(letter)),
@@ -416,7 +420,8 @@ impl Worker {
         }
     }
 
-    /// Tells the task that it is no longer wanted, and ends the worker with it when it does not listen.
+    /// Tells the task that it is no longer wanted, and ends the worker with it when it does not
+    /// listen.
     pub(in crate::pool::process) fn give_up(&mut self, at: usize, grace: Duration) {
         let Some(sent) = self.sent.get_mut(at) else {
             return;
@@ -441,7 +446,8 @@ impl Worker {
         }
     }
 
-    /// It is ready, and has not begun what it was given so long ago: it was stopped, or waits for what never comes.
+    /// It is ready, and has not begun what it was given so long ago: it was stopped, or waits for
+    /// what never comes.
     pub(in crate::pool::process) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
         // Large arguments take their time to be received.
         let allowed = |sent: &Sent| {

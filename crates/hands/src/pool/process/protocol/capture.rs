@@ -1,5 +1,5 @@
-//! The pipe and the file that take the place of a worker's stderr while a task is captured: what the pool keeps of them, and what the worker
-//! gets. See `child/capture.rs` for how they are used.
+//! The pipe and the file that take the place of a worker's stderr while a task is captured: what
+//! the pool keeps of them, and what the worker gets. See `child/capture.rs` for how they are used.
 
 use std::io;
 use std::os::fd::OwnedFd;

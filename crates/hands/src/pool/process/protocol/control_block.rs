@@ -13,17 +13,20 @@
 //!
 //! # Claims
 //!
-//! A task that has been handed over is *ready*. The worker makes that *taken* before it runs it, the pool makes it *revoked* to
-//! have it back, each by one exchange; so a task is run or taken back, and never both. When a worker dies, what it has
-//! taken is in doubt, and nothing else is. A task that is taken and no longer wanted the pool makes *unwanted*.
+//! A task that has been handed over is *ready*. The worker makes that *taken* before it runs it,
+//! the pool makes it *revoked* to have it back, each by one exchange; so a task is run or taken
+//! back, and never both. When a worker dies, what it has taken is in doubt, and nothing else is. A
+//! task that is taken and no longer wanted the pool makes *unwanted*.
 //!
 //! # What is believed
 //!
-//! The pool believes nothing that a worker can write there: ends of rings that make no sense, and lengths beyond a ring, are
-//! [`Damaged`], which costs that worker its life, and nobody else anything.
+//! The pool believes nothing that a worker can write there: ends of rings that make no sense, and
+//! lengths beyond a ring, are [`Damaged`], which costs that worker its life, and nobody else
+//! anything.
 //!
-//! A task that writes over memory that is not its own may hit what lies here, too. So whatever goes through a ring or a lane has a sum
-//! (CRC-32), on both ways: what has been hit is damage, and never another argument or result than was sent.
+//! A task that writes over memory that is not its own may hit what lies here, too. So whatever goes
+//! through a ring or a lane has a sum (CRC-32), on both ways: what has been hit is damage, and
+//! never another argument or result than was sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +42,8 @@ const CLOSING: usize = 4 * LINE;
 const CANCELS: usize = 6 * LINE;
 const READY_AT: usize = 8 * LINE;
 const STAGED: usize = READY_AT + 8;
-/// Of what is laid ready, by turns: the new one is there before [`STAGED`] says so, and the old one until then.
+/// Of what is laid ready, by turns: the new one is there before [`STAGED`] says so, and the old one
+/// until then.
 const SUMS: [usize; 2] = [READY_AT + 16, READY_AT + 24];
 const ENDS: usize = 10 * LINE;
 const CLAIMS: usize = 20 * LINE;
@@ -176,7 +180,8 @@ impl ControlBlock {
         self.0.word(CANCELS)
     }
 
-    /// When the worker was ready; 0 before. Nanoseconds on the clock that all processes have, as all times here.
+    /// When the worker was ready; 0 before. Nanoseconds on the clock that all processes have, as
+    /// all times here.
     pub(in crate::pool::process) fn ready_at(&self) -> &AtomicU64 {
         self.0.long(READY_AT)
     }
@@ -236,7 +241,8 @@ impl ControlBlock {
         self.claim(number).load(Ordering::SeqCst) == word(number, READY)
     }
 
-    /// By the pool: what stands there is what one of the two may have written. If not, nothing is known of how far it has come.
+    /// By the pool: what stands there is what one of the two may have written. If not, nothing is
+    /// known of how far it has come.
     pub(in crate::pool::process) fn is_sound(&self, number: u64) -> bool {
         let claim = self.claim(number).load(Ordering::SeqCst);
         [READY, TAKEN, UNWANTED]
@@ -263,7 +269,8 @@ fn staged_sum(staged: u64, of_payload: u32) -> u64 {
     u64::from(of_word) << 32 | u64::from(of_payload)
 }
 
-/// One end of a ring; which one is known by what is called. Its own position is its own, and is never read back.
+/// One end of a ring; which one is known by what is called. Its own position is its own, and is
+/// never read back.
 pub(in crate::pool::process) struct Ring {
     control: ControlBlock,
     tail_at: usize,
@@ -369,13 +376,14 @@ impl Ring {
     fn publish(&mut self, header: Header, bytes: &[u8; HEADER]) {
         self.write(self.at, bytes);
         self.at += (HEADER + padded(header.length as usize)) as u64;
-        // Whoever sees it sees the message. Sequentially consistent, as the other side may be about to sleep.
+        // Whoever sees it sees the message. Sequentially consistent, as the other side may be about
+        // to sleep.
         let tail = self.memory().long(self.tail_at);
         tail.store(self.at, Ordering::SeqCst);
     }
 
-    /// Lays bytes ready behind the end, where the payload of the next message will be, `before` of which are there already; and
-    /// says that it has `count` outcomes. False: there is no room.
+    /// Lays bytes ready behind the end, where the payload of the next message will be, `before` of
+    /// which are there already; and says that it has `count` outcomes. False: there is no room.
     pub(in crate::pool::process) fn stage(
         &mut self,
         before: usize,
@@ -391,7 +399,8 @@ impl Ring {
             self.staged.reset();
         }
         self.staged.update(bytes);
-        // Where it lies, too: what was laid ready for a message that has been put since does not count.
+        // Where it lies, too: what was laid ready for a message that has been put since does not
+        // count.
         let staged = self.place() << 40 | count << 20 | length as u64;
         let sum = staged_sum(staged, self.staged.clone().finalize());
         let place = self.control.0.long(SUMS[(count & 1) as usize]);
@@ -400,7 +409,8 @@ impl Ring {
         true
     }
 
-    /// For the one who gets, when the other has died: what it had laid ready, and how many outcomes that is.
+    /// For the one who gets, when the other has died: what it had laid ready, and how many outcomes
+    /// that is.
     pub(in crate::pool::process) fn left(&mut self, payload: &mut Vec<u8>) -> Result<u64, Damaged> {
         payload.clear();
         let staged = self.control.staged().load(Ordering::Acquire);

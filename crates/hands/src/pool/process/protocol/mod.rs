@@ -10,7 +10,8 @@
 //! | `core` | which core each is on, and when to move |
 //! | `reserved` | the values that have a meaning of their own |
 //!
-//! Nothing here knows of queues, handles or functions: the pool's side is in `dispatch/`, the worker's in `child/`.
+//! Nothing here knows of queues, handles or functions: the pool's side is in `dispatch/`, the
+//! worker's in `child/`.
 
 pub(super) mod capture;
 pub(super) mod control_block;

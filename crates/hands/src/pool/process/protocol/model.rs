@@ -1,5 +1,6 @@
-//! The memory of a worker, in every order of the worker and its pool: with `--cfg hands_loom`, whose words take the place of those in the memory. What
-//! goes through it is real: rings, claims, what is laid ready, the lanes, and who sleeps for what.
+//! The memory of a worker, in every order of the worker and its pool: with `--cfg hands_loom`,
+//! whose words take the place of those in the memory. What goes through it is real: rings, claims,
+//! what is laid ready, the lanes, and who sleeps for what.
 
 use loom::thread;
 

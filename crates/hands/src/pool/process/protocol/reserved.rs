@@ -1,6 +1,7 @@
 //! The values of words and flags that have a meaning of their own.
 
-/// Who wants to be woken by a reply, if anybody does: the pool's own thread, or somebody who waits for an outcome.
+/// Who wants to be woken by a reply, if anybody does: the pool's own thread, or somebody who waits
+/// for an outcome.
 pub(in crate::pool::process) const SERVICE: u32 = 1;
 pub(in crate::pool::process) const JOINER: u32 = 2;
 

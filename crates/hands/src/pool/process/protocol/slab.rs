@@ -1,7 +1,8 @@
-//! Memory for what is too large for the rings and not too large to be kept ready: one lane each way, made when it is first needed.
+//! Memory for what is too large for the rings and not too large to be kept ready: one lane each
+//! way, made when it is first needed.
 //!
-//! A message in a ring says that so many bytes come next in the lane. Each side keeps its own place, so nothing that the other
-//! writes there leads outside of it.
+//! A message in a ring says that so many bytes come next in the lane. Each side keeps its own
+//! place, so nothing that the other writes there leads outside of it.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! Going to sleep, and being woken, between two processes: nobody sleeps while there is something for it. `README.md` beside this file has a
-//! picture, and says why.
+//! Going to sleep, and being woken, between two processes: nobody sleeps while there is something
+//! for it. `README.md` beside this file has a picture, and says why.
 
 use crate::primitive::{AtomicU32, Ordering};
 use crate::shared::wait;
@@ -46,8 +46,8 @@ impl Word for AtomicU32 {
 /// Nobody sleeps, or nobody wants to be woken.
 pub(in crate::pool::process) const NOBODY: u32 = 0;
 
-/// Sleeps until somebody has [taken](take) the flag and [rung](ring), unless `is_called` says that there is something already. It may also
-/// return for nothing.
+/// Sleeps until somebody has [taken](take) the flag and [rung](ring), unless `is_called` says that
+/// there is something already. It may also return for nothing.
 pub(in crate::pool::process) fn sleep_unless<W: Word>(
     flag: &W,
     who: u32,
@@ -87,7 +87,8 @@ mod model {
 
     use super::*;
 
-    /// A word, and those who sleep at it. The model checker takes `SeqCst` for less than it is, but knows fences.
+    /// A word, and those who sleep at it. The model checker takes `SeqCst` for less than it is, but
+    /// knows fences.
     #[derive(Default)]
     struct Model {
         value: AtomicU32,
@@ -203,7 +204,8 @@ mod model {
         });
     }
 
-    /// Whoever joins leaves; from then on the pool's thread is woken, which sleeps at a notifier of its own.
+    /// Whoever joins leaves; from then on the pool's thread is woken, which sleeps at a notifier of
+    /// its own.
     #[test]
     fn nothing_is_lost_when_another_takes_over() {
         explore(|| {
