@@ -68,7 +68,7 @@ struct Entry {
     tag: Vec<u8>,
     /// Whether the next byte of a stream begins a line.
     mid_line: [bool; 2],
-    /// With [`Grouping::Lines`]: so many of the bytes that wait are whole lines, or are to be
+    /// With [`Grouping::Lines`]: the number of waiting bytes that are whole lines, or are to be
     /// written as if they were.
     whole: [u64; 2],
     /// There is no room on the disk for a line of it that has not ended: it is written as it comes,

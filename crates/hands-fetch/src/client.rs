@@ -159,7 +159,7 @@ fn wrong(path: &Path, flag: &str, what: &str) -> String {
     format!("`{flag} {}`: {what}", path.display())
 }
 
-/// Follows so many, and with `no_private` to no address that is not public.
+/// Follows at most `most` redirects, and with `no_private` to no address that is not public.
 fn redirects(most: usize, no_private: bool) -> Policy {
     Policy::custom(move |attempt| {
         if attempt.previous().len() > most {

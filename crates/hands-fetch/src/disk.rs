@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::part::Whole;
 
-/// From so many on they are synced together.
+/// From this number of files on they are synced together.
 const MANY: usize = 4;
 
 const TMPFS: i64 = 0x0102_1994;

@@ -92,8 +92,8 @@ const CONNECTIONS: usize = 64;
 const PER_HOST: usize = 16;
 /// Connections that `-j auto` begins with.
 const AT_FIRST: usize = 8;
-/// For each connection so many coroutines take from the list: so that those that wait for a busy
-/// host keep nobody from another.
+/// For each connection this number of coroutines take from the list, so that those that wait for a
+/// busy host keep nobody from another.
 const FETCHERS: usize = 4;
 
 /// What happens, as it happens.
@@ -232,7 +232,7 @@ impl Fetcher {
         self.sums.of(&below.to_string_lossy()).cloned()
     }
 
-    /// How long to wait after so many tries: twice as long each time, and not all at the same
+    /// How long to wait after `tries` tries: twice as long each time, and not all at the same
     /// moment.
     fn back_off(&self, tries: u32) -> Duration {
         let base = self

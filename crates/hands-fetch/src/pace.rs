@@ -47,7 +47,7 @@ impl Rate {
     }
 }
 
-/// Connections: so many in all, and so many to each host.
+/// The limits on connections: in all, and to each host.
 #[derive(Debug)]
 pub(crate) struct Connections {
     all: Arc<Semaphore>,
@@ -164,7 +164,7 @@ impl Host {
     }
 }
 
-/// From so many URLs in a row on for which nobody was there, the host is taken to be away.
+/// After this number of URLs in a row whose host did not answer, the host is taken to be down.
 const ABSENT: u32 = 3;
 
 /// The permission to have one.
@@ -174,7 +174,7 @@ pub(crate) struct Permit {
     _all: OwnedSemaphorePermit,
 }
 
-/// A file counts as so many bytes: what asking for one costs.
+/// The number of bytes that a file counts for: what asking for one costs.
 const FILE: u64 = 16 * 1024;
 
 impl Connections {
@@ -336,7 +336,7 @@ impl Climb {
 mod tests {
     use super::*;
 
-    /// What so many connections give, where it is no more from `enough` on.
+    /// What a number of connections gives, where it is no more from `enough` on.
     fn settled(enough: usize) -> usize {
         let mut climb = Climb::new(8, 64);
         let mut size = 8;

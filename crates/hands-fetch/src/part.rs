@@ -63,7 +63,7 @@ struct State {
 /// Smaller files are fetched anew: a state would cost more than it saves.
 const WORTH_A_STATE: u64 = 64 * 1024;
 
-/// Each segment is one line of so many bytes in the state, behind the first.
+/// Each segment is one line of this number of bytes in the state, after the first line.
 const LINE: usize = 42;
 
 #[derive(Debug)]

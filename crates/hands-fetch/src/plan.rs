@@ -161,7 +161,7 @@ pub struct Transfer {
     /// Give up a URL after this long, all its tries together
     pub max_time: Option<Duration>,
 
-    /// Give up a try that is slower than so many bytes a second, over 10 seconds
+    /// Give up a try that is slower than this many bytes a second, over 10 seconds
     pub min_speed: Option<u64>,
 
     /// Stop at the first failure; what has come stays for the next time
@@ -239,7 +239,7 @@ pub struct Request {
     /// Compressed files count by what they come to.
     pub max_size: Option<u64>,
 
-    /// Follow so many redirects
+    /// Follow at most this many redirects
     pub max_redirects: usize,
 
     /// Refuse addresses of this machine and its networks, also behind redirects

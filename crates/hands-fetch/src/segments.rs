@@ -22,7 +22,7 @@ use super::transfer::{Sink, Transfer, host_of};
 /// Smaller segments are not worth a request.
 const LEAST: u64 = 1 << 20;
 
-/// So many segments of about the same length; none when one is enough.
+/// Divides a file into segments of about the same length; none when one is enough.
 pub(super) fn split(length: u64, connections: usize) -> Vec<Segment> {
     let count = (length / LEAST).min(connections as u64);
     if count < 2 {

@@ -47,7 +47,7 @@ struct Place {
 /// Between two looks at a pipe that nobody reads yet.
 const NOBODY_YET: Duration = Duration::from_millis(20);
 
-/// Connections that a server had ended before are nobody's fault; so many in a row are.
+/// Connections that a server had ended before are nobody's fault, up to this number in a row.
 const STALE: u32 = 3;
 
 /// A transfer in progress.

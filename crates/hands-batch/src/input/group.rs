@@ -32,7 +32,7 @@ impl fmt::Debug for Limit {
 
 /// How many rows one job gets.
 pub enum Group {
-    /// Up to so many, as one row with the columns of all.
+    /// Up to this number of rows, as one row with the columns of all.
     Rows(NonZeroUsize),
     /// As [`Rows`](Self::Rows), and no more than a command line holds.
     RowsWithin(NonZeroUsize, Limit),

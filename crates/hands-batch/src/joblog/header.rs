@@ -5,8 +5,8 @@
 pub(super) const HEADER: &[u8] =
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
-/// So many bytes from the start of a file are enough for [`Opening::of`], and to show what a
-/// foreign file is.
+/// The number of bytes from the start of a file that is enough for [`Opening::of`], and to show
+/// what a foreign file is.
 pub(super) const ENOUGH: usize = 256;
 
 /// What the start of a file says it is.

@@ -210,7 +210,7 @@ impl HaltState {
         }
     }
 
-    /// So many jobs have been started, each counted once.
+    /// Notes the number of jobs that have been started, each counted once.
     pub fn have_started(&mut self, jobs: u64) {
         self.started = jobs;
     }
@@ -306,7 +306,7 @@ impl HaltState {
     }
 }
 
-/// So many jobs must count before a percentage is one of jobs whose number is not known.
+/// The number of jobs that must have started before a percentage is taken of an unknown total.
 const LEAST_OF_UNKNOWN: u64 = 3;
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 impl Load {
-    /// Fewer running processes than this let a job start, on a machine with so many cores.
+    /// Fewer running processes than this let a job start, on a machine with `cores` cores.
     #[must_use]
     pub fn resolve(self, cores: NonZeroUsize) -> f64 {
         let cores = cores.get() as f64;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Verdict;
 use hands::machine::{AvailableMemory, Bytes};
 
-/// Lets a job start while at least so many bytes of memory are available.
+/// Lets a job start while at least `needed` bytes of memory are available.
 #[derive(Debug)]
 pub struct MemFreeGate {
     needed: u64,

@@ -70,7 +70,7 @@ fn digits<N: FromStr>(text: &str) -> Option<N> {
 }
 
 impl Slots {
-    /// The number of jobs on a machine with so many cores. `0` looks at this process's limits, see
+    /// The number of jobs on a machine with `cores` cores. `0` looks at this process's limits, see
     /// [`Room::now`]; `auto` begins with one for each core.
     #[must_use]
     pub fn resolve(self, cores: NonZeroUsize) -> NonZeroUsize {

@@ -54,7 +54,7 @@ pub struct TimeLimit {
 }
 
 impl TimeLimit {
-    /// So many jobs must have succeeded before a percentage of their median means something.
+    /// The number of jobs that must have succeeded before a percentage of their median is used.
     pub const NEEDED: u64 = 3;
 
     /// The least limit a percentage gives. Below this the machine's noise, not the job, would

@@ -19,7 +19,7 @@ use super::input::{Fill, InputError, Pull, Reader, Source};
 pub struct RecordSpec {
     /// Bytes of a block, more or less one record.
     pub block: usize,
-    /// Exactly so many records in each block but the last, whatever their size.
+    /// The number of records in each block but the last, whatever their size.
     pub records: Option<NonZeroUsize>,
     /// Where it may be cut.
     pub boundary: Boundary,

@@ -214,7 +214,7 @@ pub(crate) struct TransferFlags {
     #[arg(short = 'm', long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) max_time: Option<Duration>,
 
-    /// Give up a try that is slower than so many bytes a second, over 10 seconds
+    /// Give up a try that is slower than this many bytes a second, over 10 seconds
     #[arg(long, alias = "lowest-speed-limit", value_name = "SIZE", value_parser = rate)]
     pub(crate) min_speed: Option<u64>,
 
@@ -282,7 +282,7 @@ pub(crate) struct RequestFlags {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_size: Option<u64>,
 
-    /// Follow so many redirects
+    /// Follow at most this many redirects
     #[arg(
         long,
         alias = "max-redirs",
@@ -410,7 +410,7 @@ fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
-/// So many requests a second, minute or hour: the time between two.
+/// A number of requests a second, minute or hour, as the time between two.
 fn requests(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
     let unit = match unit {

@@ -11,7 +11,7 @@ pub(crate) struct JobFlags {
     /// Run N jobs at once: `8`, `50%` of the cores, `+2`, `0` for no bound, `auto`
     ///
     /// By default one for each core this process may use: its affinity and its container's CPU
-    /// quota count. `+2` and `-1` are so many more or fewer. `0` runs as many as the limits on
+    /// quota count. `+2` and `-1` are that many more or fewer. `0` runs as many as the limits on
     /// descriptors and processes allow. `auto` starts with one for each core and finds out how many
     /// keep the cores busy, up to 32 for each; with --verbose it says why.
     #[arg(

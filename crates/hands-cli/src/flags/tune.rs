@@ -24,7 +24,7 @@ pub(crate) struct TuneFlags {
 
     /// Start jobs for this long at each number [default: 3]
     ///
-    /// Those that run by then are let end, so that long jobs take longer.
+    /// Jobs still running then are allowed to finish, so long jobs make a trial longer.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Measuring")]
     pub(crate) time: Option<Duration>,
 

@@ -72,7 +72,7 @@ pub(crate) enum Columns {
 /// How many rows a job gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grouping {
-    /// Up to so many: `-n N`, 1 by default.
+    /// Up to this number: `-n N`, 1 by default.
     Rows(NonZeroUsize),
     /// One row a job, none of it inserted into the command: `-n 0`.
     Uninserted,

@@ -20,7 +20,7 @@ pub(super) struct Table {
     separator: u8,
     written: HashMap<u64, [Vec<u8>; 2]>,
     inputs: Inputs,
-    /// How many inputs the first job had: so many columns there are for them.
+    /// How many inputs the first job had: the table has that number of columns for them.
     columns: Option<usize>,
 }
 

@@ -8,7 +8,7 @@ use hands_batch::{Control, Finished, Notice, Observer, Outcome, Started};
 use crate::run::failures::reason;
 use crate::run::signals::Signals;
 
-/// Of a job that fails, so many bytes of stderr are kept.
+/// The number of bytes of stderr that are kept of a job that fails.
 const HEARD: usize = 2000;
 
 /// What a trial told. Times are means of its jobs.

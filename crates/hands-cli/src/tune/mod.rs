@@ -201,7 +201,7 @@ impl Trials {
         Ok(self.trial(size, self.time)?.0)
     }
 
-    /// What jobs took with so many at once, and what they wrote to stderr.
+    /// What jobs took with this number at once, and what they wrote to stderr.
     fn trial(&mut self, size: usize, time: Duration) -> Result<(Measured, Vec<u8>), Ended> {
         let control = Control::new().map_err(no_signals)?;
         self.signals.wake(&control).map_err(no_signals)?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const LONGEST: u32 = 50_000;
 /// Looking for less is not worth asking the clock.
 const SHORTEST: u32 = 1_000;
-/// After so many waits without looking it is tried again.
+/// After this number of waits without looking, looking is tried again.
 const REST: u32 = 64;
 
 /// How long it is worth looking at one thing. Threads may share it: then it is roughly so.

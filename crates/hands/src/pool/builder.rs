@@ -42,7 +42,7 @@ impl ThreadPool {
         ThreadPool::builder().build()
     }
 
-    /// A pool with so many workers.
+    /// A pool with `workers` workers.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl ThreadPoolBuilder {
         }
     }
 
-    /// So many workers; one for each [core](crate::cores()) unless set.
+    /// The number of workers; one for each [core](crate::cores()) unless set.
     pub fn workers(mut self, workers: usize) -> ThreadPoolBuilder {
         self.workers = Some(workers);
         self

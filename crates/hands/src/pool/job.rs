@@ -71,7 +71,7 @@ impl Job {
         }
     }
 
-    /// Sees to it that it is not done, for this reason.
+    /// Refuses it for this reason: it will not be done.
     pub(super) fn refuse(mut self, why: TaskError) {
         if let Some(kind) = self.0.take() {
             kind.refuse(why);

@@ -30,7 +30,7 @@ pub struct Stats {
     pub retried: u64,
     /// Workers that have taken the place of others.
     pub replaced: u64,
-    /// Why there are so many workers.
+    /// Why the pool has this number of workers.
     pub sizing: Sizing,
     /// What tasks take, by the type of their function; measured by pools that size themselves.
     pub classes: Vec<Class>,

@@ -152,7 +152,7 @@ pub struct OrderedQueue<T, O: Order<T>> {
 }
 
 impl<T, O: Order<T>> OrderedQueue<T, O> {
-    /// A queue with room for `capacity` items; a put waits while there are so many.
+    /// A queue with room for `capacity` items; a put waits while the queue is full.
     ///
     /// # Panics
     ///

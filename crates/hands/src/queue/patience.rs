@@ -19,7 +19,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A wake-up that served so many items was worth its while.
+/// A wake-up that served this number of items was worth its cost.
 const WORTHWHILE: u64 = 8;
 const YIELDS: usize = 2;
 

@@ -52,7 +52,7 @@ struct State {
 }
 
 impl Barrier {
-    /// For so many threads; 0 is taken for 1.
+    /// A barrier for `threads` threads; 0 is taken for 1.
     ///
     /// # Errors
     ///

@@ -165,7 +165,7 @@ pub(super) fn sealed_length(fd: impl AsFd, seals: SealFlags) -> io::Result<usize
 }
 
 impl Memory {
-    /// So many bytes, all 0.
+    /// Memory of `length` bytes, all 0.
     ///
     /// # Errors
     ///
@@ -308,7 +308,7 @@ impl Memory {
         }
     }
 
-    /// So many times 8 bytes from `at` on, a multiple of 8.
+    /// Words of 8 bytes from `at` on, a multiple of 8.
     fn longs(&self, at: usize, count: usize) -> &[AtomicU64] {
         if count == 0 {
             return &[];

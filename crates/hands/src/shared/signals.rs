@@ -79,7 +79,7 @@ impl Words {
     }
 }
 
-/// So many permits, for threads of several processes. A clone has the same permits.
+/// A semaphore for threads of several processes. A clone has the same permits.
 ///
 /// A permit belongs to nobody: one that a process had when it was killed is gone until somebody
 /// releases it.
@@ -87,7 +87,7 @@ impl Words {
 pub struct Semaphore(Words);
 
 impl Semaphore {
-    /// With so many permits.
+    /// A semaphore with `permits` permits.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ pub struct Slice<T> {
 impl<T: Plain> Slice<T> {
     const SIZE: usize = size_of::<T>();
 
-    /// So many elements, all zero.
+    /// A slice of `length` elements, all zero.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl<T: Plain> Slice<T> {
         self.length == 0
     }
 
-    /// The element at `at`. `None`: there are not so many.
+    /// The element at `at`. `None`: the slice is shorter.
     pub fn get(&self, at: usize) -> Option<T> {
         if at >= self.length {
             return None;
@@ -95,7 +95,7 @@ impl<T: Plain> Slice<T> {
     ///
     /// # Panics
     ///
-    /// When there are not so many.
+    /// When the slice is shorter.
     pub fn set(&self, at: usize, element: T) {
         self.write(at, &[element]);
     }
@@ -104,7 +104,7 @@ impl<T: Plain> Slice<T> {
     ///
     /// # Panics
     ///
-    /// When there are not so many.
+    /// When the slice is shorter.
     pub fn read(&self, at: usize, into: &mut [T]) {
         self.check(at, into.len());
         self.memory
@@ -115,7 +115,7 @@ impl<T: Plain> Slice<T> {
     ///
     /// # Panics
     ///
-    /// When there are not so many.
+    /// When the slice is shorter.
     pub fn write(&self, at: usize, elements: &[T]) {
         self.check(at, elements.len());
         self.memory

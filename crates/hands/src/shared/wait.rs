@@ -50,7 +50,7 @@ pub(crate) fn sleep(word: &AtomicU32, value: u32) {
     word.sleep(value);
 }
 
-/// Wakes so many of those who sleep there.
+/// Wakes up to `most` of those who sleep there.
 pub(crate) fn wake(word: &AtomicU32, count: u32) {
     #[cfg(not(hands_loom))]
     let _ = futex::wake(word, futex::Flags::empty(), count);

@@ -55,7 +55,7 @@ pub use controller::Controller;
 pub use decision::{Decision, Why};
 pub use sample::{Limits, Sample};
 
-/// How many workers keep so many cores busy with tasks that compute for `x` and wait for `y`:
+/// How many workers keep `cores` cores busy with tasks that compute for `x` and wait for `y`:
 /// N·(x+y)/x, rounded up; at least 1.
 ///
 /// A pool that [sizes itself](crate::pool::ThreadPool::auto) measures both, and tries whether more

@@ -20,7 +20,7 @@ pub(super) struct Sums {
 
 /// Less of a share of CPU time than this is as good as none.
 const NO_CPU: f64 = 1e-3;
-/// From so many tasks on, their number says more than CPU time.
+/// From this number of tasks on, their number says more than CPU time.
 const MANY: f64 = 30.0;
 
 impl Sums {

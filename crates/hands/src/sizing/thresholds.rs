@@ -56,7 +56,7 @@ pub(super) const UNCLEAR: f64 = 0.4;
 pub(super) const FEWEST: f64 = 8.0;
 /// The same for small differences.
 pub(super) const TASKS_FEW: f64 = 30.0;
-/// So many need no longer period: at rest, before something is tried.
+/// This number needs no longer period: at rest, before something is tried.
 pub(super) const TASKS_AT_REST: f64 = 150.0;
 /// The same with more workers.
 pub(super) const TASKS_MORE: f64 = 60.0;

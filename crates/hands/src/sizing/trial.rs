@@ -22,7 +22,7 @@ pub(super) struct Known {
     pub(super) too_few: usize,
     /// The greatest size of which that is beyond doubt.
     pub(super) clearly_too_few: usize,
-    /// So many workers at least were of use, by what sizes above `too_few` did. 0: unknown.
+    /// The least number of workers that was of use, by what sizes above `too_few` did. 0: unknown.
     pub(super) of_use: f64,
     /// What the smallest size known to do as much as all greater ones did when that was found.
     pub(super) enough: Option<Sums>,

@@ -104,7 +104,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`TooMany`] if a bounded semaphore can never have so many.
+    /// [`TooMany`] if a bounded semaphore can never have that number of permits.
     pub fn acquire_many(&self, permits: usize) -> Result<Permit<'_>, TooMany> {
         Ok(wait(self.acquire_many_async(permits)?))
     }
@@ -138,7 +138,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`TooMany`] if a bounded semaphore can never have so many.
+    /// [`TooMany`] if a bounded semaphore can never have that number of permits.
     pub fn acquire_many_timeout(
         &self,
         permits: usize,
@@ -160,7 +160,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`TooMany`] if a bounded semaphore can never have so many.
+    /// [`TooMany`] if a bounded semaphore can never have that number of permits.
     pub fn acquire_many_async(&self, permits: usize) -> Result<Acquire<'_>, TooMany> {
         match self.bound {
             Some(bound) if permits > bound => Err(TooMany { permits, bound }),
@@ -199,7 +199,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`TooMany`] if a bounded semaphore can never have so many.
+    /// [`TooMany`] if a bounded semaphore can never have that number of permits.
     pub fn acquire_owned_timeout(
         self: &Arc<Self>,
         permits: usize,

@@ -66,7 +66,7 @@ pub(crate) trait Aside: Send + Sync {
     fn forget_one(&self);
 }
 
-/// So many tasks of the pool wait that no further worker can be had, and nobody else is at work.
+/// The pool has as many waiting tasks as it may have, and no worker is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AtBound {
     pub(crate) waiting: usize,

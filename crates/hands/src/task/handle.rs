@@ -180,7 +180,7 @@ impl<R> Handle<R> {
         }
     }
 
-    /// Sees to it that the task does not begin. `true`: it will not, and its outcome is
+    /// Cancels the task if it has not begun. `true`: it will not begin, and its outcome is
     /// [`TaskError::Cancelled`]. `false`: it has an outcome already, or it runs: then its
     /// [`CancelToken`](crate::sync::CancelToken) is cancelled, and its outcome is whatever it makes
     /// of that.

@@ -122,8 +122,8 @@ thread_local! {
     static SEEN: RefCell<Option<Option<Seen>>> = const { RefCell::new(None) };
 }
 
-/// Sees to it that places are noted. Does nothing while the caller itself is panicking: the hook is
-/// in use then.
+/// Installs the hook that notes places. Does nothing while the caller itself is panicking: the hook
+/// is in use then.
 pub(crate) fn watch_places() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {

@@ -45,7 +45,7 @@ struct Compiled {
     numbers: Vec<bool>,
 }
 
-/// What each further row of so many columns adds.
+/// What each further row of `columns` columns adds.
 #[derive(Clone, Copy, Debug)]
 struct Growth {
     columns: usize,

@@ -40,7 +40,7 @@ pub struct AsyncPoolBuilder {
 
 /// A pool has no more in flight than this, unless told otherwise.
 const IN_FLIGHT: usize = 1024;
-/// Functions may have so many threads for each core.
+/// The number of threads for each core that functions may have.
 const MOST_FOR_A_CORE: usize = 32;
 
 impl AsyncPoolBuilder {
@@ -56,13 +56,14 @@ impl AsyncPoolBuilder {
         }
     }
 
-    /// So many coroutines at most have begun and not ended; 1024 unless set.
+    /// The most coroutines that have begun and not ended; 1024 unless set.
     pub fn in_flight(mut self, coroutines: usize) -> AsyncPoolBuilder {
         self.in_flight = coroutines;
         self
     }
 
-    /// So many threads for the pool's own runtime; one for each [core](crate::cores()) unless set.
+    /// The number of threads of the pool's own runtime; one for each [core](crate::cores()) unless
+    /// set.
     pub fn threads(mut self, threads: usize) -> AsyncPoolBuilder {
         self.threads = Some(threads);
         self
@@ -81,8 +82,8 @@ impl AsyncPoolBuilder {
         self
     }
 
-    /// Functions that are no coroutines run on at least and at most so many threads, and the pool
-    /// chooses between the two by what it measures; from 1 to 32 for each core unless set.
+    /// Functions that are no coroutines run on at least and at most these numbers of threads, and
+    /// the pool chooses between the two by what it measures; from 1 to 32 for each core unless set.
     pub fn function_threads(mut self, least: usize, most: usize) -> AsyncPoolBuilder {
         self.functions = (least, Some(most));
         self

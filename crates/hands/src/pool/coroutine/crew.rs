@@ -37,7 +37,7 @@ use crate::thread::registry::Unfinished;
 
 /// Fewer cancelled coroutines than this stay where they wait until it is their turn.
 const SWEPT: usize = 1024;
-/// So many polls, and the runtime may do something else.
+/// The number of polls after which the runtime may do something else.
 const TURNS: usize = 64;
 
 pub(super) struct Crew {
@@ -303,8 +303,8 @@ impl Crew {
         }
     }
 
-    /// So many drivers are blocked. If something waits in the line, a driver that idles is woken;
-    /// if none does, a substitute is started.
+    /// The number of drivers that are blocked. If something waits in the line, a driver that idles
+    /// is woken; if none does, a substitute is started.
     pub(super) fn rescue(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
         self.blocked.store(blocked, Ordering::SeqCst);
         let mut line = self.line.lock();

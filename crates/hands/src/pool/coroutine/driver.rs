@@ -68,7 +68,7 @@ impl Driver {
         *self.class.lock() = class;
         let turn = self.turn.load(Ordering::Relaxed);
         self.turn.store(turn + 1, Ordering::SeqCst);
-        // Whoever stops looking looks at all turns behind having said so, and this looks behind its
+        // One that stops looking says so and then looks at all turns; this looks after its own
         // turn.
         if !self.watch.is_set.load(Ordering::SeqCst) {
             self.watch.begin();

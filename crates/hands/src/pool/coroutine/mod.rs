@@ -90,7 +90,7 @@ pub struct AsyncPool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Coroutines {
-    /// So many may be in flight.
+    /// How many may be in flight.
     pub limit: usize,
     /// Have begun, or are about to, and have not ended.
     pub in_flight: usize,

@@ -72,7 +72,7 @@ impl ProcessPoolBuilder {
         }
     }
 
-    /// So many workers; one for each [core](crate::cores()) unless set.
+    /// The number of workers; one for each [core](crate::cores()) unless set.
     pub fn workers(mut self, workers: usize) -> ProcessPoolBuilder {
         self.plan.workers = workers;
         self
@@ -221,7 +221,7 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// After so many tasks a worker is replaced.
+    /// A worker is replaced after this number of tasks.
     ///
     /// With 1 no task has to trust another. Otherwise some tasks wait in the memory of a worker,
     /// and one that writes over memory that is not its own may hit those behind it in the same
@@ -234,16 +234,16 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// A worker that has more than so many bytes in memory after a task is replaced.
+    /// A worker that has more than `bytes` bytes in memory after a task is replaced.
     pub fn recycle_above(mut self, bytes: u64) -> ProcessPoolBuilder {
         self.plan.heavy = Some(bytes);
         self
     }
 
-    /// Each worker runs up to so many [coroutines](ProcessPool::submit_async) at the same time,
-    /// from 1 to 1024. Those that wait cost nothing; those that compute hold up the others of their
-    /// worker, and so does a function that is no coroutine. A worker that dies takes along all that
-    /// had begun in it.
+    /// Each worker runs up to this number of [coroutines](ProcessPool::submit_async) at the same
+    /// time, from 1 to 1024. Those that wait cost nothing; those that compute hold up the others of
+    /// their worker, and so does a function that is no coroutine. A worker that dies takes along
+    /// all that had begun in it.
     #[cfg(feature = "async")]
     pub fn coroutines(mut self, most: usize) -> ProcessPoolBuilder {
         self.plan.coroutines = Some(most);

@@ -169,7 +169,7 @@ impl ProcessPool {
         ProcessPool::builder().build()
     }
 
-    /// A pool with so many workers.
+    /// A pool with `workers` workers.
     ///
     /// # Errors
     ///
@@ -405,7 +405,7 @@ impl ProcessPool {
         apart(move || end(&inner, &Mutex::new(thread), how)).await;
     }
 
-    /// Has so many workers from now on. New ones are started at once; those that are too many end
+    /// Sets the number of workers. New ones are started at once; those that are too many end
     /// when they have finished what they have.
     ///
     /// # Errors
@@ -557,7 +557,7 @@ impl ProcessPool {
     }
 }
 
-/// The arguments share more than one message carries: so many things.
+/// The arguments share more things than one message carries.
 struct TooMuch(usize);
 
 impl Pool for ProcessPool {

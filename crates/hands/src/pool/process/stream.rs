@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::process::{Pipe, PipeError, again, pipe};
 use crate::task::{Data, Handle, Outcome, Task, TaskError, blocking};
 
-/// So many items lie ready for whoever takes them; then the task waits.
+/// The number of items that lie ready to be taken; then the task waits.
 const AHEAD: u32 = 16;
 
 /// What comes from a worker: an item, or that there are no more.

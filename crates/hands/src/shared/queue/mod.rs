@@ -123,8 +123,8 @@ struct Inner {
 }
 
 impl<T: Data> Queue<T> {
-    /// For so many items, each of at most [1024](Self::ITEM_BYTES) bytes when written down. 0 is
-    /// taken for 1.
+    /// A queue for `capacity` items, each of at most [1024](Self::ITEM_BYTES) bytes when written
+    /// down. 0 is taken for 1.
     ///
     /// # Errors
     ///
@@ -136,9 +136,10 @@ impl<T: Data> Queue<T> {
     /// What items of a [`bounded`](Self::bounded) queue may take.
     pub const ITEM_BYTES: usize = 1024;
 
-    /// For so many items, each of at most so many bytes when written down: a `u64` takes up to 10,
-    /// text a few more than it is long; a type that leaves out fields, or is read by their names
-    /// (`untagged`, `flatten`, `skip_serializing_if`), those, too. 0 of either is taken for 1.
+    /// A queue for `capacity` items, each of at most `item_bytes` bytes when written down: a `u64`
+    /// takes up to 10, text a few more than it is long; a type that leaves out fields, or is read
+    /// by their names (`untagged`, `flatten`, `skip_serializing_if`), those, too. 0 of either is
+    /// taken for 1.
     ///
     /// # Errors
     ///

@@ -118,7 +118,7 @@ impl Ring {
         capacity.checked_mul(place)?.checked_add(PLACES)
     }
 
-    /// `None`: the memory has not so many places.
+    /// `None`: the memory has fewer places.
     pub(super) fn of(memory: Memory, capacity: usize, place: usize) -> Option<Ring> {
         let is_sound = capacity > 0 && place > LENGTH && place.is_multiple_of(8);
         let fits = Ring::length(capacity, place).is_some_and(|length| length <= memory.len());

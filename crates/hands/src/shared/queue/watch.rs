@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Inner;
 
-/// The thread ends when it has had nobody to wake for so many slices of sleep.
+/// The thread ends after this number of slices of sleep without anybody to wake.
 const LINGER: u32 = 10;
 
 /// The coroutines that wait by one handle and its clones.

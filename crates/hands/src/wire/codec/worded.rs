@@ -240,7 +240,7 @@ impl<'de> Deserializer<'de> for &mut Words<'de> {
     }
 }
 
-/// So many values, or pairs of them.
+/// A number of values, or of pairs of them.
 struct Several<'a, 'de> {
     words: &'a mut Words<'de>,
     left: usize,

@@ -26,9 +26,9 @@ use crate::wire::image::Code;
 const SHORT: f64 = 50_000.0;
 /// Tasks shorter than this are handed over while one runs.
 const MEDIUM: f64 = 1_000_000.0;
-/// Of so many that are submitted one looks for replies.
+/// One submit in this number looks for replies.
 pub(in crate::pool::process) const FLOW: u64 = 16;
-/// So many short ones at most.
+/// The number of short ones at most.
 const BATCH: usize = 64;
 /// A task that has run for so long is no short one: what was handed over behind it goes to who is
 /// idle.

@@ -5,9 +5,9 @@
 //!
 //! Whoever joins a task does it (one of them, if there are several), as long as it waits: so a task
 //! that is waited for costs two wake-ups, the worker's and the joiner's, and none where both are
-//! awake. When nobody waits the pool's own thread is woken. Workers are told in their memory who
-//! wants to be woken; both kinds look at all rings once more behind having said so, and a worker
-//! looks behind having put its reply: so none is overlooked.
+//! awake. When nobody waits the pool's own thread is woken. A waiter writes into the worker's
+//! memory that it wants to be woken, and then looks at every ring once more; a worker writes its
+//! reply, and then looks whether somebody wants to be woken. One of the two always sees the other.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -628,7 +628,7 @@ impl Inner {
             .map(|(worker, _)| worker.id())
     }
 
-    /// Has so many workers from now on.
+    /// Sets the number of workers.
     pub(in crate::pool::process) fn resize(&self, workers: usize) {
         let mut crew = self.crew.lock();
         crew.wanted = workers;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
-/// So many pools at a time.
+/// The number of pools at a time.
 const MOST: usize = 32;
 const NONE: i32 = -1;
 

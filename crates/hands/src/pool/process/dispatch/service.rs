@@ -22,10 +22,10 @@ use crate::task::{Died, TaskError};
 const SERVICE: u64 = u64::MAX;
 const INTERRUPT: u64 = u64::MAX - 1;
 
-/// A task that was next in line when so many workers ended, none of which had taken it, can be
-/// taken by none: it has failed as if it had begun.
+/// A task that was next in line when this number of workers ended, none of which had taken it, can
+/// be taken by none: it has failed as if it had begun.
 const UNDELIVERABLE: u32 = 3;
-/// So many workers may end in a row without having been ready for a task.
+/// The number of workers that may end in a row before they were ready for a task.
 const BAD_STARTS: u32 = 5;
 
 /// A worker that has not begun a task after so long, with none before it, is killed: it has begun

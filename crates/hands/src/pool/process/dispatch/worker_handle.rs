@@ -31,7 +31,7 @@ use crate::wire::codec;
 use crate::wire::image::Code;
 use crate::wire::message::{self as wire, Letter};
 
-/// So many replies of one worker are taken in at a time, however many there are: others wait for
+/// The number of replies of one worker that are taken in at a time: others wait for
 /// the lock.
 const LOOKS: u32 = 4096;
 /// Nanoseconds from which on it is looked whether a worker's figure can be.
@@ -239,7 +239,7 @@ impl Worker {
         self.process.kill();
     }
 
-    /// How many of a task's calls it may be given, if it may have so many in its life.
+    /// How many of a task's calls it may be given, of those that it may have in its life.
     pub(in crate::pool::process) fn share(&self, job: &Job, most: Option<u64>) -> u64 {
         let left = most.map_or(u64::MAX, |most| most.saturating_sub(self.given));
         left.min(job.count - job.done)

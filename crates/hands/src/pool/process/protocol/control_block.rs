@@ -49,7 +49,7 @@ const ENDS: usize = 10 * LINE;
 const CLAIMS: usize = 20 * LINE;
 const RINGS: usize = CLAIMS + 16 * MOST as usize;
 
-/// So many tasks may have been handed over to one worker.
+/// The number of tasks that may have been handed over to one worker.
 pub(in crate::pool::process) const MOST: u64 = if cfg!(hands_loom) { 4 } else { 1024 };
 /// Bytes of a ring.
 const RING: usize = if cfg!(hands_loom) { 64 } else { 256 * 1024 };
@@ -329,7 +329,7 @@ impl Ring {
         self.memory().read(self.data, &mut bytes[first..]);
     }
 
-    /// For the one who puts: whether so many bytes have room behind the end.
+    /// For the writer: whether `length` bytes have room after the end.
     fn has_room(&mut self, bytes: usize) -> Result<bool, Damaged> {
         let used = |at: u64, seen: u64| at.wrapping_sub(seen);
         if used(self.at, self.seen) + bytes as u64 <= RING as u64 {

@@ -42,7 +42,7 @@ impl Slab {
     }
 }
 
-/// So many bytes come next, with this sum.
+/// The number of bytes that come next, and their sum.
 #[derive(Clone, Copy)]
 pub(in crate::pool::process) struct Announced {
     length: usize,
