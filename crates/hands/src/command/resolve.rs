@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::error::{CommandError, SpawnReason};
 
@@ -68,12 +69,12 @@ impl Resolver {
                 Some(directory) => &directory.join(&candidate),
                 None => &candidate,
             };
-            if access(seen, Access::EXEC_OK).is_ok() {
-                if seen.is_file() {
+            match access(seen, Access::EXEC_OK) {
+                Ok(()) if seen.is_file() => {
                     return as_c(candidate.as_os_str().as_bytes(), program);
                 }
-            } else {
-                refused |= seen.is_file();
+                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(_) => refused |= seen.is_file(),
             }
         }
         refuse(if refused {

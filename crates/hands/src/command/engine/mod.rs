@@ -131,7 +131,7 @@ pub struct Engine {
     watch_at: Option<Instant>,
     /// When to look for children that are stopped, if that is wanted.
     look_at: Option<Instant>,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
 }
 
 impl Engine {
@@ -149,7 +149,8 @@ impl Engine {
             alarms: BinaryHeap::new(),
             watch_at: None,
             look_at: None,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            // Never written to before it is read into: most jobs write little or nothing.
+            buffer: Vec::with_capacity(BUFFER),
         })
     }
 

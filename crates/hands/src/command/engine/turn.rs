@@ -128,7 +128,8 @@ impl Engine {
             return;
         };
         for _ in 0..READS {
-            match rustix::io::read(&pipe.fd, &mut *self.buffer) {
+            self.buffer.clear();
+            match rustix::io::read(&pipe.fd, rustix::buffer::spare_capacity(&mut self.buffer)) {
                 Ok(0) => {}
                 Ok(got) => {
                     if receive(key, stream, &self.buffer[..got]) == Flow::Pause {
