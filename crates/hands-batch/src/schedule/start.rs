@@ -182,10 +182,17 @@ impl<W: Work> Scheduler<'_, W> {
             // Its placeholders may name the slot, which may be another one now; its stdin is there
             // once.
             Some((made_for, job)) if made_for == place => Ok(job),
-            made => self.work.job(&mut pending.item, place).map(|job| Job {
-                stdin: made.map_or(job.stdin, |(_, made)| made.stdin),
-                ..job
-            }),
+            made => self
+                .work
+                .job(&mut pending.item, place)
+                .map(|job| match made {
+                    Some((_, made)) => Job {
+                        stdin: made.stdin,
+                        stdin_file: made.stdin_file,
+                        ..job
+                    },
+                    None => job,
+                }),
         };
         let mut job = match made {
             Ok(job) => job,

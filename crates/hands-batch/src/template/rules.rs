@@ -20,7 +20,8 @@ use regex::bytes::{Regex, RegexBuilder};
 /// ```
 /// use hands_batch::template::{JobArgs, Options, Rule, Template};
 ///
-/// let options = Options { rules: vec![Rule::parse(r"{..} s:\.[^/.]+$::; s:\.[^/.]+$::")?], ..Options::default() };
+/// let rule = Rule::parse(r"{..} s:\.[^/.]+$::; s:\.[^/.]+$::")?;
+/// let options = Options { rules: vec![rule], ..Options::default() };
 /// let template = Template::parse(&["echo {..}"], options)?;
 /// let rows = [vec![b"a/b.tar.gz".to_vec()]];
 /// assert_eq!(template.argv(&JobArgs { rows: &rows, seq: 1, slot: 1 })?, [&b"echo"[..], b"a/b"]);

@@ -13,6 +13,7 @@ pub(crate) enum Item {
     Block(Vec<u8>),
     /// A piece of stdin as a file, and its name.
     File { _held: OwnedFd, name: Vec<Row> },
-    /// What a job's stdin is.
-    Stdin(Arc<OwnedFd>),
+    /// What a job's stdin is. The job takes it: while this program had it, too, nobody would see
+    /// that the job has closed it.
+    Stdin(Option<Arc<OwnedFd>>),
 }

@@ -89,7 +89,11 @@ fn run(plan: Plan) -> Result<u8, String> {
         }
         _ => None,
     };
-    let jobs = Jobs::new(&plan, slots, resume, inputs.clone(), files.as_deref())?;
+    let jobs = Jobs::new(&plan, slots, resume, inputs.clone(), files.as_deref());
+    let jobs = jobs.inspect_err(|_| {
+        // Nothing is in it yet.
+        let _ = files.as_ref().map(std::fs::remove_dir);
+    })?;
     if plan.dry_run {
         return dry::run(jobs);
     }

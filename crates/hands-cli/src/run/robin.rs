@@ -90,7 +90,16 @@ impl Dealer {
                     }
                 }
             }
-            waiting = waiting.and_then(|block| self.deal(block));
+            waiting = match waiting.map(|block| self.deal(block)) {
+                Some(Ok(left)) => left,
+                // Short of descriptors, and nobody that it could be given to will come.
+                Some(Err(error)) => {
+                    let name = "a pipe for a job".into();
+                    let _ = self.jobs.send(Err(InputError::Open { name, error }));
+                    return;
+                }
+                None => None,
+            };
             // With every job that may run begun and ended, nobody is left to read.
             if waiting.is_some() && self.outlets.is_empty() && self.begun == self.most {
                 return;
@@ -104,17 +113,19 @@ impl Dealer {
     }
 
     /// Gives the block to a job; gives it back if none is ready.
-    fn deal(&mut self, block: Vec<u8>) -> Option<Vec<u8>> {
+    fn deal(&mut self, block: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
         if let Some(outlet) = self.outlets.iter_mut().find(|outlet| outlet.is_idle()) {
             outlet.block = block;
             outlet.written = 0;
-            return None;
+            return Ok(None);
         }
         if self.begun == self.most {
-            return Some(block);
+            return Ok(Some(block));
         }
-        let Ok((stdin, pipe)) = pipe_with(PipeFlags::CLOEXEC) else {
-            return Some(block);
+        let (stdin, pipe) = match pipe_with(PipeFlags::CLOEXEC) {
+            Ok(ends) => ends,
+            Err(_) if !self.outlets.is_empty() => return Ok(Some(block)),
+            Err(error) => return Err(error.into()),
         };
         // Ours only: the job is to wait, as with any pipe.
         let _ = rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK);
@@ -126,13 +137,13 @@ impl Dealer {
         });
         let _ = self.jobs.send(Ok(stdin));
         let _ = rustix::io::write(&self.bell, &[0]);
-        None
+        Ok(None)
     }
 
     /// Waits until a job takes more (or has gone) or, if that is `wanted`, until there is more to
     /// read; and writes.
     fn turn(&mut self, wanted: bool) {
-        {
+        let gone: Vec<bool> = {
             let more = self.records.ready_fd().filter(|_| wanted);
             let mut fds: Vec<PollFd<'_>> = more
                 .iter()
@@ -153,8 +164,14 @@ impl Dealer {
                 tv_nsec: 0,
             };
             let _ = poll(&mut fds, idle.then_some(&now));
-        }
-        self.outlets.retain_mut(Outlet::write);
+            let outlets = &fds[fds.len() - self.outlets.len()..];
+            let is_gone = |fd: &PollFd<'_>| fd.revents().contains(PollFlags::ERR);
+            outlets.iter().map(is_gone).collect()
+        };
+        // One that has ended takes no block, and must not wake this again and again.
+        let mut gone = gone.into_iter();
+        self.outlets
+            .retain_mut(|outlet| gone.next() == Some(false) && outlet.write());
     }
 }
 

@@ -328,7 +328,7 @@ impl Jobs {
                 Pull::End => return Ok(Pull::End),
             },
             Feed::RoundRobin(robin) => match robin.pull()? {
-                Pull::Item(stdin) => Item::Stdin(Arc::new(stdin)),
+                Pull::Item(stdin) => Item::Stdin(Some(Arc::new(stdin))),
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => return Ok(Pull::End),
             },
@@ -493,7 +493,7 @@ impl Work for Jobs {
             Item::Rows(_) | Item::File { .. } | Item::Stdin(_) => None,
         };
         let stdin_file = match (item, &self.stdin) {
-            (Item::Stdin(stdin), _) => Some(Arc::clone(stdin)),
+            (Item::Stdin(stdin), _) => stdin.take(),
             (_, Some(all)) => Some(Arc::new(sources::again(all)?)),
             _ => None,
         };

@@ -51,6 +51,40 @@ fn who_reads_no_more_gets_no_more_blocks() {
 }
 
 #[test]
+fn a_job_that_has_ended_costs_no_block_and_no_processor_while_stdin_is_slow() {
+    let stage = Stage::new();
+    let _gate = stage.gate();
+    // The first job reads no more, and only then do the other blocks come.
+    stage.script(
+        "job",
+        "read -r first
+[ \"$first\" != 1 ] || {
+    # Until the program itself has no more than the end that it writes to.
+    pipe=$(readlink /proc/self/fd/0)
+    while [ \"$(ls -l /proc/$PPID/fd | grep -cF \"$pipe\")\" -gt 1 ]; do :; done
+    exec <&-; echo > gate; exit
+}
+echo $first; cat",
+    );
+    let script =
+        "{ echo 1; read _ < gate; seq 2 5; } | \"$0\" run --pipe --round-robin -j2 -N1 ./job";
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", script, crate::stage::HANDS])
+        .current_dir(stage.folder())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped());
+    let child = shell.spawn().expect("sh");
+    let output = child.wait_with_output().expect("it ends");
+    let mut lines: Vec<&str> = std::str::from_utf8(&output.stdout)
+        .expect("text")
+        .lines()
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["2", "3", "4", "5"]);
+}
+
+#[test]
 fn a_percentage_is_of_those_that_have_started_where_no_more_is_known() {
     let stage = Stage::new();
     let lines: String = (1..=100).map(|number| format!("{number}\n")).collect();
