@@ -9,6 +9,7 @@ use super::control::Control;
 use super::policy::{Halt, HaltWhen, LoadGate, MemFreeGate, Retries, Timeout};
 use super::sink::Sink;
 use hands::command::engine::{Conditions, DEFAULT_GRACE};
+use hands::event::Events;
 use hands::sizing::{Decision, Limits};
 
 /// How the outputs of the jobs are kept apart.
@@ -90,6 +91,7 @@ pub struct Batch {
     pub(super) control: Option<Control>,
     pub(super) linger: Option<Duration>,
     pub(super) terminal: TerminalUse,
+    pub(super) events: Events,
 }
 
 impl Default for Batch {
@@ -120,6 +122,7 @@ impl Batch {
             control: None,
             linger: None,
             terminal: TerminalUse::Never,
+            events: Events::new(),
         }
     }
 
@@ -254,6 +257,13 @@ impl Batch {
     /// Calls [`Observer::tick`](super::Observer::tick) about this often.
     pub fn tick(mut self, every: Duration) -> Batch {
         self.tick = Some(every);
+        self
+    }
+
+    /// Tells there what happens: a job's number is its task's number, its slot is its worker.
+    /// An [`Observer`](super::Observer) hears more: command lines, output, reasons.
+    pub fn events(mut self, events: &Events) -> Batch {
+        self.events = events.clone();
         self
     }
 

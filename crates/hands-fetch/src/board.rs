@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hands::event::{EventKind, Events};
 use hands::sync::Mutex;
 
 use super::pace::Rate;
@@ -52,8 +53,9 @@ pub(crate) struct Running {
     /// 0: nobody knows.
     expected: AtomicU64,
     pub(super) rate: Option<Rate>,
-    /// Bytes of all files.
-    total: Arc<AtomicU64>,
+    number: u64,
+    /// Bytes of all files are counted there.
+    events: Events,
 }
 
 impl Running {
@@ -70,7 +72,12 @@ impl Running {
 
     pub(super) fn received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
-        self.total.fetch_add(bytes, Ordering::Relaxed);
+        self.events.tally().add_bytes(bytes);
+        self.events.tell(EventKind::Moved {
+            task: self.number,
+            bytes,
+            of: self.expected.load(Ordering::Relaxed),
+        });
     }
 
     pub(super) fn resumed(&self, bytes: u64) {
@@ -91,7 +98,7 @@ impl Running {
 #[derive(Debug)]
 pub(crate) struct Board {
     running: Mutex<BTreeMap<u64, Arc<Running>>>,
-    total: Arc<AtomicU64>,
+    pub(super) events: Events,
     rate_each: Option<u64>,
 }
 
@@ -99,7 +106,7 @@ impl Board {
     pub(super) fn new(rate_each: Option<u64>) -> Board {
         Board {
             running: Mutex::default(),
-            total: Arc::default(),
+            events: Events::new(),
             rate_each,
         }
     }
@@ -112,7 +119,8 @@ impl Board {
             resumed: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             rate: self.rate_each.map(Rate::new),
-            total: Arc::clone(&self.total),
+            number,
+            events: self.events.clone(),
         });
         self.running.lock().insert(number, Arc::clone(&running));
         running
@@ -125,7 +133,7 @@ impl Board {
     /// Where things stand.
     pub(super) fn progress(&self) -> Progress {
         Progress {
-            bytes: self.total.load(Ordering::Relaxed),
+            bytes: self.events.tally().bytes(),
             files: self
                 .running
                 .lock()

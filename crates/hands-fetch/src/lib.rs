@@ -61,6 +61,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hands::event::{EventKind, Events, Name, TaskEnd};
 use hands::pool::AsyncPool;
 use hands::sync::{CancelToken, Mutex};
 use reqwest::cookie::CookieStore;
@@ -146,6 +147,21 @@ pub enum Event {
     Total(u64),
     /// The list cannot be read any further.
     Broken(String),
+}
+
+impl Event {
+    /// How the task of its URL has ended with it.
+    fn how(&self) -> TaskEnd {
+        match self {
+            Event::End { state, .. } => match state {
+                State::Failed(_) => TaskEnd::Failed,
+                State::Skipped(_) => TaskEnd::Cancelled,
+                _ => TaskEnd::Well,
+            },
+            Event::Head { head: Err(_), .. } => TaskEnd::Failed,
+            _ => TaskEnd::Well,
+        }
+    }
 }
 
 /// What all transfers share.
@@ -322,6 +338,12 @@ impl Fetch {
         self.fetcher.being_named.load(Ordering::SeqCst) > 0
     }
 
+    /// What happens, without texts: a URL's place in the list is its task's number.
+    /// [`events`](Self::events) has names and reasons.
+    pub fn work_events(&self) -> Events {
+        self.fetcher.board.events.clone()
+    }
+
     /// Where things stand.
     pub fn progress(&self) -> Progress {
         self.fetcher.board.progress()
@@ -440,12 +462,10 @@ fn started(flags: Plan) -> Result<Fetch, String> {
         }));
     }
     let items = Arc::new(Items::new(source, &fetcher)?);
-    for _ in 0..fetchers {
-        drop(
-            fetcher
-                .pool
-                .spawn(take_and_fetch(Arc::clone(&fetcher), Arc::clone(&items))),
-        );
+    for worker in 0..fetchers {
+        let worker = u32::try_from(worker).unwrap_or(u32::MAX);
+        let fetches = take_and_fetch(Arc::clone(&fetcher), Arc::clone(&items), worker);
+        drop(fetcher.pool.spawn(fetches));
     }
     Ok(Fetch { fetcher, warnings })
 }
@@ -464,21 +484,38 @@ fn affordable() -> usize {
 const OTHERS: usize = 24;
 
 /// Fetches one URL after the other, as long as there are any.
-async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>) {
+async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>, worker: u32) {
     let _leave = fetcher.told.sender();
     while let Some(work) = items.next().await {
         match work {
-            Ok(work) => one(&fetcher, work).await,
+            Ok(work) => one(&fetcher, work, worker).await,
             Err(why) => return fetcher.tell(Event::Broken(why)),
         }
     }
 }
 
-async fn one(fetcher: &Fetcher, work: Work) {
+async fn one(fetcher: &Fetcher, work: Work, worker: u32) {
     let number = work.number;
+    let since = std::time::Instant::now();
+    let (task, name) = (number, Name::NONE);
+    let events = &fetcher.board.events;
+    events.tell(EventKind::Started {
+        task,
+        name,
+        worker,
+        waited: None,
+    });
     let job = work.job.as_ref().ok();
     let is_being_named = job.map(|job| Arc::clone(&job.is_being_named));
     let told = fetched(fetcher, work).await;
+    events.tell(EventKind::Finished {
+        task,
+        name,
+        worker: Some(worker),
+        how: told.how(),
+        wall: since.elapsed(),
+        cpu: None,
+    });
     if let Event::End {
         state: State::Failed(_),
         ..

@@ -60,6 +60,7 @@ macro_rules! debug_is_sentence {
 
 pub mod command;
 pub mod context;
+pub mod event;
 #[cfg(feature = "faults")]
 #[doc(hidden)]
 pub mod fault;

@@ -12,7 +12,7 @@ use std::path::Path;
 /// do not use each other.
 const ORDER: &[&[&str]] = &[
     &["machine", "primitive", "foreign", "fault", "sizing"],
-    &["context"],
+    &["context", "event"],
     &["sync"],
     &["thread"],
     &["queue"],

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::{Pending, Scheduler};
 use crate::control::Stop;
 use crate::observer::{Finished, Notice, Outcome};
-use crate::work::Work;
+use crate::work::{Place, Work};
 use hands::command::CommandError;
 use hands::command::engine::{Cause, Ended, Key};
+use hands::event::{EventKind, Name, TaskEnd};
 
 impl<W: Work> Scheduler<'_, W> {
     pub(super) fn finished(&mut self, key: Key, ended: &Ended) {
@@ -62,6 +63,7 @@ impl<W: Work> Scheduler<'_, W> {
             sent: job.sent,
             received: job.received,
         };
+        self.tell_finished(&finished);
         self.observer.finished(&finished, self.sinks.stdout.queue());
         if let Some(collator) = &mut self.collator {
             if retry.is_some() {
@@ -81,13 +83,42 @@ impl<W: Work> Scheduler<'_, W> {
             };
             self.retrying.insert(number, pending);
         } else if outcome == Outcome::Ended {
-            self.summary.ended += 1;
+            self.tally.add(TaskEnd::Cancelled, 1);
         } else {
             if success {
                 self.learn(ended.wall);
             }
             self.count(success, own_code(ended.status, ended.cause));
         }
+    }
+
+    /// For those who listen to the batch's events.
+    pub(super) fn tell_finished(&self, finished: &Finished<'_>) {
+        let task = finished.place.number;
+        let events = &self.batch.events;
+        if finished.received > 0 {
+            events.tell(EventKind::Moved {
+                task,
+                bytes: finished.received,
+                of: 0,
+            });
+        }
+        events.tell(EventKind::Finished {
+            task,
+            name: Name::NONE,
+            worker: finished.status.is_some().then(|| worker(finished.place)),
+            how: match finished.outcome {
+                Outcome::Success => TaskEnd::Well,
+                Outcome::Failure { retry: Some(_) } | Outcome::TimedOut { retry: Some(_), .. } => {
+                    TaskEnd::Retried
+                }
+                Outcome::Failure { retry: None } => TaskEnd::Failed,
+                Outcome::TimedOut { retry: None, .. } => TaskEnd::TimedOut,
+                Outcome::Ended => TaskEnd::Cancelled,
+            },
+            wall: finished.wall,
+            cpu: Some(finished.cpu_user + finished.cpu_system),
+        });
     }
 
     /// A run time more for the median; the first few of them set the limit of jobs that run
@@ -111,11 +142,12 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     pub(super) fn count(&mut self, success: bool, code: u8) {
-        if success {
-            self.summary.succeeded += 1;
+        let how = if success {
+            TaskEnd::Well
         } else {
-            self.summary.failed += 1;
-        }
+            TaskEnd::Failed
+        };
+        self.tally.add(how, 1);
         self.halt.have_started(self.started);
         if let Some(when) = self.halt.observe(success, self.total()) {
             self.own_code = code;
@@ -123,6 +155,12 @@ impl<W: Work> Scheduler<'_, W> {
         }
     }
 }
+
+/// The events' number of a job's worker: its slot.
+pub(super) fn worker(place: Place) -> u32 {
+    u32::try_from(place.slot).unwrap_or(u32::MAX)
+}
+
 /// The code by which a shell would tell of this end; 124 for a time-out, as `timeout` does.
 fn own_code(status: Option<ExitStatus>, cause: Option<Cause>) -> u8 {
     if cause == Some(Cause::TimedOut) {

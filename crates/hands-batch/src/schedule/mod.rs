@@ -44,6 +44,7 @@ use hands::command::engine::open_null;
 use hands::command::engine::{COOKIE, Watchdog};
 use hands::command::engine::{Engine, Event, Flow, Key};
 use hands::command::raise_descriptor_limit;
+use hands::event::{Tally, TaskEnd};
 
 /// Variables that each job gets, beside the cookie.
 const NUMBER: &str = "HANDS_SEQ";
@@ -148,6 +149,8 @@ struct Scheduler<'a, W: Work> {
     next_tick: Option<Instant>,
     waiting_told: bool,
     summary: Summary,
+    /// How items have ended.
+    tally: Tally,
     own_code: u8,
     /// Why the batch cannot go on; returned once the running jobs have ended and what they wrote is
     /// written.
@@ -285,6 +288,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             next_tick: batch.tick.and_then(|every| began.checked_add(every)),
             waiting_told: false,
             summary: Summary::default(),
+            tally: Tally::default(),
             own_code: 0,
             failure: None,
             given_up: false,
@@ -337,6 +341,9 @@ impl<'a, W: Work> Scheduler<'a, W> {
         }
         self.summary.exhausted = self.input == Input::Ended && !self.given_up;
         self.summary.sizing = self.sizer.as_ref().map(Sizer::decision);
+        self.summary.succeeded = self.tally.of(TaskEnd::Well);
+        self.summary.failed = self.tally.of(TaskEnd::Failed);
+        self.summary.ended = self.tally.of(TaskEnd::Cancelled);
         self.summary.halted = self.halt.halted();
         self.summary.exit_code = self.halt.exit_code(self.own_code, self.total());
         Ok(self.summary.clone())
@@ -461,8 +468,8 @@ impl<'a, W: Work> Scheduler<'a, W> {
         let progress = Progress {
             total: self.total(),
             started: self.started,
-            succeeded: self.summary.succeeded,
-            failed: self.summary.failed,
+            succeeded: self.tally.of(TaskEnd::Well),
+            failed: self.tally.of(TaskEnd::Failed),
             retrying: self.retrying.len(),
             running: &running,
             running_count: self.running.len(),

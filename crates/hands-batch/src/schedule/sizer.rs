@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Input, Scheduler, Stop};
 use crate::work::Work;
 use hands::command::engine::Ended;
+use hands::event::EventKind;
 use hands::machine::IdleCores;
 use hands::sizing::{Controller, Decision, Limits, Sample};
 
@@ -77,7 +78,13 @@ impl<W: Work> Scheduler<'_, W> {
             && self.not_before.is_none()
             && (self.put_off.is_some() || self.input == Input::Open);
         if let Some(sizer) = &mut self.sizer {
+            let before = self.jobs;
             self.jobs = sizer.decide(queued);
+            if before != self.jobs {
+                let size = |jobs| u32::try_from(jobs).unwrap_or(u32::MAX);
+                let (from, to) = (size(before), size(self.jobs));
+                self.batch.events.tell(EventKind::Sized { from, to });
+            }
         }
     }
 }

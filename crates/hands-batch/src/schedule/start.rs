@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::end::worker;
 use super::terminal::Terminal;
 use super::{
     Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, Pending, RunningJob, SHORTAGE_PAUSE,
@@ -21,6 +22,7 @@ use crate::work::{Job, Place, Work};
 use hands::command::engine::ArgBlock;
 use hands::command::engine::{Key, Source, Start, Target};
 use hands::command::{CommandError, SpawnReason};
+use hands::event::{EventKind, Name};
 
 impl<W: Work> Scheduler<'_, W> {
     /// Whether nothing but the clock and the input stands against another job.
@@ -257,6 +259,12 @@ impl<W: Work> Scheduler<'_, W> {
             display: &display,
             at,
         };
+        self.batch.events.tell(EventKind::Started {
+            task: place.number,
+            name: Name::NONE,
+            worker: worker(place),
+            waited: None,
+        });
         self.observer.started(&started, self.sinks.stdout.queue());
         let limit = self.time_limit.as_ref().and_then(TimeLimit::limit);
         if let Some(limit) = limit {
@@ -368,6 +376,7 @@ impl<W: Work> Scheduler<'_, W> {
             received: 0,
         };
         let exit = finished.exit();
+        self.tell_finished(&finished);
         self.observer.finished(&finished, self.sinks.stdout.queue());
         if let Some(collator) = &mut self.collator {
             collator.complete(place.number);

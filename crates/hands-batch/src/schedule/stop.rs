@@ -9,6 +9,7 @@ use crate::observer::Notice;
 use crate::policy::HaltWhen;
 use crate::work::Work;
 use hands::command::engine::{Cause, Event, Flow};
+use hands::event::TaskEnd;
 
 impl<W: Work> Scheduler<'_, W> {
     /// Passes on what the control says, a step at a time.
@@ -42,7 +43,7 @@ impl<W: Work> Scheduler<'_, W> {
         for (number, pending) in self.retrying.drain().chain(put_off) {
             self.given_up = true;
             if pending.attempt > 1 {
-                self.summary.ended += 1;
+                self.tally.add(TaskEnd::Cancelled, 1);
                 if let Some(collator) = &mut self.collator {
                     collator.complete(number);
                 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use super::crew::{Crew, Initializer, Plan};
 use super::sizer::Meter;
 use super::thread_pool::ThreadPool;
+use crate::event::Events;
 use crate::sizing::Limits;
 use crate::thread::registry;
 
@@ -87,8 +88,16 @@ impl ThreadPoolBuilder {
                 places: None,
                 max_waiting: 10_000,
                 limits: None,
+                events: Events::new(),
             },
         }
+    }
+
+    /// What happens is told there.
+    #[cfg(feature = "async")]
+    pub(super) fn events(mut self, events: Events) -> ThreadPoolBuilder {
+        self.plan.events = events;
+        self
     }
 
     /// The number of workers; one for each [core](crate::cores()) unless set.

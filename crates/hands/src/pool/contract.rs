@@ -4,6 +4,7 @@ use super::chunks::Chunks;
 use super::many::Many;
 use super::map::Map;
 use super::stats::Stats;
+use crate::event::Events;
 use crate::queue::Shutdown;
 #[cfg(feature = "async")]
 use crate::task::AsyncTask;
@@ -89,6 +90,9 @@ pub trait Pool {
     fn most_workers(&self) -> usize {
         self.workers()
     }
+
+    /// What happens in it, for those who listen.
+    fn events(&self) -> Events;
 
     /// What the pool does and has done.
     fn stats(&self) -> Stats;

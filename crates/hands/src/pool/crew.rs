@@ -32,6 +32,7 @@ use super::job::Job;
 use super::sizer::Meter;
 use super::stack::Stacks;
 use super::worker::Worker;
+use crate::event::{EventKind, Events, Parting, TaskEnd};
 use crate::primitive::Padded;
 use crate::queue::{PutError, Queue, Shutdown};
 use crate::sizing::Limits;
@@ -58,6 +59,8 @@ pub(super) struct Plan {
     pub(super) max_waiting: usize,
     /// `Some`: the pool sizes itself within these.
     pub(super) limits: Option<Limits>,
+    /// Where it is told what happens.
+    pub(super) events: Events,
 }
 
 /// As many may wait for others while the pool keeps as many at work as were asked for; with more of
@@ -96,6 +99,7 @@ pub struct Crew {
     /// Those of all workers that there have been and whose thread has not ended.
     pub(super) running: Mutex<Vec<Owners>>,
     pub(super) counts: Counts,
+    pub(super) events: Events,
     pub(super) meter: Option<Arc<Meter>>,
     /// What the initialiser said when it failed.
     broken: OnceLock<Arc<str>>,
@@ -157,8 +161,6 @@ pub(super) struct Counts {
     pub(super) scoped: AtomicU64,
     /// Looks in the queue.
     pub(super) looks_put: AtomicUsize,
-    pub(super) panicked: AtomicU64,
-    pub(super) not_run: AtomicU64,
     pub(super) busy: AtomicUsize,
 }
 
@@ -170,6 +172,7 @@ impl Crew {
             jobs: plan.places.map_or_else(Queue::unbounded, Queue::bounded),
             stacks: Stacks::default(),
             meter: plan.limits.map(|limits| Arc::new(Meter::new(limits))),
+            events: plan.events.clone(),
             plan,
             discards: AtomicBool::new(false),
             wanted: AtomicUsize::new(0),
@@ -224,7 +227,10 @@ impl Crew {
     }
 
     /// Hands a job to the workers. False: it was refused.
-    pub(super) fn put(&self, job: Job) -> bool {
+    pub(super) fn put(&self, mut job: Job) -> bool {
+        if self.events.is_watched() {
+            job.queued(&self.events);
+        }
         let put = match self.jobs.try_put(job) {
             // Others go on meanwhile, so that there is a place some time.
             Err(PutError::Full(job)) => blocking::aside(|| self.jobs.put(job)),
@@ -233,9 +239,21 @@ impl Crew {
         match put {
             Ok(()) => true,
             Err(refused) => {
-                refused.into_item().refuse(self.closed());
+                let job = refused.into_item();
+                self.events.not_run(job.number(), job.class());
+                job.refuse(self.closed());
                 false
             }
+        }
+    }
+
+    /// What is queued will not be run: those who listen hear of it.
+    pub(super) fn tell_discarded(&self) {
+        if self.events.is_watched() {
+            self.jobs.sweep(|job| {
+                self.events.not_run(job.number(), job.class());
+                true
+            });
         }
     }
 
@@ -296,7 +314,12 @@ impl Crew {
 
     /// Sets the number of workers.
     pub(super) fn resize(self: &Arc<Crew>, wanted: usize) -> io::Result<()> {
-        self.wanted.store(wanted, Ordering::SeqCst);
+        let before = self.wanted.swap(wanted, Ordering::SeqCst);
+        if before != wanted {
+            let size = |workers| u32::try_from(workers).unwrap_or(u32::MAX);
+            let (from, to) = (size(before), size(wanted));
+            self.events.tell(EventKind::Sized { from, to });
+        }
         while self.count_up(false) {
             if let Err(error) = self.start(None) {
                 self.count_down();
@@ -467,6 +490,11 @@ impl Crew {
         let owners = Owners::default();
         owners.adopt();
         self.running.lock().push(owners.clone());
+        let own = u32::try_from(number).unwrap_or(u32::MAX);
+        self.events.tell(EventKind::WorkerBorn {
+            worker: own,
+            pid: None,
+        });
         let initialised = self
             .plan
             .initializer
@@ -474,7 +502,7 @@ impl Crew {
             .map_or(Ok(()), |initializer| caught(|| initializer(number)));
         match initialised {
             Ok(()) => {
-                let worker = Rc::new(Worker::new(Arc::clone(&self), owners.clone(), mailbox));
+                let worker = Rc::new(Worker::new(Arc::clone(&self), own, owners.clone(), mailbox));
                 become_host(Some(Rc::clone(&worker) as _));
                 worker.work(first);
                 become_host(None);
@@ -489,6 +517,11 @@ impl Crew {
             }
         }
         self.running.lock().retain(|others| !others.is(&owners));
+        self.events.tell(EventKind::WorkerDied {
+            worker: own,
+            pid: None,
+            why: Parting::Dismissed,
+        });
     }
 
     /// The initialiser has failed: nothing is taken any more, and what waits is told.
@@ -573,9 +606,14 @@ impl Unfinished for Crew {
         // most.
         if so_many >= SWEPT && 2 * so_many >= self.jobs.len() {
             cancelled.store(0, Ordering::Relaxed);
-            let swept = self.jobs.sweep(|job| !job.is_over());
-            let not_run = &self.counts.not_run;
-            not_run.fetch_add(swept as u64, Ordering::Relaxed);
+            let swept = self.jobs.sweep(|job| {
+                let is_over = job.is_over();
+                if is_over {
+                    self.events.not_run(job.number(), job.class());
+                }
+                !is_over
+            });
+            self.events.tally().add(TaskEnd::NotRun, swept as u64);
         }
     }
 }

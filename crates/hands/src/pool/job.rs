@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::event::Events;
 use crate::foreign::dispose;
 use crate::sync::cancel::Owners;
 use crate::task::TaskError;
@@ -17,8 +18,8 @@ pub(super) struct Job(Option<Kind>);
 enum Kind {
     /// With a handle.
     Task(Arc<dyn Runnable>),
-    /// Without one.
-    Run(Box<dyn FnOnce() + Send>, Context),
+    /// Without one; with its number among the events.
+    Run(Box<dyn FnOnce() + Send>, Context, u64),
     /// Nothing; it makes a sleeping worker look around.
     Look,
 }
@@ -29,7 +30,7 @@ impl Job {
     }
 
     pub(super) fn run(run: Box<dyn FnOnce() + Send>) -> Job {
-        Job(Some(Kind::Run(run, Context::current())))
+        Job(Some(Kind::Run(run, Context::current(), 0)))
     }
 
     pub(super) fn look() -> Job {
@@ -55,11 +56,31 @@ impl Job {
         }
     }
 
+    /// Its number among the events; 0: nobody listened when it was queued.
+    pub(super) fn number(&self) -> u64 {
+        match &self.0 {
+            Some(Kind::Task(task)) => task.number(),
+            Some(Kind::Run(_, _, number)) => *number,
+            Some(Kind::Look) | None => 0,
+        }
+    }
+
+    /// It is queued, as the events are told.
+    pub(super) fn queued(&mut self, events: &Events) {
+        let class = self.class();
+        match &mut self.0 {
+            Some(Kind::Task(task)) => task.set_number(events.queued(class)),
+            Some(Kind::Run(_, _, number)) => *number = events.queued(class),
+            Some(Kind::Look) | None => {}
+        }
+    }
+
     /// Does it, on a worker. `None`: there was nothing to do.
-    pub(super) fn work(mut self, owners: &Owners) -> Option<Ran> {
+    pub(super) fn work(mut self, owners: &Owners, begins: &mut dyn FnMut()) -> Option<Ran> {
         match self.0.take()? {
-            Kind::Task(task) => Some(task.run(owners)),
-            Kind::Run(run, context) => {
+            Kind::Task(task) => Some(task.run(owners, begins)),
+            Kind::Run(run, context, _) => {
+                begins();
                 let result = context.run(|| caught(run));
                 Some(if result.is_ok() {
                     Ran::Well
@@ -83,7 +104,7 @@ impl Kind {
     fn refuse(self, why: TaskError) {
         match self {
             Kind::Task(task) => task.refuse(why),
-            Kind::Run(run, _) => {
+            Kind::Run(run, ..) => {
                 dispose(run);
             }
             Kind::Look => {}

@@ -317,12 +317,15 @@ impl State {
 
 /// A claim on the tasks that have not begun.
 impl Runnable for State {
-    fn run(self: Arc<Self>, _: &Owners) -> Ran {
+    fn run(self: Arc<Self>, _: &Owners, begins: &mut dyn FnMut()) -> Ran {
         let mut ran = Ran::Elsewhere;
         while let Some(next) = self.next() {
             if self.crew.discards.load(Ordering::Acquire) {
                 self.refuse_one(next);
                 continue;
+            }
+            if ran == Ran::Elsewhere {
+                begins();
             }
             self.run_one(next, None);
             if ran == Ran::Well {

@@ -20,6 +20,7 @@ use super::parallel::in_parts;
 use super::scope::{Scope, scope_in};
 use super::split::{IntoSplit, Split};
 use super::stats::{Sizing, Stats};
+use crate::event::{Events, TaskEnd};
 use crate::queue::Shutdown;
 use crate::sync::cancel::Owners;
 use crate::sync::park::deadline;
@@ -218,6 +219,7 @@ impl ThreadPool {
     fn begin_shutdown(&self, how: Shutdown) {
         if how == Shutdown::Now {
             self.crew.discards.store(true, Ordering::Release);
+            self.crew.tell_discarded();
         }
         self.crew.jobs.shutdown(how);
         if how == Shutdown::Now {
@@ -433,6 +435,10 @@ impl Pool for ThreadPool {
         Chunks::submit_chunk(&*self.crew, &Arc::new(task), arguments)
     }
 
+    fn events(&self) -> Events {
+        self.crew.events.clone()
+    }
+
     fn stats(&self) -> Stats {
         let crew = &self.crew;
         let meter = crew.meter.as_ref();
@@ -444,8 +450,8 @@ impl Pool for ThreadPool {
             busy: crew.counts.busy.load(Ordering::Relaxed),
             queued: crew.jobs.len(),
             finished: crew.finished(),
-            panicked: crew.counts.panicked.load(Ordering::Relaxed),
-            not_run: crew.counts.not_run.load(Ordering::Relaxed),
+            panicked: crew.events.tally().of(TaskEnd::Panicked),
+            not_run: crew.events.tally().of(TaskEnd::NotRun),
             sizing: meter.map_or_else(fixed, |meter| Sizing::Auto(meter.decision())),
             classes: meter.map_or_else(Vec::new, |meter| meter.classes.all()),
             ..Stats::default()

@@ -1,6 +1,6 @@
 //! What a worker does, all its life.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use super::crew::{Crew, First};
 use super::gauge::Gauge;
 use super::job::Job;
 use super::stack::Stack;
+use crate::event::{Begun, TaskEnd};
 use crate::primitive::{self, Thread};
 use crate::queue::GetError;
 use crate::sync::cancel::Owners;
@@ -29,6 +30,7 @@ const LOOKS: u32 = 400;
 /// A worker, on its own thread.
 pub(super) struct Worker {
     pub(super) crew: Arc<Crew>,
+    number: u32,
     pub(super) stack: Arc<Stack>,
     pub(super) thread: Thread,
     pub(super) mailbox: Arc<Mailbox>,
@@ -42,7 +44,12 @@ thread_local! {
 }
 
 impl Worker {
-    pub(super) fn new(crew: Arc<Crew>, owners: Owners, mailbox: Arc<Mailbox>) -> Worker {
+    pub(super) fn new(
+        crew: Arc<Crew>,
+        number: u32,
+        owners: Owners,
+        mailbox: Arc<Mailbox>,
+    ) -> Worker {
         mailbox.open();
         Worker {
             stack: crew.stacks.add(),
@@ -50,6 +57,7 @@ impl Worker {
             mailbox,
             gauge: crew.meter.as_ref().map(|meter| meter.add()),
             crew,
+            number,
             owners,
         }
     }
@@ -140,22 +148,17 @@ impl Worker {
     pub(super) fn run(&self, job: Job) {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
+        let told = Told::new(self, job.number(), job.class());
+        let begins = &mut || told.begins();
         // Around the job's end, too: its result may be dropped here, and is foreign.
         let ran = caught(|| match (&self.crew.meter, &self.gauge) {
-            (Some(meter), Some(gauge)) => {
-                let class = job.class();
-                gauge.measured(&meter.classes, class, || job.work(&self.owners))
-            }
-            _ => job.work(&self.owners),
+            (Some(meter), Some(gauge)) => gauge.measured(&meter.classes, told.class, || {
+                job.work(&self.owners, begins)
+            }),
+            _ => job.work(&self.owners, begins),
         });
         match ran.unwrap_or(Some(Ran::Panicked)) {
-            Some(Ran::Well | Ran::Elsewhere) => {}
-            Some(Ran::Panicked) => {
-                counts.panicked.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(Ran::Not) => {
-                counts.not_run.fetch_add(1, Ordering::Relaxed);
-            }
+            Some(ran) => told.ended(ran),
             None => {
                 counts.looks_put.fetch_sub(1, Ordering::SeqCst);
                 self.crew.stacks.calls.answer();
@@ -241,10 +244,13 @@ impl Host for Worker {
     }
 
     fn run_here(&self, task: Arc<dyn Runnable>) {
+        let told = Told::new(self, task.number(), task.class());
         // The last that holds the task may be this: its result is dropped inside the catch.
-        let ran = caught(|| task.run(&self.owners));
-        if !matches!(ran, Ok(Ran::Well | Ran::Not | Ran::Elsewhere)) {
-            self.crew.counts.panicked.fetch_add(1, Ordering::Relaxed);
+        let ran = caught(|| task.run(&self.owners, &mut || told.begins()));
+        match ran.unwrap_or(Ran::Panicked) {
+            // Counted when its job is taken from the queue.
+            Ran::Not => {}
+            ran => told.ended(ran),
         }
     }
 
@@ -264,6 +270,51 @@ impl Aside for Crew {
 
     fn forget_one(&self) {
         Crew::forget_one(self);
+    }
+}
+
+/// What the events say of a task.
+struct Told<'a> {
+    worker: &'a Worker,
+    number: u64,
+    class: &'static str,
+    begun: Cell<Option<Begun>>,
+}
+
+impl<'a> Told<'a> {
+    fn new(worker: &'a Worker, number: u64, class: &'static str) -> Told<'a> {
+        Told {
+            worker,
+            number,
+            class,
+            begun: Cell::new(None),
+        }
+    }
+
+    fn begins(&self) {
+        let events = &self.worker.crew.events;
+        let begun = events.started(self.number, self.class, self.worker.number);
+        self.begun.set(Some(begun));
+    }
+
+    fn ended(&self, ran: Ran) {
+        let events = &self.worker.crew.events;
+        let how = match ran {
+            Ran::Well => TaskEnd::Well,
+            Ran::Panicked => TaskEnd::Panicked,
+            Ran::Not => {
+                events.tally().add(TaskEnd::NotRun, 1);
+                return events.not_run(self.number, self.class);
+            }
+            // Who runs it, or has run it, says so.
+            Ran::Elsewhere => return,
+        };
+        if how == TaskEnd::Panicked {
+            events.tally().add(how, 1);
+        }
+        if let Some(begun) = self.begun.get() {
+            events.finished(begun, self.class, self.worker.number, how);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use super::error::{Outcome, TaskError};
 use crate::context::Context;
 use crate::foreign::{dispose, wake_each};
-use crate::primitive::{AtomicBool, Mutex, Ordering};
+use crate::primitive::{AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::sync::cancel::{CancelToken, Owner, Owners};
 use crate::sync::timer::Alarm;
 use crate::sync::waiters::{Caller, Ticket, Waiters, in_line};
@@ -39,8 +39,9 @@ pub(crate) type Callback<R> = Box<dyn FnOnce(&Outcome<R>) + Send>;
 
 /// The worker's side of a task.
 pub(crate) trait Runnable: Send + Sync {
-    /// Runs it, if it has not been cancelled; tells how it went.
-    fn run(self: Arc<Self>, owners: &Owners) -> Ran;
+    /// Runs it, if it has not been cancelled; tells how it went. `begins` is called before it
+    /// begins, and only if it does.
+    fn run(self: Arc<Self>, owners: &Owners, begins: &mut dyn FnMut()) -> Ran;
     /// What kind of task it is: the type of its function.
     fn class(&self) -> &'static str;
     /// Gives it this for an outcome, if it is still queued.
@@ -49,6 +50,12 @@ pub(crate) trait Runnable: Send + Sync {
     fn is_over(&self) -> bool {
         false
     }
+    /// Its number among the events; 0: nobody listened when it was queued.
+    fn number(&self) -> u64 {
+        0
+    }
+    /// It is queued, and has this number.
+    fn set_number(&self, _number: u64) {}
 }
 
 /// How a task went, for the pool's statistics.
@@ -93,6 +100,8 @@ pub(crate) struct TaskCell<F, R> {
     /// Whether there is an outcome, for those who look often.
     finished: AtomicBool,
     class: &'static str,
+    /// Among the events; 0: nobody listened when it was queued.
+    number: AtomicU64,
     inner: Mutex<Inner<F, R>>,
 }
 
@@ -161,12 +170,18 @@ where
         TaskCell {
             finished: AtomicBool::new(false),
             class,
+            number: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 stage: Stage::Queued(run),
                 has_begun: false,
                 more: None,
             }),
         }
+    }
+
+    /// What kind of task it is: the type of its function.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.class
     }
 
     /// Whether callbacks are to be told of its outcome.
@@ -207,6 +222,7 @@ where
         TaskCell {
             finished: AtomicBool::new(false),
             class,
+            number: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 stage: Stage::Queued(run),
                 has_begun: false,
@@ -413,11 +429,12 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    fn run(self: Arc<Self>, owners: &Owners) -> Ran {
+    fn run(self: Arc<Self>, owners: &Owners, begins: &mut dyn FnMut()) -> Ran {
         let (run, context) = match self.begin(|| ()) {
             Ok(begun) => begun,
             Err(ran) => return ran,
         };
+        begins();
         let owner = Arc::clone(&self) as Arc<dyn Owner>;
         let result = context.run(|| owners.run(Some(owner), || caught(run)));
         let ran = if result.is_ok() {
@@ -435,6 +452,14 @@ where
             dispose(result);
         }
         ran
+    }
+
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
     }
 
     fn class(&self) -> &'static str {

@@ -34,7 +34,7 @@ fn task() -> (StdArc<dyn Runnable>, Handle<u32>) {
 fn who_joins_is_told() {
     explore(|| {
         let (task, handle) = task();
-        let worker = thread::spawn(move || task.run(&Owners::default()));
+        let worker = thread::spawn(move || task.run(&Owners::default(), &mut || ()));
         assert_eq!(handle.join(), Ok(7));
         assert_eq!(worker.join().unwrap(), Ran::Well);
     });
@@ -44,7 +44,7 @@ fn who_joins_is_told() {
 fn a_task_is_run_or_cancelled_and_never_both() {
     explore(|| {
         let (task, handle) = task();
-        let worker = thread::spawn(move || task.run(&Owners::default()));
+        let worker = thread::spawn(move || task.run(&Owners::default(), &mut || ()));
         let cancelled = handle.cancel();
         let outcome = handle.join();
         let ran = worker.join().unwrap();
@@ -61,7 +61,7 @@ fn a_callback_is_called_once_and_the_outcome_is_still_there() {
     explore(|| {
         let calls = StdArc::new(AtomicUsize::new(0));
         let (task, handle) = task();
-        let worker = thread::spawn(move || task.run(&Owners::default()));
+        let worker = thread::spawn(move || task.run(&Owners::default(), &mut || ()));
         let called = StdArc::clone(&calls);
         handle.on_done(move |outcome| {
             assert_eq!(outcome, &Ok(7));
@@ -93,8 +93,8 @@ fn as_completed_misses_nobody() {
     explore(|| {
         let ((first, one), (second, two)) = (task(), task());
         let worker = thread::spawn(move || {
-            first.run(&Owners::default());
-            second.run(&Owners::default());
+            first.run(&Owners::default(), &mut || ());
+            second.run(&Owners::default(), &mut || ());
         });
         assert_eq!(super::as_completed([one, two]).count(), 2);
         worker.join().unwrap();

@@ -87,6 +87,10 @@ impl<R: Data> Remote for Part<R> {
         self.whole.is_open()
     }
 
+    fn class(&self) -> &'static str {
+        self.whole.class()
+    }
+
     fn has_callbacks(&self) -> bool {
         self.whole.has_callbacks()
     }
@@ -108,6 +112,8 @@ pub(crate) trait Remote: Send + Sync {
     /// It has this outcome, and will never run, or not to its end. False: it has another.
     fn refuse(&self, why: TaskError) -> bool;
     fn is_open(&self) -> bool;
+    /// What kind of task it is: the type of its function.
+    fn class(&self) -> &'static str;
     /// Whether the user's callbacks are called when it is finished.
     fn has_callbacks(&self) -> bool;
     /// This one has run it, or has died of it.
@@ -246,6 +252,10 @@ impl<R: Data> Remote for Single<R> {
         !self.cell.is_finished()
     }
 
+    fn class(&self) -> &'static str {
+        self.cell.kind()
+    }
+
     fn has_callbacks(&self) -> bool {
         self.cell.has_callbacks()
     }
@@ -287,6 +297,10 @@ impl<R: Data> Remote for Chunk<R> {
 
     fn is_open(&self) -> bool {
         !self.cell.is_finished()
+    }
+
+    fn class(&self) -> &'static str {
+        self.cell.kind()
     }
 
     fn has_callbacks(&self) -> bool {

@@ -5,7 +5,7 @@
 //! Tasks capture nothing and share nothing with the test but what the file system offers: they may
 //! run in another process. One that is to be running while something happens waits at a [`Gate`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use hands::event::{EventKind, Listener, TaskEnd, WorkEvent};
 use hands::pool::{Pool, Shutdown};
 use hands::sync::CancelToken;
 use hands::task::{self, Options, TaskError, When, as_completed};
@@ -65,6 +66,8 @@ macro_rules! pool_conformance {
             a_dropped_pool_has_run_everything
             many_threads_submit_at_once
             figures_add_up_when_all_is_done
+            each_task_is_told_once_and_no_worker_has_two_at_a_time
+            what_is_not_run_is_told
         );
     };
     (@tests $name:ident, $make:expr, $($test:ident)*) => {
@@ -634,4 +637,74 @@ pub(crate) fn figures_add_up_when_all_is_done<P: Pool>(make: impl Fn(usize) -> P
     assert_eq!(stats.workers, 2);
     assert_eq!((stats.finished, stats.panicked, stats.not_run), (10, 5, 0));
     assert_eq!((stats.queued, stats.busy), (0, 0));
+}
+
+/// By tasks: how often each was queued, started and ended, and how it ended last.
+type Told = BTreeMap<u64, ([u32; 3], Option<TaskEnd>)>;
+
+fn told(listener: &mut Listener) -> Told {
+    assert_eq!(listener.lost(), 0);
+    let mut tasks = Told::new();
+    let mut at_work = BTreeSet::new();
+    let mut events: Vec<_> = listener.collect();
+    let begins = |event: &WorkEvent| matches!(event.kind, EventKind::Started { .. });
+    events.sort_by_key(|event| (event.at, begins(event)));
+    for event in events {
+        match event.kind {
+            EventKind::Queued { task, .. } => tasks.entry(task).or_default().0[0] += 1,
+            EventKind::Started { task, worker, .. } => {
+                tasks.entry(task).or_default().0[1] += 1;
+                assert!(at_work.insert(worker), "{worker} has two tasks");
+            }
+            EventKind::Finished {
+                task, worker, how, ..
+            } => {
+                let told = tasks.entry(task).or_default();
+                told.0[2] += 1;
+                told.1 = Some(how);
+                if let Some(worker) = worker {
+                    assert!(at_work.remove(&worker), "{worker} has none");
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(at_work.is_empty(), "{at_work:?} have not ended");
+    tasks
+}
+
+pub(crate) fn each_task_is_told_once_and_no_worker_has_two_at_a_time<P: Pool>(
+    make: impl Fn(usize) -> P,
+) {
+    let pool = make(2);
+    let mut listener = pool.events().listen().unwrap();
+    let handles: Vec<_> = (0..200).map(|n| pool.submit(odd_ones_panic, n)).collect();
+    drop(handles);
+    pool.join();
+    let tasks = told(&mut listener);
+    assert_eq!(tasks.len(), 200);
+    assert!(
+        tasks.values().all(|(times, _)| *times == [1; 3]),
+        "{tasks:?}"
+    );
+    let panicked = |told: &&([u32; 3], Option<TaskEnd>)| told.1 == Some(TaskEnd::Panicked);
+    assert_eq!(tasks.values().filter(panicked).count(), 100);
+}
+
+pub(crate) fn what_is_not_run_is_told<P: Pool>(make: impl Fn(usize) -> P) {
+    let pool = make(1);
+    let mut listener = pool.events().listen().unwrap();
+    let gate = Gate::new();
+    let running = pool.submit(pass_and_square, (gate.path(), 3));
+    gate.await_one();
+    let queued: Vec<_> = (0..3).map(|n| pool.submit(square, n)).collect();
+    assert!(queued[0].cancel());
+    gate.open();
+    assert_eq!(running.join().unwrap(), 9);
+    pool.join();
+    let tasks = told(&mut listener);
+    let not_run =
+        |told: &&([u32; 3], Option<TaskEnd>)| **told == ([1, 0, 1], Some(TaskEnd::NotRun));
+    assert_eq!(tasks.values().filter(not_run).count(), 1, "{tasks:?}");
+    assert_eq!(tasks.len(), 4);
 }

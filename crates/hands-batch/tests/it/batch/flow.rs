@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use hands::command::Stream;
+use hands::event::{EventKind, Events, TaskEnd};
 use hands_batch::policy::Retries;
 use hands_batch::{
     Batch, BatchError, Commands, Finished, Grouping, Notice, Observer, Progress, Sink, Started,
@@ -353,4 +354,37 @@ fn a_job_that_has_ended_is_not_timed_out_because_its_reader_is_slow() {
     let read = reader.join().expect("no panic");
     assert!(read > 300_000, "{read}");
     assert_eq!(ends, [(true, read as u64)]);
+}
+
+#[test]
+fn each_attempt_is_told_to_those_who_listen_with_its_slot_and_its_time() {
+    let events = Events::new();
+    let mut listener = events.listen().unwrap();
+    let work = Commands::new(shell(["exit 0", "exit 3", "echo out"]));
+    let batch = Batch::new()
+        .jobs(1)
+        .retries(Retries::times(2))
+        .stdout(Sink::writer(Vec::new()))
+        .events(&events);
+    let summary = batch.run(work, &mut ()).unwrap();
+    let (mut started, mut ended) = (Vec::new(), Vec::new());
+    for event in listener.by_ref() {
+        match event.kind {
+            EventKind::Started { task, worker, .. } => started.push((task, worker)),
+            EventKind::Finished { task, how, cpu, .. } => {
+                assert!(cpu.is_some());
+                ended.push((task, how));
+            }
+            _ => {}
+        }
+    }
+    started.sort_unstable();
+    assert_eq!(started, [(1, 1), (2, 1), (2, 1), (3, 1)]);
+    let of = |task| {
+        let of_it = ended.iter().filter(move |(other, _)| *other == task);
+        of_it.map(|(_, how)| *how).collect::<Vec<_>>()
+    };
+    assert_eq!(of(1), [TaskEnd::Well]);
+    assert_eq!(of(2), [TaskEnd::Retried, TaskEnd::Failed]);
+    assert_eq!((summary.succeeded, summary.failed), (2, 1));
 }

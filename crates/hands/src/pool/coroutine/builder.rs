@@ -164,6 +164,7 @@ impl AsyncPoolBuilder {
             runtime.spawn(crew.driver(number, watch.driver()));
         }
         let functions = ThreadPool::builder()
+            .events(crew.events.clone())
             .auto()
             .min_workers(self.functions.0)
             .max_workers(most_functions)

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -27,6 +27,7 @@ use tokio::task::coop::has_budget_remaining;
 
 use super::driver::{Driver, Watch};
 use super::polled::Polled;
+use crate::event::{Events, Tally, TaskEnd};
 use crate::foreign::{dispose, wake, wake_each};
 use crate::sync::cancel::Owners;
 use crate::sync::park;
@@ -50,7 +51,10 @@ pub(super) struct Crew {
     /// Pollers that are blocked, and so substitutes that may be.
     blocked: AtomicUsize,
     idle: Mutex<Waiters>,
-    pub(super) counts: Counts,
+    /// Of coroutines; functions have their own.
+    pub(super) tally: Tally,
+    /// Also of the pool's functions.
+    pub(super) events: Events,
 }
 
 /// Who is there.
@@ -118,24 +122,6 @@ impl Line {
     }
 }
 
-#[derive(Default)]
-pub(super) struct Counts {
-    finished: AtomicU64,
-    panicked: AtomicU64,
-    not_run: AtomicU64,
-}
-
-impl Counts {
-    pub(super) fn ended(&self, has_panicked: bool, has_run: bool) {
-        let add = |counter: &AtomicU64, is_so: bool| {
-            counter.fetch_add(u64::from(is_so), Ordering::Relaxed);
-        };
-        add(&self.panicked, has_panicked);
-        add(&self.not_run, !has_run);
-        add(&self.finished, true);
-    }
-}
-
 /// Figures of the moment.
 pub(super) struct Figures {
     pub(super) in_flight: usize,
@@ -143,6 +129,7 @@ pub(super) struct Figures {
     pub(super) finished: u64,
     pub(super) panicked: u64,
     pub(super) not_run: u64,
+    pub(super) timed_out: u64,
 }
 
 thread_local! {
@@ -166,7 +153,8 @@ impl Crew {
             }),
             unfinished: AtomicUsize::new(0),
             idle: Mutex::default(),
-            counts: Counts::default(),
+            tally: Tally::default(),
+            events: Events::new(),
         }
     }
 
@@ -184,9 +172,10 @@ impl Crew {
         Figures {
             in_flight: registry.in_flight(),
             waiting: registry.waiting.len(),
-            finished: self.counts.finished.load(Ordering::Relaxed),
-            panicked: self.counts.panicked.load(Ordering::Relaxed),
-            not_run: self.counts.not_run.load(Ordering::Relaxed),
+            finished: self.tally.finished(),
+            panicked: self.tally.of(TaskEnd::Panicked),
+            not_run: self.tally.of(TaskEnd::NotRun),
+            timed_out: self.tally.of(TaskEnd::TimedOut),
         }
     }
 
@@ -242,7 +231,7 @@ impl Crew {
         drop(registry);
         let count = swept.len();
         for coroutine in swept {
-            self.counts.ended(false, false);
+            self.not_run(&*coroutine);
             dispose(coroutine);
         }
         if count > 0 {
@@ -265,6 +254,18 @@ impl Crew {
     /// It goes on; until others end there may be more in flight than the limit.
     pub(super) fn take_back(&self) {
         self.registry.lock().lent -= 1;
+    }
+
+    /// One has an outcome without having been begun.
+    fn not_run(&self, coroutine: &dyn Polled) {
+        self.count(TaskEnd::NotRun);
+        self.events.not_run(coroutine.number(), coroutine.class());
+    }
+
+    /// One has an outcome.
+    pub(super) fn count(&self, how: TaskEnd) {
+        self.tally.add(how, 1);
+        self.tally.add_finished(1);
     }
 
     fn ended(&self, count: usize) {
@@ -477,7 +478,7 @@ impl Crew {
     fn refuse(&self, waiting: VecDeque<Arc<dyn Polled>>) {
         let count = waiting.len();
         for coroutine in waiting {
-            self.counts.ended(false, false);
+            self.not_run(&*coroutine);
             coroutine.refuse(TaskError::Cancelled);
         }
         if count > 0 {

@@ -43,6 +43,7 @@ use super::builder::ThreadPoolBuilder;
 use super::contract::{CoroutinePool, Pool};
 use super::stats::{Sizing, Stats};
 use super::thread_pool::ThreadPool;
+use crate::event::Events;
 use crate::queue::Shutdown;
 use crate::sync::park;
 use crate::task::blocking;
@@ -376,7 +377,12 @@ impl Pool for AsyncPool {
         stats.finished += figures.finished;
         stats.panicked += figures.panicked;
         stats.not_run += figures.not_run;
+        stats.timed_out += figures.timed_out;
         stats
+    }
+
+    fn events(&self) -> Events {
+        self.crew.events.clone()
     }
 
     fn close(&self) {

@@ -22,4 +22,8 @@ pub(super) trait Polled: Send + Sync {
     fn abandon(&self);
     /// Whether it has an outcome.
     fn is_over(&self) -> bool;
+    /// Its number among the events.
+    fn number(&self) -> u64;
+    /// What kind of task it is.
+    fn class(&self) -> &'static str;
 }

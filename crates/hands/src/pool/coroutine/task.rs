@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::crew::Crew;
 use super::driver::Driver;
 use super::polled::Polled;
+use crate::event::{AtomicBegun, PLACES, TaskEnd};
 use crate::sync::CancelToken;
 use crate::sync::cancel::{Owner, Owners};
 use crate::sync::waiters::Ticket;
@@ -38,6 +39,8 @@ pub(super) struct Coroutine<Fut: Future> {
     wanted: AtomicU8,
     /// It awaits a task of its own pool, and another one has its place meanwhile.
     has_lent: AtomicBool,
+    /// What the events say of it: from when it was queued, and from when it began.
+    begun: AtomicBegun,
     /// `None` when it is over. Locked by the one thread that polls or drops it, and never waited
     /// for.
     future: Mutex<Option<Fut>>,
@@ -72,6 +75,7 @@ where
             turn: Turn::new(),
             wanted: AtomicU8::new(WANTED),
             has_lent: AtomicBool::new(false),
+            begun: AtomicBegun::new(crew.events.queued(class)),
             future: Mutex::new(Some(future)),
         });
         let mut limited = Ok(());
@@ -149,12 +153,15 @@ where
     }
 
     fn take_turn(self: &Arc<Self>, owners: &Owners) {
-        if !self.has_begun.swap(true, Ordering::Relaxed)
-            && self.cell.begin(|| self.strip()).is_err()
-        {
-            // It has an outcome, from while it waited.
-            self.strip();
-            return self.end(Err(TaskError::Cancelled), false);
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            if self.cell.begin(|| self.strip()).is_err() {
+                // It has an outcome, from while it waited.
+                self.strip();
+                return self.end(Err(TaskError::Cancelled), false);
+            }
+            let events = &self.crew.events;
+            let begun = events.started(self.begun.task(), self.class, self.worker());
+            self.begun.set(begun);
         }
         AWAITS_OWN.set(false);
         match self.poll_once(owners) {
@@ -172,6 +179,11 @@ where
         }
     }
 
+    /// Its place is what the events call its worker; threads are numbered from 0.
+    fn worker(&self) -> u32 {
+        PLACES | self.place.load(Ordering::Relaxed)
+    }
+
     /// A coroutine of the same pool has found this one unfinished.
     fn note_awaited(&self) {
         if self.crew.is_within() {
@@ -181,8 +193,19 @@ where
 
     fn end(&self, outcome: Outcome<Fut::Output>, has_run: bool) {
         self.turn.end();
-        let is_panic = matches!(outcome, Err(TaskError::Panicked(_)));
-        self.crew.counts.ended(is_panic, has_run);
+        let how = match &outcome {
+            _ if !has_run => TaskEnd::NotRun,
+            Ok(_) => TaskEnd::Well,
+            Err(TaskError::Panicked(_)) => TaskEnd::Panicked,
+            Err(TaskError::TimedOut { .. }) => TaskEnd::TimedOut,
+            Err(_) => TaskEnd::Cancelled,
+        };
+        self.crew.count(how);
+        let events = &self.crew.events;
+        match has_run {
+            true => events.finished(self.begun.get(), self.class, self.worker(), how),
+            false => events.not_run(self.begun.task(), self.class),
+        }
         self.cell.resolve(outcome);
         self.crew.leave(self.place.load(Ordering::Relaxed));
     }
@@ -226,10 +249,19 @@ where
         self.cell.is_finished()
     }
 
+    fn number(&self) -> u64 {
+        self.begun.task()
+    }
+
+    fn class(&self) -> &'static str {
+        self.class
+    }
+
     fn abandon(&self) {
         self.strip();
         if self.turn.end() {
-            self.crew.counts.ended(false, false);
+            self.crew.count(TaskEnd::NotRun);
+            self.crew.events.not_run(self.begun.task(), self.class);
             self.cell.resolve(Err(TaskError::Cancelled));
         }
     }

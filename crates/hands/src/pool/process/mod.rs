@@ -29,7 +29,6 @@ mod protocol;
 mod stream;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
@@ -50,6 +49,7 @@ use super::contract::CoroutinePool;
 use super::contract::Pool;
 use super::stats::{Sizing, Stats};
 use crate::context::Context;
+use crate::event::{Events, TaskEnd};
 use crate::process::SpawnError;
 use crate::queue::Shutdown;
 use crate::sync::CancelToken;
@@ -540,6 +540,7 @@ impl ProcessPool {
             ends,
             descriptors,
             done: 0,
+            number: 0,
             count: count as u64,
             options,
             retries: if options.is_once {
@@ -597,8 +598,12 @@ impl Pool for ProcessPool {
         handle
     }
 
+    fn events(&self) -> Events {
+        self.inner.events.clone()
+    }
+
     fn stats(&self) -> Stats {
-        let counts = &self.inner.counts;
+        let tally = self.inner.events.tally();
         let crew = self.inner.crew.lock();
         let handed_over: usize = crew.workers().map(|worker| worker.sent.len()).sum();
         let busy = crew
@@ -609,13 +614,13 @@ impl Pool for ProcessPool {
             workers: crew.workers().count(),
             busy,
             queued: crew.queue.len() + handed_over - busy,
-            finished: counts.finished.load(Ordering::Relaxed),
-            panicked: counts.panicked.load(Ordering::Relaxed),
-            not_run: counts.not_run.load(Ordering::Relaxed),
-            died: counts.died.load(Ordering::Relaxed),
-            timed_out: counts.timed_out.load(Ordering::Relaxed),
-            retried: counts.retried.load(Ordering::Relaxed),
-            replaced: counts.replaced.load(Ordering::Relaxed),
+            finished: tally.finished(),
+            panicked: tally.of(TaskEnd::Panicked),
+            not_run: tally.of(TaskEnd::NotRun),
+            died: tally.of(TaskEnd::Died),
+            timed_out: tally.of(TaskEnd::TimedOut),
+            retried: tally.of(TaskEnd::Retried),
+            replaced: tally.replaced(),
             sizing: Sizing::Fixed {
                 workers: crew.wanted,
             },

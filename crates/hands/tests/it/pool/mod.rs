@@ -7,6 +7,7 @@ mod asynchronous;
 mod coroutine_waits;
 #[cfg(feature = "async")]
 mod coroutines;
+mod events;
 mod faults;
 mod foreign;
 mod fork;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::deadlines::Deadlines;
 use super::job::{Job, TaskEvent};
+use crate::event::{Begun, Events};
 use crate::pool::process::dispatch::turns::Turn;
 use crate::pool::process::dispatch::worker_handle::{Handed, Notifier, Sent, Worker};
 use crate::pool::process::protocol::control_block::FOR_WORK;
@@ -42,6 +43,8 @@ pub(in crate::pool::process) const SHORT_AGAIN: Duration = Duration::from_millis
 #[derive(Default)]
 pub(in crate::pool::process) struct Crew {
     pub(in crate::pool::process) queue: VecDeque<Job>,
+    /// The pool's.
+    pub(in crate::pool::process) events: Events,
     pub(in crate::pool::process) slots: Vec<Option<Worker>>,
     /// Since when the first task cannot be handed over, because the program is short of descriptors
     /// or memory.
@@ -177,6 +180,7 @@ impl Crew {
         let most = self.most_tasks;
         while let Some(job) = self.queue.front() {
             if !job.remote.is_open() {
+                self.events.not_run(job.number, job.remote.class());
                 self.queue.pop_front();
                 events.push(TaskEvent::Over);
                 continue;
@@ -206,6 +210,7 @@ impl Crew {
                     }
                     self.short_since = None;
                     let what = format!("the argument cannot be handed over: {error}");
+                    self.events.not_run(job.number, job.remote.class());
                     events.extend(self.queue.pop_front().map(|job| TaskEvent::Refused {
                         remote: job.remote,
                         why: TaskError::Encode { what },
@@ -229,8 +234,11 @@ impl Crew {
                     job,
                     until: None,
                     is_again: false,
+                    given_up: None,
+                    begun: Begun::default(),
                     seen: Cell::new(None),
                 });
+                worker.tell_begun();
             }
             if worker.is_asleep(FOR_WORK) {
                 wake.push(worker.notifier());

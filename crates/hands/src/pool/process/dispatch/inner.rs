@@ -23,6 +23,7 @@ use parking_lot::{Condvar, Mutex};
 use super::crew::{Crew, FLOW};
 use super::job::{Job, TaskEvent};
 use super::plan::Plan;
+use crate::event::{Events, TaskEnd};
 use crate::machine::Spin;
 use crate::pool::process::dispatch::interrupt::Listener;
 use crate::pool::process::dispatch::tail::Forwarder;
@@ -44,17 +45,6 @@ use crate::thread::registry::Unfinished;
 use crate::wire::codec::{self, Message};
 use crate::wire::image::Code;
 use crate::wire::message::Letter;
-
-#[derive(Debug, Default)]
-pub(in crate::pool::process) struct Counts {
-    pub(in crate::pool::process) finished: AtomicU64,
-    pub(in crate::pool::process) panicked: AtomicU64,
-    pub(in crate::pool::process) not_run: AtomicU64,
-    pub(in crate::pool::process) died: AtomicU64,
-    pub(in crate::pool::process) timed_out: AtomicU64,
-    pub(in crate::pool::process) retried: AtomicU64,
-    pub(in crate::pool::process) replaced: AtomicU64,
-}
 
 /// When the pool's thread is to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +72,7 @@ pub(in crate::pool::process) struct Inner {
     spin: Spin,
     unfinished: AtomicU64,
     idle: (Mutex<()>, Condvar),
-    pub(in crate::pool::process) counts: Counts,
+    pub(in crate::pool::process) events: Events,
     pub(in crate::pool::process) forwarder: Option<Arc<Forwarder>>,
     /// The program's, when somebody last looked.
     rights: Mutex<Known>,
@@ -116,6 +106,7 @@ impl Inner {
         interrupts: Option<Listener>,
     ) -> Inner {
         let mut crew = Crew::default();
+        let events = crew.events.clone();
         crew.slots.resize_with(plan.workers, || None);
         crew.wanted = plan.workers;
         crew.retries_late = plan.retries_late;
@@ -132,7 +123,7 @@ impl Inner {
             spin: Spin::default(),
             unfinished: AtomicU64::new(0),
             idle: (Mutex::default(), Condvar::new()),
-            counts: Counts::default(),
+            events,
             forwarder,
             rights: Mutex::new(Known::now()),
             asked: AtomicU64::new(0),
@@ -185,6 +176,7 @@ impl Inner {
             return;
         };
         job.function = number;
+        job.number = self.events.queued(job.remote.class());
         self.unfinished.fetch_add(1, Ordering::SeqCst);
         let mut is_limited = false;
         if let Some(timeout) = job.options.timeout {
@@ -306,10 +298,10 @@ impl Inner {
 
     /// Whether the task is over with it.
     fn tell_one(&self, events: TaskEvent) -> bool {
-        let counts = &self.counts;
+        let tally = self.events.tally();
         let not_run = || {
-            counts.finished.fetch_add(1, Ordering::Relaxed);
-            counts.not_run.fetch_add(1, Ordering::Relaxed);
+            tally.add_finished(1);
+            tally.add(TaskEnd::NotRun, 1);
         };
         let finished = match events {
             TaskEvent::Came {
@@ -317,12 +309,13 @@ impl Inner {
                 payload,
                 first,
                 count,
+                last,
             } => {
                 let read = || remote.outcomes(&payload, first, count);
                 if !codec::with_descriptors(Vec::new(), read) {
                     return false;
                 }
-                Some(remote)
+                Some((remote, last))
             }
             TaskEvent::CameApart {
                 remote,
@@ -330,6 +323,7 @@ impl Inner {
                 number,
                 first,
                 count,
+                last,
             } => {
                 let is_last = match letter.and_then(|letter| read_apart(letter, number)) {
                     Ok(Message { bytes, descriptors }) => {
@@ -352,7 +346,7 @@ impl Inner {
                 if !is_last {
                     return false;
                 }
-                Some(remote)
+                Some((remote, last))
             }
             TaskEvent::Failed {
                 remote,
@@ -362,7 +356,7 @@ impl Inner {
                 if !remote.fail(number, why) {
                     return false;
                 }
-                Some(remote)
+                Some((remote, None))
             }
             TaskEvent::Refused { remote, why } => {
                 not_run();
@@ -370,7 +364,7 @@ impl Inner {
                 None
             }
             TaskEvent::Again => {
-                counts.retried.fetch_add(1, Ordering::Relaxed);
+                tally.add(TaskEnd::Retried, 1);
                 return false;
             }
             TaskEvent::Over => {
@@ -378,15 +372,26 @@ impl Inner {
                 None
             }
             TaskEvent::Ended => {
-                counts.finished.fetch_add(1, Ordering::Relaxed);
+                tally.add_finished(1);
                 None
             }
         };
-        if let Some(remote) = finished {
+        if let Some((remote, last)) = finished {
             // Before anybody who waits for it can look.
             remote.finish(&|panicked| {
-                counts.finished.fetch_add(1, Ordering::Relaxed);
-                counts.panicked.fetch_add(panicked, Ordering::Relaxed);
+                tally.add_finished(1);
+                tally.add(TaskEnd::Panicked, panicked);
+                if let Some(last) = last {
+                    let ran = if panicked > 0 {
+                        TaskEnd::Panicked
+                    } else {
+                        TaskEnd::Well
+                    };
+                    let how = last.given_up.unwrap_or(ran);
+                    let class = remote.class();
+                    self.events
+                        .finished_at(last.ending, class, last.worker, how);
+                }
             });
         }
         true
@@ -581,7 +586,11 @@ impl Inner {
             if worker.control.revoke(worker.sent[at].number) {
                 revoked = worker.take_back(at);
             } else {
-                worker.give_up(at, self.plan.grace);
+                let how = match &why {
+                    TaskError::TimedOut { .. } => TaskEnd::TimedOut,
+                    _ => TaskEnd::Cancelled,
+                };
+                worker.give_up(at, self.plan.grace, how);
                 is_running = true;
             }
             break;
@@ -590,8 +599,9 @@ impl Inner {
         if let Some(job) = revoked {
             let is_late = matches!(why, TaskError::TimedOut { .. });
             let was_open = job.remote.refuse(why);
+            self.events.not_run(job.number, job.remote.class());
             if is_late && was_open {
-                self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
+                self.events.tally().add(TaskEnd::TimedOut, 1);
             }
             self.tell(vec![TaskEvent::Over]);
             self.wake_joiner();
@@ -603,7 +613,7 @@ impl Inner {
             (_, why) => task.refuse(why),
         };
         if is_late && is_refused {
-            self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
+            self.events.tally().add(TaskEnd::TimedOut, 1);
         }
         if is_running {
             self.kick();
@@ -709,7 +719,7 @@ impl Inner {
         self.give_up_waiting();
         for worker in self.crew.lock().workers_mut() {
             for at in 0..worker.begun().count() {
-                worker.give_up(at, self.plan.grace);
+                worker.give_up(at, self.plan.grace, TaskEnd::Cancelled);
             }
         }
         self.kick();
@@ -723,11 +733,14 @@ impl Inner {
             let Some(why) = crew.broken.clone() else {
                 return;
             };
-            let refused = |job: Job| TaskEvent::Refused {
-                remote: job.remote,
-                why: TaskError::Init {
-                    message: Arc::clone(&why),
-                },
+            let refused = |job: Job| {
+                self.events.not_run(job.number, job.remote.class());
+                TaskEvent::Refused {
+                    remote: job.remote,
+                    why: TaskError::Init {
+                        message: Arc::clone(&why),
+                    },
+                }
             };
             events.extend(crew.queue.drain(..).map(refused));
         }
@@ -736,9 +749,12 @@ impl Inner {
 
     fn give_up_waiting(&self) {
         let mut events = Vec::new();
-        let refused = |job: Job| TaskEvent::Refused {
-            remote: job.remote,
-            why: TaskError::Cancelled,
+        let refused = |job: Job| {
+            self.events.not_run(job.number, job.remote.class());
+            TaskEvent::Refused {
+                remote: job.remote,
+                why: TaskError::Cancelled,
+            }
         };
         {
             let mut crew = self.crew.lock();

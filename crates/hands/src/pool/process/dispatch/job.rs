@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use crate::event::{Ending, TaskEnd};
 use crate::sync::cancel::Watch;
 use crate::task::remote::Remote;
 use crate::task::{Options, TaskError};
@@ -29,6 +30,8 @@ pub(in crate::pool::process) struct Job {
     pub(in crate::pool::process) _outer: Option<Watch>,
     /// How often it may be started again after its worker died.
     pub(in crate::pool::process) retries: u32,
+    /// Its number among the events.
+    pub(in crate::pool::process) number: u64,
     /// Workers that have ended with it next in line, before they had taken it.
     pub(in crate::pool::process) undelivered: u32,
 }
@@ -48,6 +51,15 @@ impl Job {
     }
 }
 
+/// The worker is done with a task: what the events say of that.
+#[derive(Clone, Copy)]
+pub(in crate::pool::process) struct Last {
+    pub(in crate::pool::process) ending: Ending,
+    pub(in crate::pool::process) worker: u32,
+    /// It was given up before.
+    pub(in crate::pool::process) given_up: Option<TaskEnd>,
+}
+
 /// What came of a task, to be told without the lock.
 pub(in crate::pool::process) enum TaskEvent {
     /// Outcomes, `count` of them.
@@ -57,6 +69,7 @@ pub(in crate::pool::process) enum TaskEvent {
         /// How many have come before these.
         first: u64,
         count: u64,
+        last: Option<Last>,
     },
     /// As many, in a message of their own, or why that cannot be received.
     CameApart {
@@ -66,6 +79,7 @@ pub(in crate::pool::process) enum TaskEvent {
         number: u64,
         first: u64,
         count: u64,
+        last: Option<Last>,
     },
     /// The outcome of this number is this.
     Failed {

@@ -10,6 +10,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::crew::{HELD_UP, SHORT_AGAIN};
 use super::job::TaskEvent;
+use crate::event::{EventKind, Parting, TaskEnd};
 use crate::pool::process::dispatch::inner::{Inner, Watching};
 use crate::pool::process::dispatch::start::Starter;
 use crate::pool::process::dispatch::tail::{KEPT, wants_memory};
@@ -325,20 +326,22 @@ impl Service {
                 // What it died of may be that it tried to receive this one.
                 sent.job.undelivered += 1;
                 if sent.job.undelivered >= UNDELIVERABLE && !sent.job.remote.is_open() {
+                    worker.tell_ended(&sent, TaskEnd::NotRun);
                     events.push(TaskEvent::Over);
                     continue;
                 }
                 if sent.job.undelivered >= UNDELIVERABLE {
-                    pool.counts.died.fetch_add(1, Ordering::Relaxed);
+                    pool.events.tally().add(TaskEnd::Died, 1);
                     sent.job.retries = 0;
                     back.extend(self.in_doubt(&mut worker, sent, &died, &mut events));
                     continue;
                 }
             }
             if may_have_begun && is_taken {
-                pool.counts.died.fetch_add(1, Ordering::Relaxed);
+                pool.events.tally().add(TaskEnd::Died, 1);
                 back.extend(self.in_doubt(&mut worker, sent, &died, &mut events));
             } else {
+                worker.tell_ended(&sent, TaskEnd::Retried);
                 back.push(sent.job);
             }
         }
@@ -359,13 +362,23 @@ impl Service {
         }
         let is_replaced = !crew.is_ending && crew.broken.is_none() && slot < crew.wanted;
         if is_replaced {
-            pool.counts.replaced.fetch_add(1, Ordering::Relaxed);
+            pool.events.tally().add_replaced();
             crew.starting.insert(slot);
         }
         // Places that are no longer wanted.
         while crew.slots.len() > crew.wanted && matches!(crew.slots.last(), Some(None)) {
             crew.slots.pop();
         }
+        let pid = Some(worker.process.pid());
+        pool.events.tell(EventKind::WorkerDied {
+            worker: worker.number(),
+            pid,
+            why: match (died.signal, died.code) {
+                (Some(signal), _) => Parting::Killed(signal),
+                (None, Some(code)) if !worker.is_closing => Parting::Exited(code),
+                _ => Parting::Dismissed,
+            },
+        });
         drop(worker);
         let turn = crew.turn(&events);
         drop(crew);
@@ -386,11 +399,19 @@ impl Service {
         died: &Died,
         events: &mut Vec<TaskEvent>,
     ) -> Option<super::job::Job> {
-        let mut job = sent.job;
-        if !job.remote.is_open() {
+        let told = |how| worker.tell_ended(&sent, how);
+        if !sent.job.remote.is_open() {
+            told(sent.given_up.unwrap_or(TaskEnd::Cancelled));
             events.push(TaskEvent::Ended);
             return None;
         }
+        told(
+            match sent.job.retries > 0 && (sent.is_again || sent.until.is_none()) {
+                true => TaskEnd::Retried,
+                false => sent.given_up.unwrap_or(TaskEnd::Died),
+            },
+        );
+        let mut job = sent.job;
         if !worker.is_damaged {
             let mut payload = Vec::new();
             match worker.replies.left(&mut payload) {
@@ -402,6 +423,7 @@ impl Service {
                         payload,
                         first,
                         count,
+                        last: None,
                     });
                 }
                 Ok(0) => {}

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
 
+use crate::event::EventKind;
 use crate::pool::process::child;
 use crate::pool::process::dispatch::inner::Inner;
 use crate::pool::process::dispatch::tail::Tail;
@@ -158,7 +159,12 @@ impl Starter {
             was_ready: false,
             tail,
             process,
+            events: self.pool.events.clone(),
         };
+        worker.events.tell(EventKind::WorkerBorn {
+            worker: worker.number(),
+            pid: Some(worker.process.pid()),
+        });
         self.watch(worker.process.events(), slot as u64)
             .map_err(&system)?;
         let (mut events, mut wake) = (Vec::new(), Vec::new());

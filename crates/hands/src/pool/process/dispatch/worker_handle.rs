@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::job::{Job, TaskEvent};
+use super::job::{Job, Last, TaskEvent};
 use super::plan::Plan;
+use crate::event::{Begun, Events, PLACES, TaskEnd};
 use crate::pool::process::dispatch::tail::Tail;
 use crate::pool::process::protocol::capture::Capture;
 use crate::pool::process::protocol::control_block::{
@@ -48,6 +49,10 @@ pub(in crate::pool::process) struct Sent {
     pub(in crate::pool::process) until: Option<Instant>,
     /// It is then to be begun again.
     pub(in crate::pool::process) is_again: bool,
+    /// Why it is no longer wanted.
+    pub(in crate::pool::process) given_up: Option<TaskEnd>,
+    /// When it was begun, as far as the pool knows.
+    pub(in crate::pool::process) begun: Begun,
     /// When it was first seen to have begun.
     pub(in crate::pool::process) seen: Cell<Option<Instant>>,
 }
@@ -64,6 +69,8 @@ pub(in crate::pool::process) enum Handed {
 /// A process, as the pool knows it.
 pub(in crate::pool::process) struct Worker {
     pub(in crate::pool::process) process: Process<()>,
+    /// The pool's.
+    pub(in crate::pool::process) events: Events,
     pub(in crate::pool::process) control: ControlBlock,
     pub(in crate::pool::process) requests: Ring,
     pub(in crate::pool::process) replies: Ring,
@@ -250,7 +257,50 @@ impl Worker {
         let sent = self.sent.remove(at)?;
         self.numbers.push_back(sent.number + MOST);
         self.given -= sent.goal - sent.job.done;
+        self.tell_ended(&sent, TaskEnd::Retried);
         Some(sent.job)
+    }
+
+    /// Its number among the events.
+    pub(in crate::pool::process) fn number(&self) -> u32 {
+        u32::try_from(self.slot).unwrap_or(u32::MAX)
+    }
+
+    /// What the events call the worker of a task: of one with coroutines, the place of one of them.
+    fn track(&self, task: u64) -> u32 {
+        match self.doorbell {
+            None => self.number(),
+            Some(_) => {
+                let places = u64::from(self.number()) * MOST;
+                PLACES | u32::try_from(places + task % MOST).unwrap_or(0)
+            }
+        }
+    }
+
+    /// Tells how a task has ended, if it was told that it had begun.
+    pub(in crate::pool::process) fn tell_ended(&self, sent: &Sent, how: TaskEnd) {
+        let class = sent.job.remote.class();
+        self.events
+            .finished(sent.begun, class, self.track(sent.number), how);
+    }
+
+    /// The first of those that it has is taken to have begun when it is the first; where there are
+    /// coroutines, each when it is handed over.
+    pub(in crate::pool::process) fn tell_begun(&mut self) {
+        if !self.events.is_watched() {
+            return;
+        }
+        let at = match self.doorbell {
+            None => 0,
+            Some(_) => self.sent.len().saturating_sub(1),
+        };
+        let number = self.sent.get(at).map(|sent| self.track(sent.number));
+        if let (Some(sent), Some(worker)) = (self.sent.get_mut(at), number)
+            && sent.begun == Begun::default()
+        {
+            let class = sent.job.remote.class();
+            sent.begun = self.events.started(sent.job.number, class, worker);
+        }
     }
 
     /// The task of a reply: with one at a time the first, or the worker makes it up.
@@ -358,6 +408,7 @@ impl Worker {
             let remote = Arc::clone(&sent.job.remote);
             remote.runs_on(WorkerId::new(self.slot, self.process.pid()));
             let is_whole = sent.job.done == sent.job.count;
+            let mut last = None;
             if is_last {
                 // A chunk counts as the one task that it is for a worker; and nothing takes longer
                 // than it was there.
@@ -373,6 +424,17 @@ impl Worker {
                 self.is_retiring |= header.flags & TIRED != 0;
                 let sent = self.sent.remove(at);
                 self.numbers.push_back(header.number + MOST);
+                if let Some(sent) = &sent {
+                    if is_again || !is_whole {
+                        self.tell_ended(sent, TaskEnd::Retried);
+                    }
+                    last = Some(Last {
+                        ending: self.events.ending(sent.begun),
+                        worker: self.track(header.number),
+                        given_up: sent.given_up,
+                    });
+                }
+                self.tell_begun();
                 if !is_whole {
                     self.back.extend(sent.map(|sent| sent.job));
                 }
@@ -387,6 +449,7 @@ impl Worker {
                     payload: bytes,
                     first,
                     count: header.count,
+                    last: last.filter(|_| is_whole),
                 },
                 Some(letter) => TaskEvent::CameApart {
                     remote,
@@ -394,6 +457,7 @@ impl Worker {
                     number: header.number,
                     first,
                     count: header.count,
+                    last: last.filter(|_| is_whole),
                 },
             });
         }
@@ -422,12 +486,13 @@ impl Worker {
 
     /// Tells the task that it is no longer wanted, and ends the worker with it when it does not
     /// listen.
-    pub(in crate::pool::process) fn give_up(&mut self, at: usize, grace: Duration) {
+    pub(in crate::pool::process) fn give_up(&mut self, at: usize, grace: Duration, why: TaskEnd) {
         let Some(sent) = self.sent.get_mut(at) else {
             return;
         };
         if sent.until.is_none() {
             sent.until = Instant::now().checked_add(grace);
+            sent.given_up = Some(why);
             self.control.request_cancel(sent.number);
             wait::wake(self.control.cancels(), wait::ALL);
             if self.doorbell.is_some() {
@@ -442,7 +507,7 @@ impl Worker {
             && sent.until.is_none()
         {
             sent.is_again = true;
-            self.give_up(at, grace);
+            self.give_up(at, grace, TaskEnd::Retried);
         }
     }
 

@@ -1,0 +1,613 @@
+//! Where events are told, and who listens.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::ring::{Ring, Words};
+use super::{EventKind, Name, Parting, Tally, TaskEnd, WorkEvent};
+
+/// As many may listen at once.
+const LISTENERS: usize = 8;
+/// The number of events a listener may be behind: 4 MiB.
+const ROOM: usize = 1 << 16;
+/// In place of a worker's number where there is none.
+const NOBODY: u32 = u32::MAX;
+/// In place of a time that is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What happens in a pool, a batch or a list of downloads: counts, and events for those who listen.
+/// A clone is the same.
+#[derive(Clone)]
+pub struct Events(Arc<Hub>);
+
+struct Hub {
+    since: Instant,
+    began: SystemTime,
+    tally: Tally,
+    /// How many listen.
+    listeners: AtomicUsize,
+    places: [Place; LISTENERS],
+    /// The last number that a task was given.
+    last: AtomicU64,
+    room: usize,
+}
+
+/// Of one listener, and of the next one after it is gone.
+#[derive(Default)]
+struct Place {
+    is_taken: AtomicBool,
+    listens: AtomicBool,
+    /// Made for the first listener.
+    ring: OnceLock<Ring>,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events::new()
+    }
+}
+
+impl Events {
+    /// Counts of nothing yet, to which nobody listens.
+    pub fn new() -> Events {
+        Events::with_room(ROOM)
+    }
+
+    /// As [`new`](Events::new), with room for this number of events that a listener has not taken
+    /// yet, rounded up to a power of two, of 64 bytes each; [`new`](Events::new) has room for
+    /// 65,536.
+    pub fn with_room(events: usize) -> Events {
+        Events(Arc::new(Hub {
+            since: Instant::now(),
+            began: SystemTime::now(),
+            tally: Tally::default(),
+            listeners: AtomicUsize::new(0),
+            places: Default::default(),
+            last: AtomicU64::new(0),
+            room: events.clamp(2, 1 << 24),
+        }))
+    }
+
+    /// When the time of the events begins.
+    pub fn began(&self) -> SystemTime {
+        self.0.began
+    }
+
+    /// The counts, for those that tell. (A pool of threads counts here only what did not go well;
+    /// its `stats()` has all.)
+    #[doc(hidden)]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// Whether somebody listens.
+    pub fn is_watched(&self) -> bool {
+        self.0.listeners.load(Ordering::Relaxed) > 0
+    }
+
+    /// Listens from now on, until the listener is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When eight listen already.
+    pub fn listen(&self) -> Result<Listener, TooManyListeners> {
+        let is_free = |place: &&Place| !place.is_taken.swap(true, Ordering::Acquire);
+        let mut places = self.0.places.iter();
+        let at = places.position(|place| is_free(&place));
+        let at = at.ok_or(TooManyListeners(()))?;
+        let place = &self.0.places[at];
+        let ring = place.ring.get_or_init(|| Ring::new(self.0.room));
+        // What was told to the one before.
+        while ring.get().is_some() {}
+        ring.take_lost();
+        let since = self.now();
+        place.listens.store(true, Ordering::Release);
+        self.0.listeners.fetch_add(1, Ordering::Relaxed);
+        Ok(Listener {
+            events: self.clone(),
+            at,
+            since,
+            lost: 0,
+        })
+    }
+
+    /// Nanoseconds since the events began.
+    fn now(&self) -> u64 {
+        nanos(self.0.since.elapsed())
+    }
+
+    /// Tells what has happened just now, if somebody listens.
+    #[inline]
+    pub fn tell(&self, kind: EventKind) {
+        if self.is_watched() {
+            self.tell_at(self.now(), &kind);
+        }
+    }
+
+    #[cold]
+    fn tell_at(&self, at: u64, kind: &EventKind) {
+        let words = written(at, kind);
+        for place in &self.0.places {
+            if place.listens.load(Ordering::Acquire)
+                && let Some(ring) = place.ring.get()
+            {
+                ring.put(&words);
+            }
+        }
+    }
+
+    /// A task is queued. Returns its number, or 0 if nobody listens: the number of a task is the
+    /// moment at which it was queued, so that one word says both.
+    #[inline]
+    pub fn queued(&self, name: &'static str) -> u64 {
+        if !self.is_watched() {
+            return 0;
+        }
+        let now = self.now();
+        let (set, got) = (Ordering::Relaxed, Ordering::Relaxed);
+        let last = &self.0.last;
+        let next = |last: u64| Some(now.max(last + 1));
+        let task = last.fetch_update(set, got, next).unwrap_or(0).max(now - 1) + 1;
+        let name = Name::of(name);
+        self.tell_at(now, &EventKind::Queued { task, name });
+        task
+    }
+
+    /// A task that was [queued](Events::queued) with this number is started. Returns when, for
+    /// [`finished`](Events::finished).
+    #[inline]
+    pub fn started(&self, task: u64, name: &'static str, worker: u32) -> Begun {
+        if !self.is_watched() {
+            return Begun { task, at: 0 };
+        }
+        let now = self.now();
+        // One that was queued when nobody listened gets its number now.
+        let (task, waited) = match task {
+            0 => (self.0.last.fetch_add(1, Ordering::Relaxed) + 1, None),
+            task => (task, Some(Duration::from_nanos(now.saturating_sub(task)))),
+        };
+        let what = EventKind::Started {
+            task,
+            name: Name::of(name),
+            worker,
+            waited,
+        };
+        self.tell_at(now, &what);
+        Begun { task, at: now }
+    }
+
+    /// A task that was [started](Events::started) has ended so.
+    #[inline]
+    pub fn finished(&self, begun: Begun, name: &'static str, worker: u32, how: TaskEnd) {
+        self.finished_at(self.ending(begun), name, worker, how);
+    }
+
+    /// The end of a task that was [started](Events::started), just now: how it has ended can be
+    /// told later.
+    pub(crate) fn ending(&self, begun: Begun) -> Ending {
+        let is_told = begun.at > 0 && self.is_watched();
+        let at = if is_told { self.now() } else { 0 };
+        Ending { begun, at }
+    }
+
+    /// A task has [ended](Events::ending) so.
+    pub(crate) fn finished_at(
+        &self,
+        Ending { begun, at }: Ending,
+        name: &'static str,
+        worker: u32,
+        how: TaskEnd,
+    ) {
+        if at == 0 {
+            return;
+        }
+        let what = EventKind::Finished {
+            task: begun.task,
+            name: Name::of(name),
+            worker: Some(worker),
+            how,
+            wall: Duration::from_nanos(at.saturating_sub(begun.at)),
+            cpu: None,
+        };
+        self.tell_at(at, &what);
+    }
+
+    /// A task that was [queued](Events::queued) with this number has an outcome, and was not run.
+    pub fn not_run(&self, task: u64, name: &'static str) {
+        if task > 0 && self.is_watched() {
+            let what = EventKind::Finished {
+                task,
+                name: Name::of(name),
+                worker: None,
+                how: TaskEnd::NotRun,
+                wall: Duration::ZERO,
+                cpu: None,
+            };
+            self.tell_at(self.now(), &what);
+        }
+    }
+}
+
+/// A task that has been started: its number, and when that was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    task: u64,
+    /// 0: nobody listened.
+    at: u64,
+}
+
+/// A task that has been started and has ended, and when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    begun: Begun,
+    /// 0: nobody listened.
+    at: u64,
+}
+
+/// A [`Begun`] that is written by one thread and read by others.
+#[derive(Debug)]
+pub(crate) struct AtomicBegun {
+    task: AtomicU64,
+    at: AtomicU64,
+}
+
+impl AtomicBegun {
+    /// Of a task that is queued with this number.
+    pub(crate) fn new(task: u64) -> AtomicBegun {
+        AtomicBegun {
+            task: AtomicU64::new(task),
+            at: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn task(&self) -> u64 {
+        self.task.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, begun: Begun) {
+        self.task.store(begun.task, Ordering::Relaxed);
+        self.at.store(begun.at, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Begun {
+        Begun {
+            task: self.task(),
+            at: self.at.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("tally", &self.0.tally)
+            .field("listeners", &self.0.listeners)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hears of events, in about the order in which they happened: how a process's task has ended is
+/// known when its result has been read, a moment after the next one began. Sorted by
+/// [`at`](WorkEvent::at), and at the same moment ends before beginnings, they are in order.
+///
+/// While nobody takes them, 65,536 are kept for it; what comes after those is [lost](Self::lost)
+/// and counted.
+///
+/// It does not wait: those who show events look at a rate of their own.
+pub struct Listener {
+    events: Events,
+    at: usize,
+    /// What was told before this was told to another one.
+    since: u64,
+    lost: u64,
+}
+
+impl Listener {
+    fn ring(&self) -> Option<&Ring> {
+        self.events.0.places[self.at].ring.get()
+    }
+
+    /// How many events were lost so far, because there was no room for them.
+    pub fn lost(&mut self) -> u64 {
+        self.lost += self.ring().map_or(0, Ring::take_lost);
+        self.lost
+    }
+}
+
+/// The next event; `None`: there is none for now, and there may be later.
+impl Iterator for Listener {
+    type Item = WorkEvent;
+
+    fn next(&mut self) -> Option<WorkEvent> {
+        loop {
+            let words = self.ring()?.get()?;
+            if words[0] >= self.since
+                && let Some(event) = read(&words)
+            {
+                return Some(event);
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let hub = &self.events.0;
+        hub.listeners.fetch_sub(1, Ordering::Relaxed);
+        let place = &hub.places[self.at];
+        place.listens.store(false, Ordering::Release);
+        place.is_taken.store(false, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}
+
+/// Eight listen already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooManyListeners(());
+
+impl fmt::Display for TooManyListeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{LISTENERS} listeners hear of these events already, and no more can; drop one of them"
+        )
+    }
+}
+
+impl Error for TooManyListeners {}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The second word: what it is, a detail, and a worker.
+fn head(kind: u8, detail: u8, worker: u32) -> u64 {
+    u64::from(kind) << 40 | u64::from(detail) << 32 | u64::from(worker)
+}
+
+fn maybe(time: Option<Duration>) -> u64 {
+    time.map_or(UNKNOWN, nanos)
+}
+
+/// An event, as the ring has it.
+fn written(at: u64, kind: &EventKind) -> Words {
+    match *kind {
+        EventKind::Queued { task, name } => [at, head(0, 0, 0), task, name.0.into(), 0, 0],
+        EventKind::Started {
+            task,
+            name,
+            worker,
+            waited,
+        } => [
+            at,
+            head(1, 0, worker),
+            task,
+            name.0.into(),
+            maybe(waited),
+            0,
+        ],
+        EventKind::Finished {
+            task,
+            name,
+            worker,
+            how,
+            wall,
+            cpu,
+        } => {
+            let head = head(2, how as u8, worker.unwrap_or(NOBODY));
+            [at, head, task, name.0.into(), nanos(wall), maybe(cpu)]
+        }
+        EventKind::WorkerBorn { worker, pid } => {
+            [at, head(3, 0, worker), pid.unwrap_or(0).into(), 0, 0, 0]
+        }
+        EventKind::WorkerDied { worker, pid, why } => {
+            let (detail, number) = match why {
+                Parting::Dismissed => (0, 0),
+                Parting::Exited(code) => (1, code),
+                Parting::Killed(signal) => (2, signal),
+            };
+            let head = head(4, detail, worker);
+            [
+                at,
+                head,
+                pid.unwrap_or(0).into(),
+                u64::from(number as u32),
+                0,
+                0,
+            ]
+        }
+        EventKind::Sized { from, to } => [at, head(5, 0, 0), from.into(), to.into(), 0, 0],
+        EventKind::Moved { task, bytes, of } => [at, head(6, 0, 0), task, bytes, of, 0],
+    }
+}
+
+/// What [`written`] has written.
+fn read(words: &Words) -> Option<WorkEvent> {
+    let [at, head, task, second, third, fourth] = *words;
+    let [_, _, tag, detail, ..] = head.to_be_bytes();
+    let worker = head as u32;
+    let name = Name(second as u32);
+    let pid = (task > 0).then_some(task as u32);
+    let time = |word: u64| (word != UNKNOWN).then(|| Duration::from_nanos(word));
+    let kind = match tag {
+        0 => EventKind::Queued { task, name },
+        1 => EventKind::Started {
+            task,
+            name,
+            worker,
+            waited: time(third),
+        },
+        2 => EventKind::Finished {
+            task,
+            name,
+            worker: (worker != NOBODY).then_some(worker),
+            how: *TaskEnd::ALL.get(usize::from(detail))?,
+            wall: Duration::from_nanos(third),
+            cpu: time(fourth),
+        },
+        3 => EventKind::WorkerBorn { worker, pid },
+        4 => EventKind::WorkerDied {
+            worker,
+            pid,
+            why: match detail {
+                0 => Parting::Dismissed,
+                1 => Parting::Exited(second as u32 as i32),
+                _ => Parting::Killed(second as u32 as i32),
+            },
+        },
+        5 => EventKind::Sized {
+            from: task as u32,
+            to: second as u32,
+        },
+        6 => EventKind::Moved {
+            task,
+            bytes: second,
+            of: third,
+        },
+        _ => return None,
+    };
+    Some(WorkEvent {
+        at: Duration::from_nanos(at),
+        kind,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_read_as_it_was_written() {
+        let name = Name::of("f");
+        let (task, worker) = (7, 3);
+        let time = Duration::from_nanos(12_345);
+        let events = [
+            EventKind::Queued { task, name },
+            EventKind::Started {
+                task,
+                name,
+                worker,
+                waited: Some(time),
+            },
+            EventKind::Started {
+                task,
+                name,
+                worker,
+                waited: None,
+            },
+            EventKind::Finished {
+                task,
+                name,
+                worker: None,
+                how: TaskEnd::NotRun,
+                wall: time,
+                cpu: None,
+            },
+            EventKind::Finished {
+                task,
+                name,
+                worker: Some(worker),
+                how: TaskEnd::Retried,
+                wall: time,
+                cpu: Some(Duration::ZERO),
+            },
+            EventKind::WorkerBorn { worker, pid: None },
+            EventKind::WorkerBorn {
+                worker,
+                pid: Some(12),
+            },
+            EventKind::WorkerDied {
+                worker,
+                pid: Some(12),
+                why: Parting::Killed(9),
+            },
+            EventKind::WorkerDied {
+                worker,
+                pid: Some(12),
+                why: Parting::Exited(-1),
+            },
+            EventKind::WorkerDied {
+                worker,
+                pid: None,
+                why: Parting::Dismissed,
+            },
+            EventKind::Sized { from: 1, to: 9 },
+            EventKind::Moved {
+                task,
+                bytes: 1 << 40,
+                of: 0,
+            },
+        ];
+        for (at, how) in TaskEnd::ALL.iter().enumerate() {
+            assert_eq!(*how as usize, at);
+        }
+        for kind in events {
+            let event = read(&written(5, &kind));
+            let at = Duration::from_nanos(5);
+            assert_eq!(event, Some(WorkEvent { at, kind }));
+        }
+    }
+
+    #[test]
+    fn a_listener_hears_what_is_told_while_it_listens_and_nothing_else() {
+        let events = Events::with_room(4);
+        let sized = |to| EventKind::Sized { from: 0, to };
+        events.tell(sized(1));
+        let mut first = events.listen().expect("a place");
+        events.tell(sized(2));
+        let mut second = events.listen().expect("a place");
+        events.tell(sized(3));
+        drop(events.listen().expect("a place"));
+        let heard = |listener: &mut Listener| listener.map(|event| event.kind).collect::<Vec<_>>();
+        assert_eq!(heard(&mut first), [sized(2), sized(3)]);
+        assert_eq!(heard(&mut second), [sized(3)]);
+        drop(first);
+        let mut third = events.listen().expect("a place");
+        (0..6).for_each(|n| events.tell(sized(n)));
+        assert_eq!(
+            (heard(&mut third).len(), third.lost(), third.lost()),
+            (4, 2, 2)
+        );
+        drop((second, third));
+        assert!(!events.is_watched());
+    }
+
+    #[test]
+    fn the_ninth_listener_is_refused() {
+        let events = Events::with_room(2);
+        let eight: Vec<_> = (0..8).map(|_| events.listen().expect("a place")).collect();
+        let refused = events.listen().expect_err("nine");
+        assert!(
+            refused.to_string().contains("drop one of them"),
+            "{refused}"
+        );
+        drop(eight);
+        assert!(events.listen().is_ok());
+    }
+
+    #[test]
+    fn no_two_tasks_have_one_number() {
+        let events = Events::with_room(2);
+        let _listener = events.listen().expect("a place");
+        let numbers = |_| -> Vec<u64> { (0..1000).map(|_| events.queued("f")).collect() };
+        let mut all: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..2).map(|n| scope.spawn(move || numbers(n))).collect();
+            let numbers = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("numbers"));
+            numbers.flatten().collect()
+        });
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}
