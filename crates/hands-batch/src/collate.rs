@@ -23,7 +23,7 @@ use std::path::Path;
 
 use super::hold::{Hold, Spill};
 use super::sink::Sink;
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands::command::engine::{Flow, Key};
 
 /// Bytes of the front's output that may wait for the sinks in memory before the front is paused.
@@ -34,7 +34,7 @@ const PIECE_WITH_TAGS: usize = 1024 * 1024;
 
 /// What is never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Grouping {
+pub(super) enum CollatedGroup {
     /// A job's whole output, in the order of the jobs or as they end.
     Jobs { in_order: bool },
     /// Lines.
@@ -49,10 +49,10 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
-    pub(super) fn of(&mut self, stream: Stream) -> &mut Sink {
+    pub(super) fn of(&mut self, stream: OutputStream) -> &mut Sink {
         match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
         }
     }
 
@@ -68,8 +68,8 @@ struct Entry {
     tag: Vec<u8>,
     /// Whether the next byte of a stream begins a line.
     mid_line: [bool; 2],
-    /// With [`Grouping::Lines`]: the number of waiting bytes that are whole lines, or are to be
-    /// written as if they were.
+    /// With [`CollatedGroup::Lines`]: the number of waiting bytes that are whole lines, or are to
+    /// be written as if they were.
     whole: [u64; 2],
     /// There is no room on the disk for a line of it that has not ended: it is written as it comes,
     /// and nobody else is, until it ends.
@@ -81,7 +81,7 @@ struct Entry {
 
 #[derive(Debug)]
 pub(super) struct Collator {
-    grouping: Grouping,
+    grouping: CollatedGroup,
     /// Jobs may be tried again: their output counts only once they are complete.
     whole_only: bool,
     entries: BTreeMap<u64, Entry>,
@@ -96,7 +96,7 @@ pub(super) struct Collator {
 }
 
 impl Collator {
-    pub(super) fn new(grouping: Grouping, whole_only: bool, folder: &Path) -> Collator {
+    pub(super) fn new(grouping: CollatedGroup, whole_only: bool, folder: &Path) -> Collator {
         Collator {
             grouping,
             whole_only,
@@ -123,7 +123,7 @@ impl Collator {
     pub(super) fn data(
         &mut self,
         number: u64,
-        stream: Stream,
+        stream: OutputStream,
         bytes: &[u8],
         sinks: &mut Sinks,
     ) -> Flow {
@@ -161,7 +161,7 @@ impl Collator {
         };
         entry.complete = true;
         entry.key = None;
-        if self.grouping != (Grouping::Jobs { in_order: true }) {
+        if self.grouping != (CollatedGroup::Jobs { in_order: true }) {
             self.completed.push_back(number);
         }
         self.unpause(number);
@@ -213,7 +213,7 @@ impl Collator {
             let by_lines = streams_lines && !entry.complete;
             // However many lines there are in a piece, with their tags they fit.
             let piece_size = (PIECE_WITH_TAGS / (entry.tag.len() + 1)).clamp(1, self.buffer.len());
-            for stream in Stream::BOTH {
+            for stream in OutputStream::BOTH {
                 let hold = &mut entry.holds[stream as usize];
                 while !sinks.are_full() {
                     let mut size = piece_size;
@@ -243,7 +243,7 @@ impl Collator {
             }
             let drained = entry.holds.iter().all(Hold::is_empty);
             if entry.complete && drained {
-                if !entry.tag.is_empty() || self.grouping == Grouping::Lines {
+                if !entry.tag.is_empty() || self.grouping == CollatedGroup::Lines {
                     end_lines(entry, sinks);
                 }
                 self.entries.remove(&number);
@@ -282,18 +282,18 @@ impl Collator {
 
     /// Whether lines are passed on as they come.
     fn streams_lines(&self) -> bool {
-        self.grouping == Grouping::Lines && !self.whole_only
+        self.grouping == CollatedGroup::Lines && !self.whole_only
     }
 
     fn next_front(&mut self, sole: Option<u64>) -> Option<u64> {
-        let in_order = matches!(self.grouping, Grouping::Jobs { in_order: true });
+        let in_order = matches!(self.grouping, CollatedGroup::Jobs { in_order: true });
         let next = if in_order {
             self.entries
                 .first_key_value()
                 .map(|(&number, entry)| (number, entry.complete))
         } else {
             let sole = sole.filter(|number| {
-                self.grouping != Grouping::Lines && self.entries.contains_key(number)
+                self.grouping != CollatedGroup::Lines && self.entries.contains_key(number)
             });
             self.completed
                 .pop_front()
@@ -333,7 +333,7 @@ impl Collator {
             .iter_mut()
             .find(|(_, entry)| is_held_up(entry))?;
         entry.forced = true;
-        for stream in Stream::BOTH {
+        for stream in OutputStream::BOTH {
             entry.whole[stream as usize] = entry.holds[stream as usize].len();
         }
         Some(number)
@@ -375,7 +375,7 @@ impl Entry {
 /// on the disk, and no more may come until what waits has been read.
 fn pass_lines(
     entry: &mut Entry,
-    stream: Stream,
+    stream: OutputStream,
     bytes: &[u8],
     is_free: bool,
     sinks: &mut Sinks,
@@ -437,7 +437,7 @@ fn tagged(out: &mut Vec<u8>, tag: &[u8], mid_line: &mut bool, bytes: &[u8]) {
 
 /// A last line without its newline would run into the next job's line.
 fn end_lines(entry: &Entry, sinks: &mut Sinks) {
-    for stream in Stream::BOTH {
+    for stream in OutputStream::BOTH {
         if entry.mid_line[stream as usize] {
             sinks.of(stream).queue().push(b'\n');
         }

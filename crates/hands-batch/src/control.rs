@@ -37,11 +37,11 @@ impl Stop {
 /// batch.
 #[derive(Clone, Debug)]
 pub struct Control {
-    shared: Arc<Shared>,
+    shared: Arc<ControlState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ControlState {
     stop: AtomicU8,
     paused: AtomicBool,
     suspend: AtomicBool,
@@ -57,7 +57,7 @@ impl Control {
     /// When no pipe can be had to wake the batch by.
     pub fn new() -> io::Result<Control> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let shared = Shared {
+        let shared = ControlState {
             stop: AtomicU8::new(0),
             paused: AtomicBool::new(false),
             suspend: AtomicBool::new(false),

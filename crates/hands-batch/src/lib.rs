@@ -34,6 +34,8 @@ mod work;
 pub use self::builder::{Batch, Grouping, Summary, TerminalUse};
 pub use self::control::{Control, Stop};
 pub use self::error::BatchError;
-pub use self::observer::{Finished, Notice, Observer, Outcome, Progress, Running, Started};
+pub use self::observer::{
+    BatchProgress, Finished, Notice, Observer, Outcome, RunningView, Started,
+};
 pub use self::sink::Sink;
-pub use self::work::{Commands, Job, Place, Work, WorkError};
+pub use self::work::{Commands, Job, JobPlace, Work, WorkError};

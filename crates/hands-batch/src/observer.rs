@@ -4,8 +4,8 @@ use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
 use super::control::Control;
-use super::work::Place;
-use hands::command::{CommandError, Stream};
+use super::work::JobPlace;
+use hands::command::{CommandError, OutputStream};
 
 /// Hears of everything that happens in a batch. Each method does nothing unless it is written.
 ///
@@ -18,7 +18,7 @@ pub trait Observer {
     }
 
     /// A job has written something. Called only with [`Grouping::Raw`](super::Grouping::Raw).
-    fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+    fn output(&mut self, number: u64, stream: OutputStream, bytes: &[u8], out: &mut Vec<u8>) {
         let _ = (number, stream, bytes, out);
     }
 
@@ -33,7 +33,7 @@ pub trait Observer {
     }
 
     /// Called about every [`Batch::tick`](super::Batch::tick), and once at the end.
-    fn tick(&mut self, progress: &Progress<'_>) {
+    fn tick(&mut self, progress: &BatchProgress<'_>) {
         let _ = progress;
     }
 
@@ -55,7 +55,7 @@ impl Observer for () {}
 #[derive(Clone, Copy, Debug)]
 pub struct Started<'a> {
     /// Which.
-    pub place: Place,
+    pub place: JobPlace,
     /// Its process, which leads its group.
     pub pid: i32,
     /// As a person would type it.
@@ -68,7 +68,7 @@ pub struct Started<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Finished<'a> {
     /// Which.
-    pub place: Place,
+    pub place: JobPlace,
     /// As a person would type it.
     pub display: &'a [u8],
     /// What is to be made of it.
@@ -200,7 +200,7 @@ pub enum Notice {
 
 /// Where a batch stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
+pub struct BatchProgress<'a> {
     /// All items, when that is known.
     pub total: Option<u64>,
     /// Items started at least once.
@@ -212,7 +212,7 @@ pub struct Progress<'a> {
     /// Jobs waiting to be tried again.
     pub retrying: usize,
     /// The running jobs, longest-running first, at most a few.
-    pub running: &'a [Running<'a>],
+    pub running: &'a [RunningView<'a>],
     /// How many run.
     pub running_count: usize,
     /// Since the batch began.
@@ -225,7 +225,7 @@ pub struct Progress<'a> {
 
 /// A running job.
 #[derive(Clone, Copy, Debug)]
-pub struct Running<'a> {
+pub struct RunningView<'a> {
     /// Its number.
     pub number: u64,
     /// As a person would type it.

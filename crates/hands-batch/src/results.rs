@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use hands::command::Stream;
+use hands::command::OutputStream;
 
 /// The open files of one running job.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ impl Results {
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Results> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("seq"), format!("{number}\n"))?;
-        let file = |stream: Stream| File::create(folder.join(stream.name()));
+        let file = |stream: OutputStream| File::create(folder.join(stream.name()));
         Ok(Results {
             folder: folder.to_owned(),
-            files: [file(Stream::Stdout)?, file(Stream::Stderr)?],
+            files: [file(OutputStream::Stdout)?, file(OutputStream::Stderr)?],
         })
     }
 
@@ -41,7 +41,7 @@ impl Results {
         })
     }
 
-    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, stream: OutputStream, bytes: &[u8]) -> io::Result<()> {
         self.files[stream as usize].write_all(bytes)
     }
 

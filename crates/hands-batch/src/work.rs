@@ -35,7 +35,7 @@ pub trait Work {
     /// # Errors
     ///
     /// Fails this job only.
-    fn job(&mut self, item: &mut Self::Item, place: Place) -> Result<Job, WorkError>;
+    fn job(&mut self, item: &mut Self::Item, place: JobPlace) -> Result<Job, WorkError>;
 
     /// How many items there are in all, when that is known.
     fn total(&self) -> Option<u64> {
@@ -45,7 +45,7 @@ pub trait Work {
 
 /// Which job this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct JobPlace {
     /// The item's number.
     pub number: u64,
     /// The lowest free of the slots 1 to the number of jobs at once.
@@ -108,7 +108,7 @@ impl<I: Iterator<Item = Vec<std::ffi::OsString>>> Work for Commands<I> {
         })
     }
 
-    fn job(&mut self, item: &mut Self::Item, _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, item: &mut Self::Item, _: JobPlace) -> Result<Job, WorkError> {
         let argv: Vec<Vec<u8>> = item.iter().map(|word| word.as_bytes().to_vec()).collect();
         let display = argv.join(&b' ');
         Ok(Job {

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::flags::{Cli, Command};
+use crate::flags::{Cli, CommandLine};
 use crate::plan::Plan;
 use crate::ui::usage;
 
@@ -49,12 +49,12 @@ fn program() -> ExitCode {
         Err(error) => return usage::report(&error, &argv),
     };
     match cli.command {
-        Command::Run(flags) => run(*flags),
-        Command::Fetch(flags) => fetch::main(*flags),
-        Command::Sem(flags) => sem::main(*flags),
-        Command::Tune(flags) => tune::main(*flags),
-        Command::Completions { shell } => generate::completions(shell.into()),
-        Command::Man => generate::show_man(),
+        CommandLine::Run(flags) => run(*flags),
+        CommandLine::Fetch(flags) => fetch::main(*flags),
+        CommandLine::Sem(flags) => sem::main(*flags),
+        CommandLine::Tune(flags) => tune::main(*flags),
+        CommandLine::Completions { shell } => generate::completions(shell.into()),
+        CommandLine::Man => generate::show_man(),
     }
 }
 

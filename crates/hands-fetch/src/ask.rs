@@ -16,12 +16,12 @@ use super::answer::{
 };
 use super::client::refused_literal;
 use super::part::Identity;
-use super::state::{Came, Trouble};
-use super::transfer::{Sink, Transfer};
+use super::state::{CameWhole, Trouble};
+use super::transfer::{Transfer, TransferSink};
 
 /// What an answer has come to.
 enum Step {
-    Came(Came),
+    Came(CameWhole),
     /// It is to be asked for again, since by now more is known.
     Again,
     Elsewhere(Url),
@@ -31,7 +31,7 @@ enum Step {
 type Unzip = flate2::write::MultiGzDecoder<Vec<u8>>;
 
 impl Transfer<'_> {
-    pub(super) async fn ask(&mut self, source: &Url) -> Result<Came, Trouble> {
+    pub(super) async fn ask(&mut self, source: &Url) -> Result<CameWhole, Trouble> {
         let most = self.fetcher.flags.request.max_redirects;
         let mut url = source.clone();
         for _ in 0..=most.saturating_add(2) {
@@ -73,7 +73,7 @@ impl Transfer<'_> {
             return Err(Trouble::Source(why));
         }
         self.open_part(source)?;
-        if let Some(Sink::Part(part)) = &self.sink {
+        if let Some(TransferSink::Part(part)) = &self.sink {
             if part.received() > 0 && part.is_whole() {
                 return self.confirm(source, url).await.map(Step::Came);
             }
@@ -112,7 +112,7 @@ impl Transfer<'_> {
             return Ok(Step::Elsewhere(url));
         }
         match status {
-            StatusCode::NOT_MODIFIED if is_conditional => Ok(Step::Came(Came::Unchanged)),
+            StatusCode::NOT_MODIFIED if is_conditional => Ok(Step::Came(CameWhole::Unchanged)),
             StatusCode::PARTIAL_CONTENT if flags.request.range.is_some() => {
                 self.name_by(&response).await?;
                 self.begin(source, response).await.map(Step::Came)
@@ -145,7 +145,7 @@ impl Transfer<'_> {
                 if total == Some(offset)
                     && self.known_length().is_none_or(|length| length == offset)
                 {
-                    return Ok(Step::Came(Came::Whole));
+                    return Ok(Step::Came(CameWhole::Whole));
                 }
                 self.begin_again()?;
                 Err(Trouble::Again(
@@ -159,7 +159,7 @@ impl Transfer<'_> {
                     // What has come of it before is found by its name, which is known only now.
                     return Ok(Step::Again);
                 }
-                if matches!(self.sink, Some(Sink::Stream(_))) {
+                if matches!(self.sink, Some(TransferSink::Stream(_))) {
                     self.begin_again()?;
                 }
                 self.begin(source, response).await.map(Step::Came)
@@ -171,7 +171,7 @@ impl Transfer<'_> {
     /// Whether a part of an earlier run is part of what an answer is about.
     fn goes_on(&mut self, source: &Url, headers: &HeaderMap) -> Result<bool, Trouble> {
         self.open_part(source)?;
-        let Some(Sink::Part(part)) = &self.sink else {
+        let Some(TransferSink::Part(part)) = &self.sink else {
             return Ok(false);
         };
         let known = part.identity();
@@ -183,7 +183,7 @@ impl Transfer<'_> {
 
     /// What is said to be all there is from an earlier run: the server is asked whether it is still
     /// that.
-    async fn confirm(&mut self, source: &Url, url: &Url) -> Result<Came, Trouble> {
+    async fn confirm(&mut self, source: &Url, url: &Url) -> Result<CameWhole, Trouble> {
         let known = self.known();
         let length = self.kept();
         let last = length.saturating_sub(1);
@@ -199,7 +199,7 @@ impl Transfer<'_> {
                 let range = content_range(response.headers());
                 if is_same && range == Some((last, Some(length))) {
                     self.headers = response.headers().clone();
-                    return Ok(Came::Whole);
+                    return Ok(CameWhole::Whole);
                 }
             }
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
@@ -207,7 +207,7 @@ impl Transfer<'_> {
                     known.etag.is_some() && identity(response.headers()).etag == known.etag;
                 if is_same && has_said && response.content_length() == Some(length) {
                     self.headers = response.headers().clone();
-                    return Ok(Came::Whole);
+                    return Ok(CameWhole::Whole);
                 }
                 return self.begin(source, response).await;
             }
@@ -222,13 +222,13 @@ impl Transfer<'_> {
     /// What is known of the file that bytes have come of.
     fn known(&self) -> Identity {
         match &self.sink {
-            Some(Sink::Part(part)) => part.identity().clone(),
+            Some(TransferSink::Part(part)) => part.identity().clone(),
             _ => identity(&self.headers),
         }
     }
 
     /// A file, from its beginning.
-    async fn begin(&mut self, source: &Url, response: Response) -> Result<Came, Trouble> {
+    async fn begin(&mut self, source: &Url, response: Response) -> Result<CameWhole, Trouble> {
         self.open_part(source)?;
         let mut identity = identity(response.headers());
         let request = &self.fetcher.flags.request;
@@ -244,7 +244,7 @@ impl Transfer<'_> {
         self.headers = response.headers().clone();
         let accepts = response.headers().get(ACCEPT_RANGES);
         let accepts_ranges = accepts.is_some_and(|unit| unit == "bytes");
-        if let Some(Sink::Part(part)) = &mut self.sink {
+        if let Some(TransferSink::Part(part)) = &mut self.sink {
             let segments = match identity.length {
                 Some(length)
                     if accepts_ranges && !self.no_segments && identity.validator().is_some() =>
@@ -275,7 +275,7 @@ impl Transfer<'_> {
         &mut self,
         mut response: Response,
         mut unzip: Option<Unzip>,
-    ) -> Result<Came, Trouble> {
+    ) -> Result<CameWhole, Trouble> {
         let expected = response.content_length();
         let damaged = |error| Trouble::Again(format!("it cannot be unpacked: {error}"), None);
         let mut came = 0;
@@ -310,20 +310,20 @@ impl Transfer<'_> {
             self.check_size(total)?;
             self.note(rest.len() as u64).await;
         }
-        if let Some(Sink::Stream(stream)) = &mut self.sink {
+        if let Some(TransferSink::Stream(stream)) = &mut self.sink {
             stream.flush()?;
         }
-        Ok(Came::Whole)
+        Ok(CameWhole::Whole)
     }
 
     /// Puts bytes where they belong; how many there are by now.
     fn store(&mut self, bytes: &[u8]) -> Result<u64, Trouble> {
         Ok(match &mut self.sink {
-            Some(Sink::Part(part)) => {
+            Some(TransferSink::Part(part)) => {
                 part.append(bytes)?;
                 part.received()
             }
-            Some(Sink::Stream(stream)) => {
+            Some(TransferSink::Stream(stream)) => {
                 stream.write(bytes)?;
                 stream.sent
             }

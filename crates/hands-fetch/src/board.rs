@@ -12,7 +12,7 @@ use super::pace::Rate;
 
 /// Where all transfers stand.
 #[derive(Clone, Debug, Default)]
-pub struct Progress {
+pub struct FetchProgress {
     /// Bytes that have come in this run, of all files.
     pub bytes: u64,
     /// The files on their way, in the order of the list.
@@ -44,7 +44,7 @@ impl FileProgress {
 
 /// A file on its way.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningFile {
     name: String,
     since: Instant,
     received: AtomicU64,
@@ -58,7 +58,7 @@ pub(crate) struct Running {
     events: Events,
 }
 
-impl Running {
+impl RunningFile {
     fn progress(&self) -> FileProgress {
         let expected = self.expected.load(Ordering::Relaxed);
         FileProgress {
@@ -97,7 +97,7 @@ impl Running {
 /// All files on their way.
 #[derive(Debug)]
 pub(crate) struct Board {
-    running: Mutex<BTreeMap<u64, Arc<Running>>>,
+    running: Mutex<BTreeMap<u64, Arc<RunningFile>>>,
     pub(super) events: Events,
     rate_each: Option<u64>,
 }
@@ -111,8 +111,8 @@ impl Board {
         }
     }
 
-    pub(super) fn begin(&self, number: u64, name: &str) -> Arc<Running> {
-        let running = Arc::new(Running {
+    pub(super) fn begin(&self, number: u64, name: &str) -> Arc<RunningFile> {
+        let running = Arc::new(RunningFile {
             name: name.to_owned(),
             since: Instant::now(),
             received: AtomicU64::new(0),
@@ -131,8 +131,8 @@ impl Board {
     }
 
     /// Where things stand.
-    pub(super) fn progress(&self) -> Progress {
-        Progress {
+    pub(super) fn progress(&self) -> FetchProgress {
+        FetchProgress {
             bytes: self.events.tally().bytes(),
             files: self
                 .running

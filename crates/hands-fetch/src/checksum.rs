@@ -13,50 +13,57 @@ use sha2::Digest;
 /// A digest that a file should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Checksum {
-    kind: Kind,
+    kind: ChecksumKind,
     digest: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ChecksumKind {
     Md5,
     Sha1,
     Sha256,
     Sha512,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Md5, Kind::Sha1, Kind::Sha256, Kind::Sha512];
+impl ChecksumKind {
+    const ALL: [ChecksumKind; 4] = [
+        ChecksumKind::Md5,
+        ChecksumKind::Sha1,
+        ChecksumKind::Sha256,
+        ChecksumKind::Sha512,
+    ];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Md5 => "md5",
-            Kind::Sha1 => "sha1",
-            Kind::Sha256 => "sha256",
-            Kind::Sha512 => "sha512",
+            ChecksumKind::Md5 => "md5",
+            ChecksumKind::Sha1 => "sha1",
+            ChecksumKind::Sha256 => "sha256",
+            ChecksumKind::Sha512 => "sha512",
         }
     }
 
     fn length(self) -> usize {
         match self {
-            Kind::Md5 => 16,
-            Kind::Sha1 => 20,
-            Kind::Sha256 => 32,
-            Kind::Sha512 => 64,
+            ChecksumKind::Md5 => 16,
+            ChecksumKind::Sha1 => 20,
+            ChecksumKind::Sha256 => 32,
+            ChecksumKind::Sha512 => 64,
         }
     }
 
     /// `sha256`, `SHA-256`.
-    fn named(name: &str) -> Option<Kind> {
+    fn named(name: &str) -> Option<ChecksumKind> {
         let name = name.to_ascii_lowercase().replace('-', "");
-        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+        ChecksumKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
 impl Checksum {
     /// `kind` as Metalink writes it.
     pub(crate) fn new(kind: &str, digest: &str) -> Result<Checksum, String> {
-        let kind = Kind::named(kind).ok_or_else(|| {
+        let kind = ChecksumKind::named(kind).ok_or_else(|| {
             format!("`{kind}` is no kind of checksum; md5, sha1, sha256 and sha512 are")
         })?;
         let bytes = from_hex(digest.trim());
@@ -73,7 +80,7 @@ impl Checksum {
     /// By the number of its digits.
     fn bare(digest: &str) -> Option<Checksum> {
         let digest = from_hex(digest)?;
-        let kind = Kind::ALL
+        let kind = ChecksumKind::ALL
             .into_iter()
             .find(|kind| kind.length() == digest.len())?;
         Some(Checksum { kind, digest })
@@ -88,10 +95,10 @@ impl Checksum {
     pub(crate) fn check(&self, path: &Path) -> io::Result<Result<(), Checksum>> {
         let mut file = File::open(path)?;
         let digest = match self.kind {
-            Kind::Md5 => digest::<md5::Md5>(&mut file),
-            Kind::Sha1 => digest::<sha1::Sha1>(&mut file),
-            Kind::Sha256 => digest::<sha2::Sha256>(&mut file),
-            Kind::Sha512 => digest::<sha2::Sha512>(&mut file),
+            ChecksumKind::Md5 => digest::<md5::Md5>(&mut file),
+            ChecksumKind::Sha1 => digest::<sha1::Sha1>(&mut file),
+            ChecksumKind::Sha256 => digest::<sha2::Sha256>(&mut file),
+            ChecksumKind::Sha512 => digest::<sha2::Sha512>(&mut file),
         }?;
         Ok(if digest == self.digest {
             Ok(())
@@ -118,7 +125,7 @@ impl Pieces {
             return Ok(Err(self.each.len()));
         }
         for (number, wanted) in (1..).zip(&self.each) {
-            let mut running = Running::new(wanted);
+            let mut running = RunningSum::new(wanted);
             let mut piece = Read::take(&mut file, self.length);
             io::copy(&mut piece, &mut running)?;
             if running.finish() != *wanted {
@@ -130,21 +137,21 @@ impl Pieces {
 }
 
 /// A digest of what goes by.
-pub(crate) struct Running {
-    kind: Kind,
+pub(crate) struct RunningSum {
+    kind: ChecksumKind,
     digest: Box<dyn sha2::digest::DynDigest + Send + Sync>,
 }
 
-impl Running {
+impl RunningSum {
     /// Of the same kind as this.
-    pub(crate) fn new(wanted: &Checksum) -> Running {
+    pub(crate) fn new(wanted: &Checksum) -> RunningSum {
         let digest: Box<dyn sha2::digest::DynDigest + Send + Sync> = match wanted.kind {
-            Kind::Md5 => Box::new(md5::Md5::new()),
-            Kind::Sha1 => Box::new(sha1::Sha1::new()),
-            Kind::Sha256 => Box::new(sha2::Sha256::new()),
-            Kind::Sha512 => Box::new(sha2::Sha512::new()),
+            ChecksumKind::Md5 => Box::new(md5::Md5::new()),
+            ChecksumKind::Sha1 => Box::new(sha1::Sha1::new()),
+            ChecksumKind::Sha256 => Box::new(sha2::Sha256::new()),
+            ChecksumKind::Sha512 => Box::new(sha2::Sha512::new()),
         };
-        Running {
+        RunningSum {
             kind: wanted.kind,
             digest,
         }
@@ -158,7 +165,7 @@ impl Running {
     }
 }
 
-impl io::Write for Running {
+impl io::Write for RunningSum {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.digest.update(bytes);
         Ok(bytes.len())
@@ -216,9 +223,9 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 /// A file of checksums: by the name of what they are of.
 #[derive(Debug, Default)]
-pub(crate) struct Sums(HashMap<String, Checksum>);
+pub(crate) struct ChecksumList(HashMap<String, Checksum>);
 
-impl Sums {
+impl ChecksumList {
     /// Reads `text`, as `sha256sum` or `shasum --tag` writes it. Gives the numbers of lines that
     /// are neither: they cost no other. `Err`: no line is one.
     pub(crate) fn add(&mut self, text: &str) -> Result<Vec<usize>, usize> {
@@ -322,7 +329,7 @@ mod tests {
 
     #[test]
     fn files_of_checksums_are_read() {
-        let mut sums = Sums::default();
+        let mut sums = ChecksumList::default();
         let text = format!("# a comment\n\n{ABC}  a b.txt\n{ABC} *./bin\nSHA256 (x (1)) = {ABC}\n");
         assert_eq!(sums.add(&text), Ok(Vec::new()));
         for name in ["a b.txt", "bin", "x (1)"] {

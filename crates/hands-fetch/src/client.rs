@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Proxy, Url};
 
-use super::Plan;
+use super::FetchPlan;
 use super::cookies::Cookies;
 use super::proxy::Proxies;
 
@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// Makes the client that the flags ask for.
 pub(crate) fn new(
-    flags: &Plan,
+    flags: &FetchPlan,
     headers: HeaderMap,
     connections: usize,
     cookies: Option<Arc<Cookies>>,
@@ -115,7 +115,7 @@ fn read(path: &Path, flag: &str) -> Result<Vec<u8>, String> {
 }
 
 /// That from which connections are made, if it is to be a certain one.
-fn local_address(flags: &Plan) -> Result<Option<IpAddr>, String> {
+fn local_address(flags: &FetchPlan) -> Result<Option<IpAddr>, String> {
     let request = &flags.request;
     if request.ipv4 {
         return Ok(Some(Ipv4Addr::UNSPECIFIED.into()));

@@ -109,7 +109,7 @@ impl CookieStore for Cookies {
 }
 
 /// Makes those that the flags ask for; none: no cookies are kept.
-pub(super) fn of_flags(flags: &super::Plan) -> Result<Option<Arc<Cookies>>, String> {
+pub(super) fn of_flags(flags: &super::FetchPlan) -> Result<Option<Arc<Cookies>>, String> {
     let request = &flags.request;
     if request.cookie_jar.is_none() && !request.cookies {
         return Ok(None);

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 
 use super::answer::{date, keep_from};
 use super::part::Whole;
-use super::state::{STOPPED, State, Target, failed};
-use super::transfer::{Sink, Transfer};
+use super::state::{FetchState, FetchTarget, STOPPED, failed};
+use super::transfer::{Transfer, TransferSink};
 
 impl Transfer<'_> {
     /// Checks it, and gives it its name. `Err`: it is not what it should be; another source may
     /// have that.
-    pub(super) async fn finish(&mut self) -> Result<State, String> {
+    pub(super) async fn finish(&mut self) -> Result<FetchState, String> {
         let part = match self.sink.take() {
-            Some(Sink::Part(part)) => part,
+            Some(TransferSink::Part(part)) => part,
             sink => return self.finish_stream(sink).await,
         };
         let named = async {
@@ -25,7 +25,7 @@ impl Transfer<'_> {
             }
             if self.fetcher.flags.files.timestamping {
                 date(&whole.file, &self.headers);
-                if matches!(self.job.target, Target::Named { .. }) {
+                if matches!(self.job.target, FetchTarget::Named { .. }) {
                     keep_from(&whole.file, self.job.wanted.sources[0].as_str());
                 }
             }
@@ -37,10 +37,10 @@ impl Transfer<'_> {
             Ok(Ok(None))
         };
         match named.await {
-            Ok(Ok(None)) => Ok(State::Skipped(STOPPED.to_owned())),
+            Ok(Ok(None)) => Ok(FetchState::Skipped(STOPPED.to_owned())),
             Ok(Ok(Some(bytes))) => {
                 self.fetcher.connections.did_file();
-                Ok(State::Ok {
+                Ok(FetchState::Ok {
                     bytes,
                     received: self.received(),
                 })
@@ -78,9 +78,9 @@ impl Transfer<'_> {
 
     /// What has gone out cannot be called back, but it can be told that it was not what it should
     /// be; what has waited stays here.
-    async fn finish_stream(&mut self, sink: Option<Sink>) -> Result<State, String> {
-        let Some(Sink::Stream(mut stream)) = sink else {
-            return Ok(State::Failed("there was nowhere to put it".to_owned()));
+    async fn finish_stream(&mut self, sink: Option<TransferSink>) -> Result<FetchState, String> {
+        let Some(TransferSink::Stream(mut stream)) = sink else {
+            return Ok(FetchState::Failed("there was nowhere to put it".to_owned()));
         };
         let bytes = stream.sent;
         let mut wrong = None;
@@ -93,7 +93,7 @@ impl Transfer<'_> {
             wrong = Some("`--checksums` has nothing for it".to_owned());
         }
         if let Some(why) = wrong {
-            return Ok(State::Failed(match stream.is_waiting() {
+            return Ok(FetchState::Failed(match stream.is_waiting() {
                 true => format!("{why}; it was not put out"),
                 false => format!("{why}; it has gone out already"),
             }));
@@ -108,7 +108,7 @@ impl Transfer<'_> {
                 return Ok(failed(error));
             }
         }
-        Ok(State::Ok {
+        Ok(FetchState::Ok {
             bytes,
             received: self.received(),
         })

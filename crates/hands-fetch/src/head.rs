@@ -5,13 +5,13 @@ use reqwest::{Method, StatusCode, Version};
 
 use super::Fetcher;
 use super::client::{chain, refused_literal};
-use super::state::Job;
+use super::state::FetchJob;
 use super::text::clean;
 use super::transfer::host_of;
 
 /// Asks for them, as HTTP/1.1 writes them. Redirects are not followed: they are what one wants to
 /// see.
-pub(super) async fn of(fetcher: &Fetcher, job: &Job) -> Result<Vec<u8>, String> {
+pub(super) async fn of(fetcher: &Fetcher, job: &FetchJob) -> Result<Vec<u8>, String> {
     let source = &job.wanted.sources[0];
     if fetcher.flags.request.no_private
         && let Some(why) = refused_literal(source)

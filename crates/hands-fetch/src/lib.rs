@@ -6,13 +6,13 @@
 //!                                                       └ part ─▶ disk
 //! ```
 //!
-//! A [`Plan`] goes in and [`Event`]s come out. Nothing is printed, but what the plan sends to
-//! stdout. The program `hands fetch` is flags and words around it.
+//! A [`FetchPlan`] goes in and [`FetchEvent`]s come out. Nothing is printed, but what the plan
+//! sends to stdout. The program `hands fetch` is flags and words around it.
 //!
 //! ```no_run
 //! use hands_fetch::{Event, Fetch, Plan, State};
 //!
-//! let fetch = Fetch::start(Plan::of(["https://example.org/a.tar.gz"]))?;
+//! let fetch = Fetch::start(FetchPlan::of(["https://example.org/a.tar.gz"]))?;
 //! for event in fetch.events() {
 //!     if let Event::End { url, state, .. } = event {
 //!         println!("{url}: {state:?}");
@@ -70,21 +70,21 @@ use reqwest::header::{
 };
 use reqwest::{Client, RequestBuilder, Url};
 
-use self::board::{Board, Running};
-use self::checksum::{Checksum, Sums};
+use self::board::{Board, RunningFile};
+use self::checksum::{Checksum, ChecksumList};
 use self::client::Netrc;
 use self::cookies::Cookies;
 use self::disk::Disk;
-use self::mailbox::Mailbox;
-use self::name::Names;
+use self::mailbox::EventBox;
+use self::name::TakenNames;
 use self::pace::{Connections, Pauses, Rate};
-use self::source::{Items, Source, Work};
+use self::source::{FetchWork, Items, UrlSource};
 use self::state::STOPPED;
-use self::turns::Turns;
+use self::turns::FetchTurns;
 
-pub use self::board::{FileProgress, Progress};
-pub use self::plan::{Files, Plan, Request, Transfer, What};
-pub use self::state::{NOBODY_READS, State};
+pub use self::board::{FetchProgress, FileProgress};
+pub use self::plan::{FetchPlan, FilePlan, RequestPlan, TransferPlan, WhatToFetch};
+pub use self::state::{FetchState, NOBODY_READS};
 pub use self::stream::is_stdout;
 pub use self::text::clean;
 
@@ -100,7 +100,7 @@ const FETCHERS: usize = 4;
 /// What happens, as it happens.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event {
+pub enum FetchEvent {
     /// A URL is being asked for.
     Start {
         /// Its place in the list, from 1.
@@ -128,7 +128,7 @@ pub enum Event {
         /// The file, if there is one.
         path: Option<PathBuf>,
         /// What has become of it.
-        state: State,
+        state: FetchState,
         /// How long it took.
         time: Duration,
         /// If it has failed and the plan writes down what fails: its lines for a list.
@@ -149,16 +149,16 @@ pub enum Event {
     Broken(String),
 }
 
-impl Event {
+impl FetchEvent {
     /// How the task of its URL has ended with it.
     fn how(&self) -> TaskEnd {
         match self {
-            Event::End { state, .. } => match state {
-                State::Failed(_) => TaskEnd::Failed,
-                State::Skipped(_) => TaskEnd::Cancelled,
+            FetchEvent::End { state, .. } => match state {
+                FetchState::Failed(_) => TaskEnd::Failed,
+                FetchState::Skipped(_) => TaskEnd::Cancelled,
                 _ => TaskEnd::Well,
             },
-            Event::Head { head: Err(_), .. } => TaskEnd::Failed,
+            FetchEvent::Head { head: Err(_), .. } => TaskEnd::Failed,
             _ => TaskEnd::Well,
         }
     }
@@ -166,14 +166,14 @@ impl Event {
 
 /// What all transfers share.
 struct Fetcher {
-    flags: Plan,
+    flags: FetchPlan,
     client: Client,
     pool: AsyncPool,
     connections: Connections,
     rate: Option<Rate>,
     board: Board,
-    names: Mutex<Names>,
-    sums: Sums,
+    names: Mutex<TakenNames>,
+    sums: ChecksumList,
     netrc: Netrc,
     user: Option<(String, String)>,
     cookies: Option<Arc<Cookies>>,
@@ -181,17 +181,17 @@ struct Fetcher {
     data: Option<Vec<u8>>,
     disk: Disk,
     /// Names that servers choose are given in this order.
-    naming: Turns,
+    naming: FetchTurns,
     /// What goes to stdout goes in this order.
-    going_out: Turns,
+    going_out: FetchTurns,
     /// Files that are being given their names, and of which it has not been told.
     being_named: AtomicUsize,
     stop: CancelToken,
-    told: Mailbox,
+    told: EventBox,
 }
 
 impl Fetcher {
-    fn tell(&self, told: Event) {
+    fn tell(&self, told: FetchEvent) {
         self.told.put(told);
     }
 
@@ -229,7 +229,7 @@ impl Fetcher {
         }
     }
 
-    async fn keep_rate(&self, running: &Running, bytes: u64) {
+    async fn keep_rate(&self, running: &RunningFile, bytes: u64) {
         if let Some(rate) = &self.rate {
             rate.spend(bytes).await;
         }
@@ -293,7 +293,7 @@ impl Fetch {
     ///
     /// The plan names no URL, or something that cannot be read or understood; threads or
     /// descriptors are short.
-    pub fn start(plan: Plan) -> Result<Fetch, FetchError> {
+    pub fn start(plan: FetchPlan) -> Result<Fetch, FetchError> {
         started(plan).map_err(FetchError)
     }
 
@@ -304,17 +304,17 @@ impl Fetch {
 
     /// What has happened since the last call, and whether there may be more. Waits until something
     /// fails or all is over, and an eighth of a second at most.
-    pub fn wait(&self) -> (Vec<Event>, bool) {
+    pub fn wait(&self) -> (Vec<FetchEvent>, bool) {
         self.fetcher.told.wait()
     }
 
     /// What has happened since the last call, without waiting.
-    pub fn take(&self) -> Vec<Event> {
+    pub fn take(&self) -> Vec<FetchEvent> {
         self.fetcher.told.take()
     }
 
     /// All that happens, to the end. Blocks while nothing does.
-    pub fn events(&self) -> impl Iterator<Item = Event> + '_ {
+    pub fn events(&self) -> impl Iterator<Item = FetchEvent> + '_ {
         let mut is_over = false;
         std::iter::from_fn(move || {
             if is_over {
@@ -345,7 +345,7 @@ impl Fetch {
     }
 
     /// Where things stand.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> FetchProgress {
         self.fetcher.board.progress()
     }
 
@@ -361,8 +361,8 @@ impl Drop for Fetch {
     }
 }
 
-fn started(flags: Plan) -> Result<Fetch, String> {
-    let source = Source::new(&flags)?;
+fn started(flags: FetchPlan) -> Result<Fetch, String> {
+    let source = UrlSource::new(&flags)?;
     let headers = headers(&flags)?;
     let (size, most) = match flags.transfer.jobs {
         Some(jobs) => (jobs.get(), jobs.get()),
@@ -394,7 +394,7 @@ fn started(flags: Plan) -> Result<Fetch, String> {
         },
     };
     let mut warnings = Vec::new();
-    let mut sums = Sums::default();
+    let mut sums = ChecksumList::default();
     for path in &flags.files.checksums {
         let text = source::text(path, "--checksums")?;
         let wrong = |line| {
@@ -444,11 +444,11 @@ fn started(flags: Plan) -> Result<Fetch, String> {
         cookies,
         data,
         disk,
-        naming: Turns::default(),
-        going_out: Turns::default(),
+        naming: FetchTurns::default(),
+        going_out: FetchTurns::default(),
         being_named: AtomicUsize::new(0),
         stop: CancelToken::new(),
-        told: Mailbox::new(fetchers),
+        told: EventBox::new(fetchers),
         flags,
     });
     if most > size {
@@ -489,12 +489,12 @@ async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>, worker: u32) {
     while let Some(work) = items.next().await {
         match work {
             Ok(work) => one(&fetcher, work, worker).await,
-            Err(why) => return fetcher.tell(Event::Broken(why)),
+            Err(why) => return fetcher.tell(FetchEvent::Broken(why)),
         }
     }
 }
 
-async fn one(fetcher: &Fetcher, work: Work, worker: u32) {
+async fn one(fetcher: &Fetcher, work: FetchWork, worker: u32) {
     let number = work.number;
     let since = std::time::Instant::now();
     let (task, name) = (number, Name::NONE);
@@ -516,8 +516,8 @@ async fn one(fetcher: &Fetcher, work: Work, worker: u32) {
         wall: since.elapsed(),
         cpu: None,
     });
-    if let Event::End {
-        state: State::Failed(_),
+    if let FetchEvent::End {
+        state: FetchState::Failed(_),
         ..
     } = told
         && fetcher.flags.transfer.fail_fast
@@ -533,15 +533,15 @@ async fn one(fetcher: &Fetcher, work: Work, worker: u32) {
 }
 
 /// What is to be told of it in the end.
-async fn fetched(fetcher: &Fetcher, work: Work) -> Event {
+async fn fetched(fetcher: &Fetcher, work: FetchWork) -> FetchEvent {
     let since = std::time::Instant::now();
-    let Work { number, text, job } = work;
+    let FetchWork { number, text, job } = work;
     let url = text.clone();
-    let end = |path, state: State, listed: Option<String>| Event::End {
+    let end = |path, state: FetchState, listed: Option<String>| FetchEvent::End {
         number,
         url,
         path,
-        listed: listed.filter(|_| matches!(state, State::Failed(_))),
+        listed: listed.filter(|_| matches!(state, FetchState::Failed(_))),
         state,
         time: since.elapsed(),
     };
@@ -552,15 +552,19 @@ async fn fetched(fetcher: &Fetcher, work: Work) -> Event {
     };
     let listed = is_listed.then(|| job.wanted.listed());
     if fetcher.stop.is_cancelled() {
-        return end(None, State::Skipped("stopped before".to_owned()), listed);
+        return end(
+            None,
+            FetchState::Skipped("stopped before".to_owned()),
+            listed,
+        );
     }
-    fetcher.tell(Event::Start {
+    fetcher.tell(FetchEvent::Start {
         number,
         url: text.clone(),
     });
     if fetcher.flags.what.head {
         let head = head::of(fetcher, &job).await;
-        return Event::Head {
+        return FetchEvent::Head {
             number,
             url: text,
             head,
@@ -571,7 +575,7 @@ async fn fetched(fetcher: &Fetcher, work: Work) -> Event {
     tokio::pin!(fetched);
     let panicked = || {
         let why = "it panicked, which is a mistake in this program";
-        (State::Failed(why.to_owned()), None)
+        (FetchState::Failed(why.to_owned()), None)
     };
     let (state, path) = tokio::select! {
         fetched = &mut fetched => fetched.unwrap_or_else(|_| panicked()),
@@ -580,14 +584,14 @@ async fn fetched(fetcher: &Fetcher, work: Work) -> Event {
             true => fetched.await.unwrap_or_else(|_| panicked()),
             false => {
                 fetcher.board.end(number);
-                (State::Skipped(STOPPED.to_owned()), None)
+                (FetchState::Skipped(STOPPED.to_owned()), None)
             }
         }
     };
     end(path, state, listed)
 }
 
-fn headers(flags: &Plan) -> Result<HeaderMap, String> {
+fn headers(flags: &FetchPlan) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     if let Some(name) = &flags.request.user_agent {
         let name = HeaderValue::from_str(name);
@@ -620,7 +624,7 @@ fn headers(flags: &Plan) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-fn netrc(flags: &Plan) -> Result<Netrc, String> {
+fn netrc(flags: &FetchPlan) -> Result<Netrc, String> {
     match &flags.request.netrc {
         None => Ok(Netrc::default()),
         Some(Some(path)) => Netrc::read(path),

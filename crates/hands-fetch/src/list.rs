@@ -24,7 +24,7 @@ use super::checksum::{Checksum, Pieces};
 
 /// One file that is wanted.
 #[derive(Clone, Debug)]
-pub(crate) struct Item {
+pub(crate) struct ListItem {
     /// As it was written.
     pub(crate) text: String,
     /// Where it is to be had, or why that makes no sense.
@@ -105,7 +105,7 @@ pub(crate) fn url(text: &str) -> Result<Url, String> {
 }
 
 /// One from the command line, or from a line.
-pub(crate) fn item(text: &str) -> Item {
+pub(crate) fn item(text: &str) -> ListItem {
     let sources: Result<Vec<Url>, String> = text
         .split('\t')
         .map(str::trim)
@@ -119,7 +119,7 @@ pub(crate) fn item(text: &str) -> Item {
             ..Wanted::new(sources)
         }),
     });
-    Item {
+    ListItem {
         text: shown(text.split('\t').next().unwrap_or_default().trim()),
         wanted,
     }
@@ -207,7 +207,7 @@ fn set(wanted: &mut Wanted, option: &str) -> Result<(), String> {
 pub(crate) struct List<R> {
     lines: R,
     /// Whose options may still come.
-    pending: Option<Item>,
+    pending: Option<ListItem>,
     is_over: bool,
     /// Of the line that was read last.
     number: u64,
@@ -243,9 +243,9 @@ impl<R: BufRead> List<R> {
 }
 
 impl<R: BufRead> Iterator for List<R> {
-    type Item = std::io::Result<Item>;
+    type Item = std::io::Result<ListItem>;
 
-    fn next(&mut self) -> Option<std::io::Result<Item>> {
+    fn next(&mut self) -> Option<std::io::Result<ListItem>> {
         while !self.is_over {
             let line = match self.line() {
                 Ok(Some(line)) => line,
@@ -269,7 +269,7 @@ impl<R: BufRead> Iterator for List<R> {
                 .next()
                 .is_some_and(|first| first.contains("://"));
             if line.starts_with([' ', '\t']) && !is_url {
-                let first = self.pending.get_or_insert_with(|| Item {
+                let first = self.pending.get_or_insert_with(|| ListItem {
                     text: text.to_owned(),
                     wanted: Err(format!(
                         "line {}: an option without a URL above it",
@@ -299,7 +299,7 @@ impl<R: BufRead> Iterator for List<R> {
 mod tests {
     use super::*;
 
-    fn items(text: &str) -> Vec<Item> {
+    fn items(text: &str) -> Vec<ListItem> {
         let items: Result<Vec<_>, _> = List::new(text.as_bytes()).collect();
         items.expect("memory can be read")
     }

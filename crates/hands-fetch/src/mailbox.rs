@@ -4,32 +4,32 @@ use std::time::Duration;
 
 use hands::sync::{Condvar, Mutex};
 
-use super::Event;
-use super::state::State;
+use super::FetchEvent;
+use super::state::FetchState;
 
 /// Who listens looks at least so often.
 const LOOK: Duration = Duration::from_millis(125);
 
 /// Where what is told waits to be said. Nobody is woken for it, except when it is worth that: at
 /// the end, when something fails or is shown.
-pub(super) struct Mailbox {
+pub(super) struct EventBox {
     inside: Mutex<Inside>,
     news: Condvar,
 }
 
 struct Inside {
-    told: Vec<Event>,
+    told: Vec<FetchEvent>,
     is_urgent: bool,
     /// Those that may still tell something.
     senders: usize,
 }
 
 /// Somebody who may still tell something.
-pub(super) struct Sender<'a>(&'a Mailbox);
+pub(super) struct Sender<'a>(&'a EventBox);
 
-impl Mailbox {
-    pub(super) fn new(senders: usize) -> Mailbox {
-        Mailbox {
+impl EventBox {
+    pub(super) fn new(senders: usize) -> EventBox {
+        EventBox {
             inside: Mutex::new(Inside {
                 told: Vec::new(),
                 is_urgent: false,
@@ -39,10 +39,10 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn put(&self, told: Event) {
+    pub(super) fn put(&self, told: FetchEvent) {
         let is_urgent = match &told {
-            Event::Head { .. } | Event::Broken(_) => true,
-            Event::End { state, .. } => matches!(state, State::Failed(_)),
+            FetchEvent::Head { .. } | FetchEvent::Broken(_) => true,
+            FetchEvent::End { state, .. } => matches!(state, FetchState::Failed(_)),
             _ => false,
         };
         let mut inside = self.inside.lock();
@@ -54,7 +54,7 @@ impl Mailbox {
     }
 
     /// What has been told, without waiting.
-    pub(super) fn take(&self) -> Vec<Event> {
+    pub(super) fn take(&self) -> Vec<FetchEvent> {
         std::mem::take(&mut self.inside.lock().told)
     }
 
@@ -65,7 +65,7 @@ impl Mailbox {
 
     /// What has been told, when that is urgent or some time has passed; and whether there may be
     /// more.
-    pub(super) fn wait(&self) -> (Vec<Event>, bool) {
+    pub(super) fn wait(&self) -> (Vec<FetchEvent>, bool) {
         let mut inside = self.inside.lock();
         let is_time = |inside: &mut Inside| inside.is_urgent || inside.senders == 0;
         self.news.wait_for(&mut inside, is_time, Some(LOOK));

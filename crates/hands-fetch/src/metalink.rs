@@ -3,11 +3,11 @@
 use roxmltree::{Document, Node};
 
 use super::checksum::{Checksum, Pieces};
-use super::list::{Item, Wanted, url};
+use super::list::{ListItem, Wanted, url};
 use super::name;
 
 /// The items of a Metalink. `Err`: it is none.
-pub(crate) fn items(text: &str) -> Result<Vec<Item>, String> {
+pub(crate) fn items(text: &str) -> Result<Vec<ListItem>, String> {
     let document = Document::parse(text).map_err(|error| format!("no Metalink: {error}"))?;
     let root = document.root_element();
     if root.tag_name().name() != "metalink" {
@@ -16,7 +16,7 @@ pub(crate) fn items(text: &str) -> Result<Vec<Item>, String> {
             root.tag_name().name()
         ));
     }
-    let files: Vec<Item> = named(root, "file").map(item).collect();
+    let files: Vec<ListItem> = named(root, "file").map(item).collect();
     if files.is_empty() {
         return Err("a Metalink of version 4 has a `file` in it; this one has none".to_owned());
     }
@@ -28,9 +28,9 @@ fn named<'a>(node: Node<'a, 'a>, name: &'static str) -> impl Iterator<Item = Nod
         .filter(move |child| child.tag_name().name() == name)
 }
 
-fn item(file: Node<'_, '_>) -> Item {
+fn item(file: Node<'_, '_>) -> ListItem {
     let out = file.attribute("name").unwrap_or_default();
-    Item {
+    ListItem {
         text: out.to_owned(),
         wanted: wanted(file, out),
     }

@@ -218,9 +218,9 @@ pub(crate) fn folder(base: &Path, dir: &str) -> Result<PathBuf, String> {
 
 /// Which names of a run have been given away.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashSet<PathBuf>);
+pub(crate) struct TakenNames(HashSet<PathBuf>);
 
-impl Names {
+impl TakenNames {
     /// This one if it is free, else with a number behind it: `page.html`, `page.html.1`.
     pub(crate) fn claim(&mut self, wanted: PathBuf) -> PathBuf {
         self.claim_if(wanted, |_| true)
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn no_name_is_given_away_twice() {
-        let mut names = Names::default();
+        let mut names = TakenNames::default();
         let mut claim = |name: &str| names.claim(name.into()).display().to_string();
         assert_eq!(claim("a"), "a");
         assert_eq!(claim("A"), "A.1");

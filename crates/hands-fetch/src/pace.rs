@@ -58,7 +58,7 @@ pub(crate) struct Connections {
     pauses: Pauses,
     /// When the next request of all is due.
     next: Mutex<Option<Instant>>,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    hosts: Mutex<HashMap<String, Arc<HostTurns>>>,
     /// Bytes and files so far: what more connections should give more of.
     work: AtomicU64,
 }
@@ -87,7 +87,7 @@ async fn space(next: &Mutex<Option<Instant>>, pause: Duration) {
 
 /// What is known of one host.
 #[derive(Debug)]
-pub(crate) struct Host {
+pub(crate) struct HostTurns {
     slots: Arc<Semaphore>,
     manners: Mutex<Manners>,
     /// When the next request to it is due.
@@ -106,7 +106,7 @@ struct Manners {
     good: u64,
 }
 
-impl Host {
+impl HostTurns {
     fn quiet_until(&self) -> Option<Instant> {
         let mut manners = self.manners.lock();
         let until = manners.quiet_until.filter(|until| *until > Instant::now());
@@ -169,7 +169,7 @@ const ABSENT: u32 = 3;
 
 /// The permission to have one.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct Connection {
     _host: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -191,12 +191,12 @@ impl Connections {
         }
     }
 
-    pub(crate) fn host(&self, host: &str) -> Arc<Host> {
+    pub(crate) fn host(&self, host: &str) -> Arc<HostTurns> {
         let mut hosts = self.hosts.lock();
         match hosts.get(host) {
             Some(host) => Arc::clone(host),
             None => {
-                let new = Arc::new(Host {
+                let new = Arc::new(HostTurns {
                     slots: Arc::new(Semaphore::new(self.per_host)),
                     manners: Mutex::default(),
                     next: Mutex::default(),
@@ -208,7 +208,7 @@ impl Connections {
     }
 
     /// One that is free. Who has one already never waits for another: all might.
-    pub(crate) fn try_permit(&self, host: &str) -> Option<Permit> {
+    pub(crate) fn try_permit(&self, host: &str) -> Option<Connection> {
         let host = self.host(host);
         if host.quiet_until().is_some() || !self.pauses.host.is_zero() || !self.pauses.all.is_zero()
         {
@@ -216,14 +216,14 @@ impl Connections {
         }
         let of_host = Arc::clone(&host.slots).try_acquire_owned().ok()?;
         let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Permit {
+        Some(Connection {
             _host: of_host,
             _all: all,
         })
     }
 
     /// Waits for one, and until the host wants to be asked.
-    pub(crate) async fn permit(&self, host: &str) -> Permit {
+    pub(crate) async fn permit(&self, host: &str) -> Connection {
         let host = self.host(host);
         loop {
             if let Some(until) = host.quiet_until() {
@@ -240,7 +240,7 @@ impl Connections {
             space(&self.next, self.pauses.all).await;
             // Meanwhile it may have asked to be left alone.
             if host.quiet_until().is_none() {
-                return Permit {
+                return Connection {
                     _host: of_host,
                     _all: all,
                 };

@@ -53,7 +53,7 @@ pub(crate) struct Segment {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct State {
+struct PartState {
     url: String,
     identity: Identity,
     /// That in which its segments count.
@@ -67,7 +67,7 @@ const WORTH_A_STATE: u64 = 64 * 1024;
 const LINE: usize = 42;
 
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct PartFile {
     path: PathBuf,
     state_path: PathBuf,
     final_path: PathBuf,
@@ -107,13 +107,13 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(whole)
 }
 
-impl Part {
+impl PartFile {
     /// That of a file, with what has come of it earlier from this URL.
-    pub(crate) fn open(final_path: &Path, url: &str) -> io::Result<Part> {
+    pub(crate) fn open(final_path: &Path, url: &str) -> io::Result<PartFile> {
         let path = with_ending(final_path, name::PART);
         let state_path = with_ending(final_path, name::STATE);
         let (file, metadata) = loop {
-            let (file, metadata) = Part::lock(&path)?;
+            let (file, metadata) = PartFile::lock(&path)?;
             // Whoever had the lock before may have given the file its name meanwhile.
             let there = fs::symlink_metadata(&path);
             if there
@@ -129,7 +129,7 @@ impl Part {
             file.set_permissions(before.permissions())?;
         }
         let length = metadata.len();
-        let mut part = Part {
+        let mut part = PartFile {
             path,
             state_path,
             final_path: final_path.to_owned(),
@@ -193,7 +193,7 @@ impl Part {
         let Some((head, lines)) = text.split_once('\n') else {
             return false;
         };
-        let Ok(state) = serde_json::from_str::<State>(head) else {
+        let Ok(state) = serde_json::from_str::<PartState>(head) else {
             return false;
         };
         if state.url != known_as(url) || state.identity.validator().is_none() {
@@ -287,7 +287,7 @@ impl Part {
             .length
             .is_none_or(|length| length >= WORTH_A_STATE);
         if is_worth && self.identity.validator().is_some() {
-            let state = State {
+            let state = PartState {
                 url: known_as(url),
                 identity: self.identity.clone(),
                 boot: if segments.is_empty() { None } else { boot() },
@@ -388,7 +388,7 @@ pub(super) fn is_of_another(final_path: &Path, url: &str) -> bool {
         return false;
     };
     let head = text.lines().next().unwrap_or_default();
-    serde_json::from_str::<State>(head).is_ok_and(|state| state.url != known_as(url))
+    serde_json::from_str::<PartState>(head).is_ok_and(|state| state.url != known_as(url))
 }
 
 fn line(segment: &Segment) -> String {
@@ -453,16 +453,16 @@ mod tests {
     fn what_has_come_is_taken_up_if_it_is_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x");
-        let mut part = Part::open(&path, "http://a/x").expect("a part");
+        let mut part = PartFile::open(&path, "http://a/x").expect("a part");
         part.begin("http://a/x", identity(100_000), Vec::new())
             .expect("room");
         part.append(&[1; 70_000]).expect("room");
-        assert!(Part::open(&path, "http://a/x").is_err(), "locked");
+        assert!(PartFile::open(&path, "http://a/x").is_err(), "locked");
         drop(part);
-        let part = Part::open(&path, "http://a/x").expect("a part");
+        let part = PartFile::open(&path, "http://a/x").expect("a part");
         assert_eq!((part.received(), part.is_whole()), (70_000, false));
         drop(part);
-        let part = Part::open(&path, "http://a/y").expect("a part");
+        let part = PartFile::open(&path, "http://a/y").expect("a part");
         assert_eq!(part.received(), 0, "of another URL");
     }
 
@@ -471,7 +471,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["x".repeat(255), "ü".repeat(127), "y".repeat(240)] {
             let path = folder.path().join(&name);
-            let mut part = Part::open(&path, "http://a/x").expect("a part");
+            let mut part = PartFile::open(&path, "http://a/x").expect("a part");
             part.begin("http://a/x", identity(100_000), Vec::new())
                 .expect("room");
             part.append(&[1; 100_000]).expect("room");
@@ -487,7 +487,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x");
         let segments = vec![Segment { at: 0, end: 50 }, Segment { at: 50, end: 100 }];
-        let mut part = Part::open(&path, "http://a/x").expect("a part");
+        let mut part = PartFile::open(&path, "http://a/x").expect("a part");
         part.begin("http://a/x", identity(100), segments.clone())
             .expect("room");
         // Too small for a state.
@@ -504,7 +504,7 @@ mod tests {
         part.append_to(1, &[2; 60_000]).expect("room");
         part.append_to(0, &[1; 10]).expect("room");
         drop(part);
-        let mut part = Part::open(&path, "http://a/x").expect("a part");
+        let mut part = PartFile::open(&path, "http://a/x").expect("a part");
         assert_eq!(part.received(), 50_010);
         part.append_to(0, &[1; 49_990]).expect("room");
         assert!(part.is_whole());
@@ -531,12 +531,12 @@ mod tests {
         ] {
             fs::write(with_ending(&path, name::PART), "12345").expect("room");
             fs::write(with_ending(&path, name::STATE), state).expect("room");
-            let part = Part::open(&path, "u").expect("a part");
+            let part = PartFile::open(&path, "u").expect("a part");
             assert_eq!(part.received(), 0, "{state:?}");
         }
         fs::write(with_ending(&path, name::PART), "12345").expect("room");
         fs::write(with_ending(&path, name::STATE), format!("{good}\n")).expect("room");
-        assert_eq!(Part::open(&path, "u").expect("a part").received(), 5);
+        assert_eq!(PartFile::open(&path, "u").expect("a part").received(), 5);
     }
 
     #[test]
@@ -546,7 +546,7 @@ mod tests {
         let other = folder.path().join("other");
         fs::write(&other, "kept").expect("room");
         std::os::unix::fs::symlink(&other, with_ending(&path, name::PART)).expect("a link");
-        assert!(Part::open(&path, "u").is_err());
+        assert!(PartFile::open(&path, "u").is_err());
         assert_eq!(fs::read_to_string(&other).expect("a file"), "kept");
     }
 }

@@ -16,21 +16,21 @@ use std::time::Duration;
 /// assert_eq!(plan.transfer.retries, 5);
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub struct FetchPlan {
     /// What is to be fetched.
-    pub what: What,
+    pub what: WhatToFetch,
     /// Where it goes.
-    pub files: Files,
+    pub files: FilePlan,
     /// How it gets here.
-    pub transfer: Transfer,
+    pub transfer: TransferPlan,
     /// What is asked, and of whom.
-    pub request: Request,
+    pub request: RequestPlan,
 }
 
-impl Plan {
+impl FetchPlan {
     /// These URLs, with everything else as it is unless told otherwise.
-    pub fn of<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Plan {
-        let mut plan = Plan::default();
+    pub fn of<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> FetchPlan {
+        let mut plan = FetchPlan::default();
         plan.what.urls = urls.into_iter().map(Into::into).collect();
         plan
     }
@@ -38,7 +38,7 @@ impl Plan {
 
 /// What is to be fetched.
 #[derive(Clone, Debug, Default)]
-pub struct What {
+pub struct WhatToFetch {
     /// What to fetch; `https://` is added where no scheme is given
     pub urls: Vec<String>,
 
@@ -64,7 +64,7 @@ pub struct What {
 
 /// Where it goes.
 #[derive(Clone, Debug, Default)]
-pub struct Files {
+pub struct FilePlan {
     /// Put files into this folder; it is made if need be [default: .]
     pub dir: Option<PathBuf>,
 
@@ -107,7 +107,7 @@ pub struct Files {
 
 /// How it gets here.
 #[derive(Clone, Debug)]
-pub struct Transfer {
+pub struct TransferPlan {
     /// Fetch N files at once; `None` finds out how many are worth it
     pub jobs: Option<NonZeroUsize>,
 
@@ -168,9 +168,9 @@ pub struct Transfer {
     pub fail_fast: bool,
 }
 
-impl Default for Transfer {
-    fn default() -> Transfer {
-        Transfer {
+impl Default for TransferPlan {
+    fn default() -> TransferPlan {
+        TransferPlan {
             segments: NonZeroUsize::MIN,
             retries: 5,
             jobs: Default::default(),
@@ -195,7 +195,7 @@ impl Default for Transfer {
 
 /// What is asked, and of whom.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RequestPlan {
     /// Send this header: `Name: value`
     pub header: Vec<String>,
 
@@ -285,9 +285,9 @@ pub struct Request {
     pub http1: bool,
 }
 
-impl Default for Request {
-    fn default() -> Request {
-        Request {
+impl Default for RequestPlan {
+    fn default() -> RequestPlan {
+        RequestPlan {
             max_redirects: 10,
             header: Default::default(),
             user: Default::default(),

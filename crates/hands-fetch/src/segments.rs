@@ -15,9 +15,9 @@ use reqwest::{Response, StatusCode, Url};
 
 use super::answer::{content_range, is_same, refused};
 use super::list::shown;
-use super::part::{Identity, Part, Segment};
-use super::state::{Came, Trouble};
-use super::transfer::{Sink, Transfer, host_of};
+use super::part::{Identity, PartFile, Segment};
+use super::state::{CameWhole, Trouble};
+use super::transfer::{Transfer, TransferSink, host_of};
 
 /// Smaller segments are not worth a request.
 const LEAST: u64 = 1 << 20;
@@ -41,8 +41,8 @@ pub(super) fn split(length: u64, connections: usize) -> Vec<Segment> {
 }
 
 /// What all connections share.
-struct Shared {
-    part: Mutex<Box<Part>>,
+struct SegmentQueue {
+    part: Mutex<Box<PartFile>>,
     /// Segments that nobody has taken.
     left: Mutex<VecDeque<usize>>,
     length: u64,
@@ -55,8 +55,8 @@ impl Transfer<'_> {
         &mut self,
         source: &Url,
         first: Option<Response>,
-    ) -> Result<Came, Trouble> {
-        let Some(Sink::Part(part)) = self.sink.take() else {
+    ) -> Result<CameWhole, Trouble> {
+        let Some(TransferSink::Part(part)) = self.sink.take() else {
             return Err(Trouble::Final("segments are for files".to_owned()));
         };
         let missing = part.segments.iter().enumerate();
@@ -70,7 +70,7 @@ impl Transfer<'_> {
             .len()
             .min(self.fetcher.flags.transfer.segments.get())
             .max(1);
-        let shared = Shared {
+        let shared = SegmentQueue {
             identity: part.identity().clone(),
             part: Mutex::new(part),
             left: Mutex::new(left),
@@ -134,9 +134,9 @@ impl Transfer<'_> {
         let fetched = try_join_all(fetched).await;
         let part = shared.part.into_inner();
         let is_whole = part.is_whole();
-        self.sink = Some(Sink::Part(part));
+        self.sink = Some(TransferSink::Part(part));
         match fetched {
-            Ok(_) if is_whole => Ok(Came::Whole),
+            Ok(_) if is_whole => Ok(CameWhole::Whole),
             Ok(_) => Err(Trouble::Again("a part of it has not come".to_owned(), None)),
             Err(trouble) => {
                 if self.no_ranges.load(Ordering::Relaxed) {
@@ -152,7 +152,7 @@ impl Transfer<'_> {
         &self,
         source: &Url,
         is_own: bool,
-        shared: &Shared,
+        shared: &SegmentQueue,
         number: usize,
         first: Option<Response>,
     ) -> Result<(), Trouble> {

@@ -10,26 +10,26 @@ use std::sync::Arc;
 use hands::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::Plan;
-use super::list::{self, Item, List, Wanted};
-use super::state::{Job, State, Target};
+use super::FetchPlan;
+use super::list::{self, List, ListItem, Wanted};
+use super::state::{FetchJob, FetchState, FetchTarget};
 use super::stream::is_stdout;
-use super::{Event, Fetcher, metalink, name, ranges};
+use super::{FetchEvent, Fetcher, metalink, name, ranges};
 
 /// One URL, or what has become of it already.
-pub(super) struct Work {
+pub(super) struct FetchWork {
     /// From 1.
     pub(super) number: u64,
     /// As it was written.
     pub(super) text: String,
-    pub(super) job: Result<Job, State>,
+    pub(super) job: Result<FetchJob, FetchState>,
 }
 
-type Listed = Box<dyn Iterator<Item = Result<Item, String>> + Send>;
-type Works = Box<dyn Iterator<Item = Result<Work, String>> + Send>;
+type Listed = Box<dyn Iterator<Item = Result<ListItem, String>> + Send>;
+type Works = Box<dyn Iterator<Item = Result<FetchWork, String>> + Send>;
 
 /// Where URLs come from.
-pub(super) struct Source {
+pub(super) struct UrlSource {
     items: Listed,
     /// One of them may keep whoever reads it waiting: a pipe, a terminal.
     may_wait: bool,
@@ -42,14 +42,14 @@ pub(super) enum Items {
     /// To be had at once.
     Here(Mutex<Works>),
     /// Read by a thread that may wait.
-    Read(tokio::sync::Mutex<Receiver<Result<Work, String>>>),
+    Read(tokio::sync::Mutex<Receiver<Result<FetchWork, String>>>),
 }
 
 /// Items that are read ahead.
 const AHEAD: usize = 256;
 
 impl Items {
-    pub(super) fn new(source: Source, fetcher: &Arc<Fetcher>) -> Result<Items, String> {
+    pub(super) fn new(source: UrlSource, fetcher: &Arc<Fetcher>) -> Result<Items, String> {
         let may_wait = source.may_wait;
         let works = source.work(fetcher);
         if !may_wait {
@@ -69,7 +69,7 @@ impl Items {
     }
 
     /// The next, if there is one left.
-    pub(super) async fn next(&self) -> Option<Result<Work, String>> {
+    pub(super) async fn next(&self) -> Option<Result<FetchWork, String>> {
         match self {
             Items::Here(works) => works.lock().next(),
             Items::Read(get) => get.lock().await.recv().await,
@@ -94,9 +94,9 @@ pub(super) fn text(path: &Path, flag: &str) -> Result<String, String> {
     Ok(text)
 }
 
-impl Source {
+impl UrlSource {
     /// Opens all, so that what is not there is told before anything is fetched.
-    pub(super) fn new(flags: &Plan) -> Result<Source, String> {
+    pub(super) fn new(flags: &FetchPlan) -> Result<UrlSource, String> {
         let what = &flags.what;
         if what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty() {
             let mut why = "there is no URL".to_owned();
@@ -171,7 +171,7 @@ impl Source {
             });
             items = Box::new(items.chain(list));
         }
-        Ok(Source {
+        Ok(UrlSource {
             items,
             may_wait,
             is_one,
@@ -187,32 +187,32 @@ impl Source {
         let is_one = self.is_one;
         Box::new(std::iter::from_fn(move || {
             let Some(item) = items.next() else {
-                fetcher.tell(Event::Total(number));
+                fetcher.tell(FetchEvent::Total(number));
                 return None;
             };
-            let Item { text, wanted } = match item {
+            let ListItem { text, wanted } = match item {
                 Ok(item) => item,
                 Err(why) => return Some(Err(why)),
             };
             number += 1;
-            let target = wanted.map_err(State::Failed).and_then(|wanted| {
+            let target = wanted.map_err(FetchState::Failed).and_then(|wanted| {
                 let target = if fetcher.flags.what.head {
-                    Target::Stdout { waits: false }
+                    FetchTarget::Stdout { waits: false }
                 } else {
                     target(&fetcher, &wanted, &mut known, is_one)?
                 };
                 Ok((wanted, target))
             });
-            if matches!(target, Ok((_, Target::Stdout { waits: true }))) {
+            if matches!(target, Ok((_, FetchTarget::Stdout { waits: true }))) {
                 fetcher.going_out.enter(number);
             }
-            let job = target.map(|(wanted, target)| Job {
+            let job = target.map(|(wanted, target)| FetchJob {
                 number,
                 wanted,
                 target,
                 is_being_named: Arc::default(),
             });
-            Some(Ok(Work { number, text, job }))
+            Some(Ok(FetchWork { number, text, job }))
         }))
     }
 }
@@ -222,15 +222,15 @@ fn target(
     wanted: &Wanted,
     known: &mut HashSet<u64>,
     is_one: bool,
-) -> Result<Target, State> {
+) -> Result<FetchTarget, FetchState> {
     let files = &fetcher.flags.files;
     let Some(url) = wanted.sources.first() else {
-        return Err(State::Failed("there is no URL".to_owned()));
+        return Err(FetchState::Failed("there is no URL".to_owned()));
     };
     let dir = files.dir.as_deref().unwrap_or(Path::new(""));
     if let Some(output) = &files.output {
         if is_stdout(output) {
-            return Ok(Target::Stdout { waits: !is_one });
+            return Ok(FetchTarget::Stdout { waits: !is_one });
         }
         let path = dir.join(output);
         return match fs::metadata(&path) {
@@ -239,42 +239,42 @@ fn target(
                     "`{}` is a folder; name a file, or use --dir",
                     path.display()
                 );
-                Err(State::Failed(why))
+                Err(FetchState::Failed(why))
             }
             // A device, a pipe: never replaced by a file.
-            Ok(there) if !there.is_file() => Ok(Target::Stream(path)),
-            _ => Ok(Target::File(path)),
+            Ok(there) if !there.is_file() => Ok(FetchTarget::Stream(path)),
+            _ => Ok(FetchTarget::File(path)),
         };
     }
     let base = dir;
     let dir = match &wanted.dir {
         None => base.to_owned(),
-        Some(below) => name::folder(base, below).map_err(State::Failed)?,
+        Some(below) => name::folder(base, below).map_err(FetchState::Failed)?,
     };
-    stays_within(base, &dir).map_err(State::Failed)?;
+    stays_within(base, &dir).map_err(FetchState::Failed)?;
     if let Some(out) = &wanted.out {
-        let path = dir.join(name::within(out).map_err(State::Failed)?);
+        let path = dir.join(name::within(out).map_err(FetchState::Failed)?);
         if let Some(folder) = path.parent() {
-            stays_within(base, folder).map_err(State::Failed)?;
+            stays_within(base, folder).map_err(FetchState::Failed)?;
         }
         if !fetcher.names.lock().take(&path) {
             let why = format!("another URL of this run is `{}` already", path.display());
-            return Err(State::Failed(why));
+            return Err(FetchState::Failed(why));
         }
-        return Ok(Target::File(path));
+        return Ok(FetchTarget::File(path));
     }
     // A hash is enough: that two of a million are the same happens once in many million runs.
     let mut hash = DefaultHasher::new();
     url.as_str().hash(&mut hash);
     if !known.insert(hash.finish()) {
-        return Err(State::Skipped("it was listed before".to_owned()));
+        return Err(FetchState::Skipped("it was listed before".to_owned()));
     }
     match name::of_url(url) {
         Some(name) if !files.content_disposition => {
             let path = fetcher.names.lock().claim(dir.join(name));
-            Ok(Target::File(path))
+            Ok(FetchTarget::File(path))
         }
-        name => Ok(Target::Named {
+        name => Ok(FetchTarget::Named {
             folder: dir,
             otherwise: name.unwrap_or_else(|| "index.html".to_owned()),
         }),

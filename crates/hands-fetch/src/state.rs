@@ -10,7 +10,7 @@ use super::list::Wanted;
 
 /// What became of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum FetchState {
     /// It is there.
     Ok {
         /// Bytes of the file.
@@ -27,16 +27,16 @@ pub enum State {
 }
 
 /// A file, and where it goes.
-pub(crate) struct Job {
+pub(crate) struct FetchJob {
     pub(crate) number: u64,
     pub(crate) wanted: Wanted,
-    pub(crate) target: Target,
+    pub(crate) target: FetchTarget,
     /// It is being given its name: from now on it is not stopped.
     pub(crate) is_being_named: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Target {
+pub(crate) enum FetchTarget {
     /// A path that nobody else of this run has.
     File(PathBuf),
     /// A folder: the server is to say the name, or else this is it.
@@ -59,7 +59,8 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
 /// Why one that was under way when all was stopped has not come.
 pub(super) const STOPPED: &str = "stopped; what has come is kept";
 
-/// Why one that goes to stdout has failed when it is nobody's fault: [`State::Failed`] says this.
+/// Why one that goes to stdout has failed when it is nobody's fault: [`FetchState::Failed`] says
+/// this.
 pub const NOBODY_READS: &str = "nobody reads stdout any more";
 
 /// Why a try came to nothing.
@@ -79,15 +80,15 @@ pub(super) enum Trouble {
     /// Nothing will.
     Final(String),
     /// It is known already what becomes of it.
-    Is(State),
+    Is(FetchState),
 }
 
 /// Of a file, and no affair of a server.
-pub(super) fn failed(error: io::Error) -> State {
+pub(super) fn failed(error: io::Error) -> FetchState {
     if is_shortage(&error) {
-        return State::Failed(SHORTAGE.to_owned());
+        return FetchState::Failed(SHORTAGE.to_owned());
     }
-    State::Failed(match error.kind() {
+    FetchState::Failed(match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full; what has come is kept".to_owned(),
         io::ErrorKind::BrokenPipe => NOBODY_READS.to_owned(),
         io::ErrorKind::FileTooLarge => {
@@ -112,7 +113,7 @@ impl From<io::Error> for Trouble {
 }
 
 /// How a try ended well.
-pub(super) enum Came {
+pub(super) enum CameWhole {
     Whole,
     Unchanged,
 }

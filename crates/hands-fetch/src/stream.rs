@@ -10,11 +10,11 @@ use rustix::fs::{Mode, OFlags};
 
 use super::checksum::{self, Checksum};
 
-pub(super) struct Stream {
+pub(super) struct FetchStream {
     out: Out,
     pub(super) sent: u64,
     /// What it should be, and what it is so far.
-    pub(super) check: Option<(Checksum, checksum::Running)>,
+    pub(super) check: Option<(Checksum, checksum::RunningSum)>,
 }
 
 /// Where it goes.
@@ -26,9 +26,9 @@ pub(super) enum Out {
     Waiting(File),
 }
 
-impl Stream {
-    pub(super) fn new(out: Out, wanted: Option<Checksum>) -> Stream {
-        let mut stream = Stream {
+impl FetchStream {
+    pub(super) fn new(out: Out, wanted: Option<Checksum>) -> FetchStream {
+        let mut stream = FetchStream {
             out,
             sent: 0,
             check: None,
@@ -39,7 +39,7 @@ impl Stream {
 
     fn expect(&mut self, wanted: Option<Checksum>) {
         self.check = wanted.map(|wanted| {
-            let running = checksum::Running::new(&wanted);
+            let running = checksum::RunningSum::new(&wanted);
             (wanted, running)
         });
     }

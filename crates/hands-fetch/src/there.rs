@@ -10,7 +10,7 @@ use super::answer::{is_current, is_from};
 use super::checksum::{Checksum, Pieces};
 use super::name::{self, numbered};
 use super::part::is_of_another;
-use super::state::{State, Target, Trouble};
+use super::state::{FetchState, FetchTarget, Trouble};
 use super::transfer::Transfer;
 
 /// More files of one name are not looked through.
@@ -20,7 +20,7 @@ impl Transfer<'_> {
     /// The name that the server says, where it may: in the order of the list, and never that of a
     /// file that was there. True: it has been given now.
     pub(super) async fn name_by(&mut self, response: &Response) -> Result<bool, Trouble> {
-        let Target::Named { folder, otherwise } = &self.job.target else {
+        let FetchTarget::Named { folder, otherwise } = &self.job.target else {
             return Ok(false);
         };
         if self.path.is_some() {
@@ -36,7 +36,8 @@ impl Transfer<'_> {
         let files = &self.fetcher.flags.files;
         if files.no_clobber && wanted.symlink_metadata().is_ok() {
             let state = self.look(&wanted).await;
-            let skipped = || State::Skipped(format!("`{}` is there already", wanted.display()));
+            let skipped =
+                || FetchState::Skipped(format!("`{}` is there already", wanted.display()));
             self.path = Some(wanted.clone());
             return Err(Trouble::Is(state.unwrap_or_else(skipped)));
         }
@@ -47,7 +48,7 @@ impl Transfer<'_> {
         {
             self.path = Some(path.clone());
             return match is_current(&path, response.headers()) {
-                true => Err(Trouble::Is(State::Unchanged)),
+                true => Err(Trouble::Is(FetchState::Unchanged)),
                 false => Ok(true),
             };
         }
@@ -77,15 +78,18 @@ impl Transfer<'_> {
 
     /// What is there already is looked at: what it has come to by that, if there is nothing to
     /// fetch.
-    pub(super) async fn look(&self, path: &Path) -> Option<State> {
+    pub(super) async fn look(&self, path: &Path) -> Option<FetchState> {
         let files = &self.fetcher.flags.files;
         let there = fs::metadata(path).ok();
         let is_only_looking = files.check_integrity;
         let Some(there) = there else {
             let is_link = path.symlink_metadata().is_ok();
             return match (is_only_looking, files.no_clobber && is_link) {
-                (true, _) => Some(State::Failed(format!("`{}` is not there", path.display()))),
-                (_, true) => Some(State::Skipped(
+                (true, _) => Some(FetchState::Failed(format!(
+                    "`{}` is not there",
+                    path.display()
+                ))),
+                (_, true) => Some(FetchState::Skipped(
                     "it is there already, as a link to nothing".to_owned(),
                 )),
                 _ => None,
@@ -95,12 +99,14 @@ impl Transfer<'_> {
         let is_known = expected.is_known();
         if !is_known && !self.fetcher.sums.is_empty() && (files.no_clobber || is_only_looking) {
             let why = format!("`--checksums` has nothing for `{}`", path.display());
-            return Some(State::Failed(why));
+            return Some(FetchState::Failed(why));
         }
         if !there.is_file() || !is_known {
             return match (is_only_looking, files.no_clobber) {
-                (true, _) => Some(State::Failed("nothing says what it should be".to_owned())),
-                (_, true) => Some(State::Skipped("it is there already".to_owned())),
+                (true, _) => Some(FetchState::Failed(
+                    "nothing says what it should be".to_owned(),
+                )),
+                (_, true) => Some(FetchState::Skipped("it is there already".to_owned())),
                 _ => None,
             };
         }
@@ -110,14 +116,14 @@ impl Transfer<'_> {
             .pool
             .spawn_blocking(move || expected.check(&own, length));
         let wrong = match checked.await {
-            Ok(Ok(Ok(()))) => return Some(State::Unchanged),
+            Ok(Ok(Ok(()))) => return Some(FetchState::Unchanged),
             Ok(Ok(Err(why))) => why,
             Ok(Err(error)) => format!("it cannot be read: {error}"),
             Err(error) => error.to_string(),
         };
         match (is_only_looking, files.no_clobber) {
-            (true, _) => Some(State::Failed(format!("`{}`: {wrong}", path.display()))),
-            (_, true) => Some(State::Failed(format!(
+            (true, _) => Some(FetchState::Failed(format!("`{}`: {wrong}", path.display()))),
+            (_, true) => Some(FetchState::Failed(format!(
                 "what is there is another file, and --no-clobber keeps it: {wrong}"
             ))),
             _ => None,

@@ -19,23 +19,23 @@ use reqwest::{Method, RequestBuilder, Url};
 use tokio::time::Instant;
 
 use super::answer::{identity, seconds};
-use super::board::Running;
+use super::board::RunningFile;
 use super::list::shown;
 use super::name;
-use super::pace::Host;
-use super::part::Part;
-use super::state::{Came, Job, State, Target, Trouble, is_shortage};
-use super::stream::{self, Out, Stream};
-use super::{Event, Fetcher};
+use super::pace::HostTurns;
+use super::part::PartFile;
+use super::state::{CameWhole, FetchJob, FetchState, FetchTarget, Trouble, is_shortage};
+use super::stream::{self, FetchStream, Out};
+use super::{FetchEvent, Fetcher};
 
 /// Where bytes go while they come.
-pub(super) enum Sink {
-    Part(Box<Part>),
-    Stream(Box<Stream>),
+pub(super) enum TransferSink {
+    Part(Box<PartFile>),
+    Stream(Box<FetchStream>),
 }
 
 /// A server that may have the file, and how it went there.
-struct Place {
+struct PartPlace {
     url: Url,
     tries: u32,
     /// It is not to be asked before.
@@ -53,16 +53,16 @@ const STALE: u32 = 3;
 /// A transfer in progress.
 pub(super) struct Transfer<'a> {
     pub(super) fetcher: &'a Fetcher,
-    pub(super) job: &'a Job,
-    pub(super) sink: Option<Sink>,
+    pub(super) job: &'a FetchJob,
+    pub(super) sink: Option<TransferSink>,
     pub(super) path: Option<PathBuf>,
-    pub(super) running: Arc<Running>,
+    pub(super) running: Arc<RunningFile>,
     /// Bytes that came in this run.
     pub(super) received_now: AtomicU64,
     /// What the server says of the file, for its time.
     pub(super) headers: HeaderMap,
     /// That which is asked at the moment.
-    pub(super) host: Arc<Host>,
+    pub(super) host: Arc<HostTurns>,
     pub(super) no_segments: bool,
     /// The server has not sent a range that it was asked for.
     pub(super) no_ranges: AtomicBool,
@@ -70,9 +70,9 @@ pub(super) struct Transfer<'a> {
 
 impl Fetcher {
     /// Fetches a file.
-    pub(crate) async fn fetch(&self, job: Job) -> (State, Option<PathBuf>) {
+    pub(crate) async fn fetch(&self, job: FetchJob) -> (FetchState, Option<PathBuf>) {
         let path = match &job.target {
-            Target::File(path) => Some(path.clone()),
+            FetchTarget::File(path) => Some(path.clone()),
             _ => None,
         };
         let mut transfer = Transfer {
@@ -94,10 +94,10 @@ impl Fetcher {
             None => whole.await,
             Some(limit) => match tokio::time::timeout(limit, whole).await {
                 Ok(state) => state,
-                Err(_) => State::Failed(format!("it took longer than {}", seconds(limit))),
+                Err(_) => FetchState::Failed(format!("it took longer than {}", seconds(limit))),
             },
         };
-        if let Some(Sink::Part(part)) = transfer.sink.take() {
+        if let Some(TransferSink::Part(part)) = transfer.sink.take() {
             part.drop_if_empty();
         }
         let path = transfer.path.take();
@@ -107,8 +107,8 @@ impl Fetcher {
 }
 
 /// What follows from a try that came to nothing.
-enum Verdict {
-    Over(State),
+enum AnswerVerdict {
+    Over(FetchState),
     AtOnce,
     /// There again, after so long.
     Later(String, Duration),
@@ -116,7 +116,7 @@ enum Verdict {
     Never(String),
 }
 
-impl Place {
+impl PartPlace {
     fn wait(&self) -> Duration {
         let ready = self
             .ready
@@ -126,7 +126,7 @@ impl Place {
 }
 
 /// The one that can be asked first; of several, the next from this one on.
-fn soonest(places: &[Place], from: usize) -> usize {
+fn soonest(places: &[PartPlace], from: usize) -> usize {
     let turned = (0..places.len()).map(|number| (from + number) % places.len());
     turned.min_by_key(|&at| places[at].wait()).unwrap_or(0)
 }
@@ -143,9 +143,9 @@ impl Transfer<'_> {
     async fn open_stream(&mut self) -> Result<(), Trouble> {
         let wrong = |error: io::Error| Trouble::Final(format!("it cannot be written: {error}"));
         let out = match &self.job.target {
-            Target::Stdout { waits: false } => Out::Stdout,
-            Target::Stdout { waits: true } => Out::Waiting(stream::nameless().map_err(wrong)?),
-            Target::Stream(path) => loop {
+            FetchTarget::Stdout { waits: false } => Out::Stdout,
+            FetchTarget::Stdout { waits: true } => Out::Waiting(stream::nameless().map_err(wrong)?),
+            FetchTarget::Stream(path) => loop {
                 let why = |error| Trouble::Final(format!("`{}`: {error}", path.display()));
                 match stream::open(path).map_err(why)? {
                     Some(out) => break out,
@@ -159,22 +159,24 @@ impl Transfer<'_> {
             self.fetcher.checksum_of(Path::new(&name))
         };
         let wanted = self.job.wanted.checksum.clone().or_else(of_list);
-        self.sink = Some(Sink::Stream(Box::new(Stream::new(out, wanted))));
+        self.sink = Some(TransferSink::Stream(Box::new(FetchStream::new(
+            out, wanted,
+        ))));
         Ok(())
     }
 
     /// Bytes that are there, and would not have to come again.
     pub(super) fn kept(&self) -> u64 {
         match &self.sink {
-            Some(Sink::Part(part)) => part.received(),
-            Some(Sink::Stream(stream)) => stream.sent,
+            Some(TransferSink::Part(part)) => part.received(),
+            Some(TransferSink::Stream(stream)) => stream.sent,
             None => 0,
         }
     }
 
-    async fn all_tries(&mut self) -> State {
+    async fn all_tries(&mut self) -> FetchState {
         if let Err(Trouble::Final(why)) = self.open_stream().await {
-            return State::Failed(why);
+            return FetchState::Failed(why);
         }
         if let Some(path) = self.path.clone()
             && let Some(state) = self.look(&path).await
@@ -183,15 +185,15 @@ impl Transfer<'_> {
         }
         if self.fetcher.flags.files.check_integrity {
             let why = "what its name would be is known only to the server; name it with `out=`";
-            return State::Failed(why.to_owned());
+            return FetchState::Failed(why.to_owned());
         }
-        let place = |url: &Url| Place {
+        let place = |url: &Url| PartPlace {
             url: url.clone(),
             tries: 0,
             ready: None,
             good: 0,
         };
-        let mut places: Vec<Place> = self.job.wanted.sources.iter().map(place).collect();
+        let mut places: Vec<PartPlace> = self.job.wanted.sources.iter().map(place).collect();
         let mut at = 0;
         let mut stale = 0;
         loop {
@@ -202,8 +204,8 @@ impl Transfer<'_> {
             let source = places[at].url.clone();
             let before = self.kept();
             let trouble = match self.one_try(&source).await {
-                Ok(Came::Unchanged) => return State::Unchanged,
-                Ok(Came::Whole) => match self.finish().await {
+                Ok(CameWhole::Unchanged) => return FetchState::Unchanged,
+                Ok(CameWhole::Whole) => match self.finish().await {
                     Ok(state) => {
                         self.host.gave();
                         return state;
@@ -215,15 +217,15 @@ impl Transfer<'_> {
             };
             let got_further = self.kept() > before + (1 << 20);
             let (why, wait) = match self.judged(&mut places[at], trouble, got_further, &mut stale) {
-                Verdict::Over(state) => return state,
-                Verdict::AtOnce => continue,
-                Verdict::Later(why, wait) => (why, Some(wait)),
-                Verdict::Never(why) => (why, None),
+                AnswerVerdict::Over(state) => return state,
+                AnswerVerdict::AtOnce => continue,
+                AnswerVerdict::Later(why, wait) => (why, Some(wait)),
+                AnswerVerdict::Never(why) => (why, None),
             };
             let Some(wait) = wait else {
                 places.remove(at);
                 if places.is_empty() {
-                    return State::Failed(self.with_hint(why));
+                    return FetchState::Failed(self.with_hint(why));
                 }
                 at = soonest(&places, at);
                 let next = shown(places[at].url.as_str());
@@ -240,26 +242,26 @@ impl Transfer<'_> {
     /// What to make of a try that came to nothing.
     fn judged(
         &self,
-        place: &mut Place,
+        place: &mut PartPlace,
         trouble: Trouble,
         got_further: bool,
         stale: &mut u32,
-    ) -> Verdict {
+    ) -> AnswerVerdict {
         let transfer = &self.fetcher.flags.transfer;
         let is_repeatable = self.fetcher.flags.request.data.is_none();
         let is_busy = matches!(trouble, Trouble::Busy(..));
         let is_absent = matches!(trouble, Trouble::Absent(_));
         let (why, after) = match trouble {
-            Trouble::Final(why) => return Verdict::Over(State::Failed(why)),
-            Trouble::Is(state) => return Verdict::Over(state),
-            Trouble::Source(why) => return Verdict::Never(why),
+            Trouble::Final(why) => return AnswerVerdict::Over(FetchState::Failed(why)),
+            Trouble::Is(state) => return AnswerVerdict::Over(state),
+            Trouble::Source(why) => return AnswerVerdict::Never(why),
             Trouble::Stale(_) if *stale < STALE && is_repeatable => {
                 *stale += 1;
-                return Verdict::AtOnce;
+                return AnswerVerdict::AtOnce;
             }
             Trouble::Stale(why) | Trouble::Again(why, _) if !is_repeatable => {
                 let why = format!("{why}; what was sent may have arrived, so it is not sent again");
-                return Verdict::Over(State::Failed(why));
+                return AnswerVerdict::Over(FetchState::Failed(why));
             }
             Trouble::Stale(why) | Trouble::Absent(why) => (why, None),
             Trouble::Again(why, after) | Trouble::Busy(why, after) => (why, after),
@@ -283,7 +285,7 @@ impl Transfer<'_> {
             if is_absent {
                 self.host.is_there(false);
             }
-            return Verdict::Never(match place.tries {
+            return AnswerVerdict::Never(match place.tries {
                 0 | 1 => why,
                 tries => format!("{why} (after {tries} tries)"),
             });
@@ -291,14 +293,16 @@ impl Transfer<'_> {
         let longest = transfer.retry_after_max.unwrap_or(Duration::from_secs(300));
         if let Some(after) = after.filter(|&after| after > longest) {
             let after = seconds(after);
-            return Verdict::Never(format!("{why}; the server asks to come back after {after}"));
+            return AnswerVerdict::Never(format!(
+                "{why}; the server asks to come back after {after}"
+            ));
         }
         let back_off = |tries| self.fetcher.back_off(tries);
         let wait = match is_busy {
             true => self.host.quiet(after, back_off),
             false => after.unwrap_or_else(|| back_off(place.tries)),
         };
-        Verdict::Later(why, wait)
+        AnswerVerdict::Later(why, wait)
     }
 
     fn with_hint(&self, why: String) -> String {
@@ -316,7 +320,7 @@ impl Transfer<'_> {
     }
 
     pub(super) fn tell_retry(&self, why: &str, wait: Duration) {
-        self.fetcher.tell(Event::Retry {
+        self.fetcher.tell(FetchEvent::Retry {
             number: self.job.number,
             url: shown(self.job.wanted.sources[0].as_str()),
             why: why.to_owned(),
@@ -337,11 +341,11 @@ impl Transfer<'_> {
         self.fetcher.with_cookies(request, source)
     }
 
-    async fn one_try(&mut self, source: &Url) -> Result<Came, Trouble> {
+    async fn one_try(&mut self, source: &Url) -> Result<CameWhole, Trouble> {
         let limit = self.fetcher.flags.transfer.timeout;
         let _permit = self.fetcher.connections.permit(&host_of(source)).await;
         let named_by_server =
-            matches!(self.job.target, Target::Named { .. }) && self.path.is_none();
+            matches!(self.job.target, FetchTarget::Named { .. }) && self.path.is_none();
         let fetcher = self.fetcher;
         let _turn = named_by_server.then(|| fetcher.naming.turn(self.job.number));
         match limit {
@@ -359,7 +363,7 @@ impl Transfer<'_> {
     /// Opens the part, once it is known which.
     pub(super) fn open_part(&mut self, source: &Url) -> Result<(), Trouble> {
         if let (None, Some(path)) = (&self.sink, &self.path) {
-            let mut part = Part::open(path, source.as_str());
+            let mut part = PartFile::open(path, source.as_str());
             if part
                 .as_ref()
                 .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -368,7 +372,7 @@ impl Transfer<'_> {
                 fs::create_dir_all(folder).map_err(|error| {
                     Trouble::Final(format!("`{}` cannot be made: {error}", folder.display()))
                 })?;
-                part = Part::open(path, source.as_str());
+                part = PartFile::open(path, source.as_str());
             }
             let part = part.map_err(|error| match is_shortage(&error) {
                 true => Trouble::from(error),
@@ -377,7 +381,7 @@ impl Transfer<'_> {
             if part.received() > 0 {
                 self.running.resumed(part.received());
             }
-            self.sink = Some(Sink::Part(Box::new(part)));
+            self.sink = Some(TransferSink::Part(Box::new(part)));
         }
         Ok(())
     }
@@ -385,12 +389,12 @@ impl Transfer<'_> {
     /// What has come, and what the server can tell by whether it is still the same.
     pub(super) fn begun(&self) -> (u64, Option<String>) {
         match &self.sink {
-            Some(Sink::Part(part)) => (
+            Some(TransferSink::Part(part)) => (
                 part.received(),
                 part.identity().validator().map(str::to_owned),
             ),
             // What went out cannot be taken back, so this needs a validator, too.
-            Some(Sink::Stream(stream)) => (
+            Some(TransferSink::Stream(stream)) => (
                 stream.sent,
                 identity(&self.headers).validator().map(str::to_owned),
             ),
@@ -400,19 +404,19 @@ impl Transfer<'_> {
 
     pub(super) fn known_length(&self) -> Option<u64> {
         match &self.sink {
-            Some(Sink::Part(part)) => part.identity().length,
+            Some(TransferSink::Part(part)) => part.identity().length,
             _ => None,
         }
     }
 
     pub(super) fn begin_again(&mut self) -> Result<(), Trouble> {
         match &mut self.sink {
-            Some(Sink::Part(part)) => {
+            Some(TransferSink::Part(part)) => {
                 part.begin_again()?;
                 self.running.begin_again();
                 Ok(())
             }
-            Some(Sink::Stream(stream)) => match stream.begin_again()? {
+            Some(TransferSink::Stream(stream)) => match stream.begin_again()? {
                 true => {
                     self.running.begin_again();
                     Ok(())

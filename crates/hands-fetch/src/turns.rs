@@ -8,28 +8,28 @@ use tokio::sync::Notify;
 
 /// Those that have not had their turn.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct FetchTurns {
     open: Mutex<BTreeSet<u64>>,
     changed: Notify,
 }
 
 /// It has its turn to have, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
+pub(crate) struct FetchTurn<'a> {
+    turns: &'a FetchTurns,
     number: u64,
 }
 
-impl Turns {
+impl FetchTurns {
     /// From now on the later ones wait for this number.
     pub(crate) fn enter(&self, number: u64) {
         self.open.lock().insert(number);
     }
 
     /// As [`enter`](Self::enter), until what is returned is dropped.
-    pub(crate) fn turn(&self, number: u64) -> Turn<'_> {
+    pub(crate) fn turn(&self, number: u64) -> FetchTurn<'_> {
         self.enter(number);
-        Turn {
+        FetchTurn {
             turns: self,
             number,
         }
@@ -57,7 +57,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for FetchTurn<'_> {
     fn drop(&mut self) {
         self.turns.leave(self.number);
     }
@@ -73,7 +73,10 @@ mod tests {
     fn each_waits_for_those_before_it() {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.expect("a runtime").block_on(async {
-            let (turns, came) = (Arc::new(Turns::default()), Arc::new(Mutex::new(Vec::new())));
+            let (turns, came) = (
+                Arc::new(FetchTurns::default()),
+                Arc::new(Mutex::new(Vec::new())),
+            );
             let mut all = Vec::new();
             for number in 0..5 {
                 turns.enter(number);

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
 use hands::event::{EventKind, TaskEnd};
-use hands_fetch::{Event, Fetch, Plan};
+use hands_fetch::{Fetch, FetchEvent, FetchPlan};
 
 hands::entry!();
 
@@ -48,13 +48,13 @@ fn each_file_is_told_with_its_bytes_and_how_it_ended() {
     let address = server();
     let folder = tempfile::tempdir().expect("a folder");
     let paths = ["10", "none", "200000"];
-    let mut plan = Plan::of(paths.map(|path| format!("http://{address}/{path}")));
+    let mut plan = FetchPlan::of(paths.map(|path| format!("http://{address}/{path}")));
     plan.files.dir = Some(folder.path().to_owned());
     let fetch = Fetch::start(plan).expect("a run");
     let mut listener = fetch.work_events().listen().expect("a place");
     let ends = fetch
         .events()
-        .filter(|event| matches!(event, Event::End { .. }));
+        .filter(|event| matches!(event, FetchEvent::End { .. }));
     assert_eq!(ends.count(), 3);
     let mut moved = BTreeMap::new();
     let mut ended = BTreeMap::new();

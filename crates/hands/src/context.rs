@@ -58,13 +58,13 @@ pub(crate) type ReadValue = fn(&mut &[u8]) -> Result<Arc<AnyValue>, String>;
 /// The values around some piece of work.
 #[derive(Clone, Default)]
 pub struct Context {
-    values: Option<Arc<[Value]>>,
+    values: Option<Arc<[ContextValue]>>,
     #[cfg(feature = "tracing")]
     span: Option<tracing::Span>,
 }
 
 #[derive(Clone)]
-struct Value {
+struct ContextValue {
     of: u64,
     value: Arc<AnyValue>,
     /// For one that goes to other processes.
@@ -72,30 +72,30 @@ struct Value {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Arc<[Value]>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<[ContextValue]>>> = const { RefCell::new(None) };
 }
 
 /// Puts back what was there before, also when unwinding.
-struct Restore(Option<Arc<[Value]>>);
+struct RestoreContext(Option<Arc<[ContextValue]>>);
 
-impl Drop for Restore {
+impl Drop for RestoreContext {
     fn drop(&mut self) {
         // A thread whose own values are being dropped already has no context to be restored.
         let _ = CURRENT.try_with(|current| current.replace(self.0.take()));
     }
 }
 
-fn current_values() -> Option<Arc<[Value]>> {
+fn current_values() -> Option<Arc<[ContextValue]>> {
     CURRENT
         .try_with(|current| current.borrow().clone())
         .unwrap_or_default()
 }
 
-fn run_with<R>(values: Option<Arc<[Value]>>, run: impl FnOnce() -> R) -> R {
+fn run_with<R>(values: Option<Arc<[ContextValue]>>, run: impl FnOnce() -> R) -> R {
     let before = CURRENT
         .try_with(|current| current.replace(values))
         .unwrap_or_default();
-    let _restore = Restore(before);
+    let _restore = RestoreContext(before);
     run()
 }
 
@@ -114,12 +114,12 @@ impl Context {
 
     /// One with these values, each under the number of its [`Local`].
     pub(crate) fn of(values: Vec<(u64, Arc<AnyValue>)>) -> Context {
-        let value = |(of, value)| Value {
+        let value = |(of, value)| ContextValue {
             of,
             value,
             carry: None,
         };
-        let values: Vec<Value> = values.into_iter().map(value).collect();
+        let values: Vec<ContextValue> = values.into_iter().map(value).collect();
         Context {
             values: (!values.is_empty()).then(|| values.into()),
             #[cfg(feature = "tracing")]
@@ -245,12 +245,13 @@ impl<T: Send + Sync + 'static> Local<T> {
         let _ = CURRENT.try_with(|current| current.replace(Some(values)));
     }
 
-    fn and_others(&self, value: T) -> Arc<[Value]> {
+    fn and_others(&self, value: T) -> Arc<[ContextValue]> {
         let of = self.id();
         let before = current_values();
         let others = before.iter().flat_map(|values| values.iter());
-        let mut values: Vec<Value> = others.filter(|value| value.of != of).cloned().collect();
-        values.push(Value {
+        let mut values: Vec<ContextValue> =
+            others.filter(|value| value.of != of).cloned().collect();
+        values.push(ContextValue {
             of,
             value: Arc::new(value),
             carry: self.carry,

@@ -314,3 +314,47 @@ fn lines_of_comments_end_at_100_columns() {
     }
     assert!(long.is_empty(), "{long:#?}");
 }
+
+/// Named twice on purpose: what several processes share is called as what threads share; and
+/// the last two are empty without the feature `diagnose`.
+const TWICE: &[&str] = &[
+    "Barrier",
+    "Condvar",
+    "Event",
+    "Semaphore",
+    "LockMode",
+    "LockNumber",
+];
+
+#[test]
+fn no_two_types_have_one_name() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a folder");
+    let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in ["hands", "hands-batch", "hands-fetch", "hands-cli"] {
+        for (file, text) in files(&crates.join(name).join("src")) {
+            for line in text.lines() {
+                let mut words =
+                    line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+                // Only what stands at the left margin: others are of one function.
+                if line.starts_with(' ') {
+                    continue;
+                }
+                let is_type = |word: &&str| ["struct", "enum", "union", "trait"].contains(word);
+                if words.by_ref().take(5).any(|word| is_type(&word))
+                    && let Some(own) = words.next()
+                {
+                    let at = format!("{name}: {}", file.join("/"));
+                    types.entry(own.to_owned()).or_default().push(at);
+                }
+            }
+        }
+    }
+    // Under the model checker a primitive is another type.
+    types.retain(|own, places| {
+        places.dedup();
+        places.len() > 1 && !TWICE.contains(&own.as_str())
+    });
+    assert!(types.is_empty(), "{types:#?}");
+}

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use super::{Kind, SourceSpec};
+use super::{InputKind, SourceSpec};
 
 /// Takes the tail of a command line apart. `:::` begins values, `::::` files (each a source of its
 /// own, `-` is stdin); with a `+` the source is linked to the one before. The first of these words
@@ -27,7 +27,7 @@ pub fn split_args(words: Vec<OsString>) -> (Vec<OsString>, Vec<SourceSpec>) {
             link_next = linked;
             if !files {
                 sources.push(SourceSpec {
-                    kind: Kind::Values(Vec::new()),
+                    kind: InputKind::Values(Vec::new()),
                     linked,
                 });
             }
@@ -42,7 +42,7 @@ pub fn split_args(words: Vec<OsString>) -> (Vec<OsString>, Vec<SourceSpec>) {
                 });
             }
             Some(SourceSpec {
-                kind: Kind::Values(values),
+                kind: InputKind::Values(values),
                 ..
             }) => values.push(word.into_vec()),
             _ => command.push(word),

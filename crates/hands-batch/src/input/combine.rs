@@ -14,13 +14,13 @@ pub(super) struct Linked {
     /// waited for.
     partial: Vec<Row>,
     /// What each has given, where those that end begin again; and which have ended.
-    cycles: Option<Vec<Given>>,
+    cycles: Option<Vec<GivenInputs>>,
     /// A source that has not ended has given a row in this round.
     is_fresh: bool,
 }
 
 #[derive(Debug, Default)]
-struct Given {
+struct GivenInputs {
     rows: Vec<Row>,
     ended: bool,
     next: usize,
@@ -52,7 +52,7 @@ impl Linked {
         Linked {
             tables: vec![table],
             partial: Vec::new(),
-            cycles: cycles.then(|| vec![Given::default()]),
+            cycles: cycles.then(|| vec![GivenInputs::default()]),
             is_fresh: false,
         }
     }
@@ -60,7 +60,7 @@ impl Linked {
     pub(super) fn link(&mut self, table: Table) {
         self.tables.push(table);
         if let Some(given) = &mut self.cycles {
-            given.push(Given::default());
+            given.push(GivenInputs::default());
         }
     }
 

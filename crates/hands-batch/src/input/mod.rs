@@ -26,7 +26,7 @@ pub use self::args::split_args;
 pub use self::error::InputError;
 pub use self::group::{Cost, Group, Limit};
 pub(crate) use self::reader::{Fill, Reader};
-pub use self::spec::{Columns, Jobs, Kind, SourceSpec, Spec};
+pub use self::spec::{Columns, InputKind, JobsSpec, SourceSpec, Spec};
 pub use super::template::Row;
 
 /// What a source has.
@@ -34,14 +34,14 @@ pub use super::template::Row;
 pub enum Pull<T> {
     /// The next one.
     Item(T),
-    /// Nothing now: wait until [`Source::ready_fd`] is readable.
+    /// Nothing now: wait until [`InputSource::ready_fd`] is readable.
     Pending,
     /// Nothing more.
     End,
 }
 
 /// Something that is pulled from without blocking.
-pub trait Source<T> {
+pub trait InputSource<T> {
     /// The next item.
     ///
     /// # Errors

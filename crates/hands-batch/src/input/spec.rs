@@ -1,4 +1,4 @@
-//! [`Spec`]: all that is to be known of the inputs, and [`Jobs`], which reads them.
+//! [`Spec`]: all that is to be known of the inputs, and [`JobsSpec`], which reads them.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::combine::{Linked, Product};
 use super::group::{Group, Grouped};
-use super::table::{Split, Table};
-use super::{InputError, Pull, Reader, Row, Source};
+use super::table::{FieldSplit, Table};
+use super::{InputError, InputSource, Pull, Reader, Row};
 
 /// The inputs of a batch.
 #[derive(Debug)]
@@ -65,14 +65,14 @@ pub enum Columns {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSpec {
     /// What it is.
-    pub kind: Kind,
+    pub kind: InputKind,
     /// It goes side by side with the source before it (`:::+`).
     pub linked: bool,
 }
 
 /// What a source is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum InputKind {
     /// These values.
     Values(Vec<Vec<u8>>),
     /// A file, opened by name; `-` is stdin.
@@ -85,9 +85,9 @@ impl SourceSpec {
     /// A file that is not linked; `-` is stdin.
     pub fn file(path: &Path) -> SourceSpec {
         let kind = if path == Path::new("-") {
-            Kind::Stdin
+            InputKind::Stdin
         } else {
-            Kind::File(path.to_owned())
+            InputKind::File(path.to_owned())
         };
         SourceSpec {
             kind,
@@ -102,10 +102,10 @@ impl Spec {
     /// # Errors
     ///
     /// When a file cannot be opened, or a regular expression is none.
-    pub fn open(mut self) -> Result<Jobs, InputError> {
+    pub fn open(mut self) -> Result<JobsSpec, InputError> {
         if self.sources.is_empty() {
             self.sources.push(SourceSpec {
-                kind: Kind::Stdin,
+                kind: InputKind::Stdin,
                 linked: false,
             });
         }
@@ -127,26 +127,26 @@ impl Spec {
             Vec::new()
         };
         let total = grouped.known_jobs();
-        Ok(Jobs {
+        Ok(JobsSpec {
             grouped,
             names,
             total,
         })
     }
 
-    fn table(&self, kind: Kind) -> Result<Table, InputError> {
+    fn table(&self, kind: InputKind) -> Result<Table, InputError> {
         let split = match &self.columns {
-            Columns::Whole => Split::Whole,
-            Columns::Csv(_) if matches!(kind, Kind::Values(_)) => Split::Whole,
-            Columns::Csv(separator) => Split::Csv(Box::new(
+            Columns::Whole => FieldSplit::Whole,
+            Columns::Csv(_) if matches!(kind, InputKind::Values(_)) => FieldSplit::Whole,
+            Columns::Csv(separator) => FieldSplit::Csv(Box::new(
                 csv_core::ReaderBuilder::new().delimiter(*separator).build(),
             )),
-            Columns::Pattern(pattern) => Split::Pattern(separator(pattern)?),
+            Columns::Pattern(pattern) => FieldSplit::Pattern(separator(pattern)?),
         };
         let (name, reader) = match kind {
-            Kind::Values(values) => return Ok(Table::values(values, split, self.skip_empty)),
-            Kind::File(path) => (path.display().to_string(), Reader::open(&path)),
-            Kind::Stdin => ("stdin".to_owned(), Reader::stdin()),
+            InputKind::Values(values) => return Ok(Table::values(values, split, self.skip_empty)),
+            InputKind::File(path) => (path.display().to_string(), Reader::open(&path)),
+            InputKind::Stdin => ("stdin".to_owned(), Reader::stdin()),
         };
         let open = |error: io::Error| InputError::Open {
             name: name.clone(),
@@ -205,13 +205,13 @@ fn names(grouped: &mut Grouped) -> Result<Row, InputError> {
 /// # Ok::<(), hands_batch::input::InputError>(())
 /// ```
 #[derive(Debug)]
-pub struct Jobs {
+pub struct JobsSpec {
     grouped: Grouped,
     names: Row,
     total: Option<u64>,
 }
 
-impl Jobs {
+impl JobsSpec {
     /// The names of the columns, where the sources have some.
     pub fn names(&self) -> &[Vec<u8>] {
         &self.names
@@ -223,7 +223,7 @@ impl Jobs {
     }
 }
 
-impl Source<Vec<Row>> for Jobs {
+impl InputSource<Vec<Row>> for JobsSpec {
     fn pull(&mut self) -> Result<Pull<Vec<Row>>, InputError> {
         self.grouped.pull()
     }

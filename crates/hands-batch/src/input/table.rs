@@ -12,8 +12,8 @@ use super::{Fill, InputError, Pull, Reader, Row};
 /// A source of rows.
 #[derive(Debug)]
 pub(super) struct Table {
-    text: Text,
-    columns: Split,
+    text: TableText,
+    columns: FieldSplit,
     /// Empty inputs are left out.
     skip_empty: bool,
     /// What ends it.
@@ -21,21 +21,21 @@ pub(super) struct Table {
 }
 
 #[derive(Debug)]
-enum Text {
+enum TableText {
     Values(VecDeque<Vec<u8>>),
-    File(Stream),
+    File(LineStream),
 }
 
 /// How a value becomes columns.
 #[derive(Debug)]
-pub(super) enum Split {
+pub(super) enum FieldSplit {
     Whole,
     Pattern(Regex),
     Csv(Box<csv_core::Reader>),
 }
 
 #[derive(Debug)]
-struct Stream {
+struct LineStream {
     reader: Reader,
     name: String,
     delimiter: Vec<u8>,
@@ -54,9 +54,9 @@ struct Fields {
 }
 
 impl Table {
-    pub(super) fn values(values: Vec<Vec<u8>>, columns: Split, skip_empty: bool) -> Table {
+    pub(super) fn values(values: Vec<Vec<u8>>, columns: FieldSplit, skip_empty: bool) -> Table {
         Table {
-            text: Text::Values(values.into()),
+            text: TableText::Values(values.into()),
             columns,
             skip_empty,
             end: None,
@@ -67,10 +67,10 @@ impl Table {
         reader: Reader,
         name: String,
         delimiter: Vec<u8>,
-        columns: Split,
+        columns: FieldSplit,
         skip_empty: bool,
     ) -> Table {
-        let stream = Stream {
+        let stream = LineStream {
             reader,
             name,
             delimiter,
@@ -80,7 +80,7 @@ impl Table {
             fields: Fields::default(),
         };
         Table {
-            text: Text::File(stream),
+            text: TableText::File(stream),
             columns,
             skip_empty,
             end: None,
@@ -95,9 +95,9 @@ impl Table {
     pub(super) fn pull(&mut self) -> Result<Pull<Row>, InputError> {
         loop {
             let row = match (&mut self.text, &mut self.columns) {
-                (Text::File(stream), Split::Csv(csv)) => stream.record(csv)?,
-                (Text::File(stream), _) => stream.value()?.map(|value| vec![value]),
-                (Text::Values(values), _) => match values.pop_front() {
+                (TableText::File(stream), FieldSplit::Csv(csv)) => stream.record(csv)?,
+                (TableText::File(stream), _) => stream.value()?.map(|value| vec![value]),
+                (TableText::Values(values), _) => match values.pop_front() {
                     Some(value) => Pull::Item(vec![value]),
                     None => Pull::End,
                 },
@@ -106,14 +106,14 @@ impl Table {
             if let (Some(end), [value]) = (&self.end, row.as_slice())
                 && value == end
             {
-                self.text = Text::Values(VecDeque::new());
+                self.text = TableText::Values(VecDeque::new());
                 return Ok(Pull::End);
             }
             if self.skip_empty && row.iter().all(Vec::is_empty) {
                 continue;
             }
             return Ok(Pull::Item(match (&self.columns, row.as_slice()) {
-                (Split::Pattern(pattern), [value]) => {
+                (FieldSplit::Pattern(pattern), [value]) => {
                     pattern.split(value).map(<[u8]>::to_vec).collect()
                 }
                 _ => row,
@@ -123,19 +123,19 @@ impl Table {
 
     pub(super) fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.text {
-            Text::Values(_) => None,
-            Text::File(stream) => Some(stream.reader.as_fd()),
+            TableText::Values(_) => None,
+            TableText::File(stream) => Some(stream.reader.as_fd()),
         }
     }
 
     /// How many rows are left, if that can be known without reading.
     pub(super) fn known_rows(&self) -> Option<u64> {
         match &self.text {
-            Text::Values(values) if self.skip_empty => {
+            TableText::Values(values) if self.skip_empty => {
                 Some(values.iter().filter(|value| !value.is_empty()).count() as u64)
             }
-            Text::Values(values) => Some(values.len() as u64),
-            Text::File(_) => None,
+            TableText::Values(values) => Some(values.len() as u64),
+            TableText::File(_) => None,
         }
     }
 }
@@ -150,7 +150,7 @@ impl<T> Pull<T> {
     }
 }
 
-impl Stream {
+impl LineStream {
     /// The next value up to its delimiter, or up to the end of the text.
     fn value(&mut self) -> Result<Pull<Vec<u8>>, InputError> {
         loop {

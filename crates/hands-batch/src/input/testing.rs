@@ -3,7 +3,7 @@
 use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 
-use super::table::{Split, Table};
+use super::table::{FieldSplit, Table};
 use super::{InputError, Pull, Reader, Row};
 
 /// A file with these bytes.
@@ -17,15 +17,15 @@ pub(super) fn file(bytes: &[u8]) -> OwnedFd {
 /// Rows of one column each.
 pub(super) fn values(values: &[&str]) -> Table {
     let values = values.iter().map(|value| value.as_bytes().to_vec());
-    Table::values(values.collect(), Split::Whole, false)
+    Table::values(values.collect(), FieldSplit::Whole, false)
 }
 
 /// The lines that come from a descriptor.
 pub(super) fn lines(fd: OwnedFd) -> Table {
-    table(fd, b"\n", Split::Whole)
+    table(fd, b"\n", FieldSplit::Whole)
 }
 
-pub(super) fn table(fd: OwnedFd, delimiter: &[u8], split: Split) -> Table {
+pub(super) fn table(fd: OwnedFd, delimiter: &[u8], split: FieldSplit) -> Table {
     let reader = Reader::new(fd).expect("a reader");
     Table::file(reader, "it".into(), delimiter.to_vec(), split, false)
 }

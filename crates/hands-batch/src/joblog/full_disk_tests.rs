@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Entry, JobLog, JobLogError, Mode, Resume};
+use super::{JobLog, JobLogEntry, JobLogError, Resume, ResumeMode};
 
 /// Set in the process that has little room: the directory to write in.
 const DIRECTORY: &str = "HANDS_TEST_LITTLE_ROOM";
@@ -43,7 +43,7 @@ fn fill(directory: &Path) -> (JobLog, u64) {
     let path = directory.join("log");
     let mut log = JobLog::create(&path).unwrap();
     let mut record = |seq: u64| {
-        log.record(&Entry {
+        log.record(&JobLogEntry {
             seq,
             start: UNIX_EPOCH,
             runtime: Duration::ZERO,
@@ -77,7 +77,7 @@ fn fill(directory: &Path) -> (JobLog, u64) {
     whole(full - 1);
     record(full).unwrap_err();
     whole(full - 1);
-    let resume = Resume::read(&path, Mode::Skip).unwrap();
+    let resume = Resume::read(&path, ResumeMode::Skip).unwrap();
     assert_eq!((resume.highest_seq(), resume.unfinished()), (full - 1, 0));
     (log, full)
 }
@@ -106,7 +106,7 @@ fn a_row_that_meets_a_full_disk_is_taken_back_and_goes_in_once_there_is_room() {
         let (mut log, full) = fill(directory);
         fs::remove_file(ballast).unwrap();
         let start = UNIX_EPOCH;
-        let entry = Entry {
+        let entry = JobLogEntry {
             seq: full,
             start,
             runtime: Duration::ZERO,
@@ -118,7 +118,9 @@ fn a_row_that_meets_a_full_disk_is_taken_back_and_goes_in_once_there_is_room() {
         };
         log.record(&entry).unwrap();
         assert_eq!(
-            Resume::read(log.path(), Mode::Skip).unwrap().highest_seq(),
+            Resume::read(log.path(), ResumeMode::Skip)
+                .unwrap()
+                .highest_seq(),
             full
         );
         return;

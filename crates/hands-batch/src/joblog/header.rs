@@ -5,13 +5,13 @@
 pub(super) const HEADER: &[u8] =
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
-/// The number of bytes from the start of a file that is enough for [`Opening::of`], and to show
+/// The number of bytes from the start of a file that is enough for [`LogOpening::of`], and to show
 /// what a foreign file is.
 pub(super) const ENOUGH: usize = 256;
 
 /// What the start of a file says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening<'a> {
+pub(super) enum LogOpening<'a> {
     /// Nothing yet, or a header that a kill or a full disk left unfinished.
     Blank,
     /// A job log, whose rows start at this offset.
@@ -20,22 +20,22 @@ pub(super) enum Opening<'a> {
     Foreign(&'a [u8]),
 }
 
-impl Opening<'_> {
+impl LogOpening<'_> {
     /// Judges a file by its first [`ENOUGH`] bytes, or all of them when it has fewer.
-    pub(super) fn of(start: &[u8]) -> Opening<'_> {
+    pub(super) fn of(start: &[u8]) -> LogOpening<'_> {
         let Some(end) = memchr::memchr(b'\n', start) else {
             return if HEADER.starts_with(start) {
-                Opening::Blank
+                LogOpening::Blank
             } else {
-                Opening::Foreign(start)
+                LogOpening::Foreign(start)
             };
         };
         // Not compared whole: GNU parallel renamed a column once.
         let line = &start[..end];
         if line.starts_with(b"Seq\tHost\t") && line.ends_with(b"\tCommand") {
-            Opening::JobLog(end + 1)
+            LogOpening::JobLog(end + 1)
         } else {
-            Opening::Foreign(line)
+            LogOpening::Foreign(line)
         }
     }
 }
@@ -46,18 +46,24 @@ mod tests {
 
     #[test]
     fn a_job_log_is_known_by_its_first_line() {
-        assert_eq!(Opening::of(HEADER), Opening::JobLog(HEADER.len()));
+        assert_eq!(LogOpening::of(HEADER), LogOpening::JobLog(HEADER.len()));
         let older = b"Seq\tHost\tStarttime\tRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n1\t:";
-        assert_eq!(Opening::of(older), Opening::JobLog(older.len() - 3));
-        assert_eq!(Opening::of(b"hello\nworld\n"), Opening::Foreign(b"hello"));
-        assert_eq!(Opening::of(b"\n"), Opening::Foreign(b""));
+        assert_eq!(LogOpening::of(older), LogOpening::JobLog(older.len() - 3));
+        assert_eq!(
+            LogOpening::of(b"hello\nworld\n"),
+            LogOpening::Foreign(b"hello")
+        );
+        assert_eq!(LogOpening::of(b"\n"), LogOpening::Foreign(b""));
     }
 
     #[test]
     fn only_the_beginnings_of_the_header_count_as_unfinished() {
         for end in 0..HEADER.len() {
-            assert_eq!(Opening::of(&HEADER[..end]), Opening::Blank);
+            assert_eq!(LogOpening::of(&HEADER[..end]), LogOpening::Blank);
         }
-        assert_eq!(Opening::of(b"Seq\tHosts"), Opening::Foreign(b"Seq\tHosts"));
+        assert_eq!(
+            LogOpening::of(b"Seq\tHosts"),
+            LogOpening::Foreign(b"Seq\tHosts")
+        );
     }
 }

@@ -41,8 +41,8 @@ mod row;
 mod writer;
 
 pub use error::JobLogError;
-pub use resume::{Decision, Mode, Resume, commands_to_retry};
-pub use row::Entry;
+pub use resume::{Resume, ResumeDecision, ResumeMode, commands_to_retry};
+pub use row::JobLogEntry;
 pub use writer::JobLog;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use super::JobLogError;
-use super::header::{ENOUGH, Opening};
+use super::header::{ENOUGH, LogOpening};
 use super::row::Logged;
 
 /// Jobs in one page of marks. Numbers in a log are dense; small pages keep a made-up log with few
@@ -32,7 +32,7 @@ const OUTCOME: u64 = FAILED | SUCCEEDED;
 
 /// Which of the logged jobs are not run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum ResumeMode {
     /// `--resume`: all of them, failed or not.
     Skip,
     /// `--resume-failed`: those that succeeded. When a job has several rows, the last one tells.
@@ -41,7 +41,7 @@ pub enum Mode {
 
 /// What is to be done about a job of the new run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum ResumeDecision {
     /// It was done.
     Skip,
     /// It is left to do.
@@ -74,7 +74,7 @@ pub struct Resume {
     /// Kept open: the message about a change comes from the file that was read, whatever its name
     /// means by then.
     file: Option<File>,
-    mode: Mode,
+    mode: ResumeMode,
     keys: RandomState,
     /// By number / [`PAGE`]; a mark is 0 for a job that has no row.
     marks: BTreeMap<u64, Box<[u64; PAGE as usize]>>,
@@ -91,7 +91,7 @@ impl Resume {
     ///
     /// [`Open`](JobLogError::Open) and [`Read`](JobLogError::Read) with the system's reason;
     /// [`NotAJobLog`](JobLogError::NotAJobLog) with the first line that is no row.
-    pub fn read(path: impl AsRef<Path>, mode: Mode) -> Result<Self, JobLogError> {
+    pub fn read(path: impl AsRef<Path>, mode: ResumeMode) -> Result<Self, JobLogError> {
         let path = path.as_ref().to_owned();
         let keys = RandomState::new();
         let mut resume = Self {
@@ -128,25 +128,25 @@ impl Resume {
     }
 
     /// What to do about job number `seq` that is now `command`, in the form that is given to
-    /// [`Entry::command`](super::Entry::command).
-    pub fn decide(&self, seq: u64, command: &[u8]) -> Decision {
+    /// [`JobLogEntry::command`](super::JobLogEntry::command).
+    pub fn decide(&self, seq: u64, command: &[u8]) -> ResumeDecision {
         let mark = self.mark(seq);
         if mark == 0 {
-            return Decision::Run;
+            return ResumeDecision::Run;
         }
         if mark & !OUTCOME != self.hash(command) {
-            return Decision::Mismatch {
+            return ResumeDecision::Mismatch {
                 logged: self.logged_command(seq, mark).unwrap_or_default(),
             };
         }
         if self.skips(mark) {
-            Decision::Skip
+            ResumeDecision::Skip
         } else {
-            Decision::Run
+            ResumeDecision::Run
         }
     }
 
-    /// The error that tells of a [`Decision::Mismatch`].
+    /// The error that tells of a [`ResumeDecision::Mismatch`].
     pub fn mismatch(&self, seq: u64, logged: Vec<u8>, now: &[u8]) -> JobLogError {
         JobLogError::InputsChanged {
             path: self.path.clone(),
@@ -222,18 +222,18 @@ impl Resume {
             }
         };
         let mut lines = Lines::of(file).map_err(unreadable)?;
-        match Opening::of(&lines.opening) {
-            Opening::Blank => {
+        match LogOpening::of(&lines.opening) {
+            LogOpening::Blank => {
                 self.unfinished = lines.opening.len() as u64;
                 return Ok(());
             }
-            Opening::Foreign(line) => return Err(foreign(1, line)),
-            Opening::JobLog(rows) => lines.skip_to(rows as u64).map_err(unreadable)?,
+            LogOpening::Foreign(line) => return Err(foreign(1, line)),
+            LogOpening::JobLog(rows) => lines.skip_to(rows as u64).map_err(unreadable)?,
         }
         while let Some(line) = lines.next().map_err(unreadable)? {
             match line {
-                Line::Unfinished(piece) => self.unfinished = piece.len() as u64,
-                Line::Whole(text) => match Logged::parse(text) {
+                LogLine::Unfinished(piece) => self.unfinished = piece.len() as u64,
+                LogLine::Whole(text) => match Logged::parse(text) {
                     Some(logged) => self.note(&logged),
                     None => return Err(foreign(lines.number, &lines.line)),
                 },
@@ -260,8 +260,8 @@ impl Resume {
 
     fn skips(&self, mark: u64) -> bool {
         match self.mode {
-            Mode::Skip => mark != 0,
-            Mode::Failed => mark & SUCCEEDED != 0,
+            ResumeMode::Skip => mark != 0,
+            ResumeMode::Failed => mark & SUCCEEDED != 0,
         }
     }
 
@@ -276,7 +276,7 @@ impl Resume {
     fn logged_command(&self, seq: u64, mark: u64) -> Option<Vec<u8>> {
         let mut lines = Lines::of(self.file.as_ref()?).ok()?;
         while let Some(line) = lines.next().ok()? {
-            let Line::Whole(text) = line else { continue };
+            let LogLine::Whole(text) = line else { continue };
             let Some(logged) = Logged::parse(text).filter(|logged| logged.seq == seq) else {
                 continue;
             };
@@ -298,7 +298,7 @@ impl Resume {
 pub fn commands_to_retry(path: impl AsRef<Path>) -> Result<Vec<OsString>, JobLogError> {
     let path = path.as_ref();
     // Reads it as a log, or says why it is none.
-    Resume::read(path, Mode::Failed)?;
+    Resume::read(path, ResumeMode::Failed)?;
     let unreadable = |source| JobLogError::Read {
         path: path.to_owned(),
         source,
@@ -308,7 +308,7 @@ pub fn commands_to_retry(path: impl AsRef<Path>) -> Result<Vec<OsString>, JobLog
     let mut lines = Lines::of(&file).map_err(unreadable)?;
     let mut commands = BTreeMap::new();
     while let Some(line) = lines.next().map_err(unreadable)? {
-        if let Line::Whole(text) = line
+        if let LogLine::Whole(text) = line
             && let Some(logged) = Logged::parse(text)
         {
             commands.insert(logged.seq, logged.command().into_owned());
@@ -334,7 +334,7 @@ struct Lines<'a> {
     number: u64,
 }
 
-enum Line<'a> {
+enum LogLine<'a> {
     /// Without its newline.
     Whole(&'a [u8]),
     /// The end of the file, where a newline is missing.
@@ -365,7 +365,7 @@ impl<'a> Lines<'a> {
         self.reader.seek(io::SeekFrom::Start(offset)).map(drop)
     }
 
-    fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    fn next(&mut self) -> io::Result<Option<LogLine<'_>>> {
         self.line.clear();
         self.number += 1;
         let length = self
@@ -381,8 +381,8 @@ impl<'a> Lines<'a> {
         }
         Ok(match self.line.split_last() {
             None => None,
-            Some((b'\n', text)) => Some(Line::Whole(text)),
-            Some(_) => Some(Line::Unfinished(&self.line)),
+            Some((b'\n', text)) => Some(LogLine::Whole(text)),
+            Some(_) => Some(LogLine::Unfinished(&self.line)),
         })
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::joblog::{Entry, JobLog};
+use crate::joblog::{JobLog, JobLogEntry};
 
 /// As GNU parallel 20221122 wrote it for `parallel --joblog log 'echo {}; exit {}' ::: 0 1 0`, then
 /// `--resume-failed` with `exit 0` and a fourth input.
@@ -26,8 +26,8 @@ fn file(text: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn entry(seq: u64, exit: i32, command: &[u8]) -> Entry<'_> {
-    Entry {
+fn entry(seq: u64, exit: i32, command: &[u8]) -> JobLogEntry<'_> {
+    JobLogEntry {
         seq,
         start: UNIX_EPOCH,
         runtime: Duration::ZERO,
@@ -42,10 +42,10 @@ fn entry(seq: u64, exit: i32, command: &[u8]) -> Entry<'_> {
 #[test]
 fn resume_skips_every_logged_job() {
     let (_dir, path) = file(BY_GNU_PARALLEL);
-    let resume = Resume::read(&path, Mode::Skip).unwrap();
-    assert_eq!(resume.decide(1, b"echo 0; exit 0"), Decision::Skip);
-    assert_eq!(resume.decide(4, b"echo 4; exit 0"), Decision::Skip);
-    assert_eq!(resume.decide(5, b"echo 5; exit 0"), Decision::Run);
+    let resume = Resume::read(&path, ResumeMode::Skip).unwrap();
+    assert_eq!(resume.decide(1, b"echo 0; exit 0"), ResumeDecision::Skip);
+    assert_eq!(resume.decide(4, b"echo 4; exit 0"), ResumeDecision::Skip);
+    assert_eq!(resume.decide(5, b"echo 5; exit 0"), ResumeDecision::Run);
     assert_eq!(
         (resume.highest_seq(), resume.skipped(), resume.unfinished()),
         (4, 4, 0)
@@ -55,26 +55,26 @@ fn resume_skips_every_logged_job() {
 #[test]
 fn resume_failed_runs_what_failed_and_a_jobs_last_row_tells() {
     let (_dir, path) = file(BY_GNU_PARALLEL);
-    let resume = Resume::read(&path, Mode::Failed).unwrap();
-    assert_eq!(resume.decide(2, b"echo 1; exit 0"), Decision::Skip);
-    assert_eq!(resume.decide(4, b"echo 4; exit 0"), Decision::Run);
+    let resume = Resume::read(&path, ResumeMode::Failed).unwrap();
+    assert_eq!(resume.decide(2, b"echo 1; exit 0"), ResumeDecision::Skip);
+    assert_eq!(resume.decide(4, b"echo 4; exit 0"), ResumeDecision::Run);
     assert_eq!((resume.highest_seq(), resume.skipped()), (4, 3));
     let failed_at_last = BY_GNU_PARALLEL.replace("0.001\t0\t2\t0\t0", "0.001\t0\t2\t3\t0");
     let (_dir, path) = file(failed_at_last);
     assert_eq!(
-        Resume::read(&path, Mode::Failed)
+        Resume::read(&path, ResumeMode::Failed)
             .unwrap()
             .decide(2, b"echo 1; exit 0"),
-        Decision::Run
+        ResumeDecision::Run
     );
 }
 
 #[test]
 fn another_command_under_a_logged_number_is_found_and_told() {
     let (_dir, path) = file(BY_GNU_PARALLEL);
-    for mode in [Mode::Skip, Mode::Failed] {
+    for mode in [ResumeMode::Skip, ResumeMode::Failed] {
         let resume = Resume::read(&path, mode).unwrap();
-        let Decision::Mismatch { logged } = resume.decide(2, b"echo 7; exit 0") else {
+        let ResumeDecision::Mismatch { logged } = resume.decide(2, b"echo 7; exit 0") else {
             panic!("not noticed")
         };
         // The last row is the one that counts.
@@ -89,7 +89,7 @@ fn another_command_under_a_logged_number_is_found_and_told() {
         // A failed job is compared as well.
         assert!(matches!(
             resume.decide(4, b"other"),
-            Decision::Mismatch { .. }
+            ResumeDecision::Mismatch { .. }
         ));
     }
 }
@@ -97,21 +97,21 @@ fn another_command_under_a_logged_number_is_found_and_told() {
 #[test]
 fn the_text_of_a_change_comes_from_the_log_that_was_read() {
     let (_dir, path) = file(BY_GNU_PARALLEL);
-    let resume = Resume::read(&path, Mode::Failed).unwrap();
+    let resume = Resume::read(&path, ResumeMode::Failed).unwrap();
     JobLog::append(&path)
         .unwrap()
         .record(&entry(1, 0, b"later"))
         .unwrap();
     assert_eq!(
         resume.decide(1, b"other"),
-        Decision::Mismatch {
+        ResumeDecision::Mismatch {
             logged: b"echo 0; exit 0".to_vec()
         }
     );
     fs::remove_file(&path).unwrap();
     assert_eq!(
         resume.decide(1, b"other"),
-        Decision::Mismatch {
+        ResumeDecision::Mismatch {
             logged: b"echo 0; exit 0".to_vec()
         }
     );
@@ -120,7 +120,7 @@ fn the_text_of_a_change_comes_from_the_log_that_was_read() {
 #[test]
 fn fewer_inputs_than_logged_are_told_at_the_end() {
     let (_dir, path) = file(BY_GNU_PARALLEL);
-    let resume = Resume::read(&path, Mode::Skip).unwrap();
+    let resume = Resume::read(&path, ResumeMode::Skip).unwrap();
     resume.check_end(4).unwrap();
     resume.check_end(9).unwrap();
     let told = resume.check_end(3).unwrap_err().to_string();
@@ -138,8 +138,8 @@ fn a_missing_or_empty_log_has_no_jobs() {
         path.with_extension("missing"),
         "/dev/null".into(),
     ] {
-        let resume = Resume::read(&path, Mode::Skip).unwrap();
-        assert_eq!(resume.decide(1, b"x"), Decision::Run);
+        let resume = Resume::read(&path, ResumeMode::Skip).unwrap();
+        assert_eq!(resume.decide(1, b"x"), ResumeDecision::Run);
         assert_eq!(
             (resume.highest_seq(), resume.skipped(), resume.unfinished()),
             (0, 0, 0)
@@ -152,19 +152,19 @@ fn a_missing_or_empty_log_has_no_jobs() {
 fn an_unfinished_last_line_is_not_counted_as_done() {
     for end in 0..=BY_GNU_PARALLEL.len() {
         let (_dir, path) = file(&BY_GNU_PARALLEL[..end]);
-        let resume = Resume::read(&path, Mode::Skip).unwrap();
+        let resume = Resume::read(&path, ResumeMode::Skip).unwrap();
         let whole = BY_GNU_PARALLEL[..end]
             .rfind('\n')
             .map_or(0, |newline| newline + 1);
         assert_eq!(resume.unfinished(), (end - whole) as u64, "cut at {end}");
         let rows = BY_GNU_PARALLEL[..whole].lines().count().saturating_sub(1);
         assert_eq!(
-            resume.decide(1, b"echo 0; exit 0") == Decision::Skip,
+            resume.decide(1, b"echo 0; exit 0") == ResumeDecision::Skip,
             rows >= 1,
             "cut at {end}"
         );
         assert_eq!(
-            resume.decide(4, b"echo 4; exit 0") == Decision::Skip,
+            resume.decide(4, b"echo 4; exit 0") == ResumeDecision::Skip,
             rows >= 5,
             "cut at {end}"
         );
@@ -174,7 +174,7 @@ fn an_unfinished_last_line_is_not_counted_as_done() {
 #[test]
 fn a_line_that_is_no_row_is_told_with_its_number() {
     let (_dir, path) = file(BY_GNU_PARALLEL.replace("3\t:", "three\t:"));
-    let error = Resume::read(&path, Mode::Skip).unwrap_err();
+    let error = Resume::read(&path, ResumeMode::Skip).unwrap_err();
     assert!(
         matches!(error, JobLogError::NotAJobLog { line: 4, .. }),
         "{error:?}"
@@ -184,7 +184,7 @@ fn a_line_that_is_no_row_is_told_with_its_number() {
         "{error}"
     );
     let (_dir, path) = file("hello\nworld\n");
-    let error = Resume::read(&path, Mode::Skip).unwrap_err();
+    let error = Resume::read(&path, ResumeMode::Skip).unwrap_err();
     assert!(
         error.to_string().ends_with(
             "is not a job log: line 1 is `hello`; name another file, or remove this one"
@@ -195,7 +195,7 @@ fn a_line_that_is_no_row_is_told_with_its_number() {
 #[test]
 fn an_unreadable_log_is_told_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
-    let told = Resume::read(dir.path(), Mode::Skip)
+    let told = Resume::read(dir.path(), ResumeMode::Skip)
         .unwrap_err()
         .to_string();
     assert!(
@@ -207,7 +207,7 @@ fn an_unreadable_log_is_told_with_its_name() {
     );
     let (_dir, path) = file("");
     assert!(matches!(
-        Resume::read(path.join("below"), Mode::Skip),
+        Resume::read(path.join("below"), ResumeMode::Skip),
         Err(JobLogError::Open { .. })
     ));
 }
@@ -219,12 +219,12 @@ fn numbers_far_apart_cost_little_memory() {
     let mut log = JobLog::append(&path).unwrap();
     far.iter()
         .for_each(|&seq| log.record(&entry(seq, 0, b"x")).unwrap());
-    let resume = Resume::read(&path, Mode::Skip).unwrap();
+    let resume = Resume::read(&path, ResumeMode::Skip).unwrap();
     assert!(
         far.iter()
-            .all(|&seq| resume.decide(seq, b"x") == Decision::Skip)
+            .all(|&seq| resume.decide(seq, b"x") == ResumeDecision::Skip)
     );
-    assert_eq!(resume.decide(2, b"x"), Decision::Run);
+    assert_eq!(resume.decide(2, b"x"), ResumeDecision::Run);
     assert_eq!(
         (resume.highest_seq(), resume.skipped(), resume.marks.len()),
         (u64::MAX, 6, 4)
@@ -248,20 +248,20 @@ proptest! {
             log.record(&entry(*seq, i32::from(*failed), command)).unwrap();
             last.insert(*seq, (*failed, command));
         }
-        let all = Resume::read(&path, Mode::Skip).unwrap();
-        let failures = Resume::read(&path, Mode::Failed).unwrap();
+        let all = Resume::read(&path, ResumeMode::Skip).unwrap();
+        let failures = Resume::read(&path, ResumeMode::Failed).unwrap();
         prop_assert_eq!(all.skipped(), last.len() as u64);
         prop_assert_eq!(all.highest_seq(), last.keys().last().copied().unwrap_or(0));
         for seq in 1..100 {
             let Some(&(failed, command)) = last.get(&seq) else {
-                prop_assert_eq!(all.decide(seq, b""), Decision::Run);
+                prop_assert_eq!(all.decide(seq, b""), ResumeDecision::Run);
                 continue;
             };
-            prop_assert_eq!(all.decide(seq, command), Decision::Skip);
-            let expected = if failed { Decision::Run } else { Decision::Skip };
+            prop_assert_eq!(all.decide(seq, command), ResumeDecision::Skip);
+            let expected = if failed { ResumeDecision::Run } else { ResumeDecision::Skip };
             prop_assert_eq!(failures.decide(seq, command), expected);
             let other = [command.as_slice(), b"!"].concat();
-            prop_assert_eq!(all.decide(seq, &other), Decision::Mismatch { logged: command.clone() });
+            prop_assert_eq!(all.decide(seq, &other), ResumeDecision::Mismatch { logged: command.clone() });
         }
     }
 
@@ -270,7 +270,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, [BY_GNU_PARALLEL.as_bytes(), &tail].concat()).unwrap();
-        let _ = Resume::read(&path, Mode::Failed);
+        let _ = Resume::read(&path, ResumeMode::Failed);
         let _ = JobLog::append(&path);
     }
 }

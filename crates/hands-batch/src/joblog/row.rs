@@ -11,7 +11,7 @@ const ESCAPE: u8 = 0x01;
 
 /// One finished job, as the log keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct JobLogEntry<'a> {
     /// The job's number, counted from 1.
     pub seq: u64,
     /// When it was started. Kept in milliseconds.
@@ -31,7 +31,7 @@ pub struct Entry<'a> {
     pub command: &'a [u8],
 }
 
-impl Entry<'_> {
+impl JobLogEntry<'_> {
     /// Adds this entry to `out` as one line of nine columns.
     pub(super) fn write_row(&self, out: &mut Vec<u8>) {
         // The run time is padded to ten places as GNU parallel does: scripts cut columns by
@@ -90,7 +90,7 @@ impl Logged<'_> {
         })
     }
 
-    /// The command as [`Entry::command`] was.
+    /// The command as [`JobLogEntry::command`] was.
     pub(super) fn command(&self) -> Cow<'_, [u8]> {
         unescape(self.raw_command)
     }
@@ -169,14 +169,14 @@ mod tests {
 
     use super::*;
 
-    fn row(entry: &Entry<'_>) -> Vec<u8> {
+    fn row(entry: &JobLogEntry<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         entry.write_row(&mut out);
         out
     }
 
-    fn entry(seq: u64, command: &[u8]) -> Entry<'_> {
-        Entry {
+    fn entry(seq: u64, command: &[u8]) -> JobLogEntry<'_> {
+        JobLogEntry {
             seq,
             start: UNIX_EPOCH + Duration::from_millis(1_795_418_470_102),
             runtime: Duration::from_micros(3_999),
@@ -194,7 +194,7 @@ mod tests {
             row(&entry(1, b"echo a")),
             b"1\t:\t1795418470.102\t     0.003\t0\t2\t0\t0\techo a\n"
         );
-        let late = Entry {
+        let late = JobLogEntry {
             runtime: Duration::from_secs(12_345_678),
             exit: -1,
             signal: 15,
@@ -204,7 +204,7 @@ mod tests {
             row(&late),
             b"12\t:\t1795418470.102\t12345678.000\t0\t2\t-1\t15\tx\n"
         );
-        let early = Entry {
+        let early = JobLogEntry {
             start: UNIX_EPOCH - Duration::from_millis(1500),
             ..entry(1, b"x")
         };
@@ -249,7 +249,7 @@ mod tests {
             seq: u64, exit: i32, signal: i32, sent: u64, received: u64,
             command in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let written = row(&Entry { exit, signal, sent, received, ..entry(seq, &command) });
+            let written = row(&JobLogEntry { exit, signal, sent, received, ..entry(seq, &command) });
             let (last, line) = written.split_last().expect("a line");
             prop_assert_eq!(*last, b'\n');
             prop_assert!(!line.iter().any(|b| matches!(b, b'\n' | b'\r')));

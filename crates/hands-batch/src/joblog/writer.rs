@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use memchr::memrchr;
 
-use super::header::{ENOUGH, HEADER, Opening};
-use super::{Entry, JobLogError};
+use super::header::{ENOUGH, HEADER, LogOpening};
+use super::{JobLogEntry, JobLogError};
 use hands::command::engine::with_file_limit_as_error;
 
 /// A job log open for writing.
@@ -106,7 +106,7 @@ impl JobLog {
     ///
     /// [`Write`](JobLogError::Write) when the row could not be written whole; then none of it stays
     /// in the file, and a later row may be tried.
-    pub fn record(&mut self, entry: &Entry<'_>) -> Result<(), JobLogError> {
+    pub fn record(&mut self, entry: &JobLogEntry<'_>) -> Result<(), JobLogError> {
         let mut row = std::mem::take(&mut self.row);
         row.clear();
         entry.write_row(&mut row);
@@ -149,10 +149,10 @@ impl JobLog {
             .take(ENOUGH as u64)
             .read_to_end(&mut start)
             .map_err(|error| self.unreadable(error))?;
-        match Opening::of(&start) {
-            Opening::Blank => Ok(None),
-            Opening::JobLog(rows) => Ok(Some(rows as u64)),
-            Opening::Foreign(line) => Err(JobLogError::NotAJobLog {
+        match LogOpening::of(&start) {
+            LogOpening::Blank => Ok(None),
+            LogOpening::JobLog(rows) => Ok(Some(rows as u64)),
+            LogOpening::Foreign(line) => Err(JobLogError::NotAJobLog {
                 path: self.path.clone(),
                 line: 1,
                 found: line.to_vec(),
@@ -254,8 +254,8 @@ mod tests {
 
     use super::*;
 
-    fn entry(seq: u64) -> Entry<'static> {
-        Entry {
+    fn entry(seq: u64) -> JobLogEntry<'static> {
+        JobLogEntry {
             seq,
             start: UNIX_EPOCH,
             runtime: Duration::ZERO,

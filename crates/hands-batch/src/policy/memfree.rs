@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::Verdict;
-use hands::machine::{AvailableMemory, Bytes};
+use hands::machine::{AvailableMemory, ByteCount};
 
 /// Lets a job start while at least `needed` bytes of memory are available.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl MemFreeGate {
             why: format!(
                 "{} of memory are available{place}, {} are wanted",
                 available.bytes,
-                Bytes(self.needed)
+                ByteCount(self.needed)
             ),
         })
     }

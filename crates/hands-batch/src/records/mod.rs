@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use self::boundary::Boundary;
 use self::boundary::Finder;
-use super::input::{Fill, InputError, Pull, Reader, Source};
+use super::input::{Fill, InputError, InputSource, Pull, Reader};
 
 /// How a stream is cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Records {
     }
 }
 
-impl Source<Vec<u8>> for Records {
+impl InputSource<Vec<u8>> for Records {
     fn pull(&mut self) -> Result<Pull<Vec<u8>>, InputError> {
         loop {
             if let Some(count) = self.cut() {

@@ -5,16 +5,16 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::{Pending, Scheduler};
+use super::{PendingItem, Scheduler};
 use crate::control::Stop;
 use crate::observer::{Finished, Notice, Outcome};
-use crate::work::{Place, Work};
+use crate::work::{JobPlace, Work};
 use hands::command::CommandError;
-use hands::command::engine::{Cause, Ended, Key};
+use hands::command::engine::{Cause, ChildEnd, Key};
 use hands::event::{EventKind, Name, TaskEnd};
 
 impl<W: Work> Scheduler<'_, W> {
-    pub(super) fn finished(&mut self, key: Key, ended: &Ended) {
+    pub(super) fn finished(&mut self, key: Key, ended: &ChildEnd) {
         let Some(job) = self.running.remove(&key) else {
             return;
         };
@@ -75,7 +75,7 @@ impl<W: Work> Scheduler<'_, W> {
         if let Some(delay) = retry {
             let number = job.place.number;
             self.retries.push(Reverse((Instant::now() + delay, number)));
-            let pending = Pending {
+            let pending = PendingItem {
                 number,
                 item: job.item,
                 attempt: job.place.attempt + 1,
@@ -157,7 +157,7 @@ impl<W: Work> Scheduler<'_, W> {
 }
 
 /// The events' number of a job's worker: its slot.
-pub(super) fn worker(place: Place) -> u32 {
+pub(super) fn worker(place: JobPlace) -> u32 {
     u32::try_from(place.slot).unwrap_or(u32::MAX)
 }
 

@@ -28,21 +28,21 @@ use super::builder::{AtOnce, Batch, Grouping, Summary};
 use super::collate::{self, Collator, Sinks};
 use super::control::{Control, Stop};
 use super::error::BatchError;
-use super::observer::{Notice, Observer, Progress, Running};
+use super::observer::{BatchProgress, Notice, Observer, RunningView};
 use super::policy::{HaltState, TimeLimit};
 use super::results::Results;
 use super::sink::Sink;
-use super::work::{Job, Place, Work};
+use super::work::{Job, JobPlace, Work};
 use hands::command::CommandError;
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands::command::engine::Environment;
 use hands::command::engine::Resolver;
-use hands::command::engine::Run;
+use hands::command::engine::RunMark;
 use hands::command::engine::Setting;
 use hands::command::engine::leftovers;
 use hands::command::engine::open_null;
 use hands::command::engine::{COOKIE, Watchdog};
-use hands::command::engine::{Engine, Event, Flow, Key};
+use hands::command::engine::{Engine, EngineEvent, Flow, Key};
 use hands::command::raise_descriptor_limit;
 use hands::event::{Tally, TaskEnd};
 
@@ -92,21 +92,21 @@ const INPUT: u32 = 1;
 const STDOUT: u32 = 2;
 const STDERR: u32 = 3;
 
-/// Running jobs shown in [`Progress`].
+/// Running jobs shown in [`BatchProgress`].
 const SHOWN: usize = 4;
 
 /// An item that has been taken up, on its way to its next start.
-struct Pending<I> {
+struct PendingItem<I> {
     number: u64,
     item: I,
     attempt: u32,
     /// What was made of it for a start that was refused for want of something.
-    made: Option<(Place, Job)>,
+    made: Option<(JobPlace, Job)>,
 }
 
 struct RunningJob<I> {
     item: I,
-    place: Place,
+    place: JobPlace,
     display: Vec<u8>,
     at: SystemTime,
     since: Instant,
@@ -125,7 +125,7 @@ struct Scheduler<'a, W: Work> {
     observer: &'a mut dyn Observer,
     engine: Engine,
     control: Control,
-    run: Run,
+    run: RunMark,
     environment: Environment,
     resolver: Resolver,
     setting: Setting,
@@ -134,10 +134,10 @@ struct Scheduler<'a, W: Work> {
     sinks: Sinks,
     watched: [bool; 2],
     running: HashMap<Key, RunningJob<W::Item>>,
-    slots: Slots,
+    slots: FreeSlots,
     retries: BinaryHeap<Reverse<(Instant, u64)>>,
-    retrying: HashMap<u64, Pending<W::Item>>,
-    put_off: Option<Pending<W::Item>>,
+    retrying: HashMap<u64, PendingItem<W::Item>>,
+    put_off: Option<PendingItem<W::Item>>,
     shortages: u32,
     not_before: Option<Instant>,
     input: Input,
@@ -175,12 +175,12 @@ enum Input {
 
 /// The lowest free number from 1 is the next job's slot.
 #[derive(Default)]
-struct Slots {
+struct FreeSlots {
     free: BTreeSet<usize>,
     most: usize,
 }
 
-impl Slots {
+impl FreeSlots {
     fn lowest(&mut self) -> usize {
         if self.free.is_empty() {
             self.most += 1;
@@ -210,7 +210,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         work: W,
         observer: &'a mut dyn Observer,
     ) -> Result<Self, BatchError> {
-        let run = Run::new();
+        let run = RunMark::new();
         let (jobs, most, sizer) = match batch.at_once {
             AtOnce::Cores => (hands::cores().get(), hands::cores().get(), None),
             AtOnce::Count(jobs) => (jobs.get(), jobs.get(), None),
@@ -252,9 +252,9 @@ impl<'a, W: Work> Scheduler<'a, W> {
         };
         let whole_only = batch.retries.tries().is_none_or(|tries| tries.get() > 1);
         let grouping = match batch.grouping {
-            Grouping::Jobs => Some(collate::Grouping::Jobs { in_order: false }),
-            Grouping::Ordered => Some(collate::Grouping::Jobs { in_order: true }),
-            Grouping::Lines => Some(collate::Grouping::Lines),
+            Grouping::Jobs => Some(collate::CollatedGroup::Jobs { in_order: false }),
+            Grouping::Ordered => Some(collate::CollatedGroup::Jobs { in_order: true }),
+            Grouping::Lines => Some(collate::CollatedGroup::Lines),
             Grouping::None | Grouping::Raw => None,
         };
         let began = Instant::now();
@@ -273,7 +273,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             sinks,
             watched: [false; 2],
             running: HashMap::new(),
-            slots: Slots::default(),
+            slots: FreeSlots::default(),
             retries: BinaryHeap::new(),
             retrying: HashMap::new(),
             put_off: None,
@@ -323,14 +323,14 @@ impl<'a, W: Work> Scheduler<'a, W> {
             self.turn(left == 0, &mut events)?;
             for event in events.drain(..) {
                 match event {
-                    Event::Finished(key, ended) => self.finished(key, &ended),
-                    Event::Stopped(key, signal) => self.job_stopped(key, signal),
-                    Event::Ready(WAKE) => {
+                    EngineEvent::Finished(key, ended) => self.finished(key, &ended),
+                    EngineEvent::Stopped(key, signal) => self.job_stopped(key, signal),
+                    EngineEvent::Ready(WAKE) => {
                         self.control.clear();
                         self.observer.woken(&self.control);
                     }
-                    Event::Ready(INPUT) => self.unwatch_input(),
-                    Event::Ready(_) => {}
+                    EngineEvent::Ready(INPUT) => self.unwatch_input(),
+                    EngineEvent::Ready(_) => {}
                 }
             }
             self.resize();
@@ -387,7 +387,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
     pub(super) fn turn(
         &mut self,
         more_to_start: bool,
-        events: &mut Vec<Event>,
+        events: &mut Vec<EngineEvent>,
     ) -> Result<(), BatchError> {
         let retry = self.retries.peek().map(|Reverse((at, _))| *at);
         let could_start = self.has_room();
@@ -411,7 +411,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             raw_paused,
             ..
         } = self;
-        let mut receive = |key: Key, stream: Stream, bytes: &[u8]| {
+        let mut receive = |key: Key, stream: OutputStream, bytes: &[u8]| {
             let Some(job) = running.get_mut(&key) else {
                 return Flow::Continue;
             };
@@ -456,16 +456,16 @@ impl<'a, W: Work> Scheduler<'a, W> {
         self.next_tick = now.checked_add(every);
         let mut longest: Vec<&RunningJob<W::Item>> = self.running.values().collect();
         longest.sort_by_key(|job| job.since);
-        let running: Vec<Running<'_>> = longest
+        let running: Vec<RunningView<'_>> = longest
             .iter()
             .take(SHOWN)
-            .map(|job| Running {
+            .map(|job| RunningView {
                 number: job.place.number,
                 display: &job.display,
                 elapsed: now.saturating_duration_since(job.since),
             })
             .collect();
-        let progress = Progress {
+        let progress = BatchProgress {
             total: self.total(),
             started: self.started,
             succeeded: self.tally.of(TaskEnd::Well),

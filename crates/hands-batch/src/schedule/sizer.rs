@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Input, Scheduler, Stop};
 use crate::work::Work;
-use hands::command::engine::Ended;
+use hands::command::engine::ChildEnd;
 use hands::event::EventKind;
 use hands::machine::IdleCores;
 use hands::sizing::{Controller, Decision, Limits, Sample};
@@ -42,7 +42,7 @@ impl Sizer {
         *self.controller.decision()
     }
 
-    pub(super) fn ended(&mut self, ended: &Ended) {
+    pub(super) fn ended(&mut self, ended: &ChildEnd) {
         let cpu = ended.usage.cpu_user + ended.usage.cpu_system;
         let delay = ended.delay.unwrap_or_default();
         let sample = &mut self.sample;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::end::worker;
 use super::terminal::Terminal;
 use super::{
-    Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, Pending, RunningJob, SHORTAGE_PAUSE,
-    SHORTAGE_TRIES, SLOT, Scheduler,
+    Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, PendingItem, RunningJob,
+    SHORTAGE_PAUSE, SHORTAGE_TRIES, SLOT, Scheduler,
 };
 use crate::builder::Grouping;
 use crate::control::Stop;
@@ -18,9 +18,9 @@ use crate::input::Pull;
 use crate::observer::{Finished, Notice, Outcome, Started};
 use crate::policy::{TimeLimit, Verdict};
 use crate::results::Results;
-use crate::work::{Job, Place, Work};
+use crate::work::{Job, JobPlace, Work};
 use hands::command::engine::ArgBlock;
-use hands::command::engine::{Key, Source, Start, Target};
+use hands::command::engine::{JobStart, Key, OutputTarget, StdinSource};
 use hands::command::{CommandError, SpawnReason};
 use hands::event::{EventKind, Name};
 
@@ -60,7 +60,7 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     /// Keeps what may not start yet.
-    fn hold_back(&mut self, pending: Pending<W::Item>) {
+    fn hold_back(&mut self, pending: PendingItem<W::Item>) {
         if pending.attempt == 1 {
             self.put_off = Some(pending);
             return;
@@ -111,7 +111,7 @@ impl<W: Work> Scheduler<'_, W> {
         self.start(pending)
     }
 
-    pub(super) fn next_pending(&mut self) -> Result<Option<Pending<W::Item>>, BatchError> {
+    pub(super) fn next_pending(&mut self) -> Result<Option<PendingItem<W::Item>>, BatchError> {
         if self.running.len() < self.jobs
             && let Some(pending) = self.put_off.take()
         {
@@ -137,7 +137,7 @@ impl<W: Work> Scheduler<'_, W> {
         match next {
             Pull::Item((number, item)) => {
                 self.started += 1;
-                Ok(Some(Pending {
+                Ok(Some(PendingItem {
                     number,
                     item,
                     attempt: 1,
@@ -173,9 +173,12 @@ impl<W: Work> Scheduler<'_, W> {
         }
     }
 
-    pub(super) fn start(&mut self, mut pending: Pending<W::Item>) -> Result<Attempt, BatchError> {
+    pub(super) fn start(
+        &mut self,
+        mut pending: PendingItem<W::Item>,
+    ) -> Result<Attempt, BatchError> {
         let slot = self.slots.lowest();
-        let place = Place {
+        let place = JobPlace {
             number: pending.number,
             slot,
             attempt: pending.attempt,
@@ -286,7 +289,7 @@ impl<W: Work> Scheduler<'_, W> {
         Ok(Attempt::Begun)
     }
 
-    pub(super) fn launch(&mut self, place: Place, job: &mut Job) -> Result<Key, CommandError> {
+    pub(super) fn launch(&mut self, place: JobPlace, job: &mut Job) -> Result<Key, CommandError> {
         let argv = job.argv.as_slice();
         let name = argv.first().map_or(&[][..], Vec::as_slice);
         if argv.iter().any(|word| word.contains(&0)) {
@@ -308,9 +311,9 @@ impl<W: Work> Scheduler<'_, W> {
         let size = block.size();
         let target = |fd| {
             if self.batch.grouping == Grouping::None {
-                Target::Fd(fd)
+                OutputTarget::Fd(fd)
             } else {
-                Target::Capture
+                OutputTarget::Capture
             }
         };
         let other = match (&job.stdin_file, &self.terminal) {
@@ -318,12 +321,15 @@ impl<W: Work> Scheduler<'_, W> {
             (None, Some(terminal)) if terminal.is_for_all() => terminal.as_raw_fd(),
             (None, _) => self.null.as_raw_fd(),
         };
-        let start = Start {
+        let start = JobStart {
             program,
             argv: &mut block,
             environ: &environ,
             setting: &self.setting,
-            stdin: job.stdin.as_mut().map_or(Source::Fd(other), Source::Bytes),
+            stdin: job
+                .stdin
+                .as_mut()
+                .map_or(StdinSource::Fd(other), StdinSource::Bytes),
             stdout: target(1),
             stderr: target(2),
             timeout: None,
@@ -356,7 +362,7 @@ impl<W: Work> Scheduler<'_, W> {
     /// meanwhile.
     pub(super) fn refused(
         &mut self,
-        place: Place,
+        place: JobPlace,
         display: &[u8],
         error: &(dyn std::error::Error + 'static),
     ) {

@@ -8,7 +8,7 @@ use crate::error::BatchError;
 use crate::observer::Notice;
 use crate::policy::HaltWhen;
 use crate::work::Work;
-use hands::command::engine::{Cause, Event, Flow};
+use hands::command::engine::{Cause, EngineEvent, Flow};
 use hands::event::TaskEnd;
 
 impl<W: Work> Scheduler<'_, W> {
@@ -94,19 +94,19 @@ impl<W: Work> Scheduler<'_, W> {
             }
             for event in events.drain(..) {
                 match event {
-                    Event::Ready(WAKE) => {
+                    EngineEvent::Ready(WAKE) => {
                         self.control.clear();
                         self.observer.woken(&self.control);
                         if self.control.stopped() == Stop::Kill {
                             return;
                         }
                     }
-                    Event::Ready(INPUT) => self.unwatch_input(),
-                    Event::Ready(_) => {
+                    EngineEvent::Ready(INPUT) => self.unwatch_input(),
+                    EngineEvent::Ready(_) => {
                         let _ = self.watch_sinks([true; 2]);
                     }
-                    Event::Stopped(..) => {}
-                    Event::Finished(key, ended) => {
+                    EngineEvent::Stopped(..) => {}
+                    EngineEvent::Finished(key, ended) => {
                         self.running.remove(&key);
                         self.take_terminal_back(key, &ended);
                     }

@@ -17,7 +17,7 @@ use super::Scheduler;
 use crate::builder::TerminalUse;
 use crate::observer::Notice;
 use crate::work::Work;
-use hands::command::engine::{Ended, Key};
+use hands::command::engine::{ChildEnd, Key};
 use hands::command::engine::{block_signals, set_signal_mask};
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     /// A job has ended; what it had is ours again.
-    pub(super) fn take_terminal_back(&mut self, key: Key, ended: &Ended) {
+    pub(super) fn take_terminal_back(&mut self, key: Key, ended: &ChildEnd) {
         let Some(terminal) = &mut self.terminal else {
             return;
         };

@@ -6,7 +6,7 @@ use crate::error::BatchError;
 use crate::observer::Notice;
 use crate::work::Work;
 use hands::command::CommandError;
-use hands::command::Stream;
+use hands::command::OutputStream;
 
 impl<W: Work> Scheduler<'_, W> {
     /// Moves output to the sinks and from there to the world, as far as both will take it.
@@ -53,7 +53,10 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     pub(super) fn watch_sinks(&mut self, done: [bool; 2]) -> Result<(), BatchError> {
-        for (stream, id) in [(Stream::Stdout, STDOUT), (Stream::Stderr, STDERR)] {
+        for (stream, id) in [
+            (OutputStream::Stdout, STDOUT),
+            (OutputStream::Stderr, STDERR),
+        ] {
             let watch = !done[stream as usize];
             if watch == self.watched[stream as usize] {
                 continue;

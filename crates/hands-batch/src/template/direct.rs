@@ -1,7 +1,7 @@
 //! Words that are executed as they are, without a shell.
 
-use super::parts::{Part, join_row, placeholders};
-use super::placeholder::{Placeholder, Source};
+use super::parts::{TemplatePart, join_row, placeholders};
+use super::placeholder::{Placeholder, PlaceholderSource};
 use super::{JobArgs, Row, TemplateError};
 
 /// What the system needs for an argument beyond its bytes: a NUL at its end and a pointer to it.
@@ -17,34 +17,40 @@ pub(super) enum Word {
     /// `{}` or a form of it by itself: a word for each column of each row.
     EachInput(Placeholder),
     /// Holds a `{}`: repeated for each row.
-    EachRow(Vec<Part>),
+    EachRow(Vec<TemplatePart>),
     /// Other placeholders only. Left out when they all are past the last input, unless it `stays`.
-    Once { parts: Vec<Part>, stays: bool },
+    Once {
+        parts: Vec<TemplatePart>,
+        stays: bool,
+    },
 }
 
 impl Word {
     /// `quoted`: the user put quotes around some of it, so that it is a word even when empty and
     /// `"{}"` is one word.
-    pub(super) fn new(parts: Vec<Part>, quoted: bool) -> Self {
+    pub(super) fn new(parts: Vec<TemplatePart>, quoted: bool) -> Self {
         match parts.as_slice() {
             [] => Self::Fixed(Vec::new()),
-            [Part::Literal(_)] => match parts.into_iter().next() {
-                Some(Part::Literal(text)) => Self::Fixed(text),
+            [TemplatePart::Literal(_)] => match parts.into_iter().next() {
+                Some(TemplatePart::Literal(text)) => Self::Fixed(text),
                 _ => Self::Fixed(Vec::new()),
             },
-            [Part::Value(placeholder)] if placeholder.is_inputs() && !quoted => {
+            [TemplatePart::Value(placeholder)] if placeholder.is_inputs() && !quoted => {
                 Self::EachInput(*placeholder)
             }
             _ if placeholders(&parts).any(Placeholder::is_inputs) => Self::EachRow(parts),
             _ => {
-                let stays = quoted || parts.iter().any(|part| matches!(part, Part::Literal(_)));
+                let stays = quoted
+                    || parts
+                        .iter()
+                        .any(|part| matches!(part, TemplatePart::Literal(_)));
                 Self::Once { parts, stays }
             }
         }
     }
 
     pub(super) fn placeholders(&self) -> impl Iterator<Item = Placeholder> + '_ {
-        let (alone, parts): (_, &[Part]) = match self {
+        let (alone, parts): (_, &[TemplatePart]) = match self {
             Self::Fixed(_) => (None, &[]),
             Self::EachInput(placeholder) => (Some(*placeholder), &[]),
             Self::EachRow(parts) | Self::Once { parts, .. } => (None, parts),
@@ -70,7 +76,7 @@ impl Word {
             Self::EachRow(parts) => out.extend(args.rows.iter().map(|row| build(parts, row, args))),
             Self::Once { parts, stays } => {
                 // The common `{2}` and `{1.}` alone need no second buffer.
-                if let [Part::Value(placeholder)] = parts.as_slice() {
+                if let [TemplatePart::Value(placeholder)] = parts.as_slice() {
                     match placeholder.value(args) {
                         Some(value) => out.push(value.into_owned()),
                         None if *stays => out.push(Vec::new()),
@@ -117,38 +123,38 @@ fn longest(placeholder: Placeholder, row: &Row) -> usize {
 }
 
 /// The most bytes that these parts take with `row`; without one, what they take without any input.
-fn parts_cost(parts: &[Part], row: Option<&Row>) -> usize {
-    let cost = |part: &Part| match (part, row) {
-        (Part::Literal(text), _) => text.len(),
+fn parts_cost(parts: &[TemplatePart], row: Option<&Row>) -> usize {
+    let cost = |part: &TemplatePart| match (part, row) {
+        (TemplatePart::Literal(text), _) => text.len(),
         (
-            Part::Value(Placeholder {
-                source: Source::Seq | Source::Slot,
+            TemplatePart::Value(Placeholder {
+                source: PlaceholderSource::Seq | PlaceholderSource::Slot,
                 ..
             }),
             _,
         ) => LONGEST_NUMBER,
-        (Part::Value(_), None) => 0,
+        (TemplatePart::Value(_), None) => 0,
         (
-            Part::Value(Placeholder {
-                source: Source::Inputs,
+            TemplatePart::Value(Placeholder {
+                source: PlaceholderSource::Inputs,
                 form,
             }),
             Some(row),
         ) => row.iter().map(|value| form.cost(value) + 1).sum(),
-        (Part::Value(placeholder), Some(row)) => longest(*placeholder, row),
+        (TemplatePart::Value(placeholder), Some(row)) => longest(*placeholder, row),
     };
     parts.iter().map(cost).sum()
 }
 
-fn build(parts: &[Part], row: &Row, args: &JobArgs<'_>) -> Vec<u8> {
+fn build(parts: &[TemplatePart], row: &Row, args: &JobArgs<'_>) -> Vec<u8> {
     let mut word = Vec::with_capacity(parts_cost(parts, Some(row)));
     for part in parts {
         match part {
-            Part::Literal(text) => word.extend_from_slice(text),
-            Part::Value(placeholder) if placeholder.is_inputs() => {
+            TemplatePart::Literal(text) => word.extend_from_slice(text),
+            TemplatePart::Value(placeholder) if placeholder.is_inputs() => {
                 join_row(&mut word, *placeholder, row)
             }
-            Part::Value(placeholder) => {
+            TemplatePart::Value(placeholder) => {
                 word.extend_from_slice(&placeholder.value(args).unwrap_or_default())
             }
         }

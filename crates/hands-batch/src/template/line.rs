@@ -2,12 +2,12 @@
 
 use super::TemplateError;
 use super::direct::Word;
-use super::parts::{Part, push_byte};
-use super::placeholder::{Names, scan};
+use super::parts::{TemplatePart, push_byte};
+use super::placeholder::{InputNames, scan};
 
 /// What a command line turned out to be.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum CommandTemplate {
     /// Nothing in it needs a shell: its words.
     Words(Vec<Word>),
     /// Only a shell can run it.
@@ -123,7 +123,7 @@ pub(super) fn name_length(text: &[u8]) -> usize {
 /// # Errors
 ///
 /// A quote that is never closed, or a backslash at the end.
-pub(super) fn split(line: &[u8], names: &Names) -> Result<Line, TemplateError> {
+pub(super) fn split(line: &[u8], names: &InputNames) -> Result<CommandTemplate, TemplateError> {
     let mut splitter = Splitter {
         line,
         names,
@@ -133,7 +133,7 @@ pub(super) fn split(line: &[u8], names: &Names) -> Result<Line, TemplateError> {
     };
     while let Some(&byte) = line.get(splitter.at) {
         if !splitter.step(byte)? {
-            return Ok(Line::NeedsShell);
+            return Ok(CommandTemplate::NeedsShell);
         }
     }
     splitter.end_word();
@@ -143,13 +143,13 @@ pub(super) fn split(line: &[u8], names: &Names) -> Result<Line, TemplateError> {
 /// A word being read.
 #[derive(Default)]
 struct Open {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
     quoted: bool,
 }
 
 struct Splitter<'a> {
     line: &'a [u8],
-    names: &'a Names,
+    names: &'a InputNames,
     at: usize,
     word: Option<Open>,
     words: Vec<Open>,
@@ -247,7 +247,7 @@ impl Splitter<'_> {
     fn brace(&mut self) {
         match scan(&self.line[self.at..], self.names) {
             Some((placeholder, length)) => {
-                self.open().parts.push(Part::Value(placeholder));
+                self.open().parts.push(TemplatePart::Value(placeholder));
                 self.at += length;
             }
             None => {
@@ -273,16 +273,16 @@ impl Splitter<'_> {
         matches!(self.line.get(at), None | Some(b' ' | b'\t'))
     }
 
-    fn finish(self) -> Line {
+    fn finish(self) -> CommandTemplate {
         if let Some(Open { parts, .. }) = self.words.first()
-            && let Some(Part::Literal(text)) = parts.first()
+            && let Some(TemplatePart::Literal(text)) = parts.first()
             && (is_assignment(text) || parts.len() == 1 && is_shell_word(text))
         {
             // A quoted `"cd"` is still the builtin, and a quoted `"A=b"` is for the shell to
             // refuse.
-            return Line::NeedsShell;
+            return CommandTemplate::NeedsShell;
         }
-        Line::Words(
+        CommandTemplate::Words(
             self.words
                 .into_iter()
                 .map(|word| Word::new(word.parts, word.quoted))
@@ -298,9 +298,9 @@ mod tests {
 
     fn words(line: &str) -> Option<Vec<String>> {
         let rows = [vec![b"IN".to_vec()]];
-        match split(line.as_bytes(), &Names::default()).expect("a balanced line") {
-            Line::NeedsShell => None,
-            Line::Words(words) => {
+        match split(line.as_bytes(), &InputNames::default()).expect("a balanced line") {
+            CommandTemplate::NeedsShell => None,
+            CommandTemplate::Words(words) => {
                 let mut out = Vec::new();
                 for word in words {
                     word.expand(
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn an_open_quote_is_an_error_that_shows_where() {
-        let at = |line: &str| match split(line.as_bytes(), &Names::default()) {
+        let at = |line: &str| match split(line.as_bytes(), &InputNames::default()) {
             Err(TemplateError::Unbalanced { opened, at, .. }) => (opened, at),
             other => panic!("{other:?}"),
         };

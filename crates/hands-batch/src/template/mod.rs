@@ -62,9 +62,9 @@ mod text;
 mod tests;
 
 pub use error::TemplateError;
-pub use plan::{Options, Template};
+pub use plan::{Template, TemplateOptions};
 pub use rules::{Rule, RuleError};
-pub use text::Text;
+pub use text::TemplateText;
 
 /// One input record: its columns.
 pub type Row = Vec<Vec<u8>>;

@@ -1,23 +1,23 @@
 //! Text with placeholders in it, where nothing else is special.
 
 use super::Row;
-use super::placeholder::{Names, Placeholder, scan};
+use super::placeholder::{InputNames, Placeholder, scan};
 
 /// A stretch of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum TemplatePart {
     Literal(Vec<u8>),
     Value(Placeholder),
 }
 
 /// The parts of `text`.
-pub(super) fn parts(text: &[u8], names: &Names) -> Vec<Part> {
+pub(super) fn parts(text: &[u8], names: &InputNames) -> Vec<TemplatePart> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < text.len() {
         match scan(&text[at..], names) {
             Some((placeholder, length)) => {
-                parts.push(Part::Value(placeholder));
+                parts.push(TemplatePart::Value(placeholder));
                 at += length;
             }
             None => {
@@ -30,18 +30,18 @@ pub(super) fn parts(text: &[u8], names: &Names) -> Vec<Part> {
 }
 
 /// Adds a byte of text.
-pub(super) fn push_byte(parts: &mut Vec<Part>, byte: u8) {
+pub(super) fn push_byte(parts: &mut Vec<TemplatePart>, byte: u8) {
     match parts.last_mut() {
-        Some(Part::Literal(text)) => text.push(byte),
-        _ => parts.push(Part::Literal(vec![byte])),
+        Some(TemplatePart::Literal(text)) => text.push(byte),
+        _ => parts.push(TemplatePart::Literal(vec![byte])),
     }
 }
 
 /// The placeholders of some parts.
-pub(super) fn placeholders(parts: &[Part]) -> impl Iterator<Item = Placeholder> + '_ {
+pub(super) fn placeholders(parts: &[TemplatePart]) -> impl Iterator<Item = Placeholder> + '_ {
     parts.iter().filter_map(|part| match part {
-        Part::Value(placeholder) => Some(*placeholder),
-        Part::Literal(_) => None,
+        TemplatePart::Value(placeholder) => Some(*placeholder),
+        TemplatePart::Literal(_) => None,
     })
 }
 

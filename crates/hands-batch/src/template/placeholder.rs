@@ -10,7 +10,7 @@ use super::{JobArgs, Row};
 
 /// Where a placeholder's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub(super) enum PlaceholderSource {
     /// `{}`: every column of every row.
     Inputs,
     /// `{2}`, `{-1}` or a name: one input, counted over all rows, from 1 or backwards from -1.
@@ -24,58 +24,61 @@ pub(super) enum Source {
 /// One placeholder: whose value, and which part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Placeholder {
-    pub(super) source: Source,
+    pub(super) source: PlaceholderSource,
     pub(super) form: Form,
 }
 
 impl Placeholder {
     /// `{}`, which is added to a command that has no placeholder.
     pub(super) const INPUTS: Self = Self {
-        source: Source::Inputs,
+        source: PlaceholderSource::Inputs,
         form: Form::Whole,
     };
 
     pub(super) fn is_input(self) -> bool {
-        matches!(self.source, Source::Inputs | Source::Input(_))
+        matches!(
+            self.source,
+            PlaceholderSource::Inputs | PlaceholderSource::Input(_)
+        )
     }
 
     pub(super) fn is_slot(self) -> bool {
-        self.source == Source::Slot
+        self.source == PlaceholderSource::Slot
     }
 
     /// Whether it stands for as many values as there are inputs.
     pub(super) fn is_inputs(self) -> bool {
-        self.source == Source::Inputs
+        self.source == PlaceholderSource::Inputs
     }
 
     /// The value of a placeholder that has one; `None` for a number past the last input.
     pub(super) fn value<'a>(self, args: &JobArgs<'a>) -> Option<Cow<'a, [u8]>> {
         match self.source {
-            Source::Inputs => None,
-            Source::Input(number) => {
+            PlaceholderSource::Inputs => None,
+            PlaceholderSource::Input(number) => {
                 let value = nth(args.rows, number)?;
                 Some(self.form.of(value))
             }
-            Source::Seq => Some(Cow::Owned(args.seq.to_string().into_bytes())),
-            Source::Slot => Some(Cow::Owned(args.slot.to_string().into_bytes())),
+            PlaceholderSource::Seq => Some(Cow::Owned(args.seq.to_string().into_bytes())),
+            PlaceholderSource::Slot => Some(Cow::Owned(args.slot.to_string().into_bytes())),
         }
     }
 }
 
 /// What placeholders may be called beyond those that are always there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub(super) struct InputNames {
     /// Columns of the input.
     pub(super) columns: Vec<Vec<u8>>,
     /// Defined by the user; the longest first, as one may end with another.
     pub(super) rules: Vec<Rule>,
 }
 
-impl Names {
-    pub(super) fn new(columns: &[Vec<u8>], rules: &[Rule]) -> Names {
+impl InputNames {
+    pub(super) fn new(columns: &[Vec<u8>], rules: &[Rule]) -> InputNames {
         let mut rules = rules.to_vec();
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.inside().len()));
-        Names {
+        InputNames {
             columns: columns.to_vec(),
             rules,
         }
@@ -108,14 +111,14 @@ fn nth(rows: &[Row], number: i64) -> Option<&[u8]> {
 }
 
 /// The placeholder that `text` starts with, and its length.
-pub(super) fn scan(text: &[u8], names: &Names) -> Option<(Placeholder, usize)> {
+pub(super) fn scan(text: &[u8], names: &InputNames) -> Option<(Placeholder, usize)> {
     let inside = text.strip_prefix(b"{")?;
     let inside = &inside[..memchr(b'}', inside)?];
     let placeholder = read(inside, names)?;
     Some((placeholder, inside.len() + 2))
 }
 
-fn read(inside: &[u8], names: &Names) -> Option<Placeholder> {
+fn read(inside: &[u8], names: &InputNames) -> Option<Placeholder> {
     let whole = |source| {
         Some(Placeholder {
             source,
@@ -123,9 +126,9 @@ fn read(inside: &[u8], names: &Names) -> Option<Placeholder> {
         })
     };
     match inside {
-        b"" => return whole(Source::Inputs),
-        b"#" => return whole(Source::Seq),
-        b"%" => return whole(Source::Slot),
+        b"" => return whole(PlaceholderSource::Inputs),
+        b"#" => return whole(PlaceholderSource::Seq),
+        b"%" => return whole(PlaceholderSource::Slot),
         _ => {}
     }
     // A name first: it may end in what looks like a form, or be a number (a table with a column for
@@ -146,7 +149,7 @@ fn read(inside: &[u8], names: &Names) -> Option<Placeholder> {
     own.chain(FORMS).find_map(|(suffix, form)| {
         let rest = inside.strip_suffix(suffix)?;
         let source = if rest.is_empty() {
-            Source::Inputs
+            PlaceholderSource::Inputs
         } else {
             named(rest, names).or_else(|| numbered(rest))?
         };
@@ -154,12 +157,12 @@ fn read(inside: &[u8], names: &Names) -> Option<Placeholder> {
     })
 }
 
-fn named(text: &[u8], names: &Names) -> Option<Source> {
+fn named(text: &[u8], names: &InputNames) -> Option<PlaceholderSource> {
     let place = names.columns.iter().position(|name| name == text)?;
-    Some(Source::Input(i64::try_from(place).ok()? + 1))
+    Some(PlaceholderSource::Input(i64::try_from(place).ok()? + 1))
 }
 
-fn numbered(text: &[u8]) -> Option<Source> {
+fn numbered(text: &[u8]) -> Option<PlaceholderSource> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty()
         || digits.iter().all(|&digit| digit == b'0')
@@ -169,7 +172,7 @@ fn numbered(text: &[u8]) -> Option<Source> {
     }
     // A number too large for the type is past every input, as the largest one is.
     let number = str::from_utf8(digits).ok()?.parse().unwrap_or(i64::MAX);
-    Some(Source::Input(if digits.len() < text.len() {
+    Some(PlaceholderSource::Input(if digits.len() < text.len() {
         -number
     } else {
         number
@@ -180,40 +183,61 @@ fn numbered(text: &[u8]) -> Option<Source> {
 mod tests {
     use super::*;
 
-    fn found(text: &str, names: &[&str]) -> Option<(Source, Form, usize)> {
+    fn found(text: &str, names: &[&str]) -> Option<(PlaceholderSource, Form, usize)> {
         let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let names = Names::new(&names, &[]);
+        let names = InputNames::new(&names, &[]);
         scan(text.as_bytes(), &names).map(|(found, length)| (found.source, found.form, length))
     }
 
     #[test]
     fn every_placeholder_is_found() {
-        assert_eq!(found("{}x", &[]), Some((Source::Inputs, Form::Whole, 2)));
+        assert_eq!(
+            found("{}x", &[]),
+            Some((PlaceholderSource::Inputs, Form::Whole, 2))
+        );
         assert_eq!(
             found("{.}", &[]),
-            Some((Source::Inputs, Form::NoExtension, 3))
+            Some((PlaceholderSource::Inputs, Form::NoExtension, 3))
         );
-        assert_eq!(found("{/}", &[]), Some((Source::Inputs, Form::Name, 3)));
-        assert_eq!(found("{//}", &[]), Some((Source::Inputs, Form::Folder, 4)));
-        assert_eq!(found("{/.}", &[]), Some((Source::Inputs, Form::Stem, 4)));
-        assert_eq!(found("{#}", &[]), Some((Source::Seq, Form::Whole, 3)));
-        assert_eq!(found("{%}", &[]), Some((Source::Slot, Form::Whole, 3)));
+        assert_eq!(
+            found("{/}", &[]),
+            Some((PlaceholderSource::Inputs, Form::Name, 3))
+        );
+        assert_eq!(
+            found("{//}", &[]),
+            Some((PlaceholderSource::Inputs, Form::Folder, 4))
+        );
+        assert_eq!(
+            found("{/.}", &[]),
+            Some((PlaceholderSource::Inputs, Form::Stem, 4))
+        );
+        assert_eq!(
+            found("{#}", &[]),
+            Some((PlaceholderSource::Seq, Form::Whole, 3))
+        );
+        assert_eq!(
+            found("{%}", &[]),
+            Some((PlaceholderSource::Slot, Form::Whole, 3))
+        );
         assert_eq!(
             found("{12}", &[]),
-            Some((Source::Input(12), Form::Whole, 4))
+            Some((PlaceholderSource::Input(12), Form::Whole, 4))
         );
-        assert_eq!(found("{01}", &[]), Some((Source::Input(1), Form::Whole, 4)));
+        assert_eq!(
+            found("{01}", &[]),
+            Some((PlaceholderSource::Input(1), Form::Whole, 4))
+        );
         assert_eq!(
             found("{-2//}", &[]),
-            Some((Source::Input(-2), Form::Folder, 6))
+            Some((PlaceholderSource::Input(-2), Form::Folder, 6))
         );
         assert_eq!(
             found("{b/.}", &["a", "b"]),
-            Some((Source::Input(2), Form::Stem, 5))
+            Some((PlaceholderSource::Input(2), Form::Stem, 5))
         );
         assert_eq!(
             found("{my $(x) `col`}", &["my $(x) `col`"]),
-            Some((Source::Input(1), Form::Whole, 15))
+            Some((PlaceholderSource::Input(1), Form::Whole, 15))
         );
     }
 
@@ -221,11 +245,11 @@ mod tests {
     fn a_name_wins_over_a_number_and_over_a_form() {
         assert_eq!(
             found("{2}", &["2", "1"]),
-            Some((Source::Input(1), Form::Whole, 3))
+            Some((PlaceholderSource::Input(1), Form::Whole, 3))
         );
         assert_eq!(
             found("{a.}", &["a", "a."]),
-            Some((Source::Input(2), Form::Whole, 4))
+            Some((PlaceholderSource::Input(2), Form::Whole, 4))
         );
     }
 
@@ -259,7 +283,7 @@ mod tests {
             slot: 1,
         };
         let value = |text: &str| {
-            scan(text.as_bytes(), &Names::default()).and_then(|(found, _)| found.value(&args))
+            scan(text.as_bytes(), &InputNames::default()).and_then(|(found, _)| found.value(&args))
         };
         assert_eq!(value("{3}").as_deref(), Some(&b"c"[..]));
         assert_eq!(value("{-3}").as_deref(), Some(&b"a"[..]));

@@ -4,16 +4,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::direct::{self, Word};
-use super::line::{self, Line};
+use super::line::{self, CommandTemplate};
 use super::parts::parts;
-use super::placeholder::{Names, Placeholder};
+use super::placeholder::{InputNames, Placeholder};
 use super::rules::Rule;
 use super::shell::{self, Script};
 use super::{JobArgs, Row, TemplateError, quote};
 
 /// How a command's words are to be read.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct TemplateOptions {
     /// The shell to use when one is needed: a path, or a name to be looked up. `None` is `/bin/sh`.
     /// It must read scripts as POSIX shells do and take `-c`: dash, bash, zsh, ksh, busybox, but
     /// not fish or csh.
@@ -32,7 +32,7 @@ pub struct Options {
     pub append: bool,
 }
 
-impl Default for Options {
+impl Default for TemplateOptions {
     /// `/bin/sh` when needed, no names, and `{}` added when there is no placeholder.
     fn default() -> Self {
         Self {
@@ -67,14 +67,14 @@ impl Default for Options {
 /// ```
 #[derive(Debug)]
 pub struct Template {
-    plan: Plan,
+    plan: TemplatePlan,
     reads_input: bool,
     reads_all: bool,
     names_slot: bool,
 }
 
 #[derive(Debug)]
-enum Plan {
+enum TemplatePlan {
     Direct(Vec<Word>),
     Shell(Box<Script>),
 }
@@ -87,12 +87,15 @@ impl Template {
     ///
     /// There are no words, a quote is not closed, a NUL byte is in it, or the input has to be added
     /// and there is no place for it.
-    pub fn parse<W: AsRef<OsStr>>(words: &[W], options: Options) -> Result<Self, TemplateError> {
+    pub fn parse<W: AsRef<OsStr>>(
+        words: &[W],
+        options: TemplateOptions,
+    ) -> Result<Self, TemplateError> {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_ref().as_bytes()).collect();
         if let Some(word) = words.iter().find(|word| word.contains(&0)) {
             return Err(TemplateError::nul(word));
         }
-        let names = Names::new(&options.names, &options.rules);
+        let names = InputNames::new(&options.names, &options.rules);
         match words.as_slice() {
             [] => Err(TemplateError::Empty),
             // Alone, an empty program name; with others, an argument.
@@ -112,11 +115,11 @@ impl Template {
         }
     }
 
-    fn from_line(line: &[u8], options: Options) -> Result<Self, TemplateError> {
+    fn from_line(line: &[u8], options: TemplateOptions) -> Result<Self, TemplateError> {
         let line = without_newlines(line);
-        let names = Names::new(&options.names, &options.rules);
+        let names = InputNames::new(&options.names, &options.rules);
         if !options.always_shell
-            && let Line::Words(words) = line::split(line, &names)?
+            && let CommandTemplate::Words(words) = line::split(line, &names)?
         {
             return Ok(Self::from_words(words.into_iter(), &options));
         }
@@ -124,7 +127,7 @@ impl Template {
         Self::from_script(items, options)
     }
 
-    fn from_words(words: impl Iterator<Item = Word>, options: &Options) -> Self {
+    fn from_words(words: impl Iterator<Item = Word>, options: &TemplateOptions) -> Self {
         let mut words: Vec<Word> = words.collect();
         let reads_input = words
             .iter()
@@ -146,14 +149,17 @@ impl Template {
             .flat_map(Word::placeholders)
             .any(Placeholder::is_slot);
         Self {
-            plan: Plan::Direct(words),
+            plan: TemplatePlan::Direct(words),
             reads_input,
             reads_all,
             names_slot,
         }
     }
 
-    fn from_script(mut source: shell::Source, options: Options) -> Result<Self, TemplateError> {
+    fn from_script(
+        mut source: shell::Source,
+        options: TemplateOptions,
+    ) -> Result<Self, TemplateError> {
         let reads_input = source.placeholders().any(Placeholder::is_input);
         let reads_all = source.placeholders().any(Placeholder::is_inputs);
         let names_slot = source.placeholders().any(Placeholder::is_slot);
@@ -162,7 +168,7 @@ impl Template {
         }
         let shell = options.shell.unwrap_or_else(|| b"/bin/sh".to_vec());
         Ok(Self {
-            plan: Plan::Shell(Box::new(Script::new(source, shell))),
+            plan: TemplatePlan::Shell(Box::new(Script::new(source, shell))),
             reads_input,
             reads_all,
             names_slot,
@@ -179,8 +185,8 @@ impl Template {
     /// every word was a number past the last input.
     pub fn argv(&self, args: &JobArgs<'_>) -> Result<Vec<Vec<u8>>, TemplateError> {
         match &self.plan {
-            Plan::Direct(words) => direct::argv(words, args),
-            Plan::Shell(script) => script.argv(args),
+            TemplatePlan::Direct(words) => direct::argv(words, args),
+            TemplatePlan::Shell(script) => script.argv(args),
         }
     }
 
@@ -191,18 +197,18 @@ impl Template {
     /// in `$'…'`. It is shown even when `argv` would refuse it.
     pub fn display(&self, args: &JobArgs<'_>) -> Vec<u8> {
         match &self.plan {
-            Plan::Direct(words) => {
+            TemplatePlan::Direct(words) => {
                 let mut argv = Vec::with_capacity(words.len());
                 words.iter().for_each(|word| word.expand(args, &mut argv));
                 quote::command(&argv)
             }
-            Plan::Shell(script) => script.display(args),
+            TemplatePlan::Shell(script) => script.display(args),
         }
     }
 
     /// Whether a shell runs it.
     pub fn needs_shell(&self) -> bool {
-        matches!(self.plan, Plan::Shell(_))
+        matches!(self.plan, TemplatePlan::Shell(_))
     }
 
     /// Whether the command as it was written uses an input. `{#}` and `{%}` are none, but they too
@@ -220,11 +226,11 @@ impl Template {
     /// The program, as it was named, if it is the same for every job. A script's is its shell.
     pub fn fixed_program(&self) -> Option<&[u8]> {
         match &self.plan {
-            Plan::Direct(words) => match words.first()? {
+            TemplatePlan::Direct(words) => match words.first()? {
                 Word::Fixed(program) => Some(program),
                 _ => None,
             },
-            Plan::Shell(script) => Some(script.shell()),
+            TemplatePlan::Shell(script) => Some(script.shell()),
         }
     }
 
@@ -237,8 +243,8 @@ impl Template {
     /// each.
     pub fn fixed_cost(&self) -> usize {
         match &self.plan {
-            Plan::Direct(words) => words.iter().map(Word::fixed_cost).sum(),
-            Plan::Shell(script) => script.fixed_cost(),
+            TemplatePlan::Direct(words) => words.iter().map(Word::fixed_cost).sum(),
+            TemplatePlan::Shell(script) => script.fixed_cost(),
         }
     }
 
@@ -249,8 +255,8 @@ impl Template {
     /// longest of this row.
     pub fn row_cost(&self, row: &Row) -> usize {
         match &self.plan {
-            Plan::Direct(words) => words.iter().map(|word| word.row_cost(row)).sum(),
-            Plan::Shell(script) => script.row_cost(row),
+            TemplatePlan::Direct(words) => words.iter().map(|word| word.row_cost(row)).sum(),
+            TemplatePlan::Shell(script) => script.row_cost(row),
         }
     }
 
@@ -259,8 +265,8 @@ impl Template {
     /// argument.
     pub fn max_rows(&self, columns: usize) -> usize {
         match &self.plan {
-            Plan::Direct(_) => usize::MAX,
-            Plan::Shell(script) => script.max_rows(columns),
+            TemplatePlan::Direct(_) => usize::MAX,
+            TemplatePlan::Shell(script) => script.max_rows(columns),
         }
     }
 }

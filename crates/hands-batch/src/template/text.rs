@@ -1,9 +1,9 @@
 //! Plain text with placeholders in it, filled in for each job.
 
 use super::JobArgs;
-use super::parts::{Part, join_row, parts};
-use super::placeholder::Names;
-use super::plan::Options;
+use super::parts::{TemplatePart, join_row, parts};
+use super::placeholder::InputNames;
+use super::plan::TemplateOptions;
 
 /// Plain text with the placeholders of a command in it, for `--tagstring` and `--results`.
 ///
@@ -20,12 +20,15 @@ use super::plan::Options;
 /// assert_eq!(text.expand(&args), b"7: a 2024 of 2024");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Text(Vec<Part>);
+pub struct TemplateText(Vec<TemplatePart>);
 
-impl Text {
+impl TemplateText {
     /// Reads `text`. Of the options the names and the rules count.
-    pub fn parse(text: &[u8], options: &Options) -> Self {
-        Self(parts(text, &Names::new(&options.names, &options.rules)))
+    pub fn parse(text: &[u8], options: &TemplateOptions) -> Self {
+        Self(parts(
+            text,
+            &InputNames::new(&options.names, &options.rules),
+        ))
     }
 
     /// The text for one job. A number past the last input is empty.
@@ -33,8 +36,8 @@ impl Text {
         let mut out = Vec::new();
         for part in &self.0 {
             match part {
-                Part::Literal(text) => out.extend_from_slice(text),
-                Part::Value(placeholder) if placeholder.is_inputs() => {
+                TemplatePart::Literal(text) => out.extend_from_slice(text),
+                TemplatePart::Value(placeholder) if placeholder.is_inputs() => {
                     for (place, row) in args.rows.iter().enumerate() {
                         if place > 0 {
                             out.push(b' ');
@@ -42,7 +45,7 @@ impl Text {
                         join_row(&mut out, *placeholder, row);
                     }
                 }
-                Part::Value(placeholder) => {
+                TemplatePart::Value(placeholder) => {
                     out.extend_from_slice(&placeholder.value(args).unwrap_or_default());
                 }
             }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use hands_fetch::Fetch;
 
-use self::report::Report;
+use self::report::FetchReport;
 use crate::flags::FetchFlags;
 use crate::plan::fetch_plan;
 use crate::ui::usage;
@@ -23,7 +23,7 @@ pub(crate) fn main(flags: FetchFlags) -> ExitCode {
 
 fn run(mut flags: FetchFlags) -> Result<u8, String> {
     let plan = fetch_plan(&mut flags).map_err(|error| error.to_string())?;
-    let report = Report::new(&flags.shown, &plan)?;
+    let report = FetchReport::new(&flags.shown, &plan)?;
     let fetch = Fetch::start(plan).map_err(|error| error.to_string())?;
     for warning in fetch.warnings() {
         // A closed stderr leaves nobody to tell.

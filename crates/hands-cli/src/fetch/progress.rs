@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
-use hands_fetch::{FileProgress, Progress, clean};
+use hands_fetch::{FetchProgress, FileProgress, clean};
 
 use crate::flags;
 use crate::ui::bar::{Bar, can_draw, cut};
@@ -12,7 +12,7 @@ use crate::ui::time::time;
 
 /// How many files have come to what.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct FetchCounts {
     pub(super) ok: u64,
     pub(super) unchanged: u64,
     pub(super) skipped: u64,
@@ -21,7 +21,7 @@ pub(super) struct Counts {
     pub(super) total: Option<u64>,
 }
 
-impl Counts {
+impl FetchCounts {
     pub(super) fn done(&self) -> u64 {
         self.ok + self.unchanged + self.skipped + self.failed
     }
@@ -47,7 +47,7 @@ enum How {
 
 /// What is shown.
 #[derive(Debug)]
-pub(super) struct Display {
+pub(super) struct FetchDisplay {
     how: How,
     since: Instant,
     drawn: Instant,
@@ -56,15 +56,17 @@ pub(super) struct Display {
     seen: (Instant, u64),
 }
 
-impl Display {
-    pub(super) fn new(asked: flags::Progress) -> Display {
+impl FetchDisplay {
+    pub(super) fn new(asked: flags::ProgressStyle) -> FetchDisplay {
         let how = match asked {
-            flags::Progress::None => How::None,
-            flags::Progress::Bar | flags::Progress::Auto if can_draw() => How::Bar(Bar::default()),
+            flags::ProgressStyle::None => How::None,
+            flags::ProgressStyle::Bar | flags::ProgressStyle::Auto if can_draw() => {
+                How::Bar(Bar::default())
+            }
             _ => How::Plain { next: PLAIN },
         };
         let now = Instant::now();
-        Display {
+        FetchDisplay {
             how,
             since: now,
             drawn: now,
@@ -74,7 +76,7 @@ impl Display {
     }
 
     /// Shows where things stand, if it is time to.
-    pub(super) fn show(&mut self, counts: Counts, progress: impl FnOnce() -> Progress) {
+    pub(super) fn show(&mut self, counts: FetchCounts, progress: impl FnOnce() -> FetchProgress) {
         let now = Instant::now();
         if matches!(self.how, How::None) || now - self.drawn < REDRAW {
             return;
@@ -131,7 +133,7 @@ impl Display {
     }
 }
 
-fn drawing(counts: Counts, progress: &Progress, rate: f64) -> String {
+fn drawing(counts: FetchCounts, progress: &FetchProgress, rate: f64) -> String {
     let running = &progress.files;
     let mut text = String::new();
     if let Some(total) = counts.total.filter(|&total| total > 0) {
@@ -163,7 +165,7 @@ fn drawing(counts: Counts, progress: &Progress, rate: f64) -> String {
 }
 
 /// `12 of 100 files, 1 failed, 34.5 MiB, 12.3 MiB/s, 8s left`.
-fn line(counts: Counts, progress: &Progress, rate: f64) -> String {
+fn line(counts: FetchCounts, progress: &FetchProgress, rate: f64) -> String {
     let mut text = match counts.total {
         Some(total) => format!("{} of {total} files", counts.done()),
         None => format!("{} files", counts.done()),
@@ -185,7 +187,7 @@ fn line(counts: Counts, progress: &Progress, rate: f64) -> String {
 
 /// How long it will take: what the running ones lack, and as much for each other file as one has
 /// had so far.
-fn left(counts: Counts, progress: &Progress, rate: f64) -> Option<Duration> {
+fn left(counts: FetchCounts, progress: &FetchProgress, rate: f64) -> Option<Duration> {
     let total = counts.total?;
     let running = &progress.files;
     let lacking = |file: &FileProgress| file.expected.unwrap_or(0).saturating_sub(file.received);
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_is_running_is_shown() {
-        let mut progress = Progress {
+        let mut progress = FetchProgress {
             bytes: 500,
             files: vec![FileProgress {
                 name: "http://a/x\x1b[2J".to_owned(),
@@ -255,10 +257,10 @@ mod tests {
                 expected: Some(1000),
             }],
         };
-        let counts = Counts {
+        let counts = FetchCounts {
             ok: 1,
             total: Some(2),
-            ..Counts::default()
+            ..FetchCounts::default()
         };
         let text = drawing(counts, &progress, 100.0);
         assert!(

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hands_fetch::{Event as Told, Fetch, NOBODY_READS as STDOUT_CLOSED, Plan, State, clean};
+use hands_fetch::{Fetch, FetchEvent, FetchPlan, FetchState, NOBODY_READS as STDOUT_CLOSED, clean};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::progress::{Counts, Display, bytes};
+use super::progress::{FetchCounts, FetchDisplay, bytes};
 use crate::flags::{self, ShownFlags};
 use crate::ui::codes::{INTERRUPTED, NOBODY_READS};
 use crate::ui::paint::Paint;
@@ -24,14 +24,14 @@ use crate::ui::usage::USAGE;
 /// A stopped run waits so long for what is under way to come to rest.
 const GRACE: Duration = Duration::from_secs(2);
 
-pub(super) struct Report {
+pub(super) struct FetchReport {
     is_json: bool,
     is_quiet: bool,
     is_head: bool,
     is_fail_fast: bool,
-    display: Display,
+    display: FetchDisplay,
     paint: Paint,
-    counts: Counts,
+    counts: FetchCounts,
     since: Instant,
     interrupted: Arc<AtomicBool>,
     stopping_since: Option<Instant>,
@@ -46,7 +46,7 @@ pub(super) struct Report {
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum FetchJsonEvent<'a> {
     Start {
         number: u64,
         url: &'a str,
@@ -83,8 +83,8 @@ enum Event<'a> {
     },
 }
 
-impl Report {
-    pub(super) fn new(shown: &ShownFlags, plan: &Plan) -> Result<Report, String> {
+impl FetchReport {
+    pub(super) fn new(shown: &ShownFlags, plan: &FetchPlan) -> Result<FetchReport, String> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGHUP, SIGTERM] {
             if hands::command::signal_is_ignored(signal) {
@@ -95,17 +95,17 @@ impl Report {
         }
         let progress = match (shown.progress, shown.quiet || plan.what.head) {
             (Some(asked), _) => asked,
-            (None, true) => flags::Progress::None,
-            (None, false) => flags::Progress::Auto,
+            (None, true) => flags::ProgressStyle::None,
+            (None, false) => flags::ProgressStyle::Auto,
         };
-        Ok(Report {
+        Ok(FetchReport {
             is_json: shown.json,
             is_quiet: shown.quiet,
             is_head: plan.what.head,
             is_fail_fast: plan.transfer.fail_fast,
-            display: Display::new(progress),
+            display: FetchDisplay::new(progress),
             paint: Paint::new(shown.color),
-            counts: Counts::default(),
+            counts: FetchCounts::default(),
             since: Instant::now(),
             interrupted,
             stopping_since: None,
@@ -151,21 +151,23 @@ impl Report {
         self.stopping_since = Some(Instant::now());
     }
 
-    fn say(&mut self, told: Told, fetch: &Fetch) {
+    fn say(&mut self, told: FetchEvent, fetch: &Fetch) {
         match told {
-            Told::Start { number, url } => self.event(&Event::Start { number, url: &url }),
-            Told::Retry {
+            FetchEvent::Start { number, url } => {
+                self.event(&FetchJsonEvent::Start { number, url: &url })
+            }
+            FetchEvent::Retry {
                 number,
                 url,
                 why,
                 wait,
-            } => self.event(&Event::Retry {
+            } => self.event(&FetchJsonEvent::Retry {
                 number,
                 url: &url,
                 why: &why,
                 wait: wait.as_secs_f64(),
             }),
-            Told::End {
+            FetchEvent::End {
                 number,
                 url,
                 path,
@@ -176,9 +178,9 @@ impl Report {
                 self.failed.extend(listed.map(|listed| (number, listed)));
                 self.ended(fetch, number, &url, path.as_deref(), &state, time);
             }
-            Told::Head { number, url, head } => self.head(fetch, number, &url, head),
-            Told::Total(total) => self.counts.total = Some(total),
-            Told::Broken(why) => {
+            FetchEvent::Head { number, url, head } => self.head(fetch, number, &url, head),
+            FetchEvent::Total(total) => self.counts.total = Some(total),
+            FetchEvent::Broken(why) => {
                 self.message(&self.paint.wrong(&format!("hands: {why}")));
                 self.broken = Some(why);
             }
@@ -192,32 +194,32 @@ impl Report {
         number: u64,
         url: &str,
         path: Option<&Path>,
-        state: &State,
+        state: &FetchState,
         time: Duration,
     ) {
         let (name, reason) = match state {
-            State::Ok { .. } => {
+            FetchState::Ok { .. } => {
                 self.counts.ok += 1;
                 ("ok", None)
             }
-            State::Unchanged => {
+            FetchState::Unchanged => {
                 self.counts.unchanged += 1;
                 ("unchanged", None)
             }
-            State::Skipped(why) => {
+            FetchState::Skipped(why) => {
                 self.counts.skipped += 1;
                 ("skipped", Some(why.as_str()))
             }
-            State::Failed(why) => {
+            FetchState::Failed(why) => {
                 self.counts.failed += 1;
                 ("failed", Some(why.as_str()))
             }
         };
         let (bytes, received) = match *state {
-            State::Ok { bytes, received } => (Some(bytes), Some(received)),
+            FetchState::Ok { bytes, received } => (Some(bytes), Some(received)),
             _ => (None, None),
         };
-        self.event(&Event::End {
+        self.event(&FetchJsonEvent::End {
             number,
             url,
             state: name,
@@ -227,7 +229,7 @@ impl Report {
             reason,
             seconds: time.as_secs_f64(),
         });
-        if let State::Failed(why) = state {
+        if let FetchState::Failed(why) = state {
             if why == STDOUT_CLOSED {
                 self.closed = Some(io::ErrorKind::BrokenPipe.into());
                 return;
@@ -258,13 +260,13 @@ impl Report {
                 number,
                 url,
                 None,
-                &State::Failed(why),
+                &FetchState::Failed(why),
                 Duration::ZERO,
             ),
         }
     }
 
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &FetchJsonEvent<'_>) {
         if self.is_json {
             // Writing numbers and strings to memory cannot fail.
             let mut line = serde_json::to_vec(event).unwrap_or_default();
@@ -311,7 +313,7 @@ impl Report {
             }
         }
         let elapsed = self.since.elapsed();
-        self.event(&Event::Summary {
+        self.event(&FetchJsonEvent::Summary {
             ok: counts.ok,
             unchanged: counts.unchanged,
             skipped: counts.skipped,
@@ -342,7 +344,7 @@ impl Report {
 
 /// The file for the URLs that fail, opened before anything is fetched, for nobody else to read:
 /// URLs may have passwords in them.
-fn failed_to(plan: &Plan) -> Result<Option<(PathBuf, File)>, String> {
+fn failed_to(plan: &FetchPlan) -> Result<Option<(PathBuf, File)>, String> {
     let Some(path) = &plan.files.failed else {
         return Ok(None);
     };
@@ -361,7 +363,7 @@ fn failed_to(plan: &Plan) -> Result<Option<(PathBuf, File)>, String> {
 }
 
 /// `hands: 98 ok, 1 unchanged, 1 failed; 12.3 MiB in 3s (4.1 MiB/s)`.
-fn summary(counts: Counts, received: u64, elapsed: Duration, is_interrupted: bool) -> String {
+fn summary(counts: FetchCounts, received: u64, elapsed: Duration, is_interrupted: bool) -> String {
     let mut parts = vec![format!("{} ok", counts.ok)];
     for (count, name) in [
         (counts.unchanged, "unchanged"),

@@ -17,7 +17,7 @@ use super::definitions::{Definitions, configured};
 /// # Errors
 ///
 /// What means something else here, or nothing; what is wrong with the configuration file.
-pub(crate) fn translated(argv: Vec<OsString>) -> Result<Words, String> {
+pub(crate) fn translated(argv: Vec<OsString>) -> Result<ElderWords, String> {
     let mut words = argv;
     let command = words.get(1).and_then(|command| command.to_str());
     match command {
@@ -25,10 +25,10 @@ pub(crate) fn translated(argv: Vec<OsString>) -> Result<Words, String> {
             let own = words.split_off(2);
             let (own, run) = super::parallel::translated(own)?;
             words.extend(own);
-            return Ok(Words { argv: words, run });
+            return Ok(ElderWords { argv: words, run });
         }
         Some("fetch") => {}
-        _ => return Ok(Words::new(words)),
+        _ => return Ok(ElderWords::new(words)),
     }
     let own = words.split_off(2);
     let is_end = |word: &&OsString| word.as_os_str() == "--";
@@ -41,7 +41,7 @@ pub(crate) fn translated(argv: Vec<OsString>) -> Result<Words, String> {
     } else {
         words.extend(own);
     }
-    Ok(Words::new(words))
+    Ok(ElderWords::new(words))
 }
 
 /// Those that are looked at; the others are ours, or unknown.
@@ -54,14 +54,14 @@ fn is_special(word: &OsString) -> bool {
 }
 
 /// The command line as our flags know it, and what was made of them to find out.
-pub(crate) struct Words {
+pub(crate) struct ElderWords {
     pub(crate) argv: Vec<OsString>,
     run: Option<Definitions>,
 }
 
-impl Words {
-    fn new(argv: Vec<OsString>) -> Words {
-        Words { argv, run: None }
+impl ElderWords {
+    fn new(argv: Vec<OsString>) -> ElderWords {
+        ElderWords { argv, run: None }
     }
 
     /// The flags of `hands run`, if nothing is wrong with them and no help is asked for. What is

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use hands_batch::policy::{parse_duration, parse_size};
 
-use super::{Progress, When};
+use super::{ColourWhen, ProgressStyle};
 
 /// Everything that can follow `hands fetch`.
 #[derive(Debug, Args)]
@@ -131,7 +131,7 @@ pub(crate) struct FileFlags {
 pub(crate) struct TransferFlags {
     /// Fetch N files at once; `auto` finds out how many are worth it [default: auto]
     #[arg(short = 'j', long, value_name = "N")]
-    pub(crate) jobs: Option<Jobs>,
+    pub(crate) jobs: Option<FetchJobs>,
 
     /// No more connections than this in all [default: 64]
     #[arg(long, value_name = "N", alias = "max-concurrent-downloads")]
@@ -364,11 +364,11 @@ pub(crate) struct ShownFlags {
 
     /// Show progress on stderr: on a terminal a bar, elsewhere now and then a line
     #[arg(long, value_name = "WHAT")]
-    pub(crate) progress: Option<Progress>,
+    pub(crate) progress: Option<ProgressStyle>,
 
     /// Use colours: `auto` does on a terminal, unless NO_COLOR is set
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
-    pub(crate) color: When,
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColourWhen::Auto)]
+    pub(crate) color: ColourWhen,
 
     /// Do not read the configuration file
     ///
@@ -384,19 +384,19 @@ pub(crate) struct ShownFlags {
 
 /// `-j`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Jobs {
+pub(crate) enum FetchJobs {
     Auto,
     Count(NonZeroUsize),
 }
 
-impl FromStr for Jobs {
+impl FromStr for FetchJobs {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Jobs, String> {
+    fn from_str(text: &str) -> Result<FetchJobs, String> {
         if text == "auto" {
-            return Ok(Jobs::Auto);
+            return Ok(FetchJobs::Auto);
         }
-        let number = text.parse().map(Jobs::Count);
+        let number = text.parse().map(FetchJobs::Count);
         number.map_err(|_| "write a number from 1 up, or `auto`".to_owned())
     }
 }

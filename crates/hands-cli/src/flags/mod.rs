@@ -20,12 +20,12 @@ mod sem;
 mod tune;
 
 pub(crate) use elders::translated;
-pub(crate) use fetch::{FetchFlags, Jobs, ShownFlags};
+pub(crate) use fetch::{FetchFlags, FetchJobs, ShownFlags};
 pub(crate) use input::InputFlags;
 pub(crate) use jobs::JobFlags;
 pub(crate) use limits::LimitFlags;
 pub(crate) use log::LogFlags;
-pub(crate) use output::{OutputFlags, Progress, When};
+pub(crate) use output::{ColourWhen, OutputFlags, ProgressStyle};
 pub(crate) use pipe::PipeFlags;
 pub(crate) use run::RunFlags;
 pub(crate) use sem::SemFlags;
@@ -47,11 +47,11 @@ use clap_complete::Shell;
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: CommandLine,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum CommandLine {
     /// Run a command once for each input, many at a time
     ///
     /// Each input takes the place of `{}` in the command, or is added at its end. Inputs are the

@@ -76,7 +76,7 @@ pub(crate) struct OutputFlags {
     /// `auto`, the default, is a bar on a terminal, where nothing but `hands` writes to it; `plain`
     /// is a line now and then.
     #[arg(long, value_name = "WHAT")]
-    pub(crate) progress: Option<Progress>,
+    pub(crate) progress: Option<ProgressStyle>,
 
     /// The same as `--progress bar`
     #[arg(long, alias = "eta")]
@@ -90,13 +90,13 @@ pub(crate) struct OutputFlags {
     pub(crate) no_config: bool,
 
     /// Use colours: `auto` does on a terminal, unless NO_COLOR is set
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
-    pub(crate) color: When,
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColourWhen::Auto)]
+    pub(crate) color: ColourWhen,
 }
 
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Progress {
+pub(crate) enum ProgressStyle {
     /// A bar on a terminal where nothing else writes, else nothing.
     #[default]
     Auto,
@@ -110,7 +110,7 @@ pub(crate) enum Progress {
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum When {
+pub(crate) enum ColourWhen {
     /// On a terminal.
     #[default]
     Auto,

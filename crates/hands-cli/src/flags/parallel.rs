@@ -30,7 +30,7 @@ pub(super) fn translated(
     if !words.iter().any(is_special) {
         return Ok((words, None));
     }
-    let mut walk = Walk::new();
+    let mut walk = ElderWalk::new();
     Ok((walk.translate(words)?, Some(walk.run)))
 }
 
@@ -129,16 +129,16 @@ fn elder(name: &str) -> Option<Elder> {
     })
 }
 
-struct Walk {
+struct ElderWalk {
     run: Definitions,
     replaced: Option<String>,
     retries_failed: bool,
     joblog: Option<OsString>,
 }
 
-impl Walk {
-    fn new() -> Walk {
-        Walk {
+impl ElderWalk {
+    fn new() -> ElderWalk {
+        ElderWalk {
             run: Definitions::of_run(),
             replaced: None,
             retries_failed: false,
@@ -287,7 +287,7 @@ mod tests {
 
     fn translated_words(line: &str) -> Result<String, String> {
         let words = line.split(' ').map(OsString::from).collect();
-        let words = Walk::new().translate(words)?;
+        let words = ElderWalk::new().translate(words)?;
         let words: Vec<String> = words
             .iter()
             .map(|word| word.display().to_string())

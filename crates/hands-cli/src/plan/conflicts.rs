@@ -19,9 +19,9 @@ pub(super) fn check(flags: &RunFlags) -> Result<(), PlanError> {
 }
 
 /// Both were given.
-struct Given(bool, &'static str);
+struct GivenFlags(bool, &'static str);
 
-fn clash(one: &Given, others: &[Given], hint: &'static str) -> Result<(), PlanError> {
+fn clash(one: &GivenFlags, others: &[GivenFlags], hint: &'static str) -> Result<(), PlanError> {
     match others.iter().find(|other| one.0 && other.0) {
         None => Ok(()),
         Some(other) => {
@@ -31,7 +31,7 @@ fn clash(one: &Given, others: &[Given], hint: &'static str) -> Result<(), PlanEr
     }
 }
 
-fn needs(one: &Given, other: &Given, hint: &'static str) -> Result<(), PlanError> {
+fn needs(one: &GivenFlags, other: &GivenFlags, hint: &'static str) -> Result<(), PlanError> {
     if one.0 && !other.0 {
         return Err(PlanError::new(format!("`{}` needs `{}`", one.1, other.1)).hint(hint));
     }
@@ -40,83 +40,83 @@ fn needs(one: &Given, other: &Given, hint: &'static str) -> Result<(), PlanError
 
 fn output(flags: &RunFlags) -> Result<(), PlanError> {
     let output = &flags.output;
-    let ungroup = || Given(output.ungroup, "--ungroup");
-    let line_buffer = || Given(output.line_buffer, "--line-buffer");
-    let tag = || Given(output.tag, "--tag");
-    let tagstring = || Given(output.tagstring.is_some(), "--tagstring");
+    let ungroup = || GivenFlags(output.ungroup, "--ungroup");
+    let line_buffer = || GivenFlags(output.line_buffer, "--line-buffer");
+    let tag = || GivenFlags(output.tag, "--tag");
+    let tagstring = || GivenFlags(output.tagstring.is_some(), "--tagstring");
     clash(
         &ungroup(),
         &[
-            Given(output.keep_order, "--keep-order"),
+            GivenFlags(output.keep_order, "--keep-order"),
             line_buffer(),
-            Given(output.group, "--group"),
+            GivenFlags(output.group, "--group"),
             tag(),
             tagstring(),
-            Given(output.json, "--json"),
-            Given(output.results.is_some(), "--results"),
+            GivenFlags(output.json, "--json"),
+            GivenFlags(output.results.is_some(), "--results"),
         ],
         "ungrouped jobs write straight to the terminal or file; `--line-buffer` shows lines as they come and goes with these",
     )?;
     clash(
-        &Given(output.files, "--files"),
+        &GivenFlags(output.files, "--files"),
         &[
             ungroup(),
             line_buffer(),
             tag(),
             tagstring(),
-            Given(output.json, "--json"),
-            Given(output.results.is_some(), "--results"),
-            Given(output.tty, "--tty"),
+            GivenFlags(output.json, "--json"),
+            GivenFlags(output.results.is_some(), "--results"),
+            GivenFlags(output.tty, "--tty"),
         ],
         "what jobs write goes into files, and only their names are printed",
     )?;
     clash(
-        &Given(output.tty, "--tty"),
+        &GivenFlags(output.tty, "--tty"),
         &[
-            Given(output.keep_order, "--keep-order"),
+            GivenFlags(output.keep_order, "--keep-order"),
             line_buffer(),
-            Given(output.group, "--group"),
+            GivenFlags(output.group, "--group"),
             tag(),
             tagstring(),
-            Given(output.json, "--json"),
-            Given(output.results.is_some(), "--results"),
+            GivenFlags(output.json, "--json"),
+            GivenFlags(output.results.is_some(), "--results"),
         ],
         "jobs that have the terminal write straight to it",
     )?;
     clash(
         &line_buffer(),
-        &[Given(output.group, "--group")],
+        &[GivenFlags(output.group, "--group")],
         "leave one of them out",
     )?;
     clash(
-        &Given(output.json, "--json"),
+        &GivenFlags(output.json, "--json"),
         &[line_buffer(), tag(), tagstring()],
         "each JSON object names its job by `seq`, and its `start` event holds the command",
     )?;
     clash(
-        &Given(output.bar, "--bar"),
-        &[Given(output.progress.is_some(), "--progress")],
+        &GivenFlags(output.bar, "--bar"),
+        &[GivenFlags(output.progress.is_some(), "--progress")],
         "`--bar` is the same as `--progress bar`",
     )?;
     needs(
-        &Given(flags.jobs.retry_delay.is_some(), "--retry-delay"),
-        &Given(flags.jobs.retries.is_some(), "--retries"),
+        &GivenFlags(flags.jobs.retry_delay.is_some(), "--retry-delay"),
+        &GivenFlags(flags.jobs.retries.is_some(), "--retries"),
         "say how often to try, such as `--retries 3`",
     )
 }
 
 fn inputs(flags: &RunFlags) -> Result<(), PlanError> {
     let inputs = &flags.inputs;
-    let null = Given(inputs.null, "--null");
-    let delimiter = Given(inputs.delimiter.is_some(), "--delimiter");
+    let null = GivenFlags(inputs.null, "--null");
+    let delimiter = GivenFlags(inputs.delimiter.is_some(), "--delimiter");
     clash(
         &null,
         &[delimiter],
         "`--null` is the same as `--delimiter '\\0'`",
     )?;
     clash(
-        &Given(inputs.csv, "--csv"),
-        &[null, Given(inputs.delimiter.is_some(), "--delimiter")],
+        &GivenFlags(inputs.csv, "--csv"),
+        &[null, GivenFlags(inputs.delimiter.is_some(), "--delimiter")],
         "CSV says itself where its records end",
     )?;
     match inputs.header.as_deref() {
@@ -130,16 +130,16 @@ fn inputs(flags: &RunFlags) -> Result<(), PlanError> {
     }
     sources(flags)?;
     clash(
-        &Given(inputs.shuf, "--shuf"),
+        &GivenFlags(inputs.shuf, "--shuf"),
         &[
-            Given(flags.log.resume, "--resume"),
-            Given(flags.log.resume_failed, "--resume-failed"),
+            GivenFlags(flags.log.resume, "--resume"),
+            GivenFlags(flags.log.resume_failed, "--resume-failed"),
         ],
         "jobs are known by their numbers, which are others in another order",
     )?;
-    let max_records = Given(flags.pipe.max_records.is_some(), "-N");
+    let max_records = GivenFlags(flags.pipe.max_records.is_some(), "-N");
     clash(
-        &Given(inputs.max_args.is_some(), "--max-args"),
+        &GivenFlags(inputs.max_args.is_some(), "--max-args"),
         &[max_records],
         "without `--pipe` they mean the same; leave one of them out",
     )?;
@@ -189,31 +189,31 @@ fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
         );
     }
     clash(
-        &Given(pipe.round_robin, "--round-robin"),
+        &GivenFlags(pipe.round_robin, "--round-robin"),
         &[
-            Given(pipe.cat, "--cat"),
-            Given(flags.jobs.retries.is_some(), "--retries"),
-            Given(flags.log.resume, "--resume"),
-            Given(flags.log.resume_failed, "--resume-failed"),
+            GivenFlags(pipe.cat, "--cat"),
+            GivenFlags(flags.jobs.retries.is_some(), "--retries"),
+            GivenFlags(flags.log.resume, "--resume"),
+            GivenFlags(flags.log.resume_failed, "--resume-failed"),
         ],
         "what a job gets depends on how fast it is, and is there once",
     )?;
     clash(
-        &Given(pipe.tee, "--tee"),
+        &GivenFlags(pipe.tee, "--tee"),
         &[
-            Given(pipe.round_robin, "--round-robin"),
-            Given(pipe.cat, "--cat"),
-            Given(pipe.block.is_some(), "--block"),
-            Given(pipe.recstart.is_some(), "--recstart"),
-            Given(pipe.recend.is_some(), "--recend"),
-            Given(pipe.remove_rec_sep, "--remove-rec-sep"),
+            GivenFlags(pipe.round_robin, "--round-robin"),
+            GivenFlags(pipe.cat, "--cat"),
+            GivenFlags(pipe.block.is_some(), "--block"),
+            GivenFlags(pipe.recstart.is_some(), "--recstart"),
+            GivenFlags(pipe.recend.is_some(), "--recend"),
+            GivenFlags(pipe.remove_rec_sep, "--remove-rec-sep"),
         ],
         "each job gets all of stdin, in one piece",
     )?;
     if pipe.tee {
         needs(
-            &Given(true, "--tee"),
-            &Given(pipe.pipe && !pipe.pipepart, "--pipe"),
+            &GivenFlags(true, "--tee"),
+            &GivenFlags(pipe.pipe && !pipe.pipepart, "--pipe"),
             "`hands run --pipe --tee COMMAND ::: INPUT...`",
         )?;
         if !flags.words.iter().any(is_source) && flags.inputs.arg_files.is_empty() {
@@ -227,17 +227,17 @@ fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
     if pipe.pipepart {
         return Ok(());
     }
-    let piped = Given(pipe.pipe, "--pipe");
+    let piped = GivenFlags(pipe.pipe, "--pipe");
     if !pipe.pipe {
         let hint = "with `--pipe`, stdin is split between records and given to the jobs";
         let only_with_pipe = [
-            Given(pipe.block.is_some(), "--block"),
-            Given(pipe.recstart.is_some(), "--recstart"),
-            Given(pipe.recend.is_some(), "--recend"),
-            Given(pipe.regexp, "--regexp"),
-            Given(pipe.remove_rec_sep, "--remove-rec-sep"),
-            Given(pipe.round_robin, "--round-robin"),
-            Given(pipe.cat, "--cat"),
+            GivenFlags(pipe.block.is_some(), "--block"),
+            GivenFlags(pipe.recstart.is_some(), "--recstart"),
+            GivenFlags(pipe.recend.is_some(), "--recend"),
+            GivenFlags(pipe.regexp, "--regexp"),
+            GivenFlags(pipe.remove_rec_sep, "--remove-rec-sep"),
+            GivenFlags(pipe.round_robin, "--round-robin"),
+            GivenFlags(pipe.cat, "--cat"),
         ];
         return only_with_pipe
             .iter()
@@ -247,32 +247,32 @@ fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
     clash(
         &piped,
         &[
-            Given(inputs.max_args.is_some(), "--max-args"),
-            Given(inputs.fill, "-X"),
+            GivenFlags(inputs.max_args.is_some(), "--max-args"),
+            GivenFlags(inputs.fill, "-X"),
         ],
         "use `-N` for the number of records each job gets, or `--block` for their size",
     )?;
     clash(
         &piped,
         &[
-            Given(inputs.null, "--null"),
-            Given(inputs.delimiter.is_some(), "--delimiter"),
+            GivenFlags(inputs.null, "--null"),
+            GivenFlags(inputs.delimiter.is_some(), "--delimiter"),
         ],
         "say where records end with `--recend`, such as `--recend '\\0'`",
     )?;
     clash(
         &piped,
         &[
-            Given(inputs.csv, "--csv"),
-            Given(inputs.colsep.is_some(), "--colsep"),
-            Given(inputs.header.is_some(), "--header"),
-            Given(inputs.no_run_if_empty, "--no-run-if-empty"),
+            GivenFlags(inputs.csv, "--csv"),
+            GivenFlags(inputs.colsep.is_some(), "--colsep"),
+            GivenFlags(inputs.header.is_some(), "--header"),
+            GivenFlags(inputs.no_run_if_empty, "--no-run-if-empty"),
         ],
         "with `--pipe` jobs get pieces of stdin, not inputs in their commands",
     )?;
     clash(
         &piped,
-        &[Given(!inputs.arg_files.is_empty(), "--arg-file")],
+        &[GivenFlags(!inputs.arg_files.is_empty(), "--arg-file")],
         "`--pipe` reads stdin: write `< FILE`",
     )?;
     if let Some(source) = flags.words.iter().find(|word| is_source(word)) {
@@ -300,11 +300,11 @@ fn is_source(word: &OsString) -> bool {
 }
 
 fn log(flags: &RunFlags) -> Result<(), PlanError> {
-    let joblog = Given(flags.log.joblog.is_some(), "--joblog");
+    let joblog = GivenFlags(flags.log.joblog.is_some(), "--joblog");
     let hint = "the joblog says which jobs are done: give the file the first run wrote";
-    needs(&Given(flags.log.resume, "--resume"), &joblog, hint)?;
+    needs(&GivenFlags(flags.log.resume, "--resume"), &joblog, hint)?;
     needs(
-        &Given(flags.log.resume_failed, "--resume-failed"),
+        &GivenFlags(flags.log.resume_failed, "--resume-failed"),
         &joblog,
         hint,
     )

@@ -1,12 +1,12 @@
 //! From the flags of `hands fetch` to its plan, and which of them cannot stand together.
 
-use hands_fetch::{Files, Plan, Request, Transfer, What};
+use hands_fetch::{FetchPlan, FilePlan, RequestPlan, TransferPlan, WhatToFetch};
 
 use super::PlanError;
-use crate::flags::{FetchFlags, Jobs, Progress};
+use crate::flags::{FetchFlags, FetchJobs, ProgressStyle};
 
 /// Checks the flags against each other, and makes the plan of them.
-pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<Plan, PlanError> {
+pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<FetchPlan, PlanError> {
     check(flags)?;
     let FetchFlags {
         what,
@@ -15,15 +15,15 @@ pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<Plan, PlanError> {
         request,
         ..
     } = flags;
-    Ok(Plan {
-        what: What {
+    Ok(FetchPlan {
+        what: WhatToFetch {
             urls: std::mem::take(&mut what.urls),
             input_file: std::mem::take(&mut what.input_file),
             metalink: std::mem::take(&mut what.metalink),
             globoff: what.globoff,
             head: what.head,
         },
-        files: Files {
+        files: FilePlan {
             dir: std::mem::take(&mut files.dir),
             output: std::mem::take(&mut files.output),
             no_clobber: files.no_clobber,
@@ -34,9 +34,9 @@ pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<Plan, PlanError> {
             check_integrity: files.check_integrity,
             failed: std::mem::take(&mut files.failed),
         },
-        transfer: Transfer {
+        transfer: TransferPlan {
             jobs: match transfer.jobs {
-                Some(Jobs::Count(jobs)) => Some(jobs),
+                Some(FetchJobs::Count(jobs)) => Some(jobs),
                 _ => None,
             },
             max_connections: transfer.max_connections,
@@ -57,7 +57,7 @@ pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<Plan, PlanError> {
             min_speed: transfer.min_speed,
             fail_fast: transfer.fail_fast,
         },
-        request: Request {
+        request: RequestPlan {
             header: std::mem::take(&mut request.header),
             user: std::mem::take(&mut request.user),
             netrc: std::mem::take(&mut request.netrc),
@@ -95,7 +95,10 @@ fn check(flags: &FetchFlags) -> Result<(), PlanError> {
         .output
         .as_deref()
         .is_some_and(hands_fetch::is_stdout);
-    let is_shown = matches!(shown.progress, Some(Progress::Bar | Progress::Plain));
+    let is_shown = matches!(
+        shown.progress,
+        Some(ProgressStyle::Bar | ProgressStyle::Plain)
+    );
     let contradictions = [
         (
             shown.quiet && is_shown,

@@ -19,7 +19,7 @@ pub(crate) mod parts;
 pub(crate) use self::error::PlanError;
 pub(crate) use self::fetch::fetch_plan;
 
-pub(crate) use parts::{Grouping, Inputs, JobLog, Limits, Output, Pipe};
+pub(crate) use parts::{Inputs, JobLimits, JobLogFlags, OutputGrouping, OutputPlan, PipePlan};
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use hands_batch::policy::{Halt, HaltCount, HaltOn, HaltWhen, Load, Retries, Slots};
 
-use crate::flags::{JobFlags, Progress, RunFlags, When};
+use crate::flags::{ColourWhen, JobFlags, ProgressStyle, RunFlags};
 
 /// A batch to run, free of contradictions.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     /// Where inputs come from and how they are taken apart.
     pub(crate) inputs: Inputs,
     /// `--pipe`: stdin is spread over the jobs instead of read as inputs.
-    pub(crate) pipe: Option<Pipe>,
+    pub(crate) pipe: Option<PipePlan>,
     /// How many jobs run at once. Raise the soft limit on descriptors before resolving `-j 0`.
     pub(crate) slots: Slots,
     /// `--load`.
@@ -53,19 +53,19 @@ pub(crate) struct Plan {
     /// `--halt`.
     pub(crate) halt: Halt,
     /// What each job may use and what it runs in.
-    pub(crate) limits: Limits,
+    pub(crate) limits: JobLimits,
     /// What is shown, and how.
-    pub(crate) output: Output,
+    pub(crate) output: OutputPlan,
     /// `--joblog` and whether to resume from it.
-    pub(crate) log: Option<JobLog>,
+    pub(crate) log: Option<JobLogFlags>,
     /// `--dry-run`.
     pub(crate) dry_run: bool,
     /// `--verbose`: each command on stderr before it runs.
     pub(crate) verbose: bool,
     /// `--progress`, `--bar`.
-    pub(crate) progress: Progress,
+    pub(crate) progress: ProgressStyle,
     /// `--color`.
-    pub(crate) color: When,
+    pub(crate) color: ColourWhen,
     /// `--tty`: jobs get the terminal.
     pub(crate) tty: bool,
     /// `--wait-pipes`.
@@ -100,8 +100,8 @@ impl Plan {
         } = flags;
         let progress = match output.progress {
             Some(progress) => progress,
-            None if output.bar => Progress::Bar,
-            None => Progress::Auto,
+            None if output.bar => ProgressStyle::Bar,
+            None => ProgressStyle::Auto,
         };
         let (mut inputs, mut pipe) = (inputs, pipe);
         let stdin = match pipe.pipepart {
@@ -112,9 +112,11 @@ impl Plan {
         let tee = pipe.tee;
         let pipe = pipe.into_parts()?;
         let grouping = match &pipe.pipe {
-            Some(_) => Grouping::Rows(NonZeroUsize::MIN),
-            None if inputs.merge && inputs.max_args.is_none() => Grouping::Rows(NonZeroUsize::MAX),
-            None => Grouping::new(inputs.max_args.or(pipe.records_as_args), inputs.fill),
+            Some(_) => OutputGrouping::Rows(NonZeroUsize::MIN),
+            None if inputs.merge && inputs.max_args.is_none() => {
+                OutputGrouping::Rows(NonZeroUsize::MAX)
+            }
+            None => OutputGrouping::new(inputs.max_args.or(pipe.records_as_args), inputs.fill),
         };
         Ok(Self {
             retries: retries(&jobs),
@@ -141,13 +143,13 @@ impl Plan {
             },
             inputs: Inputs::new(inputs, grouping)?,
             pipe: pipe.pipe,
-            limits: Limits::new(limits)?,
+            limits: JobLimits::new(limits)?,
             dry_run: output.dry_run,
             verbose: output.verbose,
             color: output.color,
             progress,
-            output: Output::from(output),
-            log: JobLog::new(log),
+            output: OutputPlan::from(output),
+            log: JobLogFlags::new(log),
             words,
         })
     }

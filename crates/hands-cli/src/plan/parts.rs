@@ -21,13 +21,13 @@ pub(crate) struct Inputs {
     /// How the bytes of a file or of stdin become records.
     pub(crate) reads: Reads,
     /// How a record becomes columns.
-    pub(crate) columns: Columns,
+    pub(crate) columns: ColumnFlags,
     /// The first record of each source holds the names of its columns.
     pub(crate) header: bool,
     /// Empty inputs are skipped.
     pub(crate) skip_empty: bool,
     /// How many rows a job gets.
-    pub(crate) grouping: Grouping,
+    pub(crate) grouping: OutputGrouping,
     /// Bytes that a command line may have, if fewer than the system allows.
     pub(crate) most_bytes: Option<NonZeroUsize>,
     /// The input of a file or of stdin that ends it: `--eof`.
@@ -60,7 +60,7 @@ pub(crate) enum Reads {
 
 /// What separates the columns of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Columns {
+pub(crate) enum ColumnFlags {
     /// A record is one column.
     Whole,
     /// `--colsep`: a regular expression, not compiled yet.
@@ -71,7 +71,7 @@ pub(crate) enum Columns {
 
 /// How many rows a job gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grouping {
+pub(crate) enum OutputGrouping {
     /// Up to this number: `-n N`, 1 by default.
     Rows(NonZeroUsize),
     /// One row a job, none of it inserted into the command: `-n 0`.
@@ -80,7 +80,7 @@ pub(crate) enum Grouping {
     Fill(Option<NonZeroUsize>),
 }
 
-impl Grouping {
+impl OutputGrouping {
     pub(super) fn new(rows: Option<usize>, fill: bool) -> Self {
         match (rows.map(NonZeroUsize::new), fill) {
             (Some(rows), true) => Self::Fill(rows),
@@ -93,7 +93,7 @@ impl Grouping {
 }
 
 impl Inputs {
-    pub(super) fn new(flags: InputFlags, grouping: Grouping) -> Result<Self, PlanError> {
+    pub(super) fn new(flags: InputFlags, grouping: OutputGrouping) -> Result<Self, PlanError> {
         let reads = match flags.delimiter {
             _ if flags.null => Reads::Delimited(vec![0]),
             None => Reads::Lines,
@@ -108,9 +108,9 @@ impl Inputs {
             },
         };
         let columns = match (flags.csv, flags.colsep) {
-            (true, colsep) => Columns::Csv(csv_separator(colsep.as_deref())?),
-            (false, None) => Columns::Whole,
-            (false, Some(pattern)) => Columns::Pattern(pattern_text("--colsep", pattern)?),
+            (true, colsep) => ColumnFlags::Csv(csv_separator(colsep.as_deref())?),
+            (false, None) => ColumnFlags::Whole,
+            (false, Some(pattern)) => ColumnFlags::Pattern(pattern_text("--colsep", pattern)?),
         };
         let mut rules = Vec::new();
         for definition in &flags.rpl {
@@ -175,7 +175,7 @@ fn pattern_text(flag: &str, pattern: OsString) -> Result<String, PlanError> {
 
 /// `--pipe`: one stream spread over jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pipe {
+pub(crate) struct PipePlan {
     /// Bytes a job gets, more or less one record.
     pub(crate) block: u64,
     /// Records a job gets at most, whatever their size; `None` for no such limit.
@@ -185,12 +185,12 @@ pub(crate) struct Pipe {
     /// The texts of the boundary are left out.
     pub(crate) remove: bool,
     /// How a job gets its piece.
-    pub(crate) given: Given,
+    pub(crate) given: GivenParts,
 }
 
 /// How a job of `--pipe` gets its piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Given {
+pub(crate) enum GivenParts {
     /// As its stdin.
     Stdin,
     /// As a file: `--cat`.
@@ -212,7 +212,7 @@ pub(crate) enum RecordEnd {
 const BLOCK: u64 = 1 << 20;
 
 pub(super) struct PipeParts {
-    pub(super) pipe: Option<Pipe>,
+    pub(super) pipe: Option<PipePlan>,
     /// `-N` without `--pipe`.
     pub(super) records_as_args: Option<usize>,
 }
@@ -262,15 +262,15 @@ impl PipeFlags {
                 start: text("--recstart", start)?,
             }
         };
-        let pipe = Pipe {
+        let pipe = PipePlan {
             block,
             records,
             boundary,
             remove: self.remove_rec_sep,
             given: match (self.cat, self.round_robin) {
-                (true, _) => Given::File,
-                (_, true) => Given::RoundRobin,
-                _ => Given::Stdin,
+                (true, _) => GivenParts::File,
+                (_, true) => GivenParts::RoundRobin,
+                _ => GivenParts::Stdin,
             },
         };
         Ok(PipeParts {
@@ -282,7 +282,7 @@ impl PipeFlags {
 
 /// What each job may use and what it runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct JobLimits {
     /// `--timeout`.
     pub(crate) timeout: Option<Timeout>,
     /// Between TERM and KILL.
@@ -306,7 +306,7 @@ pub(crate) struct Limits {
 /// `--grace`, where none is given.
 const GRACE: Duration = Duration::from_secs(5);
 
-impl Limits {
+impl JobLimits {
     pub(super) fn new(flags: LimitFlags) -> Result<Self, PlanError> {
         if flags.memory_limit == Some(0) {
             return Err(PlanError::new("`--memory-limit 0` would let no job start")
@@ -357,7 +357,7 @@ fn variable(entry: &OsStr) -> Result<(OsString, OsString), PlanError> {
 
 /// What is shown, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Output {
+pub(crate) struct OutputPlan {
     /// How the outputs of jobs come together.
     pub(crate) mode: OutputMode,
     /// `-k`: in the order of the inputs.
@@ -366,12 +366,12 @@ pub(crate) struct Output {
     /// it.
     pub(crate) tag: Option<Vec<u8>>,
     /// `--results`.
-    pub(crate) results: Option<Results>,
+    pub(crate) results: Option<ResultsPlan>,
 }
 
 /// Where `--results` go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Results {
+pub(crate) enum ResultsPlan {
     /// Into a folder for each job, below this one.
     Folder(PathBuf),
     /// Into files of names that are made by this template.
@@ -380,15 +380,15 @@ pub(crate) enum Results {
     Table(PathBuf, u8),
 }
 
-impl Results {
-    fn new(path: PathBuf) -> Results {
+impl ResultsPlan {
+    fn new(path: PathBuf) -> ResultsPlan {
         if let Some(separator) = table_separator(&path) {
-            return Results::Table(path, separator);
+            return ResultsPlan::Table(path, separator);
         }
         let text = path.as_os_str().as_bytes();
         match text.contains(&b'{') && text.contains(&b'}') {
-            true => Results::Template(text.to_vec()),
-            false => Results::Folder(path),
+            true => ResultsPlan::Template(text.to_vec()),
+            false => ResultsPlan::Folder(path),
         }
     }
 }
@@ -419,14 +419,14 @@ pub(crate) enum OutputMode {
     Files,
 }
 
-impl From<OutputFlags> for Output {
+impl From<OutputFlags> for OutputPlan {
     fn from(flags: OutputFlags) -> Self {
         let is_direct = flags.ungroup || flags.tty;
-        let results = flags.results.map(Results::new);
+        let results = flags.results.map(ResultsPlan::new);
         let mode = match (flags.json, is_direct, flags.line_buffer) {
             (true, ..) => OutputMode::Json,
             _ if flags.files => OutputMode::Files,
-            _ if matches!(results, Some(Results::Table(..))) => OutputMode::Table,
+            _ if matches!(results, Some(ResultsPlan::Table(..))) => OutputMode::Table,
             (_, true, _) => OutputMode::Direct,
             (_, _, true) => OutputMode::Lines,
             _ => OutputMode::Grouped,
@@ -446,26 +446,26 @@ impl From<OutputFlags> for Output {
 
 /// `--joblog`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JobLog {
+pub(crate) struct JobLogFlags {
     pub(crate) path: PathBuf,
     /// Which of the jobs in it run again; `None` starts the log anew.
-    pub(crate) resume: Option<Resume>,
+    pub(crate) resume: Option<ResumeFlags>,
 }
 
 /// Which jobs run when a batch is taken up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resume {
+pub(crate) enum ResumeFlags {
     /// Those not in the log: `--resume`.
     Unfinished,
     /// Those not in the log and those that failed: `--resume-failed`.
     UnfinishedAndFailed,
 }
 
-impl JobLog {
+impl JobLogFlags {
     pub(super) fn new(flags: LogFlags) -> Option<Self> {
         let resume = match (flags.resume_failed, flags.resume) {
-            (true, _) => Some(Resume::UnfinishedAndFailed),
-            (false, true) => Some(Resume::Unfinished),
+            (true, _) => Some(ResumeFlags::UnfinishedAndFailed),
+            (false, true) => Some(ResumeFlags::Unfinished),
             (false, false) => None,
         };
         let path = flags.joblog.map(|path| match path.as_os_str() == "-" {

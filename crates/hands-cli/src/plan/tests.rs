@@ -1,14 +1,14 @@
 use clap::Parser;
 
-use super::parts::{Columns, OutputMode, Reads, RecordEnd, Resume};
+use super::parts::{ColumnFlags, OutputMode, Reads, RecordEnd, ResumeFlags};
 use super::*;
-use crate::flags::{Cli, Command};
+use crate::flags::{Cli, CommandLine};
 
 /// What `hands run` makes of these words; the error as it is shown.
 fn plan(words: &[&str]) -> Result<Plan, String> {
     let argv = ["hands", "run"].iter().chain(words);
     let cli = Cli::try_parse_from(argv).map_err(|error| error.to_string())?;
-    let Command::Run(flags) = cli.command else {
+    let CommandLine::Run(flags) = cli.command else {
         return Err("not `run`".to_owned());
     };
     Plan::new(*flags).map_err(|error| error.to_string())
@@ -34,10 +34,13 @@ fn nothing_given_is_one_job_a_core_grouped_without_limits() {
     assert_eq!(plan.retries, Retries::NONE);
     assert_eq!(plan.output.mode, OutputMode::Grouped);
     assert_eq!(plan.inputs.reads, Reads::Lines);
-    assert_eq!(plan.inputs.columns, Columns::Whole);
-    assert_eq!(plan.inputs.grouping, Grouping::Rows(NonZeroUsize::MIN));
+    assert_eq!(plan.inputs.columns, ColumnFlags::Whole);
+    assert_eq!(
+        plan.inputs.grouping,
+        OutputGrouping::Rows(NonZeroUsize::MIN)
+    );
     assert_eq!(plan.limits.timeout, None);
-    assert_eq!(plan.progress, Progress::Auto);
+    assert_eq!(plan.progress, ProgressStyle::Auto);
     assert_eq!((plan.pipe, plan.log), (None, None));
 }
 
@@ -126,12 +129,12 @@ fn inputs_are_read_as_asked() {
     assert_eq!(inputs(&["-d", "-"]).reads, Reads::Delimited(b"-".to_vec()));
     assert_eq!(
         inputs(&["-C", "\\t"]).columns,
-        Columns::Pattern("\\t".to_owned())
+        ColumnFlags::Pattern("\\t".to_owned())
     );
-    assert_eq!(inputs(&["--csv"]).columns, Columns::Csv(b','));
+    assert_eq!(inputs(&["--csv"]).columns, ColumnFlags::Csv(b','));
     assert_eq!(
         inputs(&["--csv", "--colsep", "\\t"]).columns,
-        Columns::Csv(b'\t')
+        ColumnFlags::Csv(b'\t')
     );
     assert_eq!(
         inputs(&["-a", "x", "-a", "-"]).arg_files,
@@ -144,11 +147,11 @@ fn inputs_are_read_as_asked() {
 fn rows_are_grouped_as_asked() {
     let grouping = |argv: &[&str]| good(&[argv, &["echo"]].concat()).inputs.grouping;
     let three = NonZeroUsize::new(3).expect("three");
-    assert_eq!(grouping(&["-n3"]), Grouping::Rows(three));
-    assert_eq!(grouping(&["-N3"]), Grouping::Rows(three));
-    assert_eq!(grouping(&["-N0"]), Grouping::Uninserted);
-    assert_eq!(grouping(&["-X"]), Grouping::Fill(None));
-    assert_eq!(grouping(&["-X", "-n3"]), Grouping::Fill(Some(three)));
+    assert_eq!(grouping(&["-n3"]), OutputGrouping::Rows(three));
+    assert_eq!(grouping(&["-N3"]), OutputGrouping::Rows(three));
+    assert_eq!(grouping(&["-N0"]), OutputGrouping::Uninserted);
+    assert_eq!(grouping(&["-X"]), OutputGrouping::Fill(None));
+    assert_eq!(grouping(&["-X", "-n3"]), OutputGrouping::Fill(Some(three)));
 }
 
 #[test]
@@ -220,10 +223,10 @@ fn output_modes_and_tags() {
         output(&["--tag", "--tagstring", "{/}"]).tag,
         Some(b"{/}".to_vec())
     );
-    assert_eq!(good(&["--bar", "echo"]).progress, Progress::Bar);
+    assert_eq!(good(&["--bar", "echo"]).progress, ProgressStyle::Bar);
     assert_eq!(
         good(&["--progress", "none", "echo"]).progress,
-        Progress::None
+        ProgressStyle::None
     );
 }
 
@@ -235,10 +238,10 @@ fn a_joblog_can_be_resumed() {
             .expect("a log")
     };
     assert_eq!(log(&[]).resume, None);
-    assert_eq!(log(&["--resume"]).resume, Some(Resume::Unfinished));
+    assert_eq!(log(&["--resume"]).resume, Some(ResumeFlags::Unfinished));
     assert_eq!(
         log(&["--resume", "--resume-failed"]).resume,
-        Some(Resume::UnfinishedAndFailed)
+        Some(ResumeFlags::UnfinishedAndFailed)
     );
     refused(
         &["--resume", "echo"],

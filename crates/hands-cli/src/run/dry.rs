@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use hands_batch::input::Pull;
-use hands_batch::{Place, Work};
+use hands_batch::{JobPlace, Work};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::work::Jobs;
@@ -15,7 +15,7 @@ pub(super) fn run(mut jobs: Jobs) -> Result<u8, String> {
     while written.is_ok() {
         match jobs.next().map_err(|error| error.to_string())? {
             Pull::Item((number, mut item)) => {
-                let place = Place {
+                let place = JobPlace {
                     number,
                     slot: 1,
                     attempt: 1,

@@ -15,13 +15,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands_batch::{Finished, Outcome, Started, Summary};
 use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
+enum JsonEvent<'a> {
     Start {
         seq: u64,
         attempt: u32,
@@ -73,7 +73,7 @@ enum Event<'a> {
 pub(super) fn start(job: &Started<'_>, out: &mut Vec<u8>) {
     let command = String::from_utf8_lossy(job.display);
     line(
-        &Event::Start {
+        &JsonEvent::Start {
             seq: job.place.number,
             attempt: job.place.attempt,
             slot: job.place.slot,
@@ -92,7 +92,13 @@ pub(super) struct Halves(HashMap<(u64, &'static str), Vec<u8>>);
 
 impl Halves {
     /// A job has written something.
-    pub(super) fn output(&mut self, seq: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn output(
+        &mut self,
+        seq: u64,
+        stream: OutputStream,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let joined;
         let bytes = match self.0.remove(&(seq, stream.name())) {
             None => bytes,
@@ -113,7 +119,7 @@ impl Halves {
 
     /// A job has ended: what is left of it is no character.
     pub(super) fn end(&mut self, seq: u64, out: &mut Vec<u8>) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             if let Some(half) = self.0.remove(&(seq, stream.name())) {
                 piece(seq, stream, &half, out);
             }
@@ -133,9 +139,9 @@ fn cut(bytes: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
-fn piece(seq: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+fn piece(seq: u64, stream: OutputStream, bytes: &[u8], out: &mut Vec<u8>) {
     let text = std::str::from_utf8(bytes).ok();
-    let event = Event::Output {
+    let event = JsonEvent::Output {
         seq,
         stream: stream.name(),
         text,
@@ -153,7 +159,7 @@ pub(super) fn end(job: &Finished<'_>, out: &mut Vec<u8>) {
     };
     let command = String::from_utf8_lossy(job.display);
     line(
-        &Event::End {
+        &JsonEvent::End {
             seq: job.place.number,
             attempt: job.place.attempt,
             outcome,
@@ -176,7 +182,7 @@ pub(super) fn end(job: &Finished<'_>, out: &mut Vec<u8>) {
 
 pub(super) fn summary(summary: &Summary, exit_code: u8, out: &mut Vec<u8>) {
     line(
-        &Event::Summary {
+        &JsonEvent::Summary {
             succeeded: summary.succeeded,
             failed: summary.failed,
             ended: summary.ended,
@@ -189,7 +195,7 @@ pub(super) fn summary(summary: &Summary, exit_code: u8, out: &mut Vec<u8>) {
     );
 }
 
-fn line(event: &Event<'_>, out: &mut Vec<u8>) {
+fn line(event: &JsonEvent<'_>, out: &mut Vec<u8>) {
     // Writing numbers and strings to memory cannot fail; a line cut short would show as bad JSON.
     let _ = serde_json::to_writer(&mut *out, event);
     out.push(b'\n');

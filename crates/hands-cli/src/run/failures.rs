@@ -18,7 +18,7 @@ const LONGEST: usize = 8 * 1024;
 /// The first failures, and how many there were.
 #[derive(Debug)]
 pub(super) struct Failures {
-    shown: Vec<Failure>,
+    shown: Vec<FailedJob>,
     count: u64,
     paint: Paint,
     /// What a command needs to run as it did, beside its words.
@@ -26,7 +26,7 @@ pub(super) struct Failures {
 }
 
 #[derive(Debug)]
-struct Failure {
+struct FailedJob {
     number: u64,
     reason: String,
     command: Vec<u8>,
@@ -58,7 +58,7 @@ impl Failures {
         self.count += 1;
         if self.shown.len() < SHOWN {
             let kept = job.display.len().min(LONGEST);
-            self.shown.push(Failure {
+            self.shown.push(FailedJob {
                 number: job.place.number,
                 reason: reason(job),
                 command: job.display[..kept].to_vec(),

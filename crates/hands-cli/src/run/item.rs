@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hands_batch::input::Row;
 
 /// What a job is made of.
-pub(crate) enum Item {
+pub(crate) enum RunItem {
     /// Inputs for the command's placeholders.
     Rows(Vec<Row>),
     /// A piece of stdin.

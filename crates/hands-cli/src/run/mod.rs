@@ -30,15 +30,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use hands::sizing;
-use hands_batch::joblog::{JobLog, Mode, Resume};
+use hands_batch::joblog::{JobLog, Resume, ResumeMode};
 use hands_batch::policy::{LoadGate, MemFreeGate, Room, Slots};
 use hands_batch::{Batch, BatchError, Control, Grouping, Sink, Summary, TerminalUse};
 
 use self::files::Files;
 use self::progress::Display;
-use self::report::Report;
+use self::report::RunReport;
 use self::signals::Signals;
-use self::table::Table;
+use self::table::ShownTable;
 use self::work::Jobs;
 use crate::plan::Plan;
 use crate::plan::parts::{self, OutputMode};
@@ -105,14 +105,14 @@ fn run(plan: Plan) -> Result<u8, String> {
     // Only now that nothing is left to be refused: opening a log for a new run empties it.
     let log = plan.log.as_ref().map(open_log).transpose()?;
     let table = match (&plan.output.results, inputs) {
-        (Some(parts::Results::Table(path, separator)), Some(inputs)) => {
-            let table = Table::create(path, *separator, inputs);
+        (Some(parts::ResultsPlan::Table(path, separator)), Some(inputs)) => {
+            let table = ShownTable::create(path, *separator, inputs);
             let wrong = |error| format!("`--results {}`: {error}", path.display());
             Some(table.map_err(wrong)?)
         }
         _ => None,
     };
-    let mut report = Report::new(&plan, display, log, control, signals, table);
+    let mut report = RunReport::new(&plan, display, log, control, signals, table);
     report.files = files.map(|folder| Files::new(folder, plan.output.keep_order));
     let result = batch.run(jobs, &mut report);
     let code = finish(result, &mut report)?;
@@ -270,15 +270,15 @@ pub(crate) fn limited(mut batch: Batch, plan: &Plan) -> Result<Batch, String> {
 }
 
 /// What the log says is done already, if it is to be heeded.
-fn read_log(log: &parts::JobLog) -> Option<Result<Resume, String>> {
+fn read_log(log: &parts::JobLogFlags) -> Option<Result<Resume, String>> {
     let mode = match log.resume? {
-        parts::Resume::Unfinished => Mode::Skip,
-        parts::Resume::UnfinishedAndFailed => Mode::Failed,
+        parts::ResumeFlags::Unfinished => ResumeMode::Skip,
+        parts::ResumeFlags::UnfinishedAndFailed => ResumeMode::Failed,
     };
     Some(Resume::read(&log.path, mode).map_err(|error| error.to_string()))
 }
 
-fn open_log(log: &parts::JobLog) -> Result<JobLog, String> {
+fn open_log(log: &parts::JobLogFlags) -> Result<JobLog, String> {
     let opened = match log.resume {
         None => JobLog::create(&log.path),
         Some(_) => JobLog::append(&log.path),
@@ -286,7 +286,7 @@ fn open_log(log: &parts::JobLog) -> Result<JobLog, String> {
     opened.map_err(|error| error.to_string())
 }
 
-fn finish(result: Result<Summary, BatchError>, report: &mut Report) -> Result<u8, String> {
+fn finish(result: Result<Summary, BatchError>, report: &mut RunReport) -> Result<u8, String> {
     if matches!(result, Err(BatchError::OutputClosed)) || report.is_unread() {
         return Ok(NOBODY_READS);
     }

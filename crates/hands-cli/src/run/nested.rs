@@ -16,11 +16,11 @@ const OPERATORS: &str = "|&;()\n";
 
 /// A word, and whether its text is one placeholder and nothing else.
 #[derive(Debug, Default)]
-struct Word {
+struct NestedWord {
     text: String,
 }
 
-impl Word {
+impl NestedWord {
     fn has_input(&self) -> bool {
         let mut rest = self.text.as_str();
         while let Some(at) = rest.find('{') {
@@ -61,19 +61,19 @@ fn is_placeholder(inside: &str) -> bool {
 
 /// The commands of a line, each as its words with the quotes off; or the words as they are, if
 /// there are several.
-fn commands(words: &[OsString]) -> Vec<Vec<Word>> {
+fn commands(words: &[OsString]) -> Vec<Vec<NestedWord>> {
     if let [line] = words {
         return split(&line.to_string_lossy());
     }
-    let word = |word: &OsString| Word {
+    let word = |word: &OsString| NestedWord {
         text: word.to_string_lossy().into_owned(),
     };
     vec![words.iter().map(word).collect()]
 }
 
-fn split(line: &str) -> Vec<Vec<Word>> {
+fn split(line: &str) -> Vec<Vec<NestedWord>> {
     let mut commands = vec![Vec::new()];
-    let mut word: Option<Word> = None;
+    let mut word: Option<NestedWord> = None;
     let mut quote = None;
     let mut letters = line.chars();
     while let Some(letter) = letters.next() {
@@ -110,12 +110,12 @@ pub(super) fn found(words: &[OsString]) -> Option<String> {
         .find_map(|command| in_command(command))
 }
 
-fn in_command(words: &[Word]) -> Option<String> {
+fn in_command(words: &[NestedWord]) -> Option<String> {
     for (at, word) in words.iter().enumerate() {
         let rest = &words[at + 1..];
         let name = word.base();
         if SHELLS.contains(&name) || name == "su" {
-            let is_flag = |word: &Word| {
+            let is_flag = |word: &NestedWord| {
                 let letters = word
                     .text
                     .strip_prefix('-')
@@ -136,7 +136,7 @@ fn in_command(words: &[Word]) -> Option<String> {
         if name == "ssh" {
             let host = rest.iter().position(|word| !word.text.starts_with('-'));
             let script = host.map_or(&[][..], |host| &rest[host + 1..]);
-            if script.iter().any(Word::has_input) {
+            if script.iter().any(NestedWord::has_input) {
                 return Some("an input stands among what `ssh` has a shell over there read, where what is in it may run as a command\n  hint: send it through stdin, or see that no input has anything but letters and digits".to_owned());
             }
         }

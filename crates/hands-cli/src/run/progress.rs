@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
-use hands_batch::Progress;
+use hands_batch::BatchProgress;
 use rustix::fs::FileType;
 
 use crate::flags;
@@ -50,18 +50,18 @@ fn is_alone(mode: OutputMode) -> bool {
 impl Display {
     /// Decides by the flag and by what stderr is. A bar can only be drawn on a terminal that can
     /// move its cursor; without a terminal nothing is said that nobody has asked for.
-    pub(super) fn new(progress: flags::Progress, mode: OutputMode) -> Display {
+    pub(super) fn new(progress: flags::ProgressStyle, mode: OutputMode) -> Display {
         match progress {
-            flags::Progress::None => Display::None,
-            flags::Progress::Auto if !io::stderr().is_terminal() || !is_alone(mode) => {
+            flags::ProgressStyle::None => Display::None,
+            flags::ProgressStyle::Auto if !io::stderr().is_terminal() || !is_alone(mode) => {
                 Display::None
             }
-            flags::Progress::Bar | flags::Progress::Auto if can_draw() => {
+            flags::ProgressStyle::Bar | flags::ProgressStyle::Auto if can_draw() => {
                 Display::Bar(Bar::default())
             }
             asked => Display::Plain {
                 next: PLAIN,
-                last: asked == flags::Progress::Plain,
+                last: asked == flags::ProgressStyle::Plain,
             },
         }
     }
@@ -76,7 +76,7 @@ impl Display {
     }
 
     /// Shows where the batch stands.
-    pub(super) fn show(&mut self, progress: &Progress<'_>) {
+    pub(super) fn show(&mut self, progress: &BatchProgress<'_>) {
         match self {
             Display::None => {}
             Display::Plain { next, last } => {
@@ -105,7 +105,7 @@ impl Display {
 }
 
 /// Whether a plain line is to be written, and notes when the next one is.
-fn is_due(next: &mut Duration, last: bool, progress: &Progress<'_>) -> bool {
+fn is_due(next: &mut Duration, last: bool, progress: &BatchProgress<'_>) -> bool {
     if progress.done {
         return last;
     }
@@ -116,7 +116,7 @@ fn is_due(next: &mut Duration, last: bool, progress: &Progress<'_>) -> bool {
     due
 }
 
-fn drawing(progress: &Progress<'_>) -> String {
+fn drawing(progress: &BatchProgress<'_>) -> String {
     let mut text = String::new();
     if let Some(total) = progress.total.filter(|&total| total > 0) {
         let done = progress.succeeded + progress.failed;
@@ -141,7 +141,7 @@ fn drawing(progress: &Progress<'_>) -> String {
 }
 
 /// `120 of 500 done, 3 failed, 8 running, 41.2 a second, 9s left`.
-fn counts(progress: &Progress<'_>) -> String {
+fn counts(progress: &BatchProgress<'_>) -> String {
     let done = progress.succeeded + progress.failed;
     let mut text = match progress.total {
         Some(total) => format!("{done} of {total} done"),
@@ -198,8 +198,8 @@ mod tests {
         assert_eq!(time(Duration::from_secs(7500)), "2h05m");
     }
 
-    fn at(elapsed: u64, done: bool) -> Progress<'static> {
-        Progress {
+    fn at(elapsed: u64, done: bool) -> BatchProgress<'static> {
+        BatchProgress {
             total: Some(10),
             started: 6,
             succeeded: 4,

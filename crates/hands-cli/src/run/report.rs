@@ -7,9 +7,11 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use hands::command::Stream;
-use hands_batch::joblog::{Entry, JobLog};
-use hands_batch::{Control, Finished, Notice, Observer, Outcome, Progress, Started, Stop, Summary};
+use hands::command::OutputStream;
+use hands_batch::joblog::{JobLog, JobLogEntry};
+use hands_batch::{
+    BatchProgress, Control, Finished, Notice, Observer, Outcome, Started, Stop, Summary,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGPIPE;
 
@@ -18,8 +20,8 @@ use super::failures::{Failures, reason};
 use super::files::Files;
 use super::progress::{Display, short};
 use super::resume::Resumption;
-use super::signals::{Signals, Step};
-use super::table::Table;
+use super::signals::{SignalStep, Signals};
+use super::table::ShownTable;
 use crate::plan::Plan;
 use crate::plan::parts::OutputMode;
 use crate::ui::codes::INTERRUPTED;
@@ -30,7 +32,7 @@ use crate::ui::time::seconds;
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// Hears the batch and tells the user.
-pub(super) struct Report {
+pub(super) struct RunReport {
     display: Display,
     log: Option<JobLog>,
     log_error: Option<String>,
@@ -47,7 +49,7 @@ pub(super) struct Report {
     told_shortage: Option<Instant>,
     told_waiting: Option<Instant>,
     /// `--results FILE.csv`.
-    table: Option<Table>,
+    table: Option<ShownTable>,
     /// `--files`.
     pub(super) files: Option<Files>,
     /// There may be jobs that an earlier run has done.
@@ -57,17 +59,17 @@ pub(super) struct Report {
     is_unread: bool,
 }
 
-impl Report {
+impl RunReport {
     pub(super) fn new(
         plan: &Plan,
         display: Display,
         log: Option<JobLog>,
         control: Control,
         signals: Signals,
-        table: Option<Table>,
-    ) -> Report {
+        table: Option<ShownTable>,
+    ) -> RunReport {
         let paint = Paint::new(plan.color);
-        Report {
+        RunReport {
             display,
             log,
             log_error: None,
@@ -152,7 +154,7 @@ impl Report {
     fn write_log(&mut self, job: &Finished<'_>) {
         let Some(log) = &mut self.log else { return };
         let timed_out = matches!(job.outcome, Outcome::TimedOut { .. });
-        let entry = Entry {
+        let entry = JobLogEntry {
             seq: job.place.number,
             start: job.at,
             runtime: job.wall,
@@ -207,7 +209,7 @@ fn say(text: &[u8]) {
     let _ = io::stderr().write_all(text);
 }
 
-impl Observer for Report {
+impl Observer for RunReport {
     fn started(&mut self, job: &Started<'_>, out: &mut Vec<u8>) {
         if self.json {
             events::start(job, out);
@@ -219,11 +221,11 @@ impl Observer for Report {
         }
     }
 
-    fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+    fn output(&mut self, number: u64, stream: OutputStream, bytes: &[u8], out: &mut Vec<u8>) {
         match &mut self.table {
             Some(table) => table.output(number, stream, bytes),
             None if self.files.is_none() => self.halves.output(number, stream, bytes, out),
-            None if stream == Stream::Stderr => self.display.aside(&mut || say(bytes)),
+            None if stream == OutputStream::Stderr => self.display.aside(&mut || say(bytes)),
             None => {}
         }
     }
@@ -316,20 +318,20 @@ self.tell(&format!("waiting to start more: {why}"));
         }
     }
 
-    fn tick(&mut self, progress: &Progress<'_>) {
+    fn tick(&mut self, progress: &BatchProgress<'_>) {
         self.display.show(progress);
     }
 
     fn woken(&mut self, control: &Control) {
         match self.signals.pass_on(control) {
-            Some(Step::Stopping(Stop::Drain)) => self.tell(
+            Some(SignalStep::Stopping(Stop::Drain)) => self.tell(
                 "interrupted: starting no more jobs and waiting for the running ones; again to end them",
             ),
-            Some(Step::Stopping(Stop::Terminate)) => {
+            Some(SignalStep::Stopping(Stop::Terminate)) => {
                 self.tell("interrupted: sent TERM to the running jobs; again to kill them");
             }
-            Some(Step::Stopping(Stop::Kill)) => self.tell("interrupted: killed the running jobs"),
-            Some(Step::Stopping(Stop::No) | Step::Suspending) | None => {}
+            Some(SignalStep::Stopping(Stop::Kill)) => self.tell("interrupted: killed the running jobs"),
+            Some(SignalStep::Stopping(Stop::No) | SignalStep::Suspending) | None => {}
         }
     }
 

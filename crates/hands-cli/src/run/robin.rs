@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use hands_batch::WorkError;
-use hands_batch::input::{InputError, Pull, Source};
+use hands_batch::input::{InputError, InputSource, Pull};
 use hands_batch::records::Records;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;

@@ -26,7 +26,7 @@ pub(crate) struct Signals {
 
 /// What a signal has led to, to be told to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum SignalStep {
     /// The batch stops this far.
     Stopping(Stop),
     /// The user suspends it.
@@ -60,7 +60,7 @@ impl Signals {
     }
 
     /// Tells the batch what the signals since the last call ask for.
-    pub(crate) fn pass_on(&mut self, control: &Control) -> Option<Step> {
+    pub(crate) fn pass_on(&mut self, control: &Control) -> Option<SignalStep> {
         let mut step = None;
         for (signal, flag) in &self.flags {
             if !flag.swap(false, Ordering::AcqRel) {
@@ -68,7 +68,7 @@ impl Signals {
             }
             if *signal == SIGTSTP {
                 control.suspend();
-                step = Some(Step::Suspending);
+                step = Some(SignalStep::Suspending);
                 continue;
             }
             let next = match (*signal, control.stopped()) {
@@ -78,7 +78,7 @@ impl Signals {
             };
             self.interrupted = true;
             control.stop(next);
-            step = Some(Step::Stopping(next));
+            step = Some(SignalStep::Stopping(next));
         }
         step
     }

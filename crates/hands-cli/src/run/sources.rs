@@ -13,9 +13,9 @@ use hands_batch::records::{Boundary, RecordSpec, Records};
 use hands_batch::template::{JobArgs, Template};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::item::Item;
+use super::item::RunItem;
 use crate::plan::Plan;
-use crate::plan::parts::{Columns, Grouping, Pipe, Reads, RecordEnd};
+use crate::plan::parts::{ColumnFlags, OutputGrouping, PipePlan, Reads, RecordEnd};
 
 /// Bytes of a folder's name in `--results`; file systems allow 255.
 const NAME: usize = 200;
@@ -30,7 +30,7 @@ pub(super) fn open(
     slots: NonZeroUsize,
     words: &[OsString],
     parse: &Parse<'_>,
-) -> Result<input::Jobs, String> {
+) -> Result<input::JobsSpec, String> {
     let inputs = &plan.inputs;
     let mut sources: Vec<SourceSpec> = inputs
         .arg_files
@@ -45,7 +45,7 @@ pub(super) fn open(
             .map_or(room, |most| room.min(most.get()))
     };
     let group = match inputs.grouping {
-        Grouping::Rows(rows) if rows.get() > 1 && !words.is_empty() => {
+        OutputGrouping::Rows(rows) if rows.get() > 1 && !words.is_empty() => {
             let template = parse(&[])?;
             let limit = Limit {
                 limit: room(),
@@ -54,9 +54,9 @@ pub(super) fn open(
             };
             Group::RowsWithin(rows, limit)
         }
-        Grouping::Rows(rows) => Group::Rows(rows),
-        Grouping::Uninserted => Group::Rows(NonZeroUsize::MIN),
-        Grouping::Fill(most) => {
+        OutputGrouping::Rows(rows) => Group::Rows(rows),
+        OutputGrouping::Uninserted => Group::Rows(NonZeroUsize::MIN),
+        OutputGrouping::Fill(most) => {
             if words.is_empty() {
                 return Err(
                     "`-X` needs a command to put the inputs on\n  hint: name it before `:::`"
@@ -82,9 +82,9 @@ pub(super) fn open(
             Reads::Delimited(delimiter) => delimiter.clone(),
         },
         columns: match &inputs.columns {
-            Columns::Whole => input::Columns::Whole,
-            Columns::Pattern(pattern) => input::Columns::Pattern(pattern.clone()),
-            Columns::Csv(separator) => input::Columns::Csv(*separator),
+            ColumnFlags::Whole => input::Columns::Whole,
+            ColumnFlags::Pattern(pattern) => input::Columns::Pattern(pattern.clone()),
+            ColumnFlags::Csv(separator) => input::Columns::Csv(*separator),
         },
         header: inputs.header,
         skip_empty: inputs.skip_empty,
@@ -96,7 +96,7 @@ pub(super) fn open(
 }
 
 /// Opens stdin for `--pipe`.
-pub(super) fn records(pipe: &Pipe) -> Result<Records, String> {
+pub(super) fn records(pipe: &PipePlan) -> Result<Records, String> {
     let boundary = match &pipe.boundary {
         RecordEnd::Literal { end, start } => Boundary::Literal {
             end: end.clone(),
@@ -141,11 +141,11 @@ pub(super) fn again(file: &File) -> io::Result<OwnedFd> {
 }
 
 /// A block in a file of memory. It has a name for as long as this program holds it.
-pub(super) fn as_file(block: &[u8]) -> io::Result<Item> {
+pub(super) fn as_file(block: &[u8]) -> io::Result<RunItem> {
     let file = File::from(memfd_create("hands-block", MemfdFlags::CLOEXEC)?);
     (&file).write_all(block)?;
     let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-    Ok(Item::File {
+    Ok(RunItem::File {
         _held: file.into(),
         name: vec![vec![name.into_bytes()]],
     })

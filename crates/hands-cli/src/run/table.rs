@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands::sync::Mutex;
 use hands_batch::Finished;
 
@@ -15,7 +15,7 @@ pub(crate) type Inputs = Arc<Mutex<HashMap<u64, Vec<Vec<u8>>>>>;
 
 /// The file, and what has come of the jobs that run; that is kept in memory.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct ShownTable {
     file: File,
     separator: u8,
     written: HashMap<u64, [Vec<u8>; 2]>,
@@ -24,9 +24,9 @@ pub(super) struct Table {
     columns: Option<usize>,
 }
 
-impl Table {
-    pub(super) fn create(path: &Path, separator: u8, inputs: Inputs) -> io::Result<Table> {
-        Ok(Table {
+impl ShownTable {
+    pub(super) fn create(path: &Path, separator: u8, inputs: Inputs) -> io::Result<ShownTable> {
+        Ok(ShownTable {
             file: File::create(path)?,
             separator,
             written: HashMap::new(),
@@ -35,7 +35,7 @@ impl Table {
         })
     }
 
-    pub(super) fn output(&mut self, number: u64, stream: Stream, bytes: &[u8]) {
+    pub(super) fn output(&mut self, number: u64, stream: OutputStream, bytes: &[u8]) {
         let written = self.written.entry(number).or_default();
         written[stream as usize].extend_from_slice(bytes);
     }

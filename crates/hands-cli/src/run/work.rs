@@ -12,27 +12,27 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hands_batch::input::{self, Pull, Row, Source};
-use hands_batch::joblog::{Decision, Resume};
+use hands_batch::input::{self, InputSource, Pull, Row};
+use hands_batch::joblog::{Resume, ResumeDecision};
 use hands_batch::records::Records;
-use hands_batch::template::{JobArgs, Options, Template, Text};
-use hands_batch::{Job, Place, Work, WorkError};
+use hands_batch::template::{JobArgs, Template, TemplateOptions, TemplateText};
+use hands_batch::{Job, JobPlace, Work, WorkError};
 
-use super::item::Item;
+use super::item::RunItem;
 use super::robin::Robin;
 use super::{advice, sources, table};
 use crate::plan::Plan;
-use crate::plan::parts::{self, Given, Grouping, Trim};
+use crate::plan::parts::{self, GivenParts, OutputGrouping, Trim};
 
 /// All jobs of the batch, made as they are needed.
 pub(crate) struct Jobs {
-    feed: Feed,
-    command: Form,
-    tag: Option<Text>,
-    results: Option<Results>,
+    feed: JobFeed,
+    command: CommandForm,
+    tag: Option<TemplateText>,
+    results: Option<ResultsFlags>,
     /// Jobs that may be tried again need their block more than once.
     keep_blocks: bool,
-    given: Given,
+    given: GivenParts,
     /// `--tee`: all of stdin.
     stdin: Option<File>,
     number: u64,
@@ -42,17 +42,17 @@ pub(crate) struct Jobs {
     inputs: Option<table::Inputs>,
     trim: Trim,
     /// What has been read so far, where all is to be read before anything runs.
-    shuffled: Option<Vec<Item>>,
+    shuffled: Option<Vec<RunItem>>,
 }
 
-enum Feed {
-    Inputs(input::Jobs),
+enum JobFeed {
+    Inputs(input::JobsSpec),
     Stdin(Records),
     RoundRobin(Robin),
 }
 
 /// How a job's inputs become its command.
-enum Form {
+enum CommandForm {
     Template(Template),
     /// The input itself is the command line.
     Line {
@@ -63,26 +63,26 @@ enum Form {
 }
 
 /// Where `--results` go.
-struct Results {
-    kind: Kind,
+struct ResultsFlags {
+    kind: JobKind,
     /// Which job has which path, by a hash of it: another gets another.
     taken: HashMap<u64, u64>,
 }
 
-enum Kind {
+enum JobKind {
     /// A folder for each input column, in a folder named after the column.
     Folder {
         folder: PathBuf,
         names: Vec<Vec<u8>>,
     },
-    Template(Text),
+    Template(TemplateText),
 }
 
-impl Results {
+impl ResultsFlags {
     fn of(&mut self, args: &JobArgs<'_>) -> (PathBuf, bool) {
         let (path, is_file) = match &self.kind {
-            Kind::Folder { folder, names } => (sources::results(folder, names, args), false),
-            Kind::Template(text) => {
+            JobKind::Folder { folder, names } => (sources::results(folder, names, args), false),
+            JobKind::Template(text) => {
                 let path = text.expand(args);
                 let is_file = !path.ends_with(b"/");
                 (PathBuf::from(OsString::from_vec(path)), is_file)
@@ -103,7 +103,7 @@ struct Resuming {
     /// Jobs before the last one that the log has, which are to run all the same. They are found
     /// before any is started, so that inputs that have changed are refused while nothing has
     /// happened yet.
-    gaps: VecDeque<(u64, Item)>,
+    gaps: VecDeque<(u64, RunItem)>,
     compared: bool,
 }
 
@@ -132,11 +132,11 @@ impl Jobs {
         };
         let given = plan.pipe.as_ref().map(|pipe| pipe.given);
         let calls_function = words.first().is_some_and(|word| advice::is_function(word));
-        let options = |names: &[Vec<u8>]| Options {
+        let options = |names: &[Vec<u8>]| TemplateOptions {
             shell: shell.clone(),
             names: names.to_vec(),
             rules: plan.inputs.rules.clone(),
-            append: given.is_none_or(|given| given == Given::File),
+            append: given.is_none_or(|given| given == GivenParts::File),
             verbatim: plan.verbatim,
             always_shell: calls_function && shell.is_some(),
         };
@@ -150,13 +150,13 @@ impl Jobs {
                 }
                 let records = sources::records(pipe)?;
                 let feed = match pipe.given {
-                    Given::RoundRobin if !plan.dry_run => {
+                    GivenParts::RoundRobin if !plan.dry_run => {
                         let wrong = |error| format!("stdin cannot be dealt out: {error}");
-                        Feed::RoundRobin(Robin::start(records, slots.get()).map_err(wrong)?)
+                        JobFeed::RoundRobin(Robin::start(records, slots.get()).map_err(wrong)?)
                     }
-                    _ => Feed::Stdin(records),
+                    _ => JobFeed::Stdin(records),
                 };
-                (feed, Vec::new(), Form::Template(parse(&[])?))
+                (feed, Vec::new(), CommandForm::Template(parse(&[])?))
             }
             None => {
                 let inputs = sources::open(plan, listed, slots, &words, &parse)?;
@@ -167,14 +167,14 @@ impl Jobs {
                     return Err(why);
                 }
                 let command = if words.is_empty() {
-                    Form::Line {
+                    CommandForm::Line {
                         shell: shell.clone().unwrap_or_else(|| b"/bin/sh".to_vec()),
                     }
-                } else if plan.inputs.grouping == Grouping::Uninserted {
-                    Form::Fixed(
+                } else if plan.inputs.grouping == OutputGrouping::Uninserted {
+                    CommandForm::Fixed(
                         Template::parse(
                             &words,
-                            Options {
+                            TemplateOptions {
                                 append: false,
                                 ..options(&names)
                             },
@@ -183,47 +183,53 @@ impl Jobs {
                     )
                 } else {
                     let template = parse(&names)?;
-                    if plan.inputs.grouping == Grouping::Fill(None) && template.names_its_inputs() {
+                    if plan.inputs.grouping == OutputGrouping::Fill(None)
+                        && template.names_its_inputs()
+                    {
                         return Err("with `-X` a job gets as many inputs as fit, and this command uses only those it names\n  hint: `{}` stands for all of them; with `-n N` a job gets N, and {1} to {N} are each of them".into());
                     }
-                    Form::Template(template)
+                    CommandForm::Template(template)
                 };
-                (Feed::Inputs(inputs), names, command)
+                (JobFeed::Inputs(inputs), names, command)
             }
         };
         let total = match &feed {
-            Feed::Inputs(inputs) => inputs.total(),
-            Feed::Stdin(_) | Feed::RoundRobin(_) => None,
+            JobFeed::Inputs(inputs) => inputs.total(),
+            JobFeed::Stdin(_) | JobFeed::RoundRobin(_) => None,
         };
         let known = options(&names);
         let jobs = Jobs {
             feed,
             command,
-            tag: plan.output.tag.as_ref().map(|tag| Text::parse(tag, &known)),
+            tag: plan
+                .output
+                .tag
+                .as_ref()
+                .map(|tag| TemplateText::parse(tag, &known)),
             results: match &plan.output.results {
-                Some(parts::Results::Folder(folder)) => Some(Kind::Folder {
+                Some(parts::ResultsPlan::Folder(folder)) => Some(JobKind::Folder {
                     folder: folder.clone(),
                     names,
                 }),
-                Some(parts::Results::Template(text)) => {
-                    Some(Kind::Template(Text::parse(text, &known)))
+                Some(parts::ResultsPlan::Template(text)) => {
+                    Some(JobKind::Template(TemplateText::parse(text, &known)))
                 }
-                Some(parts::Results::Table(..)) | None => files.map(|folder| {
+                Some(parts::ResultsPlan::Table(..)) | None => files.map(|folder| {
                     let text = folder.join("{#}");
-                    Kind::Template(Text::parse(
+                    JobKind::Template(TemplateText::parse(
                         text.as_os_str().as_bytes(),
-                        &Options::default(),
+                        &TemplateOptions::default(),
                     ))
                 }),
             }
-            .map(|kind| Results {
+            .map(|kind| ResultsFlags {
                 kind,
                 taken: HashMap::new(),
             }),
             inputs,
             trim: plan.inputs.trim,
             shuffled: plan.inputs.shuffled.then(Vec::new),
-            given: given.unwrap_or(Given::Stdin),
+            given: given.unwrap_or(GivenParts::Stdin),
             stdin: plan.tee.then(|| sources::all_of_stdin(plan)).transpose()?,
             keep_blocks: plan.retries.tries().is_none_or(|tries| tries.get() > 1),
             number: 0,
@@ -241,7 +247,7 @@ impl Jobs {
     /// A program that is the same for every job and that is not there is one mistake, not a
     /// thousand failed jobs.
     fn check_program(&self, plan: &Plan) -> Result<(), String> {
-        let (Form::Template(template) | Form::Fixed(template)) = &self.command else {
+        let (CommandForm::Template(template) | CommandForm::Fixed(template)) = &self.command else {
             return Ok(());
         };
         let Some(program) = template.fixed_program() else {
@@ -264,7 +270,7 @@ impl Jobs {
     }
 
     /// The next item, numbered.
-    fn pull(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+    fn pull(&mut self) -> Result<Pull<(u64, RunItem)>, WorkError> {
         let item = match self.shuffled.take() {
             None => self.read()?,
             Some(mut read) => loop {
@@ -301,7 +307,7 @@ impl Jobs {
     }
 
     /// The next item as it comes.
-    fn read(&mut self) -> Result<Pull<Item>, WorkError> {
+    fn read(&mut self) -> Result<Pull<RunItem>, WorkError> {
         let Trim { left, right } = self.trim;
         let trimmed = |mut rows: Vec<Row>| {
             for value in rows.iter_mut().flatten().filter(|_| left || right) {
@@ -316,19 +322,19 @@ impl Jobs {
             rows
         };
         let item = match &mut self.feed {
-            Feed::Inputs(inputs) => match inputs.pull()? {
-                Pull::Item(rows) => Item::Rows(trimmed(rows)),
+            JobFeed::Inputs(inputs) => match inputs.pull()? {
+                Pull::Item(rows) => RunItem::Rows(trimmed(rows)),
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => return Ok(Pull::End),
             },
-            Feed::Stdin(records) => match records.pull()? {
-                Pull::Item(block) if self.given == Given::File => sources::as_file(&block)?,
-                Pull::Item(block) => Item::Block(block),
+            JobFeed::Stdin(records) => match records.pull()? {
+                Pull::Item(block) if self.given == GivenParts::File => sources::as_file(&block)?,
+                Pull::Item(block) => RunItem::Block(block),
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => return Ok(Pull::End),
             },
-            Feed::RoundRobin(robin) => match robin.pull()? {
-                Pull::Item(stdin) => Item::Stdin(Some(Arc::new(stdin))),
+            JobFeed::RoundRobin(robin) => match robin.pull()? {
+                Pull::Item(stdin) => RunItem::Stdin(Some(Arc::new(stdin))),
                 Pull::Pending => return Ok(Pull::Pending),
                 Pull::End => return Ok(Pull::End),
             },
@@ -370,7 +376,7 @@ impl Jobs {
     }
 
     /// The item, unless the log says that it is done.
-    fn unlogged(&self, number: u64, item: Item) -> Result<Option<Item>, WorkError> {
+    fn unlogged(&self, number: u64, item: RunItem) -> Result<Option<RunItem>, WorkError> {
         let Some(Resuming { log, .. }) = &self.resuming else {
             return Ok(Some(item));
         };
@@ -380,16 +386,16 @@ impl Jobs {
         for slot in 1..=self.slots_named() {
             let display = self.display(
                 &item,
-                Place {
+                JobPlace {
                     number,
                     slot,
                     attempt: 1,
                 },
             );
             match log.decide(number, &display) {
-                Decision::Skip => return Ok(None),
-                Decision::Run => return Ok(Some(item)),
-                Decision::Mismatch { logged } => {
+                ResumeDecision::Skip => return Ok(None),
+                ResumeDecision::Run => return Ok(Some(item)),
+                ResumeDecision::Mismatch { logged } => {
                     mismatch.get_or_insert((logged, display));
                 }
             }
@@ -401,38 +407,38 @@ impl Jobs {
     }
 
     fn slots_named(&self) -> usize {
-        let (Form::Template(template) | Form::Fixed(template)) = &self.command else {
+        let (CommandForm::Template(template) | CommandForm::Fixed(template)) = &self.command else {
             return 1;
         };
         if template.names_slot() { 4096 } else { 1 }
     }
 
-    fn display(&self, item: &Item, place: Place) -> Vec<u8> {
+    fn display(&self, item: &RunItem, place: JobPlace) -> Vec<u8> {
         let args = JobArgs {
             rows: rows(item),
             seq: place.number,
             slot: place.slot,
         };
         match &self.command {
-            Form::Template(template) => template.display(&args),
-            Form::Fixed(template) => template.display(&JobArgs { rows: &[], ..args }),
-            Form::Line { .. } => args.rows.concat().join(&b' '),
+            CommandForm::Template(template) => template.display(&args),
+            CommandForm::Fixed(template) => template.display(&JobArgs { rows: &[], ..args }),
+            CommandForm::Line { .. } => args.rows.concat().join(&b' '),
         }
     }
 }
 
 /// What an item has for the placeholders: nothing, if it is a block.
-fn rows(item: &Item) -> &[Row] {
+fn rows(item: &RunItem) -> &[Row] {
     match item {
-        Item::Rows(rows) | Item::File { name: rows, .. } => rows,
-        Item::Block(_) | Item::Stdin(_) => &[],
+        RunItem::Rows(rows) | RunItem::File { name: rows, .. } => rows,
+        RunItem::Block(_) | RunItem::Stdin(_) => &[],
     }
 }
 
 impl Work for Jobs {
-    type Item = Item;
+    type Item = RunItem;
 
-    fn next(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+    fn next(&mut self) -> Result<Pull<(u64, RunItem)>, WorkError> {
         if self
             .resuming
             .as_ref()
@@ -453,13 +459,13 @@ impl Work for Jobs {
 
     fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.feed {
-            Feed::Inputs(inputs) => inputs.ready_fd(),
-            Feed::Stdin(records) => records.ready_fd(),
-            Feed::RoundRobin(robin) => Some(robin.ready_fd()),
+            JobFeed::Inputs(inputs) => inputs.ready_fd(),
+            JobFeed::Stdin(records) => records.ready_fd(),
+            JobFeed::RoundRobin(robin) => Some(robin.ready_fd()),
         }
     }
 
-    fn job(&mut self, item: &mut Item, place: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, item: &mut RunItem, place: JobPlace) -> Result<Job, WorkError> {
         let display = self.display(item, place);
         let args = JobArgs {
             rows: rows(item),
@@ -467,9 +473,9 @@ impl Work for Jobs {
             slot: place.slot,
         };
         let argv = match &self.command {
-            Form::Template(template) => template.argv(&args)?,
-            Form::Fixed(template) => template.argv(&JobArgs { rows: &[], ..args })?,
-            Form::Line { shell } => {
+            CommandForm::Template(template) => template.argv(&args)?,
+            CommandForm::Fixed(template) => template.argv(&JobArgs { rows: &[], ..args })?,
+            CommandForm::Line { shell } => {
                 let line = args.rows.concat().join(&b' ');
                 vec![shell.clone(), b"-c".to_vec(), line]
             }
@@ -488,12 +494,12 @@ impl Work for Jobs {
         let results = self.results.as_mut().map(|results| results.of(&args));
         let (results, results_are_files) = results.unzip();
         let stdin = match item {
-            Item::Block(block) if self.keep_blocks => Some(block.clone()),
-            Item::Block(block) => Some(std::mem::take(block)),
-            Item::Rows(_) | Item::File { .. } | Item::Stdin(_) => None,
+            RunItem::Block(block) if self.keep_blocks => Some(block.clone()),
+            RunItem::Block(block) => Some(std::mem::take(block)),
+            RunItem::Rows(_) | RunItem::File { .. } | RunItem::Stdin(_) => None,
         };
         let stdin_file = match (item, &self.stdin) {
-            (Item::Stdin(stdin), _) => stdin.take(),
+            (RunItem::Stdin(stdin), _) => stdin.take(),
             (_, Some(all)) => Some(Arc::new(sources::again(all)?)),
             _ => None,
         };

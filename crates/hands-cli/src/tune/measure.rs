@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands_batch::{Control, Finished, Notice, Observer, Outcome, Started};
 
 use crate::run::failures::reason;
@@ -29,7 +29,7 @@ pub(super) struct Measured {
 }
 
 /// Hears a trial.
-pub(super) struct Probe<'a> {
+pub(super) struct SizeProbe<'a> {
     size: usize,
     signals: &'a mut Signals,
     began: Instant,
@@ -50,9 +50,9 @@ pub(super) struct Probe<'a> {
     pub(super) shortage: Option<String>,
 }
 
-impl<'a> Probe<'a> {
-    pub(super) fn new(size: usize, window: Duration, signals: &'a mut Signals) -> Probe<'a> {
-        Probe {
+impl<'a> SizeProbe<'a> {
+    pub(super) fn new(size: usize, window: Duration, signals: &'a mut Signals) -> SizeProbe<'a> {
+        SizeProbe {
             size,
             signals,
             began: Instant::now(),
@@ -107,7 +107,7 @@ fn rate(spans: &[(Duration, Duration)], window: Duration) -> f64 {
     done / window.as_secs_f64()
 }
 
-impl Observer for Probe<'_> {
+impl Observer for SizeProbe<'_> {
     fn started(&mut self, _: &Started<'_>, _: &mut Vec<u8>) {
         self.started += 1;
         // No size is judged by fewer jobs than it could run at once.
@@ -116,8 +116,8 @@ impl Observer for Probe<'_> {
         }
     }
 
-    fn output(&mut self, _: u64, stream: Stream, bytes: &[u8], _: &mut Vec<u8>) {
-        if stream == Stream::Stderr {
+    fn output(&mut self, _: u64, stream: OutputStream, bytes: &[u8], _: &mut Vec<u8>) {
+        if stream == OutputStream::Stderr {
             let room = HEARD - self.heard.len();
             self.heard.extend(bytes.iter().take(room));
         }

@@ -23,12 +23,12 @@ use std::time::Duration;
 use hands::sizing;
 use hands_batch::input;
 use hands_batch::policy::Room;
-use hands_batch::template::{Options, Template};
+use hands_batch::template::{Template, TemplateOptions};
 use hands_batch::{Batch, Control, Grouping};
 
 use self::advice::Bounds;
-use self::measure::{Measured, Probe};
-use self::work::{Round, Sample};
+use self::measure::{Measured, SizeProbe};
+use self::work::{TuneRound, TuneSample};
 use crate::flags::TuneFlags;
 use crate::plan::Plan;
 use crate::run::signals::Signals;
@@ -41,15 +41,15 @@ use crate::ui::usage;
 const TIME: Duration = Duration::from_secs(3);
 
 /// Why there is no advice.
-enum Ended {
+enum ProbeEnd {
     Error(String),
     Interrupted,
     NobodyReads,
 }
 
-impl From<String> for Ended {
-    fn from(message: String) -> Ended {
-        Ended::Error(message)
+impl From<String> for ProbeEnd {
+    fn from(message: String) -> ProbeEnd {
+        ProbeEnd::Error(message)
     }
 }
 
@@ -57,13 +57,13 @@ impl From<String> for Ended {
 pub(crate) fn main(flags: TuneFlags) -> ExitCode {
     match tune(flags) {
         Ok(code) => ExitCode::from(code),
-        Err(Ended::Error(message)) => usage::fail(&message),
-        Err(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(Ended::NobodyReads) => ExitCode::from(NOBODY_READS),
+        Err(ProbeEnd::Error(message)) => usage::fail(&message),
+        Err(ProbeEnd::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(ProbeEnd::NobodyReads) => ExitCode::from(NOBODY_READS),
     }
 }
 
-fn tune(flags: TuneFlags) -> Result<u8, Ended> {
+fn tune(flags: TuneFlags) -> Result<u8, ProbeEnd> {
     let sizes = flags.sizes.clone();
     let time = flags.time.unwrap_or(TIME);
     if time.is_zero() {
@@ -131,9 +131,9 @@ fn plan(flags: TuneFlags) -> Result<Plan, String> {
         );
     }
     if listed.is_empty() && flags.inputs.arg_files.is_empty() {
-        let options = Options {
+        let options = TemplateOptions {
             append: false,
-            ..Options::default()
+            ..TemplateOptions::default()
         };
         let template = Template::parse(&words, options).map_err(|error| error.to_string())?;
         if template.has_input_placeholder() {
@@ -146,14 +146,14 @@ fn plan(flags: TuneFlags) -> Result<Plan, String> {
     Plan::new(flags).map_err(|error| error.to_string())
 }
 
-fn print(text: &str) -> Result<(), Ended> {
+fn print(text: &str) -> Result<(), ProbeEnd> {
     let mut stdout = io::stdout();
     match stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Ended::NobodyReads),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ProbeEnd::NobodyReads),
         Err(error) => Err(format!("cannot write to stdout: {error}").into()),
     }
 }
@@ -162,7 +162,7 @@ fn print(text: &str) -> Result<(), Ended> {
 struct Trials {
     plan: Plan,
     time: Duration,
-    sample: Sample,
+    sample: TuneSample,
     signals: Signals,
     /// Of the first job that failed.
     why: Option<String>,
@@ -175,14 +175,14 @@ impl Trials {
         Ok(Trials {
             plan,
             time,
-            sample: Sample::new(jobs),
+            sample: TuneSample::new(jobs),
             signals,
             why: None,
         })
     }
 
     /// One job alone, which must not fail.
-    fn warm_up(&mut self) -> Result<Measured, Ended> {
+    fn warm_up(&mut self) -> Result<Measured, ProbeEnd> {
         let (measured, told) = self.trial(1, Duration::ZERO)?;
         if self.sample.is_empty() {
             return Err("there are no inputs to try the command on"
@@ -197,12 +197,12 @@ impl Trials {
         Ok(measured)
     }
 
-    fn run(&mut self, size: usize) -> Result<Measured, Ended> {
+    fn run(&mut self, size: usize) -> Result<Measured, ProbeEnd> {
         Ok(self.trial(size, self.time)?.0)
     }
 
     /// What jobs took with this number at once, and what they wrote to stderr.
-    fn trial(&mut self, size: usize, time: Duration) -> Result<(Measured, Vec<u8>), Ended> {
+    fn trial(&mut self, size: usize, time: Duration) -> Result<(Measured, Vec<u8>), ProbeEnd> {
         let control = Control::new().map_err(no_signals)?;
         self.signals.wake(&control).map_err(no_signals)?;
         // A signal may have come between two trials.
@@ -215,15 +215,15 @@ impl Trials {
             .auto(just)
             .grouping(Grouping::Raw)
             .control(&control);
-        let mut probe = Probe::new(size, time, &mut self.signals);
-        let round = Round::new(&mut self.sample, size, time);
+        let mut probe = SizeProbe::new(size, time, &mut self.signals);
+        let round = TuneRound::new(&mut self.sample, size, time);
         batch
             .run(round, &mut probe)
             .map_err(|error| error.to_string())?;
         let measured = probe.result();
         let (why, heard, shortage) = (probe.why, probe.heard, probe.shortage);
         if self.signals.interrupted {
-            return Err(Ended::Interrupted);
+            return Err(ProbeEnd::Interrupted);
         }
         if let Some(shortage) = shortage {
             return Err(format!(

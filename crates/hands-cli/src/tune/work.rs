@@ -4,25 +4,25 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use hands_batch::input::{Pull, Row};
-use hands_batch::{Job, Place, Work, WorkError};
+use hands_batch::{Job, JobPlace, Work, WorkError};
 
-use crate::run::item::Item;
+use crate::run::item::RunItem;
 use crate::run::work::Jobs;
 
 /// Inputs that are kept; a longer list is a sample of itself up to here.
 const KEPT: usize = 10_000;
 
 /// Inputs to try the command on: read once, when first needed, and then used again and again.
-pub(super) struct Sample {
+pub(super) struct TuneSample {
     jobs: Jobs,
     kept: Vec<Vec<Row>>,
     all_read: bool,
     number: u64,
 }
 
-impl Sample {
-    pub(super) fn new(jobs: Jobs) -> Sample {
-        Sample {
+impl TuneSample {
+    pub(super) fn new(jobs: Jobs) -> TuneSample {
+        TuneSample {
             jobs,
             kept: Vec::new(),
             all_read: false,
@@ -35,11 +35,11 @@ impl Sample {
         self.all_read && self.kept.is_empty()
     }
 
-    fn next(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+    fn next(&mut self) -> Result<Pull<(u64, RunItem)>, WorkError> {
         let at = self.number;
         if !self.all_read && self.kept.len() < KEPT {
             match self.jobs.next()? {
-                Pull::Item((_, Item::Rows(rows))) => self.kept.push(rows),
+                Pull::Item((_, RunItem::Rows(rows))) => self.kept.push(rows),
                 // Only `--pipe` has blocks.
                 Pull::Item(_) | Pull::End => self.all_read = true,
                 Pull::Pending => return Ok(Pull::Pending),
@@ -50,22 +50,22 @@ impl Sample {
         }
         self.number += 1;
         let rows = &self.kept[usize::try_from(at).unwrap_or(0) % self.kept.len()];
-        Ok(Pull::Item((self.number, Item::Rows(rows.clone()))))
+        Ok(Pull::Item((self.number, RunItem::Rows(rows.clone()))))
     }
 }
 
 /// One trial: as many jobs as are started in a given time, and at least `least`.
-pub(super) struct Round<'a> {
-    sample: &'a mut Sample,
+pub(super) struct TuneRound<'a> {
+    sample: &'a mut TuneSample,
     least: usize,
     started: usize,
     until: Instant,
 }
 
-impl Round<'_> {
-    pub(super) fn new(sample: &mut Sample, least: usize, time: Duration) -> Round<'_> {
+impl TuneRound<'_> {
+    pub(super) fn new(sample: &mut TuneSample, least: usize, time: Duration) -> TuneRound<'_> {
         let now = Instant::now();
-        Round {
+        TuneRound {
             sample,
             least,
             started: 0,
@@ -77,10 +77,10 @@ impl Round<'_> {
     }
 }
 
-impl Work for Round<'_> {
-    type Item = Item;
+impl Work for TuneRound<'_> {
+    type Item = RunItem;
 
-    fn next(&mut self) -> Result<Pull<(u64, Item)>, WorkError> {
+    fn next(&mut self) -> Result<Pull<(u64, RunItem)>, WorkError> {
         if self.started >= self.least && Instant::now() >= self.until {
             return Ok(Pull::End);
         }
@@ -95,7 +95,7 @@ impl Work for Round<'_> {
         self.sample.jobs.ready_fd()
     }
 
-    fn job(&mut self, item: &mut Item, place: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, item: &mut RunItem, place: JobPlace) -> Result<Job, WorkError> {
         self.sample.jobs.job(item, place)
     }
 }

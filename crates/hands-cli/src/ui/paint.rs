@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use crate::flags::When;
+use crate::flags::ColourWhen;
 
 /// How messages on stderr are coloured, or that they are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +12,11 @@ pub(crate) struct Paint {
 
 impl Paint {
     /// Decides by the flag, the environment and what stderr is.
-    pub(crate) fn new(when: When) -> Paint {
+    pub(crate) fn new(when: ColourWhen) -> Paint {
         let on = match when {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => {
+            ColourWhen::Always => true,
+            ColourWhen::Never => false,
+            ColourWhen::Auto => {
                 let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
                 let capable = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
                 capable && !set("NO_COLOR") && io::stderr().is_terminal()
@@ -41,7 +41,10 @@ mod tests {
 
     #[test]
     fn the_flag_has_the_last_word() {
-        assert_eq!(Paint::new(When::Never).wrong("x"), "x");
-        assert_eq!(Paint::new(When::Always).wrong("x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(Paint::new(ColourWhen::Never).wrong("x"), "x");
+        assert_eq!(
+            Paint::new(ColourWhen::Always).wrong("x"),
+            "\x1b[31mx\x1b[0m"
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::environ::Changes;
 use super::error::{CommandError, SpawnReason};
 use super::resolve::Resolver;
 use super::sys::host::descriptor_limit_of_children;
-use super::sys::spawn::{Limit, Setting};
+use super::sys::spawn::{ResourceLimit, Setting};
 
 /// How long a command has between TERM and KILL unless it is told otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
@@ -275,7 +275,7 @@ impl Conditions {
         };
         let mut limits = Vec::new();
         if let Some(bytes) = self.memory_limit {
-            limits.push(Limit {
+            limits.push(ResourceLimit {
                 resource: libc::RLIMIT_AS,
                 soft: bytes,
                 hard: bytes,
@@ -285,7 +285,7 @@ impl Conditions {
             let seconds = time
                 .as_secs()
                 .saturating_add(u64::from(time.subsec_nanos() > 0));
-            limits.push(Limit {
+            limits.push(ResourceLimit {
                 resource: libc::RLIMIT_CPU,
                 soft: seconds,
                 hard: seconds.saturating_add(1),

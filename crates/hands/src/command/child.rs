@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::engine::{Cause, Ended, Engine, Event, Flow, Key, Target, above_stdio};
+use super::engine::{Cause, ChildEnd, Engine, EngineEvent, Flow, Key, OutputTarget, above_stdio};
 use super::error::CommandError;
-use super::mark::Run;
-use super::{Command, Output, Stdin, Stream, run};
+use super::mark::RunMark;
+use super::{Command, Output, OutputStream, Stdin, run};
 
 /// Bytes of stderr that are kept.
 const LAST: usize = 64 * 1024;
@@ -49,7 +49,7 @@ const KILL: u8 = 2;
 ///
 /// Dropping this ends the command, with everything it has started, if it has not ended.
 pub struct Child {
-    shared: Arc<Shared>,
+    shared: Arc<ChildState>,
     pid: u32,
     limit: usize,
     program: Box<[u8]>,
@@ -107,7 +107,7 @@ impl AsFd for ChildStdout {
 
 /// How far it has come.
 #[derive(Debug, Default)]
-enum Phase {
+enum ChildPhase {
     #[default]
     Starting,
     Running {
@@ -118,19 +118,19 @@ enum Phase {
     Told,
 }
 
-struct Shared {
-    phase: Mutex<Phase>,
+struct ChildState {
+    phase: Mutex<ChildPhase>,
     changed: Condvar,
     wakers: Mutex<Vec<Waker>>,
     asked: AtomicU8,
     bell: OwnedFd,
 }
 
-impl Shared {
-    fn new() -> Result<Arc<Shared>, CommandError> {
+impl ChildState {
+    fn new() -> Result<Arc<ChildState>, CommandError> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let bell = eventfd(0, flags).map_err(|error| prepare(error.into()))?;
-        Ok(Arc::new(Shared {
+        Ok(Arc::new(ChildState {
             phase: Mutex::default(),
             changed: Condvar::new(),
             wakers: Mutex::default(),
@@ -144,7 +144,7 @@ impl Shared {
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
-    fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: ChildPhase) {
         *self.phase.lock() = phase;
         self.changed.notify_all();
         self.wake_all();
@@ -156,15 +156,15 @@ impl Shared {
     }
 
     fn has_ended(&self) -> bool {
-        matches!(*self.phase.lock(), Phase::Ended(_) | Phase::Told)
+        matches!(*self.phase.lock(), ChildPhase::Ended(_) | ChildPhase::Told)
     }
 
     /// The end, once it has come. Only one is told of it.
     fn end(&self) -> Option<Result<Output, CommandError>> {
         let mut phase = self.phase.lock();
         match take(&mut *phase) {
-            Phase::Ended(result) => {
-                *phase = Phase::Told;
+            ChildPhase::Ended(result) => {
+                *phase = ChildPhase::Told;
                 Some(*result)
             }
             other => {
@@ -224,28 +224,28 @@ impl Kept {
 
 /// The ends of pipes that become the command's; `None` for what is taken in here.
 #[derive(Default)]
-struct Ends {
+struct ChildEnds {
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
 }
 
 /// Starts a thread that runs the command, and returns when the command has been started.
-fn start(command: &Command, ends: Ends) -> Result<(Arc<Shared>, u32), CommandError> {
-    let shared = Shared::new()?;
+fn start(command: &Command, ends: ChildEnds) -> Result<(Arc<ChildState>, u32), CommandError> {
+    let shared = ChildState::new()?;
     let (own, command) = (Arc::clone(&shared), command.clone());
     let thread = std::thread::Builder::new().name("hands-command".to_owned());
     thread
         .stack_size(256 * 1024)
         .spawn(move || {
             let result = live(&command, ends, &own);
-            own.enter(Phase::Ended(Box::new(result)));
+            own.enter(ChildPhase::Ended(Box::new(result)));
         })
         .map_err(prepare)?;
     let mut phase = shared.phase.lock();
-    while let Phase::Starting = *phase {
+    while let ChildPhase::Starting = *phase {
         shared.changed.wait(&mut phase);
     }
-    if let Phase::Running { pid } = *phase {
+    if let ChildPhase::Running { pid } = *phase {
         drop(phase);
         return Ok((shared, pid));
     }
@@ -254,7 +254,7 @@ fn start(command: &Command, ends: Ends) -> Result<(Arc<Shared>, u32), CommandErr
         Some(Err(error)) => Err(error),
         // It has ended already; the caller finds that out as it would later.
         Some(ended) => {
-            *shared.phase.lock() = Phase::Ended(Box::new(ended));
+            *shared.phase.lock() = ChildPhase::Ended(Box::new(ended));
             Ok((shared, 0))
         }
         None => unreachable!("its end is told to us alone"),
@@ -262,7 +262,7 @@ fn start(command: &Command, ends: Ends) -> Result<(Arc<Shared>, u32), CommandErr
 }
 
 /// The thread's life.
-fn live(command: &Command, ends: Ends, shared: &Shared) -> Result<Output, CommandError> {
+fn live(command: &Command, ends: ChildEnds, shared: &ChildState) -> Result<Output, CommandError> {
     let mut engine = Engine::new().map_err(prepare)?;
     engine.watch(&shared.bell, 0, false).map_err(prepare)?;
     let upstream = ends.stdin.as_ref().map(OwnedFd::as_raw_fd);
@@ -274,19 +274,19 @@ fn live(command: &Command, ends: Ends, shared: &Shared) -> Result<Output, Comman
             None => Kept::new(command.capture_limit, false),
         },
     ];
-    let target = stdout.map_or(Target::Capture, Target::Fd);
+    let target = stdout.map_or(OutputTarget::Capture, OutputTarget::Fd);
     let key = run::start(
         &mut engine,
-        &Run::new(),
+        &RunMark::new(),
         0,
         command,
         upstream,
         target,
-        Target::Capture,
+        OutputTarget::Capture,
     )?;
     drop(ends);
     let pid = engine.pid(key).map_or(0, |pid| pid.as_raw_nonzero().get());
-    shared.enter(Phase::Running {
+    shared.enter(ChildPhase::Running {
         pid: pid.unsigned_abs(),
     });
     let mut is_too_much = false;
@@ -312,14 +312,14 @@ fn live(command: &Command, ends: Ends, shared: &Shared) -> Result<Output, Comman
 fn attend(
     engine: &mut Engine,
     key: Key,
-    shared: &Shared,
-    receive: &mut dyn FnMut(Stream, &[u8]) -> bool,
-) -> Result<Ended, CommandError> {
+    shared: &ChildState,
+    receive: &mut dyn FnMut(OutputStream, &[u8]) -> bool,
+) -> Result<ChildEnd, CommandError> {
     let mut events = Vec::new();
     let mut done = 0;
     loop {
         let mut is_over = false;
-        let mut on_output = |_: Key, stream: Stream, bytes: &[u8]| {
+        let mut on_output = |_: Key, stream: OutputStream, bytes: &[u8]| {
             is_over |= !receive(stream, bytes);
             Flow::Continue
         };
@@ -331,9 +331,9 @@ fn attend(
         }
         for event in events.drain(..) {
             match event {
-                Event::Finished(_, ended) => return Ok(ended),
-                Event::Stopped(..) => {}
-                Event::Ready(_) => {
+                EngineEvent::Finished(_, ended) => return Ok(ended),
+                EngineEvent::Stopped(..) => {}
+                EngineEvent::Ready(_) => {
                     let _ = rustix::io::read(&shared.bell, &mut [0; 8][..]);
                 }
             }
@@ -375,7 +375,7 @@ impl Command {
             _ => (None, None),
         };
         let (stdout, its_stdout) = pipe()?;
-        let ends = Ends {
+        let ends = ChildEnds {
             stdin: its_stdin,
             stdout: Some(its_stdout),
         };
@@ -411,7 +411,7 @@ impl Command {
     ///
     /// As [`output`](Self::output).
     pub async fn output_async(&self) -> Result<Output, CommandError> {
-        let (shared, pid) = start(self, Ends::default())?;
+        let (shared, pid) = start(self, ChildEnds::default())?;
         let child = Child {
             shared,
             pid,
@@ -583,7 +583,7 @@ impl Child {
             }
             if is_at_end {
                 let mut phase = self.shared.phase.lock();
-                if let Phase::Running { .. } = *phase {
+                if let ChildPhase::Running { .. } = *phase {
                     match deadline {
                         None => self.shared.changed.wait(&mut phase),
                         Some(deadline) => {
@@ -710,7 +710,7 @@ impl Child {
     }
 }
 
-struct EndsWithIt(Arc<Shared>);
+struct EndsWithIt(Arc<ChildState>);
 
 impl Drop for EndsWithIt {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::sys::spawn::{Failed, Stage};
+use super::sys::spawn::{Failed, SpawnStage};
 
 /// Why a command could not be run, or not to its end.
 ///
@@ -122,24 +122,24 @@ impl CommandError {
     #[doc(hidden)]
     pub fn from_failed(failed: Failed, program: &[u8], path: &Path, size: usize) -> CommandError {
         let reason = match (failed.stage, failed.error.raw_os_error()) {
-            (Stage::Directory, _) => SpawnReason::Directory(failed.error),
-            (Stage::Limit, _) => SpawnReason::Limit(failed.error),
-            (Stage::Clone, _) => SpawnReason::Shortage(failed.error),
-            (Stage::Namespace, _) => SpawnReason::Other(io::Error::other(
+            (SpawnStage::Directory, _) => SpawnReason::Directory(failed.error),
+            (SpawnStage::Limit, _) => SpawnReason::Limit(failed.error),
+            (SpawnStage::Clone, _) => SpawnReason::Shortage(failed.error),
+            (SpawnStage::Namespace, _) => SpawnReason::Other(io::Error::other(
                 "it would be the first process of a new PID namespace, and its end that of all others there; \
                  start this program inside the namespace (`unshare --fork --pid`)",
             )),
-            (Stage::Exec, Some(libc::ENOENT)) if failed.missing_interpreter(path) => {
+            (SpawnStage::Exec, Some(libc::ENOENT)) if failed.missing_interpreter(path) => {
                 SpawnReason::InterpreterNotFound
             }
-            (Stage::Exec, Some(libc::ENOENT | libc::ENOTDIR)) => SpawnReason::NotFound,
-            (Stage::Exec, Some(libc::EACCES)) if path.is_dir() => SpawnReason::IsDirectory,
-            (Stage::Exec, Some(libc::EACCES | libc::EPERM | libc::EISDIR)) => {
+            (SpawnStage::Exec, Some(libc::ENOENT | libc::ENOTDIR)) => SpawnReason::NotFound,
+            (SpawnStage::Exec, Some(libc::EACCES)) if path.is_dir() => SpawnReason::IsDirectory,
+            (SpawnStage::Exec, Some(libc::EACCES | libc::EPERM | libc::EISDIR)) => {
                 SpawnReason::PermissionDenied
             }
-            (Stage::Exec, Some(libc::ENOEXEC | libc::ELIBBAD)) => SpawnReason::NotExecutable,
-            (Stage::Exec, Some(libc::E2BIG)) => SpawnReason::TooLong { size },
-            (Stage::Exec, Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)) => {
+            (SpawnStage::Exec, Some(libc::ENOEXEC | libc::ELIBBAD)) => SpawnReason::NotExecutable,
+            (SpawnStage::Exec, Some(libc::E2BIG)) => SpawnReason::TooLong { size },
+            (SpawnStage::Exec, Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)) => {
                 SpawnReason::Shortage(failed.error)
             }
             _ => SpawnReason::Other(failed.error),

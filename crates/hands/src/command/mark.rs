@@ -8,20 +8,20 @@ use super::sys::watchdog::COOKIE;
 
 /// One batch, or one command that is run alone: a name that no other run on this machine has.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct RunMark {
     /// `HANDS_JOB=…`, shared by all its jobs.
     entry: Vec<u8>,
 }
 
-impl Default for Run {
-    fn default() -> Run {
-        Run::new()
+impl Default for RunMark {
+    fn default() -> RunMark {
+        RunMark::new()
     }
 }
 
-impl Run {
+impl RunMark {
     /// A name for a new run.
-    pub fn new() -> Run {
+    pub fn new() -> RunMark {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut entry = format!("{COOKIE}=").into_bytes();
         // Inside somebody's job: keep its name in front, so that its owner finds our processes as
@@ -44,7 +44,7 @@ impl Run {
         let random = u64::from_ne_bytes(random);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         entry.extend_from_slice(format!("{pid:x}-{count:x}-{random:016x}").as_bytes());
-        Run { entry }
+        RunMark { entry }
     }
 
     /// What all jobs' entries begin with.

@@ -14,7 +14,7 @@ pub(crate) mod sys;
 
 pub use self::builder::{Command, Stdin, find_program};
 pub use self::child::{Child, ChildStdin, ChildStdout};
-pub use self::engine::Stream;
+pub use self::engine::OutputStream;
 pub use self::error::{CommandError, SpawnReason};
 pub use self::output::Output;
 pub use self::pipeline::{Pipeline, PipelineOutput};

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::engine::Ended;
+use super::engine::ChildEnd;
 
 /// A finished command: how it ended, what it wrote, what it used.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Output {
 
 impl Output {
     /// An end whose status was lost has been refused before.
-    pub(crate) fn new(ended: &Ended, stdout: Vec<u8>, stderr: Vec<u8>) -> Output {
+    pub(crate) fn new(ended: &ChildEnd, stdout: Vec<u8>, stderr: Vec<u8>) -> Output {
         Output {
             status: ended.status.unwrap_or_default(),
             stdout,

@@ -5,17 +5,20 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::engine::{Cause, Ended, Engine, Event, Flow, Key, Source, Start, Target, above_stdio};
+use super::engine::{
+    Cause, ChildEnd, Engine, EngineEvent, Flow, JobStart, Key, OutputTarget, StdinSource,
+    above_stdio,
+};
 use super::environ::Environment;
 use super::error::{CommandError, SpawnReason};
-use super::mark::Run;
+use super::mark::RunMark;
 use super::resolve::Resolver;
 use super::sys::spawn::{ArgBlock, Setting};
 use super::sys::watchdog::COOKIE;
-use super::{Command, Output, Stdin, Stream};
+use super::{Command, Output, OutputStream, Stdin};
 
 /// A command with everything looked up.
-pub(super) struct Stage {
+pub(super) struct PipelineStage {
     pub(super) program: CString,
     pub(super) argv: ArgBlock,
     pub(super) environment: Environment,
@@ -54,7 +57,7 @@ impl Command {
     /// [`CommandError::Stream`].
     pub fn stream(
         &self,
-        mut receive: impl FnMut(Stream, &[u8]) -> std::io::Result<()>,
+        mut receive: impl FnMut(OutputStream, &[u8]) -> std::io::Result<()>,
     ) -> Result<Output, CommandError> {
         stream(self, &mut receive)
     }
@@ -69,7 +72,7 @@ impl Command {
     }
 
     /// Everything the engine needs, resolved and checked.
-    pub(super) fn prepare(&self) -> Result<Stage, CommandError> {
+    pub(super) fn prepare(&self) -> Result<PipelineStage, CommandError> {
         let words: Vec<&[u8]> = std::iter::once(self.name())
             .chain(self.args.iter().map(|arg| arg.as_bytes()))
             .collect();
@@ -86,7 +89,7 @@ impl Command {
         .resolve(self.name())?
         .clone();
         let setting = self.conditions.setting(self.name())?;
-        Ok(Stage {
+        Ok(PipelineStage {
             program,
             argv: ArgBlock::new(&words),
             environment,
@@ -96,23 +99,27 @@ impl Command {
 }
 
 /// Receives what the command number so and so has written.
-type Receive<'a> = &'a mut dyn FnMut(usize, Stream, &[u8]) -> std::io::Result<()>;
+type Receive<'a> = &'a mut dyn FnMut(usize, OutputStream, &[u8]) -> std::io::Result<()>;
 
 /// Runs the commands, each one's stdout piped to the next one's stdin, and keeps what the last one
 /// writes to stdout and all write to stderr.
 pub(super) fn capture(commands: &[Command]) -> Result<Vec<Output>, CommandError> {
     let mut kept: Vec<[Vec<u8>; 2]> = commands.iter().map(|_| Default::default()).collect();
     let mut over = None;
-    let result = drive(commands, Target::Capture, &mut |index, stream, bytes| {
-        let buffer = &mut kept[index][stream as usize];
-        let room = commands[index].capture_limit - buffer.len();
-        buffer.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if bytes.len() > room {
-            over = Some(index);
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(())
-    });
+    let result = drive(
+        commands,
+        OutputTarget::Capture,
+        &mut |index, stream, bytes| {
+            let buffer = &mut kept[index][stream as usize];
+            let room = commands[index].capture_limit - buffer.len();
+            buffer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() > room {
+                over = Some(index);
+                return Err(std::io::ErrorKind::FileTooLarge.into());
+            }
+            Ok(())
+        },
+    );
     let (ended, failure) = result?;
     let mut outputs: Vec<Output> = ended
         .iter()
@@ -137,13 +144,13 @@ pub(super) fn capture(commands: &[Command]) -> Result<Vec<Output>, CommandError>
 
 pub(super) fn stream(
     command: &Command,
-    receive: &mut dyn FnMut(Stream, &[u8]) -> std::io::Result<()>,
+    receive: &mut dyn FnMut(OutputStream, &[u8]) -> std::io::Result<()>,
 ) -> Result<Output, CommandError> {
     finish(
         command,
         drive(
             std::slice::from_ref(command),
-            Target::Capture,
+            OutputTarget::Capture,
             &mut |_, stream, bytes| receive(stream, bytes),
         ),
     )
@@ -154,7 +161,7 @@ pub(super) fn inherit(command: &Command) -> Result<Output, CommandError> {
         command,
         drive(
             std::slice::from_ref(command),
-            Target::Fd(1),
+            OutputTarget::Fd(1),
             &mut |_, _, _| Ok(()),
         ),
     )
@@ -177,7 +184,7 @@ fn finish(command: &Command, driven: Driven) -> Result<Output, CommandError> {
 /// Which ends are errors: of a command whose time was up, or of which nobody knows how it ended.
 pub(super) fn judge(
     commands: &[Command],
-    ended: &[Ended],
+    ended: &[ChildEnd],
     outputs: &mut Vec<Output>,
 ) -> Result<(), CommandError> {
     let Some(index) = ended
@@ -200,16 +207,16 @@ pub(super) fn judge(
     })
 }
 
-type Driven = Result<(Vec<Ended>, Option<Failure>), CommandError>;
+type Driven = Result<(Vec<ChildEnd>, Option<RunFailure>), CommandError>;
 
 /// A receiver's error, and whose output it was.
-struct Failure {
+struct RunFailure {
     index: usize,
-    stream: Stream,
+    stream: OutputStream,
     error: std::io::Error,
 }
 
-impl Failure {
+impl RunFailure {
     fn into_error(self, commands: &[Command]) -> CommandError {
         let program = commands[self.index].name().into();
         CommandError::Stream {
@@ -222,9 +229,9 @@ impl Failure {
 
 /// Starts all, waits for all. If one cannot be started, or the receiver fails, the others are
 /// killed.
-fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Driven {
+fn drive(commands: &[Command], last_stdout: OutputTarget, receive: Receive<'_>) -> Driven {
     let mut engine = Engine::new().map_err(CommandError::system("prepare to run a command"))?;
-    let run = Run::new();
+    let run = RunMark::new();
     let mut keys = Vec::with_capacity(commands.len());
     let mut upstream: Option<OwnedFd> = None;
     for (index, command) in commands.iter().enumerate() {
@@ -239,7 +246,7 @@ fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Dri
         };
         let stdout = write
             .as_ref()
-            .map_or(last_stdout, |write| Target::Fd(write.as_raw_fd()));
+            .map_or(last_stdout, |write| OutputTarget::Fd(write.as_raw_fd()));
         let input = upstream.take();
         let key = start(
             &mut engine,
@@ -258,40 +265,40 @@ fn drive(commands: &[Command], last_stdout: Target, receive: Receive<'_>) -> Dri
 
 pub(super) fn start(
     engine: &mut Engine,
-    run: &Run,
+    run: &RunMark,
     index: usize,
     command: &Command,
     upstream: Option<RawFd>,
-    stdout: Target,
-    last_stdout: Target,
+    stdout: OutputTarget,
+    last_stdout: OutputTarget,
 ) -> Result<Key, CommandError> {
     let mut stage = command.prepare()?;
     let mark = run.job(index as u64);
     let null;
     let mut given;
     let stdin = match (upstream, &command.stdin) {
-        (Some(fd), _) => Source::Fd(fd),
+        (Some(fd), _) => StdinSource::Fd(fd),
         (None, Stdin::Bytes(bytes)) => {
             given = bytes.clone();
-            Source::Bytes(&mut given)
+            StdinSource::Bytes(&mut given)
         }
         (None, stdin) => match stdin.raw() {
-            Some(fd) => Source::Fd(fd),
+            Some(fd) => StdinSource::Fd(fd),
             None => {
                 null = open_null()?;
-                Source::Fd(null.as_raw_fd())
+                StdinSource::Fd(null.as_raw_fd())
             }
         },
     };
     let stderr = match (command.merge, last_stdout) {
-        (true, _) => Target::Stdout,
-        (false, Target::Capture) => Target::Capture,
-        (false, _) => Target::Fd(2),
+        (true, _) => OutputTarget::Stdout,
+        (false, OutputTarget::Capture) => OutputTarget::Capture,
+        (false, _) => OutputTarget::Fd(2),
     };
     let more = [mark];
     let environ = stage.environment.pointers(&more);
     let size = stage.argv.size();
-    let start = Start {
+    let start = JobStart {
         program: &stage.program,
         argv: &mut stage.argv,
         environ: &environ,
@@ -312,17 +319,17 @@ pub(super) fn start(
 
 fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
     let place = |key: Key| keys.iter().position(|&known| known == key);
-    let mut ended: Vec<Option<Ended>> = vec![None; keys.len()];
-    let mut failure: Option<Failure> = None;
+    let mut ended: Vec<Option<ChildEnd>> = vec![None; keys.len()];
+    let mut failure: Option<RunFailure> = None;
     let mut killed = false;
     let mut events = Vec::new();
     while engine.running() > 0 {
-        let mut on_output = |key: Key, stream: Stream, bytes: &[u8]| {
+        let mut on_output = |key: Key, stream: OutputStream, bytes: &[u8]| {
             if let Some(index) = place(key)
                 && failure.is_none()
                 && let Err(error) = receive(index, stream, bytes)
             {
-                failure = Some(Failure {
+                failure = Some(RunFailure {
                     index,
                     stream,
                     error,
@@ -337,7 +344,7 @@ fn wait(engine: &mut Engine, keys: &[Key], receive: Receive<'_>) -> Driven {
             engine.kill_all(keys);
         }
         for event in events.drain(..) {
-            if let Event::Finished(key, how) = event
+            if let EngineEvent::Finished(key, how) = event
                 && let Some(index) = place(key)
             {
                 ended[index] = Some(how);

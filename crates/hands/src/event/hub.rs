@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::ring::{Ring, Words};
+use super::ring::{EventRing, Words};
 use super::{EventKind, Name, Parting, Tally, TaskEnd, WorkEvent};
 
 /// As many may listen at once.
@@ -41,7 +41,7 @@ struct Place {
     is_taken: AtomicBool,
     listens: AtomicBool,
     /// Made for the first listener.
-    ring: OnceLock<Ring>,
+    ring: OnceLock<EventRing>,
 }
 
 impl Default for Events {
@@ -99,7 +99,7 @@ impl Events {
         let at = places.position(|place| is_free(&place));
         let at = at.ok_or(TooManyListeners(()))?;
         let place = &self.0.places[at];
-        let ring = place.ring.get_or_init(|| Ring::new(self.0.room));
+        let ring = place.ring.get_or_init(|| EventRing::new(self.0.room));
         // What was told to the one before.
         while ring.get().is_some() {}
         ring.take_lost();
@@ -248,12 +248,14 @@ pub(crate) struct Ending {
 }
 
 /// A [`Begun`] that is written by one thread and read by others.
+#[cfg(feature = "async")]
 #[derive(Debug)]
 pub(crate) struct AtomicBegun {
     task: AtomicU64,
     at: AtomicU64,
 }
 
+#[cfg(feature = "async")]
 impl AtomicBegun {
     /// Of a task that is queued with this number.
     pub(crate) fn new(task: u64) -> AtomicBegun {
@@ -306,13 +308,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    fn ring(&self) -> Option<&Ring> {
+    fn ring(&self) -> Option<&EventRing> {
         self.events.0.places[self.at].ring.get()
     }
 
     /// How many events were lost so far, because there was no room for them.
     pub fn lost(&mut self) -> u64 {
-        self.lost += self.ring().map_or(0, Ring::take_lost);
+        self.lost += self.ring().map_or(0, EventRing::take_lost);
         self.lost
     }
 }

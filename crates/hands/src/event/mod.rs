@@ -26,7 +26,7 @@
 //! # How it works
 //!
 //! While nobody listens, an event costs the look whether somebody does: one load of a word that
-//! hardly ever changes. Each listener has a [ring](ring) of its own, without locks and of a fixed
+//! hardly ever changes. Each listener has a ring of its own, without locks and of a fixed
 //! size. Who tells never waits: what does not fit is counted as lost, and the listener can say so.
 //!
 //! An event has a fixed size and holds no text, but the [name](Name) of a task's function. What has

@@ -16,8 +16,8 @@ use crate::primitive::{AtomicU64, Ordering, Padded};
 /// The words of an event.
 pub(super) type Words = [u64; 6];
 
-pub(super) struct Ring {
-    slots: Box<[Slot]>,
+pub(super) struct EventRing {
+    slots: Box<[EventSlot]>,
     /// The number of the next event to be written.
     next: Padded<AtomicU64>,
     /// The number of the next event to be read. Written by the reader alone.
@@ -26,19 +26,19 @@ pub(super) struct Ring {
     lost: Padded<AtomicU64>,
 }
 
-struct Slot {
+struct EventSlot {
     turn: AtomicU64,
     words: [AtomicU64; 6],
 }
 
-impl Ring {
+impl EventRing {
     /// For this number of events; a power of two.
-    pub(super) fn new(size: usize) -> Ring {
-        let slot = |turn| Slot {
+    pub(super) fn new(size: usize) -> EventRing {
+        let slot = |turn| EventSlot {
             turn: AtomicU64::new(turn),
             words: std::array::from_fn(|_| AtomicU64::new(0)),
         };
-        Ring {
+        EventRing {
             slots: (0..size.next_power_of_two() as u64).map(slot).collect(),
             next: Padded::default(),
             read: Padded::default(),
@@ -46,7 +46,7 @@ impl Ring {
         }
     }
 
-    fn slot(&self, number: u64) -> &Slot {
+    fn slot(&self, number: u64) -> &EventSlot {
         // As many bits of the number as there are places.
         &self.slots[number as usize & (self.slots.len() - 1)]
     }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_what_does_comes_in_order() {
-        let ring = Ring::new(4);
+        let ring = EventRing::new(4);
         (0..6).for_each(|n| ring.put(&[n; 6]));
         let got: Vec<u64> = std::iter::from_fn(|| ring.get())
             .map(|words| words[0])
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn events_of_many_threads_are_whole_and_each_comes_once_or_is_counted() {
         const EACH: u64 = 100_000;
-        let ring = Ring::new(256);
+        let ring = EventRing::new(256);
         let seen = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..3)
                 .map(|writer| {
@@ -157,7 +157,7 @@ mod model {
     #[test]
     fn two_writers_and_a_reader_lose_nothing_uncounted_and_tear_nothing() {
         loom::model(|| {
-            let ring = Arc::new(Ring::new(2));
+            let ring = Arc::new(EventRing::new(2));
             let writers = [1, 2].map(|n| {
                 let ring = Arc::clone(&ring);
                 loom::thread::spawn(move || ring.put(&[n; 6]))

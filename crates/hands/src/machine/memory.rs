@@ -26,20 +26,20 @@ use super::cgroup::{self, Cgroups};
 #[derive(Debug)]
 pub struct AvailableMemory {
     meminfo: PathBuf,
-    groups: Vec<Group>,
+    groups: Vec<MemoryGroup>,
 }
 
 /// What is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Available {
     /// So much.
-    pub bytes: Bytes,
+    pub bytes: ByteCount,
     /// A control group is what limits it, and not the machine.
     pub is_of_group: bool,
 }
 
 #[derive(Debug)]
-enum Group {
+enum MemoryGroup {
     Version1(PathBuf),
     Version2(PathBuf),
 }
@@ -49,11 +49,11 @@ impl AvailableMemory {
     #[must_use]
     pub fn of(root: &Path) -> AvailableMemory {
         let cgroups = Cgroups::of_self(root);
-        let version_2 = cgroups.unified().into_iter().map(Group::Version2);
+        let version_2 = cgroups.unified().into_iter().map(MemoryGroup::Version2);
         let version_1 = cgroups
             .controller("memory")
             .into_iter()
-            .map(Group::Version1);
+            .map(MemoryGroup::Version1);
         AvailableMemory {
             meminfo: root.join("proc/meminfo"),
             groups: version_2.chain(version_1).collect(),
@@ -67,14 +67,14 @@ impl AvailableMemory {
     /// `proc/meminfo` cannot be read or does not say `MemAvailable`; the error names it.
     pub fn now(&self) -> io::Result<Available> {
         let machine = self.machine()?;
-        let group = self.groups.iter().filter_map(Group::available).min();
+        let group = self.groups.iter().filter_map(MemoryGroup::available).min();
         Ok(match group {
             Some(group) if group < machine => Available {
-                bytes: Bytes(group),
+                bytes: ByteCount(group),
                 is_of_group: true,
             },
             _ => Available {
-                bytes: Bytes(machine),
+                bytes: ByteCount(machine),
                 is_of_group: false,
             },
         })
@@ -97,7 +97,7 @@ impl AvailableMemory {
     }
 }
 
-impl Group {
+impl MemoryGroup {
     /// What a process in this group can still get; `None` where the group has no limit.
     fn available(&self) -> Option<u64> {
         let (limit, used, stat, cached) = match self {
@@ -138,9 +138,9 @@ impl Group {
 
 /// A number of bytes, shown with a unit for people: `1.5 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bytes(pub u64);
+pub struct ByteCount(pub u64);
 
-impl fmt::Display for Bytes {
+impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
         match units.iter().find(|(_, unit)| self.0 >= *unit) {

@@ -14,5 +14,5 @@ mod spin;
 pub use cores::cores;
 pub use file_limit::with_file_limit_as_error;
 pub use idle::IdleCores;
-pub use memory::{Available, AvailableMemory, Bytes};
+pub use memory::{Available, AvailableMemory, ByteCount};
 pub(crate) use spin::Spin;

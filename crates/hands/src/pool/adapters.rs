@@ -4,7 +4,7 @@ use super::split::{IntoSplit, Split};
 
 /// The pieces of a slice: what [`chunks`] returns.
 #[derive(Clone, Copy, Debug)]
-pub struct Chunks<'a, T> {
+pub struct ChunkSplit<'a, T> {
     slice: &'a [T],
     size: usize,
 }
@@ -25,12 +25,12 @@ pub struct Chunks<'a, T> {
 /// # Panics
 ///
 /// If `size` is 0.
-pub fn chunks<T: Sync>(slice: &[T], size: usize) -> Chunks<'_, T> {
+pub fn chunks<T: Sync>(slice: &[T], size: usize) -> ChunkSplit<'_, T> {
     assert!(size > 0, "pieces of 0 elements would never end");
-    Chunks { slice, size }
+    ChunkSplit { slice, size }
 }
 
-impl<'a, T: Sync> Split for Chunks<'a, T> {
+impl<'a, T: Sync> Split for ChunkSplit<'a, T> {
     type Item = &'a [T];
     type Items = std::slice::Chunks<'a, T>;
 
@@ -42,7 +42,7 @@ impl<'a, T: Sync> Split for Chunks<'a, T> {
         let at = at.saturating_mul(self.size).min(self.slice.len());
         let (first, others) = self.slice.split_at(at);
         let size = self.size;
-        let of = |slice| Chunks { slice, size };
+        let of = |slice| ChunkSplit { slice, size };
         (of(first), of(others))
     }
 

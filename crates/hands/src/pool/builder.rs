@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
 
-use super::crew::{Crew, Initializer, Plan};
+use super::crew::{Crew, Initializer, ThreadPlan};
 use super::sizer::Meter;
 use super::thread_pool::ThreadPool;
 use crate::event::Events;
@@ -27,7 +27,7 @@ pub struct ThreadPoolBuilder {
     auto: bool,
     min_workers: usize,
     max_workers: Option<usize>,
-    plan: Plan,
+    plan: ThreadPlan,
 }
 
 /// A pool that sizes itself has no more workers for each core than this, unless told otherwise.
@@ -81,7 +81,7 @@ impl ThreadPoolBuilder {
             auto: false,
             min_workers: 1,
             max_workers: None,
-            plan: Plan {
+            plan: ThreadPlan {
                 name: "worker".into(),
                 stack_size: None,
                 initializer: None,

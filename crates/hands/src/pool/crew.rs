@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::broadcast::Mailbox;
-use super::job::Job;
+use super::job::QueuedJob;
 use super::sizer::Meter;
 use super::stack::Stacks;
 use super::worker::Worker;
@@ -49,7 +49,7 @@ pub(super) type Initializer = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// What the builder was told.
 #[derive(Clone)]
-pub(super) struct Plan {
+pub(super) struct ThreadPlan {
     pub(super) name: Arc<str>,
     pub(super) stack_size: Option<usize>,
     pub(super) initializer: Option<Initializer>,
@@ -76,10 +76,10 @@ const SPARES: usize = 32;
 /// The workers of a [`ThreadPool`](super::ThreadPool).
 pub struct Crew {
     pub(super) id: PoolId,
-    pub(super) jobs: Queue<Job>,
+    pub(super) jobs: Queue<QueuedJob>,
     /// Halves of work that was split, one stack for each worker.
     pub(super) stacks: Stacks,
-    plan: Plan,
+    plan: ThreadPlan,
     /// It was shut down at once: what has not begun never will.
     pub(super) discards: AtomicBool,
     wanted: AtomicUsize,
@@ -165,7 +165,7 @@ pub(super) struct Counts {
 }
 
 impl Crew {
-    pub(super) fn new(plan: Plan) -> Crew {
+    pub(super) fn new(plan: ThreadPlan) -> Crew {
         watch_places();
         Crew {
             id: PoolId::next(),
@@ -217,7 +217,7 @@ impl Crew {
         }
         let soon = self.looking.load(Ordering::Relaxed);
         let handle = Handle::new(Arc::clone(&task) as _);
-        self.put(Job::task(task));
+        self.put(QueuedJob::task(task));
         handle.expected(soon).of(self.id)
     }
 
@@ -227,7 +227,7 @@ impl Crew {
     }
 
     /// Hands a job to the workers. False: it was refused.
-    pub(super) fn put(&self, mut job: Job) -> bool {
+    pub(super) fn put(&self, mut job: QueuedJob) -> bool {
         if self.events.is_watched() {
             job.queued(&self.events);
         }
@@ -260,7 +260,7 @@ impl Crew {
     /// Hands a job back that somebody else may go on with. False: the pool has been shut down, and
     /// the caller is to go on with it.
     pub(super) fn put_back(&self, task: Arc<dyn Runnable>) -> bool {
-        let refused = self.jobs.try_put(Job::task(task)).err();
+        let refused = self.jobs.try_put(QueuedJob::task(task)).err();
         refused
             .map(|refused| refused.into_item().defuse())
             .is_none()
@@ -305,7 +305,7 @@ impl Crew {
         }
         counts.looks.fetch_add(1, Ordering::Relaxed);
         // Of a queue that is full nobody sleeps.
-        if self.jobs.try_put(Job::look()).is_err() {
+        if self.jobs.try_put(QueuedJob::look()).is_err() {
             // All have been woken by the shutdown.
             counts.looks.fetch_sub(1, Ordering::Relaxed);
             counts.looks_put.fetch_sub(1, Ordering::SeqCst);

@@ -13,9 +13,9 @@ use crate::thread::panic::caught;
 /// One thing for a worker to do. A job that is dropped instead of run leaves nobody waiting: a
 /// task's outcome is then that it was cancelled, and what a closure holds tells of its end by being
 /// dropped.
-pub(super) struct Job(Option<Kind>);
+pub(super) struct QueuedJob(Option<JobBody>);
 
-enum Kind {
+enum JobBody {
     /// With a handle.
     Task(Arc<dyn Runnable>),
     /// Without one; with its number among the events.
@@ -24,22 +24,22 @@ enum Kind {
     Look,
 }
 
-impl Job {
-    pub(super) fn task(task: Arc<dyn Runnable>) -> Job {
-        Job(Some(Kind::Task(task)))
+impl QueuedJob {
+    pub(super) fn task(task: Arc<dyn Runnable>) -> QueuedJob {
+        QueuedJob(Some(JobBody::Task(task)))
     }
 
-    pub(super) fn run(run: Box<dyn FnOnce() + Send>) -> Job {
-        Job(Some(Kind::Run(run, Context::current(), 0)))
+    pub(super) fn run(run: Box<dyn FnOnce() + Send>) -> QueuedJob {
+        QueuedJob(Some(JobBody::Run(run, Context::current(), 0)))
     }
 
-    pub(super) fn look() -> Job {
-        Job(Some(Kind::Look))
+    pub(super) fn look() -> QueuedJob {
+        QueuedJob(Some(JobBody::Look))
     }
 
     /// Whether there is nothing to be done.
     pub(super) fn is_over(&self) -> bool {
-        matches!(&self.0, Some(Kind::Task(task)) if task.is_over())
+        matches!(&self.0, Some(JobBody::Task(task)) if task.is_over())
     }
 
     /// It is somebody else's affair.
@@ -50,18 +50,18 @@ impl Job {
     /// What kind of task it is.
     pub(super) fn class(&self) -> &'static str {
         match &self.0 {
-            Some(Kind::Task(task)) => task.class(),
-            Some(Kind::Run(..)) => "(without a handle)",
-            Some(Kind::Look) | None => "(none)",
+            Some(JobBody::Task(task)) => task.class(),
+            Some(JobBody::Run(..)) => "(without a handle)",
+            Some(JobBody::Look) | None => "(none)",
         }
     }
 
     /// Its number among the events; 0: nobody listened when it was queued.
     pub(super) fn number(&self) -> u64 {
         match &self.0 {
-            Some(Kind::Task(task)) => task.number(),
-            Some(Kind::Run(_, _, number)) => *number,
-            Some(Kind::Look) | None => 0,
+            Some(JobBody::Task(task)) => task.number(),
+            Some(JobBody::Run(_, _, number)) => *number,
+            Some(JobBody::Look) | None => 0,
         }
     }
 
@@ -69,17 +69,17 @@ impl Job {
     pub(super) fn queued(&mut self, events: &Events) {
         let class = self.class();
         match &mut self.0 {
-            Some(Kind::Task(task)) => task.set_number(events.queued(class)),
-            Some(Kind::Run(_, _, number)) => *number = events.queued(class),
-            Some(Kind::Look) | None => {}
+            Some(JobBody::Task(task)) => task.set_number(events.queued(class)),
+            Some(JobBody::Run(_, _, number)) => *number = events.queued(class),
+            Some(JobBody::Look) | None => {}
         }
     }
 
     /// Does it, on a worker. `None`: there was nothing to do.
     pub(super) fn work(mut self, owners: &Owners, begins: &mut dyn FnMut()) -> Option<Ran> {
         match self.0.take()? {
-            Kind::Task(task) => Some(task.run(owners, begins)),
-            Kind::Run(run, context, _) => {
+            JobBody::Task(task) => Some(task.run(owners, begins)),
+            JobBody::Run(run, context, _) => {
                 begins();
                 let result = context.run(|| caught(run));
                 Some(if result.is_ok() {
@@ -88,7 +88,7 @@ impl Job {
                     Ran::Panicked
                 })
             }
-            Kind::Look => None,
+            JobBody::Look => None,
         }
     }
 
@@ -100,19 +100,19 @@ impl Job {
     }
 }
 
-impl Kind {
+impl JobBody {
     fn refuse(self, why: TaskError) {
         match self {
-            Kind::Task(task) => task.refuse(why),
-            Kind::Run(run, ..) => {
+            JobBody::Task(task) => task.refuse(why),
+            JobBody::Run(run, ..) => {
                 dispose(run);
             }
-            Kind::Look => {}
+            JobBody::Look => {}
         }
     }
 }
 
-impl Drop for Job {
+impl Drop for QueuedJob {
     fn drop(&mut self) {
         if let Some(kind) = self.0.take() {
             kind.refuse(TaskError::Cancelled);

@@ -118,7 +118,7 @@ mod thread_pool;
 mod worker;
 
 pub use crate::sizing::formula;
-pub use adapters::{Chunks, ChunksMut, Enumerate, chunks, chunks_mut, enumerate};
+pub use adapters::{ChunkSplit, ChunksMut, Enumerate, chunks, chunks_mut, enumerate};
 pub use builder::ThreadPoolBuilder;
 #[cfg(feature = "async")]
 pub use contract::CoroutinePool;
@@ -129,8 +129,8 @@ pub use fork::join;
 pub use gauge::Class;
 pub use many::Many;
 pub use map::{Map, Progress};
-pub use process::{Captured, ProcessPool, ProcessPoolBuilder, Stream, WorkerStats};
-pub use scope::{Scope, ScopedHandle};
+pub use process::{Captured, Outcomes, ProcessPool, ProcessPoolBuilder, WorkerStats};
+pub use scope::{ScopedHandle, TaskScope};
 pub use split::{IntoSplit, Split, split};
 pub use stats::{Sizing, Stats};
 pub use thread_pool::ThreadPool;

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use super::claims::Claims;
 use super::crew::Crew;
-use super::job::Job;
+use super::job::QueuedJob;
 use crate::context::Context;
 use crate::foreign::{NoUnwind, dispose, dispose_payload};
 use crate::primitive::Ordering;
@@ -35,13 +35,13 @@ use crate::thread::panic::caught;
 
 /// Where tasks are spawned that borrow: what [`ThreadPool::scope`](super::ThreadPool::scope) gives
 /// to its function.
-pub struct Scope<'scope, 'env: 'scope> {
-    state: Arc<State>,
+pub struct TaskScope<'scope, 'env: 'scope> {
+    state: Arc<ScopeState>,
     /// Invariant, so that neither life can be made longer or shorter than it is.
     lives: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
 }
 
-struct State {
+struct ScopeState {
     crew: Arc<Crew>,
     /// Tasks that have not ended, and the scope's own function.
     left: Latch,
@@ -59,12 +59,12 @@ struct Queued {
     context: Context,
 }
 
-/// The claim on the result of a task of a scope: what [`Scope::spawn`] returns. Dropping it lets
-/// the task run on, to the end of the scope at most; if it panics, the scope does.
+/// The claim on the result of a task of a scope: what [`TaskScope::spawn`] returns. Dropping it
+/// lets the task run on, to the end of the scope at most; if it panics, the scope does.
 pub struct ScopedHandle<'scope, R> {
     /// Gone when it is dropped.
     slot: Option<Arc<Slot<R>>>,
-    state: Arc<State>,
+    state: Arc<ScopeState>,
     life: PhantomData<&'scope ()>,
 }
 
@@ -74,7 +74,7 @@ struct Slot<R> {
     result: Mutex<Option<std::thread::Result<R>>>,
 }
 
-impl<'scope> Scope<'scope, '_> {
+impl<'scope> TaskScope<'scope, '_> {
     /// Hands a task to the pool. It may borrow whatever outlives the scope, and spawn more tasks in
     /// it.
     ///
@@ -147,7 +147,7 @@ impl<'scope> Scope<'scope, '_> {
 /// The task's side of a slot. Dropped without a result, it tells the handle so.
 struct Promise<R> {
     slot: Option<Arc<Slot<R>>>,
-    state: Arc<State>,
+    state: Arc<ScopeState>,
 }
 
 impl<R> Promise<R> {
@@ -169,7 +169,7 @@ impl<R> Drop for Promise<R> {
 
 /// For one of the two sides of a slot that needs it no more. The last drops the result, and if that
 /// is a panic, it is the scope's.
-fn give_up<R>(slot: Arc<Slot<R>>, state: &State) {
+fn give_up<R>(slot: Arc<Slot<R>>, state: &ScopeState) {
     match Arc::into_inner(slot).map(|slot| slot.result.into_inner()) {
         Some(Some(Err(payload))) => state.note(payload),
         result => dispose(result),
@@ -227,7 +227,7 @@ impl Drop for Done<'_> {
     }
 }
 
-impl State {
+impl ScopeState {
     /// Notes a panic; the first one counts.
     fn note(&self, payload: Box<dyn Any + Send>) {
         let mut payload = Some(payload);
@@ -284,7 +284,7 @@ impl State {
     /// Puts one more claim, if there are workers for it.
     fn claim(self: &Arc<Self>) {
         if self.claims.add(self.crew.wanted()) {
-            self.crew.put(Job::task(Arc::clone(self) as _));
+            self.crew.put(QueuedJob::task(Arc::clone(self) as _));
         }
     }
 
@@ -316,7 +316,7 @@ impl State {
 }
 
 /// A claim on the tasks that have not begun.
-impl Runnable for State {
+impl Runnable for ScopeState {
     fn run(self: Arc<Self>, _: &Owners, begins: &mut dyn FnMut()) -> Ran {
         let mut ran = Ran::Elsewhere;
         while let Some(next) = self.next() {
@@ -356,10 +356,10 @@ impl Runnable for State {
 
 pub(super) fn scope_in<'env, F, R>(crew: &Arc<Crew>, run: F) -> R
 where
-    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    F: for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> R,
 {
-    let scope = Scope {
-        state: Arc::new(State {
+    let scope = TaskScope {
+        state: Arc::new(ScopeState {
             crew: Arc::clone(crew),
             left: Latch::new(1),
             queued: Queue::unbounded(),
@@ -388,7 +388,7 @@ where
     }
 }
 
-impl fmt::Debug for Scope<'_, '_> {
+impl fmt::Debug for TaskScope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope").finish_non_exhaustive()
     }

@@ -13,11 +13,11 @@ use super::chunks::Chunks;
 use super::contract::Pool;
 use super::crew::Crew;
 use super::fork;
-use super::job::Job;
+use super::job::QueuedJob;
 use super::many::Many;
 use super::map::Map;
 use super::parallel::in_parts;
-use super::scope::{Scope, scope_in};
+use super::scope::{TaskScope, scope_in};
 use super::split::{IntoSplit, Split};
 use super::stats::{Sizing, Stats};
 use crate::event::{Events, TaskEnd};
@@ -235,7 +235,7 @@ impl ThreadPool {
     where
         F: FnOnce() + Send + 'static,
     {
-        self.crew.put(Job::run(Box::new(run)))
+        self.crew.put(QueuedJob::run(Box::new(run)))
     }
 
     /// Runs a function that spawns tasks which borrow from around it, and waits for them; a worker
@@ -271,7 +271,7 @@ impl ThreadPool {
     /// the pool takes no more tasks.
     pub fn scope<'env, F, R>(&self, run: F) -> R
     where
-        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+        F: for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> R,
     {
         scope_in(&self.crew, run)
     }

@@ -11,7 +11,7 @@ use std::task::Poll;
 use super::broadcast::Mailbox;
 use super::crew::{Crew, First};
 use super::gauge::Gauge;
-use super::job::Job;
+use super::job::QueuedJob;
 use super::stack::Stack;
 use crate::event::{Begun, TaskEnd};
 use crate::primitive::{self, Thread};
@@ -136,19 +136,19 @@ impl Worker {
         busy.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn idle(&self) -> Option<Idle<'_>> {
+    fn idle(&self) -> Option<IdleWorker<'_>> {
         let gauge = self.gauge.as_ref()?;
-        Some(Idle::new(gauge, &self.crew))
+        Some(IdleWorker::new(gauge, &self.crew))
     }
 
-    fn find(&self) -> Option<Job> {
+    fn find(&self) -> Option<QueuedJob> {
         self.crew.jobs.try_get().ok()
     }
 
-    pub(super) fn run(&self, job: Job) {
+    pub(super) fn run(&self, job: QueuedJob) {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
-        let told = Told::new(self, job.number(), job.class());
+        let told = TaskTold::new(self, job.number(), job.class());
         let begins = &mut || told.begins();
         // Around the job's end, too: its result may be dropped here, and is foreign.
         let ran = caught(|| match (&self.crew.meter, &self.gauge) {
@@ -183,7 +183,7 @@ impl Worker {
     }
 
     /// Looks for work, at first without sleeping. `None`: look again.
-    fn wait(&self) -> Result<Option<Job>, GetError> {
+    fn wait(&self) -> Result<Option<QueuedJob>, GetError> {
         if self.steal() {
             return Ok(None);
         }
@@ -203,7 +203,7 @@ impl Worker {
 
     /// Sleeps until there is a job, or until something is put into the mailbox, for which the
     /// thread is unparked.
-    fn await_job(&self) -> Result<Option<Job>, GetError> {
+    fn await_job(&self) -> Result<Option<QueuedJob>, GetError> {
         let mut more = pin!(self.crew.jobs.get_async());
         park::wait(poll_fn(|context| {
             if !self.mailbox.is_empty() {
@@ -244,7 +244,7 @@ impl Host for Worker {
     }
 
     fn run_here(&self, task: Arc<dyn Runnable>) {
-        let told = Told::new(self, task.number(), task.class());
+        let told = TaskTold::new(self, task.number(), task.class());
         // The last that holds the task may be this: its result is dropped inside the catch.
         let ran = caught(|| task.run(&self.owners, &mut || told.begins()));
         match ran.unwrap_or(Ran::Panicked) {
@@ -274,16 +274,16 @@ impl Aside for Crew {
 }
 
 /// What the events say of a task.
-struct Told<'a> {
+struct TaskTold<'a> {
     worker: &'a Worker,
     number: u64,
     class: &'static str,
     begun: Cell<Option<Begun>>,
 }
 
-impl<'a> Told<'a> {
-    fn new(worker: &'a Worker, number: u64, class: &'static str) -> Told<'a> {
-        Told {
+impl<'a> TaskTold<'a> {
+    fn new(worker: &'a Worker, number: u64, class: &'static str) -> TaskTold<'a> {
+        TaskTold {
             worker,
             number,
             class,
@@ -319,16 +319,16 @@ impl<'a> Told<'a> {
 }
 
 /// A worker that has nothing to do, and whose waits are not a task's.
-struct Idle<'a> {
+struct IdleWorker<'a> {
     gauge: &'a Gauge,
     crew: &'a Crew,
     waits: Option<Arc<Stretch>>,
 }
 
-impl<'a> Idle<'a> {
-    fn new(gauge: &'a Gauge, crew: &'a Crew) -> Idle<'a> {
+impl<'a> IdleWorker<'a> {
+    fn new(gauge: &'a Gauge, crew: &'a Crew) -> IdleWorker<'a> {
         gauge.idle.begin();
-        Idle {
+        IdleWorker {
             gauge,
             crew,
             waits: park::note_waits(None),
@@ -336,7 +336,7 @@ impl<'a> Idle<'a> {
     }
 }
 
-impl Drop for Idle<'_> {
+impl Drop for IdleWorker<'_> {
     fn drop(&mut self) {
         park::note_waits(self.waits.take());
         self.gauge.idle.end();

@@ -5,14 +5,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 
-use super::order::{Hello, Order};
+use super::order::{Hello, SpawnOrder};
 use super::role::{MARK, Role, stop};
 use crate::wire::codec::{self, Message};
 use crate::wire::message as wire;
 
 /// In a process that the zygote has just forked: takes its order along into a new image of the
 /// program.
-pub(super) fn start(mut order: Order, descriptors: Vec<OwnedFd>) -> ! {
+pub(super) fn start(mut order: SpawnOrder, descriptors: Vec<OwnedFd>) -> ! {
     // With it, not in it: by the time it reads its order something in it may have started a thread,
     // and look at the environment.
     let environment = std::mem::take(&mut order.environment);

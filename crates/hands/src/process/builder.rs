@@ -13,9 +13,9 @@ use rustix::process::getpgrp;
 
 use super::error::SpawnError;
 use super::handle::Process;
-use super::order::Order;
+use super::order::SpawnOrder;
 use super::rights::Rights;
-use super::running::Shared;
+use super::running::RunningProcess;
 use super::{entry_of, exit, spawner};
 use crate::wire::codec::{self, Failure};
 use crate::wire::message as wire;
@@ -55,7 +55,7 @@ pub enum StartMethod {
 /// ```
 #[derive(Debug, Default)]
 #[must_use = "no process is started before `spawn`"]
-pub struct Builder {
+pub struct ProcessBuilder {
     name: Option<Arc<str>>,
     is_daemon: bool,
     method: StartMethod,
@@ -64,38 +64,38 @@ pub struct Builder {
     stdio: [Option<OwnedFd>; 3],
     start_timeout: Option<Duration>,
     rights: Option<Rights>,
-    order: Order,
+    order: SpawnOrder,
 }
 
-impl Builder {
+impl ProcessBuilder {
     /// No name, no daemon; stdin is `/dev/null`, stdout and stderr are the program's; a process
     /// group of its own.
-    pub fn new() -> Builder {
-        Builder::default()
+    pub fn new() -> ProcessBuilder {
+        ProcessBuilder::default()
     }
 
     /// Its name: [`current_name`](super::current_name) in it, and the first 15 bytes in the lists
     /// of the system's tools.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Builder {
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> ProcessBuilder {
         self.name = Some(name.into());
         self
     }
 
     /// A daemon is ended when the program ends, not waited for.
-    pub fn daemon(mut self, daemon: bool) -> Builder {
+    pub fn daemon(mut self, daemon: bool) -> ProcessBuilder {
         self.is_daemon = daemon;
         self
     }
 
     /// How it comes to be.
-    pub fn start_method(mut self, method: StartMethod) -> Builder {
+    pub fn start_method(mut self, method: StartMethod) -> ProcessBuilder {
         self.method = method;
         self
     }
 
     /// Sets a variable in its environment, which is otherwise the one that the program had when it
     /// started its first process.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> ProcessBuilder {
         let bytes = |text: &OsStr| text.as_bytes().to_vec();
         let entry = (bytes(name.as_ref()), Some(bytes(value.as_ref())));
         self.order.environment.push(entry);
@@ -103,44 +103,44 @@ impl Builder {
     }
 
     /// Takes a variable out of its environment.
-    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Builder {
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> ProcessBuilder {
         let name = name.as_ref().as_bytes().to_vec();
         self.order.environment.push((name, None));
         self
     }
 
     /// The directory it runs in; the program's own unless set.
-    pub fn cwd(mut self, directory: impl AsRef<Path>) -> Builder {
+    pub fn cwd(mut self, directory: impl AsRef<Path>) -> ProcessBuilder {
         self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
     /// What it reads as stdin instead of `/dev/null`: a file, or an end of a pipe.
-    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Builder {
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> ProcessBuilder {
         self.stdio[0] = Some(stdin.into());
         self
     }
 
     /// Where its stdout goes instead of the program's.
-    pub fn stdout(mut self, stdout: impl Into<OwnedFd>) -> Builder {
+    pub fn stdout(mut self, stdout: impl Into<OwnedFd>) -> ProcessBuilder {
         self.stdio[1] = Some(stdout.into());
         self
     }
 
     /// Where its stderr goes instead of the program's.
-    pub fn stderr(mut self, stderr: impl Into<OwnedFd>) -> Builder {
+    pub fn stderr(mut self, stderr: impl Into<OwnedFd>) -> ProcessBuilder {
         self.stdio[2] = Some(stderr.into());
         self
     }
 
     /// Bytes of address space (`RLIMIT_AS`), its own program and libraries included.
-    pub fn memory_limit(mut self, bytes: u64) -> Builder {
+    pub fn memory_limit(mut self, bytes: u64) -> ProcessBuilder {
         self.order.memory_limit = Some(bytes);
         self
     }
 
     /// CPU time (`RLIMIT_CPU`), in whole seconds, rounded up; then the kernel kills it.
-    pub fn cpu_limit(mut self, time: Duration) -> Builder {
+    pub fn cpu_limit(mut self, time: Duration) -> ProcessBuilder {
         let seconds = time
             .as_secs()
             .saturating_add(u64::from(time.subsec_nanos() > 0));
@@ -149,7 +149,7 @@ impl Builder {
     }
 
     /// Added to its nice value.
-    pub fn nice(mut self, increment: i32) -> Builder {
+    pub fn nice(mut self, increment: i32) -> ProcessBuilder {
         self.order.nice = increment;
         self
     }
@@ -158,13 +158,13 @@ impl Builder {
     /// called. If it is the first process, what was to be [loaded before](super::preload) is loaded
     /// meanwhile. A minute unless set; then [`spawn`](Self::spawn) is
     /// [`TimedOut`](SpawnError::TimedOut), and the function is not called.
-    pub fn start_timeout(mut self, timeout: Duration) -> Builder {
+    pub fn start_timeout(mut self, timeout: Duration) -> ProcessBuilder {
         self.start_timeout = Some(timeout);
         self
     }
 
     /// It has these, for which another thread has prepared.
-    pub(crate) fn rights(mut self, rights: Option<Rights>) -> Builder {
+    pub(crate) fn rights(mut self, rights: Option<Rights>) -> ProcessBuilder {
         self.rights = rights;
         self
     }
@@ -172,7 +172,7 @@ impl Builder {
     /// Whether it leads a process group of its own, as it does unless told otherwise: then Ctrl-C
     /// does not reach it, and [`kill`](Process::kill) takes along what it has started. Else it
     /// stays in the program's.
-    pub fn process_group(mut self, own: bool) -> Builder {
+    pub fn process_group(mut self, own: bool) -> ProcessBuilder {
         self.in_our_group = !own;
         self
     }
@@ -215,7 +215,7 @@ impl Builder {
         let has_directory = descriptors.len() == 5;
         descriptors.extend(argument.descriptors);
         let group = self.in_our_group.then(|| getpgrp().as_raw_nonzero().get());
-        let order = Order {
+        let order = SpawnOrder {
             afresh: self.method == StartMethod::Exec,
             name: self.name.as_deref().map(str::to_owned),
             group,
@@ -227,7 +227,7 @@ impl Builder {
         let within = self.start_timeout.unwrap_or(spawner::START);
         let pid = spawner::make(order, descriptors, within, self.rights)?;
         let leads_group = group.is_none();
-        let shared = Arc::new(Shared::new(
+        let shared = Arc::new(RunningProcess::new(
             pid,
             self.name,
             self.is_daemon,

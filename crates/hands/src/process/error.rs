@@ -28,8 +28,8 @@ pub enum SpawnError {
         /// The time it was given.
         after: Duration,
     },
-    /// The process had not been made within the time that [starting](super::Builder::start_timeout)
-    /// may take.
+    /// The process had not been made within the time that
+    /// [starting](super::ProcessBuilder::start_timeout) may take.
     TimedOut {
         /// The time it was given.
         after: Duration,

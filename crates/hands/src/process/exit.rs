@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rustix::process::Signal;
 
 use super::reactor::Ready;
-use super::running::Shared;
+use super::running::RunningProcess;
 use crate::thread::registry;
 
 /// Between TERM and KILL for daemons.
@@ -24,12 +24,12 @@ static LIVE: Mutex<Live> = Mutex::new(Live {
 });
 
 struct Live {
-    all: Vec<Arc<Shared>>,
+    all: Vec<Arc<RunningProcess>>,
     /// How many make it worth while to look who has ended.
     look_at: usize,
 }
 
-pub(super) fn note(process: Arc<Shared>) {
+pub(super) fn note(process: Arc<RunningProcess>) {
     let mut live = LIVE.lock();
     if live.all.len() >= live.look_at {
         // Only those whose handle is gone: the others' owners will look themselves.
@@ -40,15 +40,15 @@ pub(super) fn note(process: Arc<Shared>) {
     live.all.push(process);
 }
 
-pub(super) fn forget(process: &Arc<Shared>) {
+pub(super) fn forget(process: &Arc<RunningProcess>) {
     LIVE.lock().all.retain(|other| !Arc::ptr_eq(other, process));
 }
 
 /// Nobody has a handle of this process, which runs. It is forgotten when it has ended, and what is
 /// kept for it given back.
-pub(super) fn forget_at_end(process: &Arc<Shared>) {
+pub(super) fn forget_at_end(process: &Arc<RunningProcess>) {
     struct Forgetting {
-        process: Arc<Shared>,
+        process: Arc<RunningProcess>,
         ready: Mutex<Option<Pin<Box<Ready>>>>,
     }
     impl Wake for Forgetting {

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use super::exit;
 use super::reactor::Ready;
 pub use super::running::Resources;
-use super::running::{Ended, Shared};
+use super::running::{ProcessEnd, RunningProcess};
 use crate::wire::answer::Answer;
 use crate::wire::codec::{self, Failure};
 
@@ -31,12 +31,12 @@ use crate::task::{Data, Died, Outcome, TaskError};
 /// # }
 /// ```
 pub struct Process<R> {
-    shared: Arc<Shared>,
+    shared: Arc<RunningProcess>,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> Process<R> {
-    pub(super) fn new(shared: Arc<Shared>) -> Process<R> {
+    pub(super) fn new(shared: Arc<RunningProcess>) -> Process<R> {
         Process {
             shared,
             result: PhantomData,
@@ -87,7 +87,7 @@ impl<R> Process<R> {
         Some(self.ended()?.resources)
     }
 
-    fn ended(&self) -> Option<Ended> {
+    fn ended(&self) -> Option<ProcessEnd> {
         self.shared.has_ended();
         self.shared.heard.lock().ended
     }

@@ -38,10 +38,10 @@ fn find_out() -> u32 {
         libc::pthread_atfork(None, None, Some(forget_in_copy));
     });
     let pid = std::process::id();
-    let own = match Seen::of(pid) {
-        Seen::There { began, .. } => word(pid, began),
+    let own = match SeenIdentity::of(pid) {
+        SeenIdentity::There { began, .. } => word(pid, began),
         // The tag says that it is not known, for good: what a lock is taken with, it is left with.
-        Seen::Gone | Seen::Hidden => pid & ((1 << PID_BITS) - 1),
+        SeenIdentity::Gone | SeenIdentity::Hidden => pid & ((1 << PID_BITS) - 1),
     };
     OWN.store(own, Ordering::Relaxed);
     own
@@ -75,16 +75,16 @@ pub(crate) fn pid(word: u32) -> u32 {
 /// Whether the process that a word names still lives.
 pub(crate) fn is_alive(named: u32) -> bool {
     let named = named & !FREE_BIT;
-    match Seen::of(pid(named)) {
-        Seen::There { has_ended, began } => {
+    match SeenIdentity::of(pid(named)) {
+        SeenIdentity::There { has_ended, began } => {
             !has_ended && matches!(named >> PID_BITS, known if known == 0 || known == tag(began))
         }
-        Seen::Gone => false,
-        Seen::Hidden => true,
+        SeenIdentity::Gone => false,
+        SeenIdentity::Hidden => true,
     }
 }
 
-enum Seen {
+enum SeenIdentity {
     There {
         has_ended: bool,
         /// In ticks since the machine started.
@@ -95,23 +95,23 @@ enum Seen {
     Hidden,
 }
 
-impl Seen {
-    fn of(pid: u32) -> Seen {
+impl SeenIdentity {
+    fn of(pid: u32) -> SeenIdentity {
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let Some(number) = number else {
-            return Seen::Gone;
+            return SeenIdentity::Gone;
         };
         let text = std::fs::read(format!("/proc/{pid}/stat"));
-        if let Some(seen) = text.ok().and_then(|text| Seen::read(&text)) {
+        if let Some(seen) = text.ok().and_then(|text| SeenIdentity::read(&text)) {
             return seen;
         }
         match test_kill_process(number) {
-            Err(rustix::io::Errno::SRCH) => Seen::Gone,
-            _ => Seen::Hidden,
+            Err(rustix::io::Errno::SRCH) => SeenIdentity::Gone,
+            _ => SeenIdentity::Hidden,
         }
     }
 
-    fn read(text: &[u8]) -> Option<Seen> {
+    fn read(text: &[u8]) -> Option<SeenIdentity> {
         // The name, in parentheses, may hold any bytes, also half a character.
         let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
         let fields = str::from_utf8(&text[behind..]).ok()?;
@@ -120,7 +120,7 @@ impl Seen {
         let state = fields.next()?;
         let threads: i64 = fields.nth(16)?.parse().ok()?;
         let began = fields.nth(1)?.parse().ok()?;
-        Some(Seen::There {
+        Some(SeenIdentity::There {
             // The state is that of the first thread, and others may run on.
             has_ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
             began,
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_number_that_is_anothers_by_now_does_not_live() {
-        let Seen::There { began, .. } = Seen::of(std::process::id()) else {
+        let SeenIdentity::There { began, .. } = SeenIdentity::of(std::process::id()) else {
             panic!("we are there");
         };
         assert!(!is_alive(word(std::process::id(), began + 1)));
@@ -159,31 +159,31 @@ mod tests {
         let stat = |name: &[u8], state: &str, threads: u32| {
             let rest =
                 format!(") {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 {threads} 0 77 1 2");
-            Seen::read(&[b"12 (", name, rest.as_bytes()].concat())
+            SeenIdentity::read(&[b"12 (", name, rest.as_bytes()].concat())
         };
         let seen = stat(b"a) Z 1 \xc3", "S", 3);
         assert!(matches!(
             seen,
-            Some(Seen::There {
+            Some(SeenIdentity::There {
                 has_ended: false,
                 began: 77
             })
         ));
         assert!(matches!(
             stat(b"a", "Z", 1),
-            Some(Seen::There {
+            Some(SeenIdentity::There {
                 has_ended: true,
                 ..
             })
         ));
         assert!(matches!(
             stat(b"a", "Z", 2),
-            Some(Seen::There {
+            Some(SeenIdentity::There {
                 has_ended: false,
                 ..
             })
         ));
-        assert!(Seen::read(b"").is_none() && Seen::read(b"1 (a) S").is_none());
+        assert!(SeenIdentity::read(b"").is_none() && SeenIdentity::read(b"1 (a) S").is_none());
     }
 
     #[test]

@@ -76,13 +76,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-pub use builder::{Builder, StartMethod};
+pub use builder::{ProcessBuilder, StartMethod};
 #[doc(hidden)]
 pub use entry::enter;
 pub use error::SpawnError;
 pub use handle::{Process, Resources};
 pub use pipe::{Pipe, PipeError, pipe};
-pub use raw::{Fork, Forked, fork};
+pub use raw::{Fork, RawFork, fork};
 #[cfg(feature = "async")]
 pub(crate) use role::stop;
 pub use spawner::preload;
@@ -91,8 +91,8 @@ use crate::task::{Data, Task};
 use crate::wire::codec::{self, Failure, Message};
 use crate::wire::image::Code;
 
-/// Starts a process that calls `run` with this argument. [`Builder`] has names, daemons, limits and
-/// more.
+/// Starts a process that calls `run` with this argument. [`ProcessBuilder`] has names, daemons,
+/// limits and more.
 ///
 /// # Errors
 ///
@@ -103,12 +103,12 @@ where
     A: Data,
     R: Data,
 {
-    Builder::new().spawn(run, argument)
+    ProcessBuilder::new().spawn(run, argument)
 }
 
 static NAME: OnceLock<String> = OnceLock::new();
 
-/// The name that the calling process was given, if it was [started](Builder::name) with one.
+/// The name that the calling process was given, if it was [started](ProcessBuilder::name) with one.
 pub fn current_name() -> Option<&'static str> {
     NAME.get().map(String::as_str)
 }

@@ -47,14 +47,14 @@ pub(crate) struct Loaded(pub(crate) Option<String>);
 pub(crate) enum Request {
     /// A process. Beside it travel, in this order: where to answer; stdin, stdout and stderr; the
     /// directory to be in, if one is given; what belongs to the argument.
-    Make(Order),
+    Make(SpawnOrder),
     /// A signal to one of its processes, or to that one's whole group. There is no reply.
     Signal { pid: i32, signal: i32, group: bool },
 }
 
 /// A process to be made.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub(crate) struct SpawnOrder {
     /// Start the program afresh instead of forking.
     pub(crate) afresh: bool,
     pub(crate) name: Option<String>,

@@ -15,18 +15,18 @@ pub enum Fork {
     /// The copy.
     Child,
     /// The one that was copied.
-    Parent(Forked),
+    Parent(RawFork),
 }
 
 /// The copy, as the one that was copied sees it. It is a child of this process, and is not ended or
 /// waited for by the guard of [`init`](crate::init).
 #[derive(Debug)]
-pub struct Forked {
+pub struct RawFork {
     pid: Pid,
     pidfd: OwnedFd,
 }
 
-impl Forked {
+impl RawFork {
     /// Its number, until it has been waited for.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
@@ -84,6 +84,6 @@ pub unsafe fn fork() -> io::Result<Fork> {
     // SAFETY: no other thread runs, and the caller vouches for the rest.
     Ok(match unsafe { super::fork::fork() }? {
         Copied::Child { .. } => Fork::Child,
-        Copied::Parent { pid, pidfd } => Fork::Parent(Forked { pid, pidfd }),
+        Copied::Parent { pid, pidfd } => Fork::Parent(RawFork { pid, pidfd }),
     })
 }

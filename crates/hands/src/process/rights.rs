@@ -128,15 +128,15 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// The rights that workers were started with, to be compared with those of the program.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownRights {
     quick: u64,
     whole: Rights,
     looked: Instant,
 }
 
-impl Known {
-    pub(crate) fn now() -> Known {
-        Known {
+impl KnownRights {
+    pub(crate) fn now() -> KnownRights {
+        KnownRights {
             quick: quick(),
             whole: Rights::but_for_priority(0),
             looked: Instant::now(),

@@ -30,7 +30,7 @@ pub struct Resources {
     pub max_rss: u64,
 }
 
-pub(super) struct Shared {
+pub(super) struct RunningProcess {
     pub(super) pid: Pid,
     pub(super) name: Option<Arc<str>>,
     pub(super) is_daemon: bool,
@@ -46,25 +46,25 @@ pub(super) struct Heard {
     pub(super) answer: Option<(Answer, Vec<OwnedFd>)>,
     /// Why an answer that came could not be received.
     pub(super) lost: Option<String>,
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<ProcessEnd>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Ended {
+pub(super) struct ProcessEnd {
     /// `None`: nobody is left who could tell.
     pub(super) status: Option<ExitStatus>,
     pub(super) resources: Resources,
 }
 
-impl Shared {
+impl RunningProcess {
     pub(super) fn new(
         pid: Pid,
         name: Option<Arc<str>>,
         is_daemon: bool,
         leads_group: bool,
         answers: OwnedFd,
-    ) -> Shared {
-        Shared {
+    ) -> RunningProcess {
+        RunningProcess {
             pid,
             name,
             is_daemon,
@@ -99,7 +99,7 @@ impl Shared {
                 }
                 // The zygote has been killed, and the process with it.
                 Ok(None) | Err(_) => {
-                    heard.ended = Some(Ended {
+                    heard.ended = Some(ProcessEnd {
                         status: None,
                         resources: Resources::default(),
                     });
@@ -114,7 +114,7 @@ impl Shared {
                     cpu_system,
                     max_rss,
                 }) => {
-                    heard.ended = Some(Ended {
+                    heard.ended = Some(ProcessEnd {
                         status: Some(ExitStatus::from_raw(status)),
                         resources: Resources {
                             cpu_user: Duration::from_nanos(cpu_user),

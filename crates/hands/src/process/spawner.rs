@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, getpid};
 use super::error::SpawnError;
 use super::loader;
 use super::order::next;
-use super::order::{Hello, Loaded, Made, Order, Request, Welcome};
+use super::order::{Hello, Loaded, Made, Request, SpawnOrder, Welcome};
 use super::rights::Rights;
 use super::role::{self, MARK, Role};
 use crate::wire::codec::{self, Message};
@@ -38,12 +38,12 @@ pub(crate) const START: Duration = Duration::from_secs(60);
 const NUDGE: Duration = Duration::from_millis(100);
 
 /// Locked for as long as it takes to look, never while somebody waits for one of them.
-static ZYGOTES: Mutex<Vec<Arc<Zygote>>> = Mutex::new(Vec::new());
+static ZYGOTES: Mutex<Vec<Arc<ZygoteHandle>>> = Mutex::new(Vec::new());
 /// Of who starts one.
 static STARTING: Mutex<()> = Mutex::new(());
 static PRELOAD: Mutex<Option<Code>> = Mutex::new(None);
 
-struct Zygote {
+struct ZygoteHandle {
     socket: OwnedFd,
     pidfd: OwnedFd,
     /// Whose child it is: a copy of this process by `fork` needs one of its own.
@@ -58,7 +58,7 @@ struct Zygote {
 }
 
 /// What came of asking a zygote.
-enum Asked {
+enum AskedFor {
     Made(Pid),
     /// It, or the system, would not.
     Refused(SpawnError),
@@ -114,13 +114,13 @@ where
 /// other threads may have other ones, and start them.
 pub(crate) fn prepare(rights: Rights, within: Duration) -> Result<(), SpawnError> {
     let deadline = Instant::now().checked_add(within);
-    Zygote::fitting(rights, deadline, within).map(drop)
+    ZygoteHandle::fitting(rights, deadline, within).map(drop)
 }
 
 /// Has a process made, within this time, with the calling thread's rights or those that another one
 /// has [prepared](prepare) for. The descriptors are those that [`Request::Make`] names.
 pub(super) fn make(
-    order: Order,
+    order: SpawnOrder,
     descriptors: Vec<OwnedFd>,
     within: Duration,
     rights: Option<Rights>,
@@ -137,18 +137,18 @@ pub(super) fn make(
     let rights = rights.unwrap_or_else(Rights::now);
     let mut again = true;
     loop {
-        let zygote = Zygote::fitting(rights, deadline, within)?;
+        let zygote = ZygoteHandle::fitting(rights, deadline, within)?;
         match zygote.ask(&request, deadline) {
-            Asked::Made(pid) => return Ok(pid),
-            Asked::Refused(error) => return Err(error),
-            Asked::GivenUp => {}
-            Asked::Late => {
+            AskedFor::Made(pid) => return Ok(pid),
+            AskedFor::Refused(error) => return Err(error),
+            AskedFor::GivenUp => {}
+            AskedFor::Late => {
                 // Should it go on later, the process finds that nobody waits for it.
                 zygote.is_given_up.store(true, Ordering::Relaxed);
                 return Err(SpawnError::TimedOut { after: within });
             }
             // Somebody has killed it.
-            Asked::Gone => {
+            AskedFor::Gone => {
                 ZYGOTES.lock().retain(|other| !Arc::ptr_eq(other, &zygote));
                 let status = zygote.end();
                 if !std::mem::take(&mut again) {
@@ -179,17 +179,17 @@ pub(super) fn signal(pid: Pid, signal: Signal, group: bool) {
     }
 }
 
-impl Zygote {
+impl ZygoteHandle {
     /// One that has these rights, started if there is none.
     fn fitting(
         rights: Rights,
         deadline: Option<Instant>,
         within: Duration,
-    ) -> Result<Arc<Zygote>, SpawnError> {
+    ) -> Result<Arc<ZygoteHandle>, SpawnError> {
         let known = || {
             let mut zygotes = ZYGOTES.lock();
             zygotes.retain(|zygote| zygote.owner == getpid());
-            let fits = |zygote: &&Arc<Zygote>| {
+            let fits = |zygote: &&Arc<ZygoteHandle>| {
                 zygote.rights == rights && !zygote.is_given_up.load(Ordering::Relaxed)
             };
             zygotes.iter().find(fits).map(Arc::clone)
@@ -214,7 +214,7 @@ impl Zygote {
                 told,
             )));
         }
-        let zygote = Arc::new(Zygote::start(rights, deadline, within)?);
+        let zygote = Arc::new(ZygoteHandle::start(rights, deadline, within)?);
         ZYGOTES.lock().push(Arc::clone(&zygote));
         Ok(zygote)
     }
@@ -224,22 +224,22 @@ impl Zygote {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::CONT);
     }
 
-    fn ask(&self, request: &Message, deadline: Option<Instant>) -> Asked {
+    fn ask(&self, request: &Message, deadline: Option<Instant>) -> AskedFor {
         let asking = match deadline {
             Some(deadline) => self.asking.try_lock_until(deadline),
             None => Some(self.asking.lock()),
         };
         let Some(_asking) = asking else {
-            return Asked::Late;
+            return AskedFor::Late;
         };
         if self.is_given_up.load(Ordering::Relaxed) {
-            return Asked::GivenUp;
+            return AskedFor::GivenUp;
         }
         let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
         loop {
             match wire::send_with(&self.socket, request, SendFlags::DONTWAIT) {
                 Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Asked::Gone,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return AskedFor::Gone,
                 // It has been stopped for so long that nothing more has room.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.nudge();
@@ -248,29 +248,29 @@ impl Zygote {
                 // What it cannot send, another could not either.
                 Err(error) => {
                     let failed = SpawnError::system("send what the process needs");
-                    return Asked::Refused(failed(error));
+                    return AskedFor::Refused(failed(error));
                 }
             }
             if is_late() {
-                return Asked::Late;
+                return AskedFor::Late;
             }
         }
         while !super::await_readable(&self.socket, sooner(deadline, NUDGE)) {
             if is_late() {
-                return Asked::Late;
+                return AskedFor::Late;
             }
             self.nudge();
         }
         match next::<Made>(&self.socket) {
             Ok(Some((Made::Process { pid }, _))) => match Pid::from_raw(pid) {
-                Some(pid) => Asked::Made(pid),
-                None => Asked::Refused(SpawnError::OtherProgram),
+                Some(pid) => AskedFor::Made(pid),
+                None => AskedFor::Refused(SpawnError::OtherProgram),
             },
             Ok(Some((Made::Refused { errno }, _))) => {
                 let error = io::Error::from_raw_os_error(errno);
-                Asked::Refused(SpawnError::system("start a process")(error))
+                AskedFor::Refused(SpawnError::system("start a process")(error))
             }
-            Ok(None) | Err(_) => Asked::Gone,
+            Ok(None) | Err(_) => AskedFor::Gone,
         }
     }
 
@@ -278,7 +278,7 @@ impl Zygote {
         rights: Rights,
         deadline: Option<Instant>,
         within: Duration,
-    ) -> Result<Zygote, SpawnError> {
+    ) -> Result<ZygoteHandle, SpawnError> {
         if !role::is_ready() {
             return Err(SpawnError::NoInit);
         }
@@ -286,7 +286,7 @@ impl Zygote {
         let (socket, its) = wire::pair().map_err(&system)?;
         let pidfd = launch(&its).map_err(&system)?;
         drop(its);
-        let zygote = Zygote {
+        let zygote = ZygoteHandle {
             socket,
             pidfd,
             owner: getpid(),

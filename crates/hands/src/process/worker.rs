@@ -13,7 +13,7 @@ use rustix::process::{
 use super::exit;
 use super::fork::{end_if_copy, mark_original};
 use super::order::next;
-use super::order::{Hello, Order, Told};
+use super::order::{Hello, SpawnOrder, Told};
 use super::role::stop;
 use crate::wire::answer::Answer;
 use crate::wire::codec::{Failure, Message};
@@ -29,7 +29,7 @@ const NOT_RUN: i32 = 2;
 /// A worker that was started afresh.
 pub(super) fn alone(socket: OwnedFd) -> ! {
     clear_signals();
-    match next::<(Hello, Order)>(&socket) {
+    match next::<(Hello, SpawnOrder)>(&socket) {
         Ok(Some(((hello, _), _))) if hello != Hello::new() => {
             stop("this copy of the program was ordered by another one")
         }
@@ -63,7 +63,7 @@ pub(super) fn keep_descendants() {
 }
 
 /// The rest of a worker's life.
-pub(super) fn run(order: Order, descriptors: Vec<OwnedFd>) -> ! {
+pub(super) fn run(order: SpawnOrder, descriptors: Vec<OwnedFd>) -> ! {
     let mut descriptors = descriptors.into_iter();
     let Some(answers) = descriptors.next() else {
         stop("this copy of the program was not told where to answer")
@@ -106,7 +106,10 @@ fn told(answer: Answer) -> Message {
     Told::Answer(answer).message()
 }
 
-fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Result<(), String> {
+fn set_up(
+    order: &SpawnOrder,
+    descriptors: &mut impl Iterator<Item = OwnedFd>,
+) -> Result<(), String> {
     let failed = |what: &'static str| {
         move |error: rustix::io::Errno| format!("cannot {what}: {}", std::io::Error::from(error))
     };
@@ -156,7 +159,7 @@ fn set_up(order: &Order, descriptors: &mut impl Iterator<Item = OwnedFd>) -> Res
     Ok(())
 }
 
-fn work(order: &Order, carried: Vec<OwnedFd>) -> (Message, i32) {
+fn work(order: &SpawnOrder, carried: Vec<OwnedFd>) -> (Message, i32) {
     watch_places();
     watch_this_thread();
     // SAFETY: the image's id has been compared, by the program with the zygote's or by `alone` with

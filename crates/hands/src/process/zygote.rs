@@ -40,7 +40,7 @@ use rustix::process::{
 
 use super::fork::{Forked, fork, undo};
 use super::order::next;
-use super::order::{Hello, Loaded, Made, Order, Request, Told, Welcome};
+use super::order::{Hello, Loaded, Made, Request, SpawnOrder, Told, Welcome};
 use super::{afresh, worker};
 use crate::wire::codec::{self, Message};
 use crate::wire::message as wire;
@@ -176,7 +176,7 @@ fn other_threads() -> Option<String> {
     })
 }
 
-struct Child {
+struct ForkedChild {
     pid: Pid,
     pidfd: OwnedFd,
     answers: OwnedFd,
@@ -186,7 +186,7 @@ struct Child {
 struct Zygote {
     requests: OwnedFd,
     epoll: OwnedFd,
-    children: HashMap<i32, Child>,
+    children: HashMap<i32, ForkedChild>,
     /// Kept open: the kernel forgets what is watched when it is closed.
     _program: OwnedFd,
 }
@@ -213,7 +213,7 @@ impl Zygote {
     }
 
     /// Waits for what happens next. `Some`: this is the child now, and what it is to do.
-    fn turn(&mut self) -> Option<(Order, Vec<OwnedFd>)> {
+    fn turn(&mut self) -> Option<(SpawnOrder, Vec<OwnedFd>)> {
         let mut ready = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
@@ -259,7 +259,7 @@ impl Zygote {
         leave()
     }
 
-    fn request(&mut self) -> Option<(Order, Vec<OwnedFd>)> {
+    fn request(&mut self) -> Option<(SpawnOrder, Vec<OwnedFd>)> {
         let (request, descriptors) = match next::<Request>(&self.requests) {
             Ok(Some(request)) => request,
             // It came, but not with all that belongs to it.
@@ -283,7 +283,11 @@ impl Zygote {
         }
     }
 
-    fn make(&mut self, order: Order, descriptors: Vec<OwnedFd>) -> Option<(Order, Vec<OwnedFd>)> {
+    fn make(
+        &mut self,
+        order: SpawnOrder,
+        descriptors: Vec<OwnedFd>,
+    ) -> Option<(SpawnOrder, Vec<OwnedFd>)> {
         let leads_group = order.group.is_none();
         let forked = match descriptors.first().map(|answers| answers.try_clone()) {
             // SAFETY: `run` has counted the threads, and we start none.
@@ -299,7 +303,7 @@ impl Zygote {
                 }
                 return Some((order, descriptors));
             }
-            Ok((Forked::Parent { pid, pidfd }, answers)) => self.watch(Child {
+            Ok((Forked::Parent { pid, pidfd }, answers)) => self.watch(ForkedChild {
                 pid,
                 pidfd,
                 answers,
@@ -314,7 +318,7 @@ impl Zygote {
     }
 
     /// One whose end would not be seen is ended at once.
-    fn watch(&mut self, child: Child) -> Made {
+    fn watch(&mut self, child: ForkedChild) -> Made {
         let pid = child.pid.as_raw_nonzero().get();
         let token = epoll::EventData::new_u64(u64::from(pid.unsigned_abs()));
         match epoll::add(&self.epoll, &child.pidfd, token, epoll::EventFlags::IN) {
@@ -406,7 +410,7 @@ fn nanoseconds(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Child {
+impl ForkedChild {
     /// It has not been reaped, so the number is its own.
     fn signal(&self, signal: Signal, group: bool) {
         if group && self.leads_group {

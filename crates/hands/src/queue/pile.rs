@@ -45,37 +45,37 @@ impl<T> Store<T> for Vec<T> {
 /// Lowest first; among equals, the one put first.
 #[derive(Debug)]
 pub struct Heap<T> {
-    heap: BinaryHeap<Entry<T>>,
+    heap: BinaryHeap<PileEntry<T>>,
     pushed: u64,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct PileEntry<T> {
     item: T,
     number: u64,
 }
 
-impl<T: Ord> Ord for Entry<T> {
+impl<T: Ord> Ord for PileEntry<T> {
     /// Reversed: the standard library's heap hands out the greatest.
-    fn cmp(&self, other: &Entry<T>) -> std::cmp::Ordering {
+    fn cmp(&self, other: &PileEntry<T>) -> std::cmp::Ordering {
         let by_item = other.item.cmp(&self.item);
         by_item.then_with(|| other.number.cmp(&self.number))
     }
 }
 
-impl<T: Ord> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Entry<T>) -> Option<std::cmp::Ordering> {
+impl<T: Ord> PartialOrd for PileEntry<T> {
+    fn partial_cmp(&self, other: &PileEntry<T>) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T: Ord> PartialEq for Entry<T> {
-    fn eq(&self, other: &Entry<T>) -> bool {
+impl<T: Ord> PartialEq for PileEntry<T> {
+    fn eq(&self, other: &PileEntry<T>) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl<T: Ord> Eq for Entry<T> {}
+impl<T: Ord> Eq for PileEntry<T> {}
 
 impl<T: Ord> Default for Heap<T> {
     fn default() -> Heap<T> {
@@ -87,7 +87,7 @@ impl<T: Ord> Store<T> for Heap<T> {
     fn push(&mut self, item: T) {
         self.pushed += 1;
         let number = self.pushed;
-        self.heap.push(Entry { item, number });
+        self.heap.push(PileEntry { item, number });
     }
 
     fn pop(&mut self) -> Option<T> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use super::mutex::{Guard, LockError, Mutex};
+use super::mutex::{LockError, Mutex, SharedMutexGuard};
 use super::signals::Condvar;
 use super::wait::deadline;
 use crate::primitive::Ordering;
@@ -35,13 +35,13 @@ use crate::sync::Broken;
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Barrier {
-    state: Mutex<State>,
+    state: Mutex<SharedBarrierState>,
     changed: Condvar,
 }
 
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-struct State {
+struct SharedBarrierState {
     parties: u32,
     arrived: u32,
     /// How often all have come, or a reset has sent away who had.
@@ -58,9 +58,9 @@ impl Barrier {
     ///
     /// When the system has not enough memory or descriptors.
     pub fn new(parties: u32) -> io::Result<Barrier> {
-        let state = State {
+        let state = SharedBarrierState {
             parties: parties.max(1),
-            ..State::zeroed()
+            ..SharedBarrierState::zeroed()
         };
         Ok(Barrier {
             state: Mutex::new(state)?,
@@ -129,7 +129,7 @@ impl Barrier {
     }
 
     /// What a process that died in the middle of it has left cannot be counted on.
-    fn look(&self) -> Guard<'_, State> {
+    fn look(&self) -> SharedMutexGuard<'_, SharedBarrierState> {
         self.state.lock().unwrap_or_else(|_| {
             let mut state = self.state.recover();
             state.is_broken = 1;
@@ -138,12 +138,15 @@ impl Barrier {
     }
 
     /// Whether it is broken, be it by one who could not have the lock in time.
-    fn is_broken_in(&self, state: &State) -> bool {
+    fn is_broken_in(&self, state: &SharedBarrierState) -> bool {
         state.is_broken != 0 || self.state.spare().load(Ordering::SeqCst) != 0
     }
 
     /// As [`look`](Self::look). One who does not get to look in time breaks it all the same.
-    fn look_until(&self, deadline: Option<Instant>) -> Result<Guard<'_, State>, Broken> {
+    fn look_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<SharedMutexGuard<'_, SharedBarrierState>, Broken> {
         match self.state.lock_until(deadline) {
             Ok(state) => Ok(state),
             Err(LockError::TimedOut) => {

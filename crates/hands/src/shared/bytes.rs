@@ -10,7 +10,7 @@ use rustix::fs::{SealFlags, fcntl_add_seals};
 use rustix::mm::{MapFlags, ProtFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::memory::{Map, is_all_there, reserve, sealed_length};
+use super::memory::{Mapping, is_all_there, reserve, sealed_length};
 use crate::machine::with_file_limit_as_error;
 use crate::wire::codec::Carried;
 
@@ -40,12 +40,12 @@ const FROZEN: SealFlags = SealFlags::SHRINK
 #[derive(Clone)]
 pub struct Bytes {
     /// `None`: no bytes, for which there is no memory.
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<SharedBytes>>,
 }
 
-struct Shared {
+struct SharedBytes {
     fd: Carried,
-    map: Map,
+    map: Mapping,
 }
 
 impl Bytes {
@@ -74,9 +74,9 @@ impl Bytes {
         }
         // Private, as kernels before 6.7 map nothing shared that must not be written; the pages are
         // the same.
-        let map = Map::new(&fd, length, ProtFlags::READ, MapFlags::PRIVATE)?;
+        let map = Mapping::new(&fd, length, ProtFlags::READ, MapFlags::PRIVATE)?;
         Ok(Bytes {
-            shared: Some(Arc::new(Shared { fd, map })),
+            shared: Some(Arc::new(SharedBytes { fd, map })),
         })
     }
 }

@@ -56,40 +56,40 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 /// ```
 #[derive(Clone)]
 pub struct Memory {
-    shared: Arc<Shared>,
+    shared: Arc<SharedMemory>,
 }
 
-struct Shared {
+struct SharedMemory {
     fd: Carried,
-    map: Map,
+    map: Mapping,
     /// In its place.
     #[cfg(hands_loom)]
     model: (Vec<AtomicU64>, Vec<AtomicU32>),
 }
 
 /// A mapping of a whole file.
-pub(super) struct Map {
+pub(super) struct Mapping {
     start: NonNull<u8>,
     length: usize,
 }
 
 // SAFETY: it is memory that other processes write to whenever they like. Whoever touches it in this
 // one does so by atomic operations, or because the kernel has been told that nobody may write.
-unsafe impl Send for Map {}
+unsafe impl Send for Mapping {}
 // SAFETY: as above.
-unsafe impl Sync for Map {}
+unsafe impl Sync for Mapping {}
 
-impl Map {
+impl Mapping {
     pub(super) fn new(
         fd: impl AsFd,
         length: usize,
         protection: ProtFlags,
         kind: MapFlags,
-    ) -> io::Result<Map> {
+    ) -> io::Result<Mapping> {
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let start = unsafe { mmap(ptr::null_mut(), length, protection, kind, fd, 0) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Map { start, length })
+        Ok(Mapping { start, length })
     }
 
     pub(super) fn start(&self) -> *const u8 {
@@ -101,7 +101,7 @@ impl Map {
     }
 }
 
-impl Drop for Map {
+impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: exactly the mapping made in `new`, which nothing points into but through this.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
@@ -178,14 +178,14 @@ impl Memory {
 
     pub(super) fn of(fd: Carried) -> io::Result<Memory> {
         let length = sealed_length(&fd, FIXED)?;
-        let map = Map::new(
+        let map = Mapping::new(
             &fd,
             length,
             ProtFlags::READ | ProtFlags::WRITE,
             MapFlags::SHARED,
         )?;
         Ok(Memory {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedMemory {
                 fd,
                 map,
                 #[cfg(hands_loom)]
@@ -354,7 +354,7 @@ impl Memory {
 }
 
 /// What is copied of a word that is not copied whole.
-struct Piece {
+struct MemoryPiece {
     at: usize,
     /// Where it begins in its word.
     from: usize,
@@ -363,8 +363,8 @@ struct Piece {
 
 /// What lies before the first whole word, how many of them there are, and what lies behind the
 /// last.
-fn pieces(at: usize, length: usize) -> (Piece, usize, Piece) {
-    let first = Piece {
+fn pieces(at: usize, length: usize) -> (MemoryPiece, usize, MemoryPiece) {
+    let first = MemoryPiece {
         at,
         from: at % 8,
         length: if at.is_multiple_of(8) {
@@ -374,7 +374,7 @@ fn pieces(at: usize, length: usize) -> (Piece, usize, Piece) {
         },
     };
     let words = (length - first.length) / 8;
-    let last = Piece {
+    let last = MemoryPiece {
         at: at + first.length + 8 * words,
         from: 0,
         length: length - first.length - 8 * words,

@@ -74,7 +74,7 @@ use crate::fault::step;
 pub use self::barrier::Barrier;
 pub use self::bytes::Bytes;
 pub use self::memory::Memory;
-pub use self::mutex::{Guard, LockError, Mutex};
+pub use self::mutex::{LockError, Mutex, SharedMutexGuard};
 pub use self::queue::Queue;
 pub use self::reentrant::{ReentrantGuard, ReentrantMutex};
 pub use self::signals::{Condvar, Event, Semaphore};

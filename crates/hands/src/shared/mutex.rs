@@ -85,7 +85,7 @@ impl std::error::Error for LockError {}
 /// The use of a [`Mutex`]'s value, until this is dropped. What has been changed is then written to
 /// the shared memory.
 #[must_use = "dropped at once, it leaves the lock at once"]
-pub struct Guard<'a, T: Plain> {
+pub struct SharedMutexGuard<'a, T: Plain> {
     mutex: &'a Mutex<T>,
     value: T,
     is_changed: bool,
@@ -112,7 +112,7 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     ///
     /// [`Poisoned`](LockError::Poisoned).
-    pub fn lock(&self) -> Result<Guard<'_, T>, LockError> {
+    pub fn lock(&self) -> Result<SharedMutexGuard<'_, T>, LockError> {
         self.lock_until(None)
     }
 
@@ -121,7 +121,7 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     ///
     /// [`LockError`].
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError> {
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<SharedMutexGuard<'_, T>, LockError> {
         self.lock_until(deadline(timeout))
     }
 
@@ -130,17 +130,20 @@ impl<T: Plain> Mutex<T> {
     /// # Errors
     ///
     /// [`LockError`].
-    pub fn try_lock(&self) -> Result<Guard<'_, T>, LockError> {
+    pub fn try_lock(&self) -> Result<SharedMutexGuard<'_, T>, LockError> {
         let had = lock::try_lock(self.memory.word(WORD)).ok_or(LockError::TimedOut)?;
         self.guard_unless_poisoned(had)
     }
 
-    pub(super) fn lock_until(&self, deadline: Option<Instant>) -> Result<Guard<'_, T>, LockError> {
+    pub(super) fn lock_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<SharedMutexGuard<'_, T>, LockError> {
         let had = lock::lock(self.memory.word(WORD), deadline).ok_or(LockError::TimedOut)?;
         self.guard_unless_poisoned(had)
     }
 
-    fn guard_unless_poisoned(&self, had: Had) -> Result<Guard<'_, T>, LockError> {
+    fn guard_unless_poisoned(&self, had: Had) -> Result<SharedMutexGuard<'_, T>, LockError> {
         let died = self.memory.word(DIED);
         if let Had::Inherited { pid } = had {
             died.store(pid, Ordering::Relaxed);
@@ -157,7 +160,7 @@ impl<T: Plain> Mutex<T> {
     /// Waits for the lock and takes it as it is, also after a process died with it: whose value may
     /// be half changed. The guard is in the hands of who looks, and from then on nobody is told any
     /// more.
-    pub fn recover(&self) -> Guard<'_, T> {
+    pub fn recover(&self) -> SharedMutexGuard<'_, T> {
         let _ = lock::lock(self.memory.word(WORD), None);
         self.memory.word(DIED).store(0, Ordering::Relaxed);
         self.guard()
@@ -169,10 +172,10 @@ impl<T: Plain> Mutex<T> {
     }
 
     /// The lock is held.
-    fn guard(&self) -> Guard<'_, T> {
+    fn guard(&self) -> SharedMutexGuard<'_, T> {
         let mut value = T::zeroed();
         self.memory.read(VALUE, bytemuck::bytes_of_mut(&mut value));
-        Guard {
+        SharedMutexGuard {
             mutex: self,
             value,
             is_changed: false,
@@ -180,7 +183,7 @@ impl<T: Plain> Mutex<T> {
     }
 }
 
-impl<T: Plain> Deref for Guard<'_, T> {
+impl<T: Plain> Deref for SharedMutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -188,21 +191,21 @@ impl<T: Plain> Deref for Guard<'_, T> {
     }
 }
 
-impl<T: Plain> DerefMut for Guard<'_, T> {
+impl<T: Plain> DerefMut for SharedMutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         self.is_changed = true;
         &mut self.value
     }
 }
 
-impl<'a, T: Plain> Guard<'a, T> {
+impl<'a, T: Plain> SharedMutexGuard<'a, T> {
     /// Leaves the lock, to be taken again.
     pub(super) fn release(self) -> &'a Mutex<T> {
         self.mutex
     }
 }
 
-impl<T: Plain> Drop for Guard<'_, T> {
+impl<T: Plain> Drop for SharedMutexGuard<'_, T> {
     fn drop(&mut self) {
         let memory = &self.mutex.memory;
         // Not in a copy of the process that has it.
@@ -215,7 +218,7 @@ impl<T: Plain> Drop for Guard<'_, T> {
     }
 }
 
-impl<T: Plain + fmt::Debug> fmt::Debug for Guard<'_, T> {
+impl<T: Plain + fmt::Debug> fmt::Debug for SharedMutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
     }

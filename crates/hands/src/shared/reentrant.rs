@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::{self, Had};
 use super::memory::Memory;
 use super::mutex::LockError;
-use super::signals::Words;
+use super::signals::SignalWords;
 use super::wait::deadline;
 use crate::primitive::Ordering;
 use crate::process::identity::{self, FREE_BIT};
@@ -39,7 +39,7 @@ const PROCESS: usize = 16;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
-pub struct ReentrantMutex(Words);
+pub struct ReentrantMutex(SignalWords);
 
 /// A hold of a [`ReentrantMutex`]; the lock is left when the last one is dropped. It stays on its
 /// thread.
@@ -76,7 +76,7 @@ impl ReentrantMutex {
     ///
     /// When the system has not enough memory or descriptors.
     pub fn new() -> io::Result<ReentrantMutex> {
-        Words::new(0).map(ReentrantMutex)
+        SignalWords::new(0).map(ReentrantMutex)
     }
 
     /// Waits until no other thread has it.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::memory::Memory;
-use super::mutex::{Guard, LockError};
+use super::mutex::{LockError, SharedMutexGuard};
 use super::wait::{ALL, deadline, wait, wake};
 use super::{Plain, step};
 use crate::primitive::Ordering;
@@ -22,30 +22,30 @@ const LOCKING: Duration = Duration::from_millis(50);
 /// Memory that has the words of one of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Memory", into = "Memory")]
-pub(super) struct Words(Memory);
+pub(super) struct SignalWords(Memory);
 
-impl From<Words> for Memory {
-    fn from(words: Words) -> Memory {
+impl From<SignalWords> for Memory {
+    fn from(words: SignalWords) -> Memory {
         words.0
     }
 }
 
-impl TryFrom<Memory> for Words {
+impl TryFrom<Memory> for SignalWords {
     type Error = &'static str;
 
-    fn try_from(memory: Memory) -> Result<Words, &'static str> {
+    fn try_from(memory: Memory) -> Result<SignalWords, &'static str> {
         match memory.len() {
-            LENGTH.. => Ok(Words(memory)),
+            LENGTH.. => Ok(SignalWords(memory)),
             _ => Err("a shared signal has less memory than it takes"),
         }
     }
 }
 
-impl Words {
-    pub(super) fn new(first: u32) -> io::Result<Words> {
+impl SignalWords {
+    pub(super) fn new(first: u32) -> io::Result<SignalWords> {
         let memory = Memory::new(LENGTH)?;
         memory.word(FIRST).store(first, Ordering::Relaxed);
-        Ok(Words(memory))
+        Ok(SignalWords(memory))
     }
 
     pub(super) fn memory(&self) -> &Memory {
@@ -84,7 +84,7 @@ impl Words {
 /// A permit belongs to nobody: one that a process had when it was killed is gone until somebody
 /// releases it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Semaphore(Words);
+pub struct Semaphore(SignalWords);
 
 impl Semaphore {
     /// A semaphore with `permits` permits.
@@ -93,7 +93,7 @@ impl Semaphore {
     ///
     /// When the system has not enough memory or descriptors.
     pub fn new(permits: u32) -> io::Result<Semaphore> {
-        Words::new(permits).map(Semaphore)
+        SignalWords::new(permits).map(Semaphore)
     }
 
     /// Takes a permit; waits for it.
@@ -140,7 +140,7 @@ impl Semaphore {
 
 /// Something that has happened or not, for threads of several processes. A clone is the same.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Event(Words);
+pub struct Event(SignalWords);
 
 impl Event {
     /// One that has not happened.
@@ -149,7 +149,7 @@ impl Event {
     ///
     /// When the system has not enough memory or descriptors.
     pub fn new() -> io::Result<Event> {
-        Words::new(0).map(Event)
+        SignalWords::new(0).map(Event)
     }
 
     /// It has happened: whoever waits goes on.
@@ -192,7 +192,7 @@ impl Event {
 ///
 /// As everywhere, a wait may end without a notice: look whether what was waited for is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Condvar(Words);
+pub struct Condvar(SignalWords);
 
 impl Condvar {
     /// A new one.
@@ -201,7 +201,7 @@ impl Condvar {
     ///
     /// When the system has not enough memory or descriptors.
     pub fn new() -> io::Result<Condvar> {
-        Words::new(0).map(Condvar)
+        SignalWords::new(0).map(Condvar)
     }
 
     /// Leaves the lock, waits for a notice, and takes the lock again.
@@ -209,7 +209,10 @@ impl Condvar {
     /// # Errors
     ///
     /// [`Poisoned`](LockError::Poisoned), for the lock.
-    pub fn wait<'a, T: Plain>(&self, guard: Guard<'a, T>) -> Result<Guard<'a, T>, LockError> {
+    pub fn wait<'a, T: Plain>(
+        &self,
+        guard: SharedMutexGuard<'a, T>,
+    ) -> Result<SharedMutexGuard<'a, T>, LockError> {
         let notices = self.0.first().load(Ordering::SeqCst);
         let mutex = guard.release();
         while self.0.first().load(Ordering::SeqCst) == notices {
@@ -225,9 +228,9 @@ impl Condvar {
     /// [`Poisoned`](LockError::Poisoned), for the lock.
     pub fn wait_while<'a, T: Plain>(
         &self,
-        mut guard: Guard<'a, T>,
+        mut guard: SharedMutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
-    ) -> Result<Guard<'a, T>, LockError> {
+    ) -> Result<SharedMutexGuard<'a, T>, LockError> {
         while condition(&mut guard) {
             guard = self.wait(guard)?;
         }
@@ -243,9 +246,9 @@ impl Condvar {
     /// somebody has it, and keeps it beyond the time by more than a twentieth of a second.
     pub fn wait_timeout<'a, T: Plain>(
         &self,
-        guard: Guard<'a, T>,
+        guard: SharedMutexGuard<'a, T>,
         timeout: Duration,
-    ) -> Result<(Guard<'a, T>, bool), LockError> {
+    ) -> Result<(SharedMutexGuard<'a, T>, bool), LockError> {
         let deadline = deadline(timeout);
         let notices = self.0.first().load(Ordering::SeqCst);
         let mutex = guard.release();

@@ -53,9 +53,9 @@ pub struct Value<T> {
 }
 
 /// The lock, until the end of the block.
-struct Held<'a>(&'a AtomicU32);
+struct ValueHeld<'a>(&'a AtomicU32);
 
-impl Drop for Held<'_> {
+impl Drop for ValueHeld<'_> {
     fn drop(&mut self) {
         lock::unlock(self.0);
     }
@@ -92,11 +92,11 @@ impl<T: Plain> Value<T> {
         PLACES + (which as usize & 1) * Self::stride().unwrap_or(0)
     }
 
-    fn hold(&self) -> Held<'_> {
+    fn hold(&self) -> ValueHeld<'_> {
         let word = self.memory.word(WORD);
         // Whom it is inherited from does not matter: nothing is left half done.
         let _ = lock::lock(word, None);
-        Held(word)
+        ValueHeld(word)
     }
 
     /// For who has the lock.

@@ -46,13 +46,13 @@ pub(super) enum Spread {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Work {
+pub(super) struct SimulatedWork {
     pub(super) phases: Vec<Phase>,
     pub(super) spread: Spread,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum SimulatedState {
     Idle,
     Ready,
     Running,
@@ -61,15 +61,15 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Worker {
+struct SimulatedWorker {
     phase: usize,
     /// Of a phase on a CPU.
     left: Time,
-    state: State,
+    state: SimulatedState,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Meter {
+struct SimulatedMeter {
     start: Time,
     cpu: Time,
     wait: Time,
@@ -80,7 +80,7 @@ struct Meter {
 }
 
 pub(super) struct Machine {
-    pub(super) work: Work,
+    pub(super) work: SimulatedWork,
     /// Tasks a second; `None`: always enough.
     pub(super) supply: Option<u64>,
     /// Whether the pool is told about idle cores.
@@ -90,7 +90,7 @@ pub(super) struct Machine {
     now: Time,
     random: u64,
     size: usize,
-    workers: Vec<Worker>,
+    workers: Vec<SimulatedWorker>,
     spare: Vec<usize>,
     neighbours: usize,
     run_queue: VecDeque<usize>,
@@ -101,7 +101,7 @@ pub(super) struct Machine {
     events: BinaryHeap<Reverse<(Time, u64, usize, Time)>>,
     sequence: u64,
     count: [u64; 5],
-    meter: Meter,
+    meter: SimulatedMeter,
     queued: u64,
     arrived: u64,
     /// CPU time used by tasks: work done, without the jumps of whole tasks.
@@ -112,7 +112,7 @@ pub(super) struct Machine {
 const NEIGHBOUR: usize = usize::MAX / 2;
 
 impl Machine {
-    pub(super) fn new(cores: usize, disk: usize, work: Work) -> Machine {
+    pub(super) fn new(cores: usize, disk: usize, work: SimulatedWork) -> Machine {
         Machine {
             work,
             supply: None,
@@ -133,7 +133,7 @@ impl Machine {
             events: BinaryHeap::new(),
             sequence: 0,
             count: [0; 5],
-            meter: Meter::default(),
+            meter: SimulatedMeter::default(),
             queued: 0,
             arrived: 0,
             work_done: 0,
@@ -161,12 +161,12 @@ impl Machine {
     fn start_spare(&mut self) {
         while self.active() < self.size && self.take_task() {
             let worker = self.spare.pop().unwrap_or_else(|| {
-                self.workers.push(Worker {
+                self.workers.push(SimulatedWorker {
                     phase: 0,
                     left: 0,
-                    state: State::Idle,
+                    state: SimulatedState::Idle,
                 });
-                self.count[State::Idle as usize] += 1;
+                self.count[SimulatedState::Idle as usize] += 1;
                 self.workers.len() - 1
             });
             self.workers[worker].phase = 0;
@@ -231,11 +231,11 @@ impl Machine {
     fn pass(&mut self, to: Time) {
         let time = to - self.now;
         self.now = to;
-        let of = |state: State| self.count[state as usize] * time;
-        self.meter.cpu += of(State::Running);
-        self.meter.wait += of(State::Waiting);
-        self.meter.delay += of(State::Ready);
-        self.meter.own_wait += of(State::Locked);
+        let of = |state: SimulatedState| self.count[state as usize] * time;
+        self.meter.cpu += of(SimulatedState::Running);
+        self.meter.wait += of(SimulatedState::Waiting);
+        self.meter.delay += of(SimulatedState::Ready);
+        self.meter.own_wait += of(SimulatedState::Locked);
         self.meter.idle += self.free_cores as u64 * time;
     }
 
@@ -245,7 +245,7 @@ impl Machine {
             .push(Reverse((time, self.sequence, worker, ran)));
     }
 
-    fn set(&mut self, worker: usize, state: State) {
+    fn set(&mut self, worker: usize, state: SimulatedState) {
         let old = std::mem::replace(&mut self.workers[worker].state, state);
         self.count[old as usize] -= 1;
         self.count[state as usize] += 1;
@@ -258,11 +258,11 @@ impl Machine {
             return;
         }
         let phase = self.work.phases.get(self.workers[worker].phase).copied();
-        if self.workers[worker].state == State::Running {
+        if self.workers[worker].state == SimulatedState::Running {
             self.free_cores += 1;
             self.workers[worker].left -= ran;
             if self.workers[worker].left > 0 {
-                self.set(worker, State::Ready);
+                self.set(worker, SimulatedState::Ready);
                 self.run_queue.push_back(worker);
                 return;
             }
@@ -285,7 +285,7 @@ impl Machine {
             self.meter.done += 1;
             self.workers[worker].phase = 0;
             if self.active() > self.size || !self.take_task() {
-                self.set(worker, State::Idle);
+                self.set(worker, SimulatedState::Idle);
                 self.spare.push(worker);
                 return;
             }
@@ -294,7 +294,7 @@ impl Machine {
     }
 
     fn make_ready(&mut self, worker: usize) {
-        self.set(worker, State::Ready);
+        self.set(worker, SimulatedState::Ready);
         self.run_queue.push_back(worker);
     }
 
@@ -306,12 +306,12 @@ impl Machine {
             }
             Phase::Wait(mean) => {
                 let time = self.draw(mean);
-                self.set(worker, State::Waiting);
+                self.set(worker, SimulatedState::Waiting);
                 self.at(self.now + time, worker, 0);
             }
             Phase::Disk(mean) => {
                 let time = self.draw(mean);
-                self.set(worker, State::Waiting);
+                self.set(worker, SimulatedState::Waiting);
                 if self.disk_free > 0 {
                     self.disk_free -= 1;
                     self.at(self.now + time, worker, 0);
@@ -322,7 +322,7 @@ impl Machine {
             Phase::Locked(mean) => {
                 self.workers[worker].left = self.draw(mean);
                 if self.lock_held {
-                    self.set(worker, State::Locked);
+                    self.set(worker, SimulatedState::Locked);
                     self.lock_line.push_back(worker);
                 } else {
                     self.lock_held = true;
@@ -340,7 +340,7 @@ impl Machine {
             let ran = if worker >= NEIGHBOUR {
                 SLICE
             } else {
-                self.set(worker, State::Running);
+                self.set(worker, SimulatedState::Running);
                 self.workers[worker].left.min(SLICE)
             };
             self.at(self.now + ran, worker, ran);
@@ -364,7 +364,7 @@ impl Machine {
 }
 
 /// A machine with a controlled pool on it, and the size after each sample.
-pub(super) struct Run {
+pub(super) struct SimulatedRun {
     pub(super) machine: Machine,
     pub(super) controller: Controller,
     pub(super) sizes: Vec<usize>,
@@ -372,10 +372,10 @@ pub(super) struct Run {
     pub(super) done: Vec<Time>,
 }
 
-impl Run {
-    pub(super) fn new(machine: Machine, max: usize) -> Run {
+impl SimulatedRun {
+    pub(super) fn new(machine: Machine, max: usize) -> SimulatedRun {
         let controller = Controller::new(Limits::new(machine.cores as f64, max));
-        let mut run = Run {
+        let mut run = SimulatedRun {
             machine,
             controller,
             sizes: Vec::new(),

@@ -4,32 +4,32 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::simulation::{MS, Machine, Phase, Run, Spread, Work, fixed};
+use super::simulation::{MS, Machine, Phase, SimulatedRun, SimulatedWork, Spread, fixed};
 use super::{Controller, Limits, Sample, Why};
 
 const MAX: usize = 512;
 const CORES: [usize; 4] = [1, 2, 4, 16];
 
-fn work(phases: &[Phase], spread: Spread) -> Work {
-    Work {
+fn work(phases: &[Phase], spread: Spread) -> SimulatedWork {
+    SimulatedWork {
         phases: phases.to_vec(),
         spread,
     }
 }
 
-fn waiting(cpu: u64, wait: u64) -> Work {
+fn waiting(cpu: u64, wait: u64) -> SimulatedWork {
     work(
         &[Phase::Cpu(cpu * MS), Phase::Wait(wait * MS)],
         Spread::Half,
     )
 }
 
-fn computing() -> Work {
+fn computing() -> SimulatedWork {
     work(&[Phase::Cpu(10 * MS)], Spread::Half)
 }
 
 /// The smallest fixed size within 3 % of the best throughput, and that throughput.
-fn best(cores: usize, disk: usize, work: &Work, seconds: u64) -> (usize, f64) {
+fn best(cores: usize, disk: usize, work: &SimulatedWork, seconds: u64) -> (usize, f64) {
     let (mut cpu, mut all) = (0, 0);
     for phase in &work.phases {
         match *phase {
@@ -59,10 +59,10 @@ fn best(cores: usize, disk: usize, work: &Work, seconds: u64) -> (usize, f64) {
 }
 
 /// Full speed within `within` seconds, never too many, and rest after that.
-fn check(cores: usize, disk: usize, work: &Work, within: u64) {
+fn check(cores: usize, disk: usize, work: &SimulatedWork, within: u64) {
     let sweep = if within > 3 { 12 } else { 4 };
     let (size, rate) = best(cores, disk, work, sweep);
-    let mut run = Run::new(Machine::new(cores, disk, work.clone()), MAX);
+    let mut run = SimulatedRun::new(Machine::new(cores, disk, work.clone()), MAX);
     let end = within + 17;
     run.seconds(end);
     let speed = run.rate(within, within + 2) / rate;
@@ -146,7 +146,7 @@ fn very_uneven_tasks_get_a_few_more_workers() {
             let phases = [Phase::Cpu(cpu * MS), Phase::Wait(wait * MS)];
             let work = work(&phases, Spread::Exponential);
             let (size, rate) = best(cores, 1, &work, 4);
-            let mut run = Run::new(Machine::new(cores, 1, work), MAX);
+            let mut run = SimulatedRun::new(Machine::new(cores, 1, work), MAX);
             run.seconds(20);
             let later = run.rate(5, 20) / rate;
             println!(
@@ -160,7 +160,7 @@ fn very_uneven_tasks_get_a_few_more_workers() {
 
 #[test]
 fn pure_waiting_stops_at_the_limit() {
-    let mut run = Run::new(
+    let mut run = SimulatedRun::new(
         Machine::new(2, 1, work(&[Phase::Wait(20 * MS)], Spread::Half)),
         64,
     );
@@ -174,7 +174,7 @@ fn pure_waiting_stops_at_the_limit() {
 fn a_lock_of_ours_is_no_reason_for_workers() {
     for cores in CORES {
         let phases = [Phase::Cpu(MS), Phase::Locked(4 * MS)];
-        let mut run = Run::new(Machine::new(cores, 1, work(&phases, Spread::Half)), MAX);
+        let mut run = SimulatedRun::new(Machine::new(cores, 1, work(&phases, Spread::Half)), MAX);
         run.seconds(20);
         println!(
             "{cores} cores: largest {}, at the end {}",
@@ -192,7 +192,7 @@ fn a_neighbour_who_takes_the_cores_makes_no_pool_grow() {
             let mut machine = Machine::new(cores, 1, waiting(5, 5));
             machine.tells_idle = tells_idle;
             machine.add_neighbours(3 * cores);
-            let mut run = Run::new(machine, MAX);
+            let mut run = SimulatedRun::new(machine, MAX);
             run.seconds(20);
             assert_eq!(run.largest(), cores, "{}", run.controller.decision());
         }
@@ -202,7 +202,7 @@ fn a_neighbour_who_takes_the_cores_makes_no_pool_grow() {
 #[test]
 fn a_neighbour_who_comes_later_makes_no_pool_grow() {
     for cores in CORES {
-        let mut run = Run::new(Machine::new(cores, 1, waiting(5, 5)), MAX);
+        let mut run = SimulatedRun::new(Machine::new(cores, 1, waiting(5, 5)), MAX);
         run.seconds(5);
         let before = run.largest();
         run.machine.add_neighbours(3 * cores);
@@ -216,7 +216,7 @@ fn tasks_that_hardly_compute_are_more_where_neighbours_take_the_cores() {
     for cores in CORES {
         let mut machine = Machine::new(cores, 1, work(&[Phase::Wait(10 * MS)], Spread::Half));
         machine.add_neighbours(3 * cores);
-        let mut run = Run::new(machine, 64);
+        let mut run = SimulatedRun::new(machine, 64);
         run.seconds(5);
         let (size, why) = (run.controller.size(), run.controller.decision());
         assert!(size >= 32, "{cores} cores: {size}, {why}");
@@ -224,7 +224,7 @@ fn tasks_that_hardly_compute_are_more_where_neighbours_take_the_cores() {
         let disk = work(&[Phase::Disk(10 * MS)], Spread::Half);
         let mut machine = Machine::new(cores, 2, disk);
         machine.add_neighbours(3 * cores);
-        let mut run = Run::new(machine, 64);
+        let mut run = SimulatedRun::new(machine, 64);
         run.seconds(10);
         assert!(
             run.controller.size() <= 8.max(2 * cores),
@@ -269,7 +269,7 @@ fn a_pool_that_cannot_see_idle_cores_grows_too() {
     for cores in CORES {
         let mut machine = Machine::new(cores, 1, waiting(2, 8));
         machine.tells_idle = false;
-        let mut run = Run::new(machine, MAX);
+        let mut run = SimulatedRun::new(machine, MAX);
         run.seconds(20);
         let (size, rate) = best(cores, 1, &waiting(2, 8), 1);
         let later = run.rate(3, 20) / rate;
@@ -284,7 +284,7 @@ fn a_pool_that_cannot_see_idle_cores_grows_too() {
 #[test]
 fn from_waiting_to_computing_shrinks_within_three_seconds() {
     for cores in CORES {
-        let mut run = Run::new(Machine::new(cores, 1, waiting(1, 19)), MAX);
+        let mut run = SimulatedRun::new(Machine::new(cores, 1, waiting(1, 19)), MAX);
         run.seconds(5);
         assert!(run.controller.size() > 8 * cores);
         run.machine.work = computing();
@@ -298,7 +298,7 @@ fn from_waiting_to_computing_shrinks_within_three_seconds() {
 #[test]
 fn from_computing_to_waiting_grows_within_three_seconds() {
     for cores in CORES {
-        let mut run = Run::new(Machine::new(cores, 1, computing()), MAX);
+        let mut run = SimulatedRun::new(Machine::new(cores, 1, computing()), MAX);
         run.seconds(5);
         assert_eq!(run.controller.size(), cores);
         run.machine.work = waiting(2, 8);
@@ -314,7 +314,7 @@ fn from_computing_to_waiting_grows_within_three_seconds() {
 fn a_pool_with_an_empty_queue_does_not_grow() {
     let mut machine = Machine::new(2, 1, waiting(2, 8));
     machine.supply = Some(100);
-    let mut run = Run::new(machine, MAX);
+    let mut run = SimulatedRun::new(machine, MAX);
     run.seconds(10);
     assert_eq!(run.largest(), 2);
     assert_eq!(run.controller.decision().why, Why::NothingQueued);

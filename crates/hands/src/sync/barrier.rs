@@ -42,11 +42,11 @@ use crate::primitive::{Condvar, Mutex};
 pub struct Barrier {
     parties: usize,
     action: Option<Box<dyn Fn() + Send + Sync>>,
-    state: Mutex<State>,
+    state: Mutex<BarrierState>,
     decided: Condvar,
 }
 
-struct State {
+struct BarrierState {
     round: Arc<Round>,
     arrived: usize,
     broken: bool,
@@ -99,7 +99,7 @@ impl Barrier {
         Barrier {
             parties,
             action,
-            state: Mutex::new(State {
+            state: Mutex::new(BarrierState {
                 round: Arc::default(),
                 arrived: 0,
                 broken: false,
@@ -186,7 +186,7 @@ impl Barrier {
         met
     }
 
-    fn break_up(&self, state: &mut State) {
+    fn break_up(&self, state: &mut BarrierState) {
         state.broken = true;
         state.arrived = 0;
         std::mem::take(&mut state.round).decide(false);

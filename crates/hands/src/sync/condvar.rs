@@ -130,7 +130,7 @@ impl Condvar {
         guard: &mut MutexGuard<'_, T>,
         deadline: Option<Instant>,
     ) -> bool {
-        let mut notice = Notice {
+        let mut notice = Notification {
             condvar: self,
             ticket: None,
         };
@@ -152,12 +152,12 @@ impl Condvar {
 }
 
 /// Waits for a notice. The first poll enlists.
-struct Notice<'a> {
+struct Notification<'a> {
     condvar: &'a Condvar,
     ticket: Option<Ticket>,
 }
 
-impl Future for Notice<'_> {
+impl Future for Notification<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -173,7 +173,7 @@ impl Future for Notice<'_> {
     }
 }
 
-impl Drop for Notice<'_> {
+impl Drop for Notification<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let left = self.condvar.waiters.lock().leave(ticket);

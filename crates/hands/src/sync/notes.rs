@@ -3,35 +3,35 @@
 
 /// A lock's number, which without the feature it does not have.
 #[derive(Debug)]
-pub(super) struct Number;
+pub(super) struct LockNumber;
 
-impl Number {
-    pub(super) const fn new() -> Number {
-        Number
+impl LockNumber {
+    pub(super) const fn new() -> LockNumber {
+        LockNumber
     }
 }
 
 /// How a lock is held.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Mode {
+pub(super) enum LockMode {
     Exclusive,
     Shared,
     Upgradable,
 }
 
 #[inline]
-pub(super) fn ordered(_: &Number, _: Mode) {}
+pub(super) fn ordered(_: &LockNumber, _: LockMode) {}
 
 #[inline]
-pub(super) fn acquired(_: &Number, _: Mode) {}
+pub(super) fn acquired(_: &LockNumber, _: LockMode) {}
 
 #[inline]
-pub(super) fn released(_: &Number, _: Mode) {}
+pub(super) fn released(_: &LockNumber, _: LockMode) {}
 
 #[inline]
-pub(super) fn changed(_: &Number, _: Mode, _: Mode) {}
+pub(super) fn changed(_: &LockNumber, _: LockMode, _: LockMode) {}
 
 #[inline]
-pub(super) fn awaiting(_: &Number, _: Mode, _: bool, wait: impl FnOnce()) {
+pub(super) fn awaiting(_: &LockNumber, _: LockMode, _: bool, wait: impl FnOnce()) {
     wait();
 }

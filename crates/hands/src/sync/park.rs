@@ -118,9 +118,9 @@ pub(crate) fn note_waits(stretch: Option<Arc<Stretch>>) -> Option<Arc<Stretch>> 
 }
 
 /// Ends the stretch also when unwinding.
-pub(crate) struct Noted(Option<Arc<Stretch>>);
+pub(crate) struct NotedWaits(Option<Arc<Stretch>>);
 
-impl Drop for Noted {
+impl Drop for NotedWaits {
     fn drop(&mut self) {
         if let Some(stretch) = &self.0 {
             stretch.end();
@@ -128,7 +128,7 @@ impl Drop for Noted {
     }
 }
 
-pub(crate) fn noted() -> Noted {
+pub(crate) fn noted() -> NotedWaits {
     let stretch = WAITED
         .try_with(|waited| waited.borrow().clone())
         .ok()
@@ -136,7 +136,7 @@ pub(crate) fn noted() -> Noted {
     if let Some(stretch) = &stretch {
         stretch.begin();
     }
-    Noted(stretch)
+    NotedWaits(stretch)
 }
 
 /// Waits on this thread until `future` is ready, or until `deadline`. A future that becomes ready

@@ -17,20 +17,20 @@ use parking_lot::{RawMutex as PlainMutex, RawRwLock as PlainRwLock, lock_api};
 #[cfg(feature = "diagnose")]
 use super::diagnose::graph::{acquired, awaiting, changed, ordered, released};
 #[cfg(feature = "diagnose")]
-use super::diagnose::number::{Mode, Number};
+use super::diagnose::number::{LockMode, LockNumber};
 #[cfg(not(feature = "diagnose"))]
-use super::notes::{Mode, Number, acquired, awaiting, changed, ordered, released};
+use super::notes::{LockMode, LockNumber, acquired, awaiting, changed, ordered, released};
 
 /// What is behind a [`Mutex`](super::Mutex).
 pub struct RawMutex {
     raw: PlainMutex,
-    number: Number,
+    number: LockNumber,
 }
 
 impl RawMutex {
     fn note(&self, got: bool) -> bool {
         if got {
-            acquired(&self.number, Mode::Exclusive);
+            acquired(&self.number, LockMode::Exclusive);
         }
         got
     }
@@ -41,16 +41,16 @@ impl RawMutex {
 unsafe impl lock_api::RawMutex for RawMutex {
     const INIT: RawMutex = RawMutex {
         raw: PlainMutex::INIT,
-        number: Number::new(),
+        number: LockNumber::new(),
     };
 
     // Not that of `parking_lot`, which is up to features that any crate of the program may ask for.
     type GuardMarker = lock_api::GuardNoSend;
 
     fn lock(&self) {
-        ordered(&self.number, Mode::Exclusive);
+        ordered(&self.number, LockMode::Exclusive);
         if !self.raw.try_lock() {
-            awaiting(&self.number, Mode::Exclusive, false, || self.raw.lock());
+            awaiting(&self.number, LockMode::Exclusive, false, || self.raw.lock());
         }
         self.note(true);
     }
@@ -60,7 +60,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
     }
 
     unsafe fn unlock(&self) {
-        released(&self.number, Mode::Exclusive);
+        released(&self.number, LockMode::Exclusive);
         // SAFETY: the caller holds the lock: this function's own contract.
         unsafe { self.raw.unlock() }
     }
@@ -73,7 +73,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
 // SAFETY: as above; fairness is that of `raw`.
 unsafe impl RawMutexFair for RawMutex {
     unsafe fn unlock_fair(&self) {
-        released(&self.number, Mode::Exclusive);
+        released(&self.number, LockMode::Exclusive);
         // SAFETY: the caller holds the lock: this function's own contract.
         unsafe { self.raw.unlock_fair() }
     }
@@ -90,12 +90,12 @@ unsafe impl RawMutexTimed for RawMutex {
     type Instant = Instant;
 
     fn try_lock_for(&self, timeout: Duration) -> bool {
-        ordered(&self.number, Mode::Exclusive);
+        ordered(&self.number, LockMode::Exclusive);
         self.note(self.raw.try_lock_for(timeout))
     }
 
     fn try_lock_until(&self, timeout: Instant) -> bool {
-        ordered(&self.number, Mode::Exclusive);
+        ordered(&self.number, LockMode::Exclusive);
         self.note(self.raw.try_lock_until(timeout))
     }
 }
@@ -103,18 +103,18 @@ unsafe impl RawMutexTimed for RawMutex {
 /// What is behind an [`RwLock`](super::RwLock).
 pub struct RawRwLock {
     raw: PlainRwLock,
-    number: Number,
+    number: LockNumber,
 }
 
 impl RawRwLock {
-    fn note(&self, mode: Mode, got: bool) -> bool {
+    fn note(&self, mode: LockMode, got: bool) -> bool {
         if got {
             acquired(&self.number, mode);
         }
         got
     }
 
-    fn lock(&self, mode: Mode, got: bool, wait: impl FnOnce()) {
+    fn lock(&self, mode: LockMode, got: bool, wait: impl FnOnce()) {
         if !got {
             awaiting(&self.number, mode, false, wait);
         }
@@ -127,39 +127,39 @@ impl RawRwLock {
 unsafe impl lock_api::RawRwLock for RawRwLock {
     const INIT: RawRwLock = RawRwLock {
         raw: PlainRwLock::INIT,
-        number: Number::new(),
+        number: LockNumber::new(),
     };
 
     type GuardMarker = lock_api::GuardNoSend;
 
     fn lock_shared(&self) {
-        ordered(&self.number, Mode::Shared);
+        ordered(&self.number, LockMode::Shared);
         let got = self.raw.try_lock_shared();
-        self.lock(Mode::Shared, got, || self.raw.lock_shared());
+        self.lock(LockMode::Shared, got, || self.raw.lock_shared());
     }
 
     fn try_lock_shared(&self) -> bool {
-        self.note(Mode::Shared, self.raw.try_lock_shared())
+        self.note(LockMode::Shared, self.raw.try_lock_shared())
     }
 
     unsafe fn unlock_shared(&self) {
-        released(&self.number, Mode::Shared);
+        released(&self.number, LockMode::Shared);
         // SAFETY: the caller holds it for reading: this function's own contract.
         unsafe { self.raw.unlock_shared() }
     }
 
     fn lock_exclusive(&self) {
-        ordered(&self.number, Mode::Exclusive);
+        ordered(&self.number, LockMode::Exclusive);
         let got = self.raw.try_lock_exclusive();
-        self.lock(Mode::Exclusive, got, || self.raw.lock_exclusive());
+        self.lock(LockMode::Exclusive, got, || self.raw.lock_exclusive());
     }
 
     fn try_lock_exclusive(&self) -> bool {
-        self.note(Mode::Exclusive, self.raw.try_lock_exclusive())
+        self.note(LockMode::Exclusive, self.raw.try_lock_exclusive())
     }
 
     unsafe fn unlock_exclusive(&self) {
-        released(&self.number, Mode::Exclusive);
+        released(&self.number, LockMode::Exclusive);
         // SAFETY: the caller holds it for writing: this function's own contract.
         unsafe { self.raw.unlock_exclusive() }
     }
@@ -176,13 +176,13 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
 // SAFETY: as above; fairness is that of `raw`.
 unsafe impl RawRwLockFair for RawRwLock {
     unsafe fn unlock_shared_fair(&self) {
-        released(&self.number, Mode::Shared);
+        released(&self.number, LockMode::Shared);
         // SAFETY: the caller holds it for reading: this function's own contract.
         unsafe { self.raw.unlock_shared_fair() }
     }
 
     unsafe fn unlock_exclusive_fair(&self) {
-        released(&self.number, Mode::Exclusive);
+        released(&self.number, LockMode::Exclusive);
         // SAFETY: the caller holds it for writing: this function's own contract.
         unsafe { self.raw.unlock_exclusive_fair() }
     }
@@ -203,7 +203,7 @@ unsafe impl RawRwLockDowngrade for RawRwLock {
     unsafe fn downgrade(&self) {
         // SAFETY: the caller holds it for writing: this function's own contract.
         unsafe { self.raw.downgrade() }
-        changed(&self.number, Mode::Exclusive, Mode::Shared);
+        changed(&self.number, LockMode::Exclusive, LockMode::Shared);
     }
 }
 
@@ -213,36 +213,42 @@ unsafe impl RawRwLockTimed for RawRwLock {
     type Instant = Instant;
 
     fn try_lock_shared_for(&self, timeout: Duration) -> bool {
-        ordered(&self.number, Mode::Shared);
-        self.note(Mode::Shared, self.raw.try_lock_shared_for(timeout))
+        ordered(&self.number, LockMode::Shared);
+        self.note(LockMode::Shared, self.raw.try_lock_shared_for(timeout))
     }
 
     fn try_lock_shared_until(&self, timeout: Instant) -> bool {
-        ordered(&self.number, Mode::Shared);
-        self.note(Mode::Shared, self.raw.try_lock_shared_until(timeout))
+        ordered(&self.number, LockMode::Shared);
+        self.note(LockMode::Shared, self.raw.try_lock_shared_until(timeout))
     }
 
     fn try_lock_exclusive_for(&self, timeout: Duration) -> bool {
-        ordered(&self.number, Mode::Exclusive);
-        self.note(Mode::Exclusive, self.raw.try_lock_exclusive_for(timeout))
+        ordered(&self.number, LockMode::Exclusive);
+        self.note(
+            LockMode::Exclusive,
+            self.raw.try_lock_exclusive_for(timeout),
+        )
     }
 
     fn try_lock_exclusive_until(&self, timeout: Instant) -> bool {
-        ordered(&self.number, Mode::Exclusive);
-        self.note(Mode::Exclusive, self.raw.try_lock_exclusive_until(timeout))
+        ordered(&self.number, LockMode::Exclusive);
+        self.note(
+            LockMode::Exclusive,
+            self.raw.try_lock_exclusive_until(timeout),
+        )
     }
 }
 
 // SAFETY: as above; a recursive reader is one reader more in `raw`.
 unsafe impl RawRwLockRecursive for RawRwLock {
     fn lock_shared_recursive(&self) {
-        ordered(&self.number, Mode::Shared);
+        ordered(&self.number, LockMode::Shared);
         let got = self.raw.try_lock_shared_recursive();
-        self.lock(Mode::Shared, got, || self.raw.lock_shared_recursive());
+        self.lock(LockMode::Shared, got, || self.raw.lock_shared_recursive());
     }
 
     fn try_lock_shared_recursive(&self) -> bool {
-        self.note(Mode::Shared, self.raw.try_lock_shared_recursive())
+        self.note(LockMode::Shared, self.raw.try_lock_shared_recursive())
     }
 }
 
@@ -250,29 +256,29 @@ unsafe impl RawRwLockRecursive for RawRwLock {
 unsafe impl RawRwLockRecursiveTimed for RawRwLock {
     fn try_lock_shared_recursive_for(&self, timeout: Duration) -> bool {
         let got = self.raw.try_lock_shared_recursive_for(timeout);
-        self.note(Mode::Shared, got)
+        self.note(LockMode::Shared, got)
     }
 
     fn try_lock_shared_recursive_until(&self, timeout: Instant) -> bool {
         let got = self.raw.try_lock_shared_recursive_until(timeout);
-        self.note(Mode::Shared, got)
+        self.note(LockMode::Shared, got)
     }
 }
 
 // SAFETY: as above; who may upgrade, and when that is done, `raw` decides.
 unsafe impl RawRwLockUpgrade for RawRwLock {
     fn lock_upgradable(&self) {
-        ordered(&self.number, Mode::Upgradable);
+        ordered(&self.number, LockMode::Upgradable);
         let got = self.raw.try_lock_upgradable();
-        self.lock(Mode::Upgradable, got, || self.raw.lock_upgradable());
+        self.lock(LockMode::Upgradable, got, || self.raw.lock_upgradable());
     }
 
     fn try_lock_upgradable(&self) -> bool {
-        self.note(Mode::Upgradable, self.raw.try_lock_upgradable())
+        self.note(LockMode::Upgradable, self.raw.try_lock_upgradable())
     }
 
     unsafe fn unlock_upgradable(&self) {
-        released(&self.number, Mode::Upgradable);
+        released(&self.number, LockMode::Upgradable);
         // SAFETY: the caller holds it upgradably: this function's own contract.
         unsafe { self.raw.unlock_upgradable() }
     }
@@ -281,19 +287,19 @@ unsafe impl RawRwLockUpgrade for RawRwLock {
         // SAFETY: the caller holds it upgradably: this function's own contract.
         let got = unsafe { self.raw.try_upgrade() };
         if !got {
-            awaiting(&self.number, Mode::Exclusive, true, || {
+            awaiting(&self.number, LockMode::Exclusive, true, || {
                 // SAFETY: the caller holds it upgradably still: the attempt above has failed.
                 unsafe { self.raw.upgrade() }
             });
         }
-        changed(&self.number, Mode::Upgradable, Mode::Exclusive);
+        changed(&self.number, LockMode::Upgradable, LockMode::Exclusive);
     }
 
     unsafe fn try_upgrade(&self) -> bool {
         // SAFETY: the caller holds it upgradably: this function's own contract.
         let got = unsafe { self.raw.try_upgrade() };
         if got {
-            changed(&self.number, Mode::Upgradable, Mode::Exclusive);
+            changed(&self.number, LockMode::Upgradable, LockMode::Exclusive);
         }
         got
     }
@@ -302,7 +308,7 @@ unsafe impl RawRwLockUpgrade for RawRwLock {
 // SAFETY: as above; fairness is that of `raw`.
 unsafe impl RawRwLockUpgradeFair for RawRwLock {
     unsafe fn unlock_upgradable_fair(&self) {
-        released(&self.number, Mode::Upgradable);
+        released(&self.number, LockMode::Upgradable);
         // SAFETY: the caller holds it upgradably: this function's own contract.
         unsafe { self.raw.unlock_upgradable_fair() }
     }
@@ -318,34 +324,37 @@ unsafe impl RawRwLockUpgradeDowngrade for RawRwLock {
     unsafe fn downgrade_upgradable(&self) {
         // SAFETY: the caller holds it upgradably: this function's own contract.
         unsafe { self.raw.downgrade_upgradable() }
-        changed(&self.number, Mode::Upgradable, Mode::Shared);
+        changed(&self.number, LockMode::Upgradable, LockMode::Shared);
     }
 
     unsafe fn downgrade_to_upgradable(&self) {
         // SAFETY: the caller holds it for writing: this function's own contract.
         unsafe { self.raw.downgrade_to_upgradable() }
-        changed(&self.number, Mode::Exclusive, Mode::Upgradable);
+        changed(&self.number, LockMode::Exclusive, LockMode::Upgradable);
     }
 }
 
 // SAFETY: as above; a lock counts as got only when `raw` said so within the time.
 unsafe impl RawRwLockUpgradeTimed for RawRwLock {
     fn try_lock_upgradable_for(&self, timeout: Duration) -> bool {
-        ordered(&self.number, Mode::Upgradable);
-        self.note(Mode::Upgradable, self.raw.try_lock_upgradable_for(timeout))
+        ordered(&self.number, LockMode::Upgradable);
+        self.note(
+            LockMode::Upgradable,
+            self.raw.try_lock_upgradable_for(timeout),
+        )
     }
 
     fn try_lock_upgradable_until(&self, timeout: Instant) -> bool {
-        ordered(&self.number, Mode::Upgradable);
+        ordered(&self.number, LockMode::Upgradable);
         let got = self.raw.try_lock_upgradable_until(timeout);
-        self.note(Mode::Upgradable, got)
+        self.note(LockMode::Upgradable, got)
     }
 
     unsafe fn try_upgrade_for(&self, timeout: Duration) -> bool {
         // SAFETY: the caller holds it upgradably: this function's own contract.
         let got = unsafe { self.raw.try_upgrade_for(timeout) };
         if got {
-            changed(&self.number, Mode::Upgradable, Mode::Exclusive);
+            changed(&self.number, LockMode::Upgradable, LockMode::Exclusive);
         }
         got
     }
@@ -354,7 +363,7 @@ unsafe impl RawRwLockUpgradeTimed for RawRwLock {
         // SAFETY: the caller holds it upgradably: this function's own contract.
         let got = unsafe { self.raw.try_upgrade_until(timeout) };
         if got {
-            changed(&self.number, Mode::Upgradable, Mode::Exclusive);
+            changed(&self.number, LockMode::Upgradable, LockMode::Exclusive);
         }
         got
     }

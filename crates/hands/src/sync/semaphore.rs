@@ -38,11 +38,11 @@ use crate::primitive::Mutex;
 #[derive(Debug)]
 pub struct Semaphore {
     bound: Option<usize>,
-    state: Mutex<State>,
+    state: Mutex<SemaphoreState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SemaphoreState {
     permits: usize,
     waiters: Waiters<usize>,
 }
@@ -76,7 +76,7 @@ impl Semaphore {
         let waiters = Waiters::new();
         Semaphore {
             bound,
-            state: Mutex::new(State { permits, waiters }),
+            state: Mutex::new(SemaphoreState { permits, waiters }),
         }
     }
 
@@ -90,7 +90,7 @@ impl Semaphore {
         let waiters = Waiters::new();
         Semaphore {
             bound,
-            state: Mutex::new(State { permits, waiters }),
+            state: Mutex::new(SemaphoreState { permits, waiters }),
         }
     }
 
@@ -249,7 +249,7 @@ impl Semaphore {
 
     /// Adds permits that somebody had. With somebody else's `release` in between that may be more
     /// than the bound: the rest is lost.
-    fn add(&self, state: &mut State, permits: usize) {
+    fn add(&self, state: &mut SemaphoreState, permits: usize) {
         let most = self.bound.unwrap_or(usize::MAX);
         state.permits = state.permits.saturating_add(permits).min(most);
     }
@@ -267,7 +267,7 @@ impl Semaphore {
     }
 }
 
-impl State {
+impl SemaphoreState {
     /// Hands permits over to the first of the line, as far as they go.
     fn hand_over(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();

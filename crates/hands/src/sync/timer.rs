@@ -22,7 +22,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::foreign::{dispose, wake};
 
 static TIMER: Timer = Timer {
-    state: Mutex::new(State {
+    state: Mutex::new(TimerState {
         alarms: BTreeMap::new(),
         set: 0,
         due: VecDeque::new(),
@@ -43,7 +43,7 @@ const KEPT: Duration = Duration::from_secs(10);
 const MOST: usize = 1024;
 
 struct Timer {
-    state: Mutex<State>,
+    state: Mutex<TimerState>,
     /// For the timer: another alarm has become the next one.
     sooner: Condvar,
     /// For a ringer: something is due.
@@ -52,7 +52,7 @@ struct Timer {
     started: Mutex<bool>,
 }
 
-struct State {
+struct TimerState {
     alarms: BTreeMap<(Instant, u64), Waker>,
     set: u64,
     due: VecDeque<Waker>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::thread::Place;
+use crate::thread::PanicPlace;
 use crate::thread::panic::Caught;
 
 /// What became of a task: its result, or why there is none.
@@ -149,7 +149,7 @@ pub struct Panicked {
     /// What it said; for a payload that is no text, that it is none.
     pub message: String,
     /// Where it happened; unknown for one that was thrown with `resume_unwind`.
-    pub location: Option<Place>,
+    pub location: Option<PanicPlace>,
     /// How it came there, if `RUST_BACKTRACE` asks for it.
     pub backtrace: Option<String>,
     pub(crate) payload: Payload,

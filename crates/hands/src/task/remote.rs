@@ -1,7 +1,7 @@
 //! A task whose function runs in another process: its outcome, and what is told of it without its
 //! types.
 //!
-//! A [`Single`] has one outcome, a [`Chunk`] one for each argument, a [`Part`] is a piece of a
+//! A [`Single`] has one outcome, a [`Chunk`] one for each argument, a [`ChunkPart`] is a piece of a
 //! chunk that is sent on its own. To those who send tasks and take in replies each is a [`Remote`];
 //! to the caller it is what a handle claims.
 
@@ -32,16 +32,16 @@ pub(crate) trait RemotePool: Send + Sync {
 
 /// A part of a chunk that is sent on its own: what all its arguments share is too much for one
 /// message.
-pub(crate) struct Part<R> {
+pub(crate) struct ChunkPart<R> {
     whole: Arc<Chunk<R>>,
     first: u64,
     count: u64,
     left: AtomicU64,
 }
 
-impl<R: Data> Part<R> {
-    pub(crate) fn new(whole: &Arc<Chunk<R>>, first: usize, count: usize) -> Arc<Part<R>> {
-        Arc::new(Part {
+impl<R: Data> ChunkPart<R> {
+    pub(crate) fn new(whole: &Arc<Chunk<R>>, first: usize, count: usize) -> Arc<ChunkPart<R>> {
+        Arc::new(ChunkPart {
             whole: Arc::clone(whole),
             first: first as u64,
             count: count as u64,
@@ -55,7 +55,7 @@ impl<R: Data> Part<R> {
     }
 }
 
-impl<R: Data> Remote for Part<R> {
+impl<R: Data> Remote for ChunkPart<R> {
     fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool {
         self.whole.outcomes(bytes, self.first + first, count);
         self.came(count)
@@ -382,7 +382,7 @@ mod tests {
     fn of_two_parts_that_end_at_the_same_time_one_tells_of_all_outcomes() {
         let read = |_: &mut &[u8]| Err(TaskError::Cancelled);
         let whole = Chunk::<u8>::new::<()>(Weak::<Nobody>::new(), read, 2);
-        let parts = [0, 1].map(|first| Part::new(&whole, first, 1));
+        let parts = [0, 1].map(|first| ChunkPart::new(&whole, first, 1));
         for part in &parts {
             assert!(part.fail(0, TaskError::Cancelled));
         }

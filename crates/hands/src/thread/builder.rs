@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::handle::{JoinHandle, Shared};
+use super::handle::{JoinHandle, ThreadShared};
 use super::info::{self, Current};
 use super::panic;
-use super::registry::Entry;
+use super::registry::RegistryEntry;
 use super::scope::{Scope, ScopedJoinHandle};
 use crate::context::Context;
 
@@ -165,11 +165,11 @@ impl Builder {
         if let Some(bytes) = self.stack_size {
             builder = builder.stack_size(bytes);
         }
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ThreadShared::default());
         // On the list before it exists: the program's end cannot come in between.
-        let ending = Ending {
+        let ending = ThreadEnding {
             shared: Arc::clone(&shared),
-            entry: (!daemon).then(Entry::new),
+            entry: (!daemon).then(RegistryEntry::new),
         };
         let context = Context::current();
         let own_name = Arc::clone(&name);
@@ -198,17 +198,17 @@ struct Start<B> {
     builder: std::thread::Builder,
     name: Arc<str>,
     daemon: bool,
-    shared: Arc<Shared>,
+    shared: Arc<ThreadShared>,
     body: B,
 }
 
 /// Dropped at the end of the thread, whatever ends it, after its thread-local values.
-struct Ending {
-    shared: Arc<Shared>,
-    entry: Option<Entry>,
+struct ThreadEnding {
+    shared: Arc<ThreadShared>,
+    entry: Option<RegistryEntry>,
 }
 
-impl Drop for Ending {
+impl Drop for ThreadEnding {
     fn drop(&mut self) {
         self.shared.ended.set();
         drop(self.entry.take());

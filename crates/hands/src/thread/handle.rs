@@ -8,17 +8,17 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::info::Current;
-use super::panic::{Panic, Place};
+use super::panic::{Panic, PanicPlace};
 use crate::sync::Event;
 
 /// What a thread and its handle share.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct ThreadShared {
     pub(super) ended: Event,
-    pub(super) place: OnceLock<Place>,
+    pub(super) place: OnceLock<PanicPlace>,
 }
 
-impl Shared {
+impl ThreadShared {
     pub(super) fn panicked(&self, info: &Current, payload: Box<dyn Any + Send>) -> JoinError {
         let place = self.place.get().cloned();
         JoinError::Panicked(Panic::new(Arc::clone(&info.name), place, payload))
@@ -49,7 +49,7 @@ impl Error for JoinError {}
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     pub(super) thread: std::thread::JoinHandle<T>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ThreadShared>,
     pub(super) info: Current,
 }
 

@@ -43,5 +43,5 @@ pub use builder::{Builder, Run, run, spawn};
 pub use handle::{JoinError, JoinHandle};
 pub(crate) use info::introduce;
 pub use info::{Current, current};
-pub use panic::{Panic, Place};
+pub use panic::{Panic, PanicPlace};
 pub use scope::{Scope, ScopedJoinHandle, scope};

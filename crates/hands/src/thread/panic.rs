@@ -13,7 +13,7 @@ use crate::foreign::dispose_payload;
 
 /// Where in the source something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PanicPlace {
     /// The file, as the compiler was given it.
     pub file: String,
     /// From 1.
@@ -22,7 +22,7 @@ pub struct Place {
     pub column: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PanicPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
@@ -31,7 +31,7 @@ impl fmt::Display for Place {
 /// A panic that ended a thread.
 pub struct Panic {
     thread: Arc<str>,
-    place: Option<Place>,
+    place: Option<PanicPlace>,
     message: String,
     /// The lock makes an error of it that may be shared between threads; there is nothing to wait
     /// for.
@@ -41,7 +41,7 @@ pub struct Panic {
 impl Panic {
     pub(super) fn new(
         thread: Arc<str>,
-        place: Option<Place>,
+        place: Option<PanicPlace>,
         payload: Box<dyn Any + Send>,
     ) -> Panic {
         Panic {
@@ -59,7 +59,7 @@ impl Panic {
 
     /// Where it happened. `None` for one that was thrown with `resume_unwind`, or while the program
     /// had another panic hook in front of ours that does not pass on.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&PanicPlace> {
         self.place.as_ref()
     }
 
@@ -113,7 +113,7 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
 /// The last panic of a thread that is watched.
 struct Seen {
     message: String,
-    place: Place,
+    place: PanicPlace,
     backtrace: Option<String>,
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn watch_places() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if let Some(location) = info.location() {
-                let place = Place {
+                let place = PanicPlace {
                     file: location.file().to_owned(),
                     line: location.line(),
                     column: location.column(),
@@ -161,7 +161,7 @@ pub(crate) fn watch_places() {
 pub(crate) struct Caught {
     payload: Option<Box<dyn Any + Send>>,
     /// `None` for one that did not pass by the hook.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<PanicPlace>,
     /// Only where `RUST_BACKTRACE` asks for it.
     pub(crate) backtrace: Option<String>,
 }
@@ -215,7 +215,7 @@ impl Caught {
 }
 
 /// Runs a thread's function. A panic goes on when `note` has been told where it happened.
-pub(super) fn watched<T>(run: impl FnOnce() -> T, note: impl FnOnce(Place)) -> T {
+pub(super) fn watched<T>(run: impl FnOnce() -> T, note: impl FnOnce(PanicPlace)) -> T {
     watch_this_thread();
     match caught(run) {
         Ok(value) => value,

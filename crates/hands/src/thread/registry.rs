@@ -18,16 +18,16 @@ struct Noted {
 
 /// On the list until it is dropped.
 #[derive(Debug)]
-pub(super) struct Entry(());
+pub(super) struct RegistryEntry(());
 
-impl Entry {
-    pub(super) fn new() -> Entry {
+impl RegistryEntry {
+    pub(super) fn new() -> RegistryEntry {
         *RUNNING.lock() += 1;
-        Entry(())
+        RegistryEntry(())
     }
 }
 
-impl Drop for Entry {
+impl Drop for RegistryEntry {
     fn drop(&mut self) {
         *RUNNING.lock() -= 1;
         ENDED.notify_all();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::ThreadId;
 
-use super::handle::{JoinError, Shared};
+use super::handle::{JoinError, ThreadShared};
 use super::info::Current;
 
 /// Runs a function that may start threads, and returns when all of them have ended. So they may
@@ -46,7 +46,7 @@ pub struct Scope<'scope, 'env>(pub(super) &'scope std::thread::Scope<'scope, 'en
 #[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     pub(super) thread: std::thread::ScopedJoinHandle<'scope, T>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ThreadShared>,
     pub(super) info: Current,
 }
 

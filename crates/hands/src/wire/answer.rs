@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec;
 use crate::task::{Panicked, TaskError};
-use crate::thread::Place;
+use crate::thread::PanicPlace;
 use crate::thread::panic::Caught;
 
 /// How a function ended.
@@ -50,7 +50,7 @@ impl Answer {
                 backtrace,
             } => TaskError::Panicked(Box::new(Panicked {
                 message,
-                location: location.map(|(file, line, column)| Place { file, line, column }),
+                location: location.map(|(file, line, column)| PanicPlace { file, line, column }),
                 backtrace,
                 payload: Default::default(),
             })),

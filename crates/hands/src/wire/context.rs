@@ -31,7 +31,7 @@ fn what(failure: Failure) -> String {
 
 /// A context as it travels.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Written {
+pub(crate) struct WrittenContext {
     /// Whose each is, how it is read, and its bytes.
     values: Vec<(Datum, Code, Vec<u8>)>,
     /// How long there is, from a moment on the clock that all processes have.
@@ -40,7 +40,7 @@ pub(crate) struct Written {
     span: Option<(String, u64)>,
 }
 
-impl Written {
+impl WrittenContext {
     pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty() && self.time.is_none() && self.span.is_none()
     }
@@ -87,8 +87,8 @@ impl Written {
 
 impl Context {
     /// What of it goes to another process.
-    pub(crate) fn write(&self) -> Result<Written, Failure> {
-        let mut written = Written::default();
+    pub(crate) fn write(&self) -> Result<WrittenContext, Failure> {
+        let mut written = WrittenContext::default();
         for (of, value, carry) in self.carried() {
             let of = usize::try_from(of).ok().and_then(Datum::at);
             let (Some(of), Some(read)) = (of, Code::at(carry.read as usize)) else {

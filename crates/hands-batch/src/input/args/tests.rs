@@ -9,12 +9,12 @@ fn split(words: &[&str]) -> (Vec<String>, Vec<String>) {
     let shown = |source: SourceSpec| {
         let link = if source.linked { "+" } else { "" };
         match source.kind {
-            Kind::Values(values) => {
+            InputKind::Values(values) => {
                 let values = String::from_utf8(values.join(&b' ')).expect("text");
                 format!(":{link} {values}")
             }
-            Kind::File(path) => format!("::{link} {}", path.display()),
-            Kind::Stdin => format!("::{link} stdin"),
+            InputKind::File(path) => format!("::{link} {}", path.display()),
+            InputKind::Stdin => format!("::{link} stdin"),
         }
     };
     let command = command
@@ -69,5 +69,5 @@ fn a_file_named_by_any_bytes_is_that_file() {
     use std::os::unix::ffi::OsStringExt;
     let name = OsString::from_vec(b"caf\xe9\n".to_vec());
     let (_, sources) = split_args(vec!["x".into(), "::::".into(), name.clone()]);
-    assert_eq!(sources[0].kind, Kind::File(PathBuf::from(name)));
+    assert_eq!(sources[0].kind, InputKind::File(PathBuf::from(name)));
 }

@@ -7,25 +7,25 @@ use super::*;
 use crate::hang_up::hang_up;
 use crate::input::testing::{all, file, lines, shown, table};
 
-fn csv(separator: u8) -> Split {
-    Split::Csv(Box::new(
+fn csv(separator: u8) -> FieldSplit {
+    FieldSplit::Csv(Box::new(
         csv_core::ReaderBuilder::new().delimiter(separator).build(),
     ))
 }
 
-fn pattern(pattern: &str) -> Split {
-    Split::Pattern(Regex::new(pattern).expect("a pattern"))
+fn pattern(pattern: &str) -> FieldSplit {
+    FieldSplit::Pattern(Regex::new(pattern).expect("a pattern"))
 }
 
 /// The rows of a text, columns joined by `|`.
-fn rows(text: &[u8], delimiter: &[u8], split: Split) -> Vec<String> {
+fn rows(text: &[u8], delimiter: &[u8], split: FieldSplit) -> Vec<String> {
     let mut table = table(file(text), delimiter, split);
     let rows = all(|| table.pull()).expect("rows");
     rows.iter().map(shown).collect()
 }
 
 fn whole(text: &[u8], delimiter: &[u8]) -> Vec<Vec<u8>> {
-    let mut table = table(file(text), delimiter, Split::Whole);
+    let mut table = table(file(text), delimiter, FieldSplit::Whole);
     all(|| table.pull()).expect("rows").concat()
 }
 
@@ -60,7 +60,7 @@ fn a_delimiter_of_several_bytes_is_whole_or_none() {
 #[test]
 fn a_delimiter_that_comes_in_two_pieces_is_found() {
     let (read, mut write) = std::io::pipe().expect("a pipe");
-    let mut table = table(OwnedFd::from(read), b"<>", Split::Whole);
+    let mut table = table(OwnedFd::from(read), b"<>", FieldSplit::Whole);
     write.write_all(b"ab<").expect("write");
     assert_eq!(table.pull().expect("pull"), Pull::Pending);
     write.write_all(b">c").expect("write");
@@ -166,10 +166,10 @@ fn a_csv_row_may_have_more_fields_and_bytes_than_any_buffer() {
 #[test]
 fn empty_inputs_are_left_out_only_when_asked() {
     let values = || vec![b"".to_vec(), b"a".to_vec(), b"".to_vec()];
-    let mut kept = Table::values(values(), Split::Whole, false);
+    let mut kept = Table::values(values(), FieldSplit::Whole, false);
     assert_eq!(kept.known_rows(), Some(3));
     assert_eq!(all(|| kept.pull()).expect("rows").len(), 3);
-    let mut left_out = Table::values(values(), Split::Whole, true);
+    let mut left_out = Table::values(values(), FieldSplit::Whole, true);
     assert_eq!(left_out.known_rows(), Some(1));
     assert_eq!(all(|| left_out.pull()).expect("rows"), [[b"a"]]);
 }

@@ -1,10 +1,10 @@
 //! Arithmetic, `${…}` and backquotes.
 
-use super::item::{Context, Items};
-use super::reader::Reader;
+use super::item::{QuoteContext, ScriptItems};
+use super::reader::ScriptReader;
 use crate::template::TemplateError;
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     /// Whether the `((` at `at` is closed by `))`. Otherwise it is two brackets, as in `((a); b)`.
     pub(super) fn is_arithmetic(&self, at: usize) -> bool {
         if !self.line[at..].starts_with(b"((") {
@@ -38,7 +38,7 @@ impl Reader<'_> {
     /// Text that a shell evaluates as a number, between `open` and `close`.
     pub(super) fn arithmetic(
         &mut self,
-        out: &mut Items,
+        out: &mut ScriptItems,
         open: &'static [u8],
         close: &'static [u8],
     ) -> Result<(), TemplateError> {
@@ -62,7 +62,7 @@ impl Reader<'_> {
                     } else if byte == close[0] {
                         inner = inner.saturating_sub(1);
                     }
-                    self.expanded(out, Context::Number)?;
+                    self.expanded(out, QuoteContext::Number)?;
                 }
             }
         }
@@ -71,8 +71,8 @@ impl Reader<'_> {
     /// `${…}`
     pub(super) fn parameter(
         &mut self,
-        out: &mut Items,
-        outer: Context,
+        out: &mut ScriptItems,
+        outer: QuoteContext,
     ) -> Result<(), TemplateError> {
         let start = self.at;
         self.copy(out, 2);
@@ -93,13 +93,13 @@ impl Reader<'_> {
         }
         let context = match (self.peek(), self.line.get(self.at + 1)) {
             // Patterns have quotes of their own, even within double quotes.
-            (Some(b'#' | b'%' | b'/' | b'^' | b',' | b'@'), _) => Context::Bare,
+            (Some(b'#' | b'%' | b'/' | b'^' | b',' | b'@'), _) => QuoteContext::Bare,
             // `${x:1:2}`
             (Some(b':'), next) if !next.is_some_and(|byte| b"-=+?".contains(byte)) => {
-                Context::Number
+                QuoteContext::Number
             }
-            _ if outer == Context::Bare => Context::Bare,
-            _ => Context::Expanded,
+            _ if outer == QuoteContext::Bare => QuoteContext::Bare,
+            _ => QuoteContext::Expanded,
         };
         loop {
             match self.peek() {
@@ -109,16 +109,16 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 Some(b'"') => {
-                    let inside = if context == Context::Bare {
-                        Context::Double
+                    let inside = if context == QuoteContext::Bare {
+                        QuoteContext::Double
                     } else {
-                        Context::Expanded
+                        QuoteContext::Expanded
                     };
                     self.double(out, inside)?;
                 }
-                Some(b'\'') if context == Context::Bare => self.single(out)?,
+                Some(b'\'') if context == QuoteContext::Bare => self.single(out)?,
                 // As outside of quotes, where it escapes a brace.
-                Some(b'\\') if context == Context::Bare => self.copy(out, 2),
+                Some(b'\\') if context == QuoteContext::Bare => self.copy(out, 2),
                 Some(_) => self.expanded(out, context)?,
             }
         }
@@ -127,8 +127,8 @@ impl Reader<'_> {
     /// `` `…` ``: copied when there is no placeholder in it, else rewritten to `$(…)`.
     pub(super) fn backquotes(
         &mut self,
-        out: &mut Items,
-        outer: Context,
+        out: &mut ScriptItems,
+        outer: QuoteContext,
     ) -> Result<(), TemplateError> {
         let start = self.at;
         let mut script = Vec::new();
@@ -144,7 +144,7 @@ impl Reader<'_> {
                     match next {
                         Some(next)
                             if b"$`\\".contains(&next)
-                                || next == b'"' && outer != Context::Bare =>
+                                || next == b'"' && outer != QuoteContext::Bare =>
                         {
                             script.push(next);
                             self.at += 2;
@@ -175,9 +175,9 @@ impl Reader<'_> {
             return Ok(());
         }
         let (names, depth) = (self.names, self.depth);
-        let mut inside = Items::default();
+        let mut inside = ScriptItems::default();
         self.deeper(|_| {
-            Reader {
+            ScriptReader {
                 line: &script,
                 names,
                 at: 0,

@@ -2,14 +2,14 @@
 //! `$(`.
 
 use super::heredoc::HereDocument;
-use super::item::{Context, Items};
-use super::reader::Reader;
+use super::item::{QuoteContext, ScriptItems};
+use super::reader::ScriptReader;
 use crate::template::TemplateError;
 use crate::template::line::{is_assignment, name_length};
 
 /// What is open within a list of commands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Open {
+enum OpenCommand {
     Bracket,
     Case(Case),
 }
@@ -24,8 +24,8 @@ enum Case {
 
 const BRACKET: &str = "a closing bracket";
 
-struct Commands {
-    open: Vec<Open>,
+struct ScriptCommands {
+    open: Vec<OpenCommand>,
     /// The next word names a program, or is a word of the grammar.
     at_command: bool,
     /// The last word was `for`, which may have `((` after it.
@@ -34,15 +34,15 @@ struct Commands {
     ending: Option<&'static str>,
 }
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     /// Reads up to the end, or with `opened`, where a `$(` is, past its `)`. Returns what it ended
     /// with, when a word added there would not be an argument.
     pub(super) fn commands(
         &mut self,
-        out: &mut Items,
+        out: &mut ScriptItems,
         opened: Option<usize>,
     ) -> Result<Option<&'static str>, TemplateError> {
-        let mut state = Commands {
+        let mut state = ScriptCommands {
             open: Vec::new(),
             at_command: true,
             after_for: false,
@@ -85,8 +85,8 @@ impl Reader<'_> {
                 b'(' => {
                     self.copy(out, 1);
                     // The bracket that a pattern may have before it is closed with the pattern.
-                    if state.open.last() != Some(&Open::Case(Case::Patterns)) {
-                        state.open.push(Open::Bracket);
+                    if state.open.last() != Some(&OpenCommand::Case(Case::Patterns)) {
+                        state.open.push(OpenCommand::Bracket);
                     }
                     state.operator();
                 }
@@ -105,11 +105,11 @@ impl Reader<'_> {
         }
     }
 
-    fn separator(&mut self, out: &mut Items, state: &mut Commands) {
+    fn separator(&mut self, out: &mut ScriptItems, state: &mut ScriptCommands) {
         if (self.starts_with(b";;") || self.starts_with(b";&"))
-            && let Some(open @ Open::Case(Case::Body)) = state.open.last_mut()
+            && let Some(open @ OpenCommand::Case(Case::Body)) = state.open.last_mut()
         {
-            *open = Open::Case(Case::Patterns);
+            *open = OpenCommand::Case(Case::Patterns);
         }
         while matches!(self.peek(), Some(b';' | b'|'))
             || self.peek() == Some(b'&') && !self.starts_with(b"&>")
@@ -119,7 +119,11 @@ impl Reader<'_> {
         state.operator();
     }
 
-    fn redirection(&mut self, out: &mut Items, state: &mut Commands) -> Result<(), TemplateError> {
+    fn redirection(
+        &mut self,
+        out: &mut ScriptItems,
+        state: &mut ScriptCommands,
+    ) -> Result<(), TemplateError> {
         state.ending = None;
         if self.starts_with(b"<<<") {
             self.copy(out, 3);
@@ -134,9 +138,9 @@ impl Reader<'_> {
     }
 
     /// One word, and its text when it has no quotes or substitutions.
-    fn word(&mut self, at_command: bool) -> Result<(Items, Option<Vec<u8>>), TemplateError> {
+    fn word(&mut self, at_command: bool) -> Result<(ScriptItems, Option<Vec<u8>>), TemplateError> {
         let start = self.at;
-        let mut word = Items::default();
+        let mut word = ScriptItems::default();
         let mut plain = true;
         while let Some(byte) = self.peek() {
             match byte {
@@ -145,11 +149,11 @@ impl Reader<'_> {
                 b'\\' if self.line.len() == self.at + 1 => return Err(self.unclosed("\\", self.at)),
                 b'\\' => self.escaped(&mut word),
                 b'\'' => self.single(&mut word)?,
-                b'"' => self.double(&mut word, Context::Double)?,
-                b'$' => self.dollar(&mut word, Context::Bare)?,
-                b'`' => self.backquotes(&mut word, Context::Bare)?,
+                b'"' => self.double(&mut word, QuoteContext::Double)?,
+                b'$' => self.dollar(&mut word, QuoteContext::Bare)?,
+                b'`' => self.backquotes(&mut word, QuoteContext::Bare)?,
                 b'{' if self.placeholder_at(self.at).is_some() => {
-                    self.brace(&mut word, Context::Bare)
+                    self.brace(&mut word, QuoteContext::Bare)
                 }
                 // `x[…]=` evaluates what is in the brackets.
                 b'[' if at_command && plain && self.is_element(start) => {
@@ -176,7 +180,7 @@ impl Reader<'_> {
     }
 }
 
-impl Commands {
+impl ScriptCommands {
     /// An operator: a command begins after it.
     fn operator(&mut self) {
         self.at_command = true;
@@ -186,8 +190,8 @@ impl Commands {
 
     /// Whether this `)` closes the whole list.
     fn close_bracket(&mut self) -> bool {
-        if let Some(open @ Open::Case(Case::Patterns)) = self.open.last_mut() {
-            *open = Open::Case(Case::Body);
+        if let Some(open @ OpenCommand::Case(Case::Patterns)) = self.open.last_mut() {
+            *open = OpenCommand::Case(Case::Body);
             self.operator();
             return false;
         }
@@ -195,26 +199,28 @@ impl Commands {
         self.ending = Some(BRACKET);
         // A `case` that is left open is one that was misjudged.
         while let Some(open) = self.open.pop() {
-            if open == Open::Bracket {
+            if open == OpenCommand::Bracket {
                 return false;
             }
         }
         true
     }
 
-    fn word(&mut self, word: &Items, plain: Option<&[u8]>) {
+    fn word(&mut self, word: &ScriptItems, plain: Option<&[u8]>) {
         // `f() {`, `for ((…)) do`
         let after_bracket = self.ending.take() == Some(BRACKET);
         self.after_for = plain == Some(b"for");
         match (self.open.last_mut(), plain) {
-            (Some(open @ Open::Case(Case::Subject)), Some(b"in")) => {
-                *open = Open::Case(Case::Patterns)
+            (Some(open @ OpenCommand::Case(Case::Subject)), Some(b"in")) => {
+                *open = OpenCommand::Case(Case::Patterns)
             }
-            (Some(Open::Case(Case::Patterns)), Some(b"esac")) => self.end_case(),
-            (Some(Open::Case(Case::Body)), Some(b"esac")) if self.at_command => self.end_case(),
-            (Some(Open::Case(Case::Subject | Case::Patterns)), _) => {}
+            (Some(OpenCommand::Case(Case::Patterns)), Some(b"esac")) => self.end_case(),
+            (Some(OpenCommand::Case(Case::Body)), Some(b"esac")) if self.at_command => {
+                self.end_case()
+            }
+            (Some(OpenCommand::Case(Case::Subject | Case::Patterns)), _) => {}
             (_, Some(b"case")) if self.at_command => {
-                self.open.push(Open::Case(Case::Subject));
+                self.open.push(OpenCommand::Case(Case::Subject));
                 self.at_command = false;
             }
             (_, Some(b"{" | b"do" | b"then")) if after_bracket => self.at_command = true,

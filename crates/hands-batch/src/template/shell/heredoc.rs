@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-use super::item::{Context, Item, Items};
-use super::reader::Reader;
+use super::item::{Item, QuoteContext, ScriptItems};
+use super::reader::ScriptReader;
 use crate::template::TemplateError;
 use crate::template::error::shown;
 
@@ -19,11 +19,11 @@ pub(super) struct HereDocument {
     announced: usize,
 }
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     /// `<<` and the marker after it.
     pub(super) fn here_document_marker(
         &mut self,
-        out: &mut Items,
+        out: &mut ScriptItems,
     ) -> Result<HereDocument, TemplateError> {
         let drops_tabs = self.starts_with(b"<<-");
         self.copy(out, if drops_tabs { 3 } else { 2 });
@@ -68,7 +68,7 @@ impl Reader<'_> {
     /// The text, up to and with the line that ends it.
     pub(super) fn here_document(
         &mut self,
-        out: &mut Items,
+        out: &mut ScriptItems,
         document: HereDocument,
     ) -> Result<(), TemplateError> {
         if document.quoted {
@@ -82,7 +82,7 @@ impl Reader<'_> {
             // To the end of this line, or of a substitution that goes over it.
             loop {
                 let byte = self.peek();
-                self.expanded(out, Context::Expanded)?;
+                self.expanded(out, QuoteContext::Expanded)?;
                 if byte.is_none_or(|byte| byte == b'\n') {
                     break;
                 }
@@ -95,7 +95,7 @@ impl Reader<'_> {
     /// text instead.
     fn quoted_here_document(
         &mut self,
-        out: &mut Items,
+        out: &mut ScriptItems,
         document: &HereDocument,
     ) -> Result<(), TemplateError> {
         let start = self.at;
@@ -121,7 +121,7 @@ impl Reader<'_> {
                     out.text(b"\\");
                     self.copy(out, 1);
                 } else {
-                    self.brace(out, Context::Expanded);
+                    self.brace(out, QuoteContext::Expanded);
                 }
             }
         }

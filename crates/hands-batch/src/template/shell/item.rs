@@ -5,7 +5,7 @@ use crate::template::placeholder::Placeholder;
 
 /// The quoting a placeholder stands in (the table is in the [module](super)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Context {
+pub(super) enum QuoteContext {
     Bare,
     Single,
     Dollar,
@@ -21,16 +21,16 @@ pub(super) enum Item {
     /// The end marker of a here-document where it is announced; its quotes may have to go when the
     /// body is read.
     Marker(Vec<u8>),
-    Value(Placeholder, Context),
+    Value(Placeholder, QuoteContext),
     /// A word that holds `{}`, which is repeated for every row.
     Word(Vec<Item>),
 }
 
 /// Items being collected.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Items(pub(super) Vec<Item>);
+pub(super) struct ScriptItems(pub(super) Vec<Item>);
 
-impl Items {
+impl ScriptItems {
     pub(super) fn text(&mut self, text: &[u8]) {
         match self.0.last_mut() {
             _ if text.is_empty() => {}
@@ -39,7 +39,7 @@ impl Items {
         }
     }
 
-    pub(super) fn value(&mut self, placeholder: Placeholder, context: Context) {
+    pub(super) fn value(&mut self, placeholder: Placeholder, context: QuoteContext) {
         self.0.push(Item::Value(placeholder, context));
     }
 
@@ -69,7 +69,7 @@ impl Items {
 /// A script that has been read.
 #[derive(Debug)]
 pub(in crate::template) struct Source {
-    pub(super) items: Items,
+    pub(super) items: ScriptItems,
     /// What it ends with, when a word added at its end would not be an argument.
     pub(super) ending: Option<&'static str>,
 }
@@ -89,7 +89,7 @@ impl Source {
         self.items.text(b" ");
         self.items.0.push(Item::Word(vec![Item::Value(
             Placeholder::INPUTS,
-            Context::Bare,
+            QuoteContext::Bare,
         )]));
         Ok(())
     }

@@ -4,12 +4,12 @@
 //! certainty (a script of several lines, here-documents, arithmetic) there is no such line, and the
 //! caller shows the arguments themselves.
 
-use super::item::{Context, Item};
-use super::render::{Cell, Next, Render, Shape, Values, render};
+use super::item::{Item, QuoteContext};
+use super::render::{Cell, Next, Render, Values, WordShape, render};
 use crate::template::{JobArgs, quote};
 
 /// The script on one line, if it can be written so.
-pub(super) fn line(items: &[Item], shape: &Shape, args: &JobArgs<'_>) -> Option<Vec<u8>> {
+pub(super) fn line(items: &[Item], shape: &WordShape, args: &JobArgs<'_>) -> Option<Vec<u8>> {
     let mut paste = Paste {
         line: Vec::new(),
         values: Values::of(args),
@@ -31,7 +31,7 @@ impl Render for Paste<'_> {
         self.line.extend_from_slice(text);
     }
 
-    fn values(&mut self, cells: &[Cell], context: Context, next: Next) {
+    fn values(&mut self, cells: &[Cell], context: QuoteContext, next: Next) {
         if cells.is_empty() {
             return;
         }
@@ -44,11 +44,11 @@ impl Render for Paste<'_> {
         }
         let line = &mut self.line;
         match context {
-            Context::Bare if stands_bare(line.last(), &value, next) => {
+            QuoteContext::Bare if stands_bare(line.last(), &value, next) => {
                 line.extend_from_slice(&value)
             }
-            Context::Bare => quote::visible(line, &value),
-            Context::Double if stands_in_double(line.last(), &value) => {
+            QuoteContext::Bare => quote::visible(line, &value),
+            QuoteContext::Double if stands_in_double(line.last(), &value) => {
                 for byte in value {
                     if b"\\\"$`".contains(&byte) {
                         line.push(b'\\');
@@ -56,13 +56,13 @@ impl Render for Paste<'_> {
                     line.push(byte);
                 }
             }
-            Context::Double => within(line, b"\"", &value, b"\""),
-            Context::Single if quote::is_printable(&value) && !value.contains(&b'\'') => {
+            QuoteContext::Double => within(line, b"\"", &value, b"\""),
+            QuoteContext::Single if quote::is_printable(&value) && !value.contains(&b'\'') => {
                 line.extend_from_slice(&value);
             }
-            Context::Single => within(line, b"'", &value, b"'"),
-            Context::Dollar => within(line, b"'", &value, b"$'"),
-            Context::Expanded | Context::Number => self.faithful = false,
+            QuoteContext::Single => within(line, b"'", &value, b"'"),
+            QuoteContext::Dollar => within(line, b"'", &value, b"$'"),
+            QuoteContext::Expanded | QuoteContext::Number => self.faithful = false,
         }
     }
 }

@@ -1,18 +1,18 @@
 //! The reader's position in a script, and the quotes.
 
-use super::item::{Context, Items, Source};
+use super::item::{QuoteContext, ScriptItems, Source};
 use crate::template::TemplateError;
 use crate::template::error::MAX_DEPTH;
-use crate::template::placeholder::{Names, Placeholder, scan};
+use crate::template::placeholder::{InputNames, Placeholder, scan};
 
 /// Reads a script.
 ///
 /// # Errors
 ///
 /// A quote or bracket that is never closed, where it matters to what a placeholder means.
-pub(in crate::template) fn read(line: &[u8], names: &Names) -> Result<Source, TemplateError> {
-    let mut items = Items::default();
-    let ending = Reader {
+pub(in crate::template) fn read(line: &[u8], names: &InputNames) -> Result<Source, TemplateError> {
+    let mut items = ScriptItems::default();
+    let ending = ScriptReader {
         line,
         names,
         at: 0,
@@ -23,14 +23,14 @@ pub(in crate::template) fn read(line: &[u8], names: &Names) -> Result<Source, Te
 }
 
 /// One method for each kind of text; each starts at its opening, copies it, and ends after its end.
-pub(super) struct Reader<'a> {
+pub(super) struct ScriptReader<'a> {
     pub(super) line: &'a [u8],
-    pub(super) names: &'a Names,
+    pub(super) names: &'a InputNames,
     pub(super) at: usize,
     pub(super) depth: usize,
 }
 
-impl Reader<'_> {
+impl ScriptReader<'_> {
     pub(super) fn peek(&self) -> Option<u8> {
         self.line.get(self.at).copied()
     }
@@ -44,7 +44,7 @@ impl Reader<'_> {
     }
 
     /// Copies the next `length` bytes, or what there is of them.
-    pub(super) fn copy(&mut self, out: &mut Items, length: usize) {
+    pub(super) fn copy(&mut self, out: &mut ScriptItems, length: usize) {
         let rest = self.rest();
         let text = &rest[..length.min(rest.len())];
         out.text(text);
@@ -56,7 +56,7 @@ impl Reader<'_> {
     }
 
     /// A placeholder, or the text `{`.
-    pub(super) fn brace(&mut self, out: &mut Items, context: Context) {
+    pub(super) fn brace(&mut self, out: &mut ScriptItems, context: QuoteContext) {
         match self.placeholder_at(self.at) {
             Some((placeholder, length)) => {
                 out.value(placeholder, context);
@@ -86,7 +86,7 @@ impl Reader<'_> {
 
     /// A backslash where it escapes only some bytes, and not `{`: before a placeholder it is a
     /// backslash, which has to be doubled since a reference starts with `$` or a quote.
-    pub(super) fn backslash(&mut self, out: &mut Items) {
+    pub(super) fn backslash(&mut self, out: &mut ScriptItems) {
         if self.placeholder_at(self.at + 1).is_some() {
             out.text(b"\\\\");
             self.at += 1;
@@ -97,7 +97,7 @@ impl Reader<'_> {
 
     /// A backslash outside of quotes. One that escapes a placeholder escapes its last brace, too,
     /// which means something by itself in zsh.
-    pub(super) fn escaped(&mut self, out: &mut Items) {
+    pub(super) fn escaped(&mut self, out: &mut ScriptItems) {
         match self.placeholder_at(self.at + 1) {
             Some((_, length)) if length > 1 => {
                 self.copy(out, length);
@@ -109,13 +109,13 @@ impl Reader<'_> {
     }
 
     /// `'…'`
-    pub(super) fn single(&mut self, out: &mut Items) -> Result<(), TemplateError> {
+    pub(super) fn single(&mut self, out: &mut ScriptItems) -> Result<(), TemplateError> {
         let start = self.at;
         self.copy(out, 1);
         loop {
             match self.peek() {
                 None => return Err(self.unclosed("'", start)),
-                Some(b'{') => self.brace(out, Context::Single),
+                Some(b'{') => self.brace(out, QuoteContext::Single),
                 Some(byte) => {
                     self.copy(out, 1);
                     if byte == b'\'' {
@@ -127,13 +127,13 @@ impl Reader<'_> {
     }
 
     /// `$'…'`
-    pub(super) fn dollar_single(&mut self, out: &mut Items) -> Result<(), TemplateError> {
+    pub(super) fn dollar_single(&mut self, out: &mut ScriptItems) -> Result<(), TemplateError> {
         let start = self.at;
         self.copy(out, 2);
         loop {
             match self.peek() {
                 None => return Err(self.unclosed("$'", start)),
-                Some(b'{') => self.brace(out, Context::Dollar),
+                Some(b'{') => self.brace(out, QuoteContext::Dollar),
                 Some(b'\\') => self.backslash(out),
                 Some(byte) => {
                     self.copy(out, 1);
@@ -149,8 +149,8 @@ impl Reader<'_> {
     /// shells disagree on.
     pub(super) fn double(
         &mut self,
-        out: &mut Items,
-        context: Context,
+        out: &mut ScriptItems,
+        context: QuoteContext,
     ) -> Result<(), TemplateError> {
         let start = self.at;
         self.copy(out, 1);
@@ -169,8 +169,8 @@ impl Reader<'_> {
     /// One step in text where only backslash, `$`, backquotes and placeholders mean something.
     pub(super) fn expanded(
         &mut self,
-        out: &mut Items,
-        context: Context,
+        out: &mut ScriptItems,
+        context: QuoteContext,
     ) -> Result<(), TemplateError> {
         match self.peek() {
             Some(b'\\') => self.backslash(out),
@@ -185,8 +185,8 @@ impl Reader<'_> {
     /// `$` and what belongs to it.
     pub(super) fn dollar(
         &mut self,
-        out: &mut Items,
-        context: Context,
+        out: &mut ScriptItems,
+        context: QuoteContext,
     ) -> Result<(), TemplateError> {
         let next = self.line.get(self.at + 1).copied();
         match next {
@@ -200,7 +200,7 @@ impl Reader<'_> {
                 self.deeper(|reader| reader.commands(out, Some(start)))
                     .map(drop)
             }
-            Some(b'[') if context != Context::Number => {
+            Some(b'[') if context != QuoteContext::Number => {
                 // bash's old arithmetic. Elsewhere it is text, and the worst is that an input must
                 // be a number.
                 self.copy(out, 1);
@@ -216,7 +216,7 @@ impl Reader<'_> {
                 }
                 self.deeper(|reader| reader.parameter(out, context))
             }
-            Some(b'\'') if context == Context::Bare => self.dollar_single(out),
+            Some(b'\'') if context == QuoteContext::Bare => self.dollar_single(out),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
                 let name = self.line[self.at + 1..]
                     .iter()

@@ -1,9 +1,9 @@
 //! Walks a script's items for a job with certain inputs, the same for the script itself and for its
 //! display.
 
-use super::item::{Context, Item};
+use super::item::{Item, QuoteContext};
 use crate::template::path::Form;
-use crate::template::placeholder::{Placeholder, Source, position};
+use crate::template::placeholder::{Placeholder, PlaceholderSource, position};
 use crate::template::{JobArgs, Row};
 
 /// One value that a script refers to.
@@ -17,9 +17,9 @@ pub(super) enum Cell {
 
 /// How many columns each row has. Jobs of the same shape share a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shape(pub(super) Vec<usize>);
+pub(super) struct WordShape(pub(super) Vec<usize>);
 
-impl Shape {
+impl WordShape {
     pub(super) fn of(rows: &[Row]) -> Self {
         Self(rows.iter().map(Vec::len).collect())
     }
@@ -60,7 +60,7 @@ pub(super) trait Render {
     fn text(&mut self, text: &[u8]);
     /// Some values, joined by a space. None of them where a number is past the last input or there
     /// is no input. `next` is the byte that will follow, when it is text.
-    fn values(&mut self, cells: &[Cell], context: Context, next: Next);
+    fn values(&mut self, cells: &[Cell], context: QuoteContext, next: Next);
 }
 
 /// What follows a value.
@@ -72,7 +72,7 @@ pub(super) enum Next {
 }
 
 /// Renders `items` for a job of this shape.
-pub(super) fn render(items: &[Item], shape: &Shape, to: &mut impl Render) {
+pub(super) fn render(items: &[Item], shape: &WordShape, to: &mut impl Render) {
     let mut starts = Vec::with_capacity(shape.0.len() + 1);
     let mut total = 0;
     for columns in &shape.0 {
@@ -112,7 +112,7 @@ impl Walk {
     }
 
     fn word(&self, word: &[Item], row: Option<usize>, after: Next, to: &mut impl Render) {
-        if let [Item::Value(placeholder, Context::Bare)] = word {
+        if let [Item::Value(placeholder, QuoteContext::Bare)] = word {
             let cells = self.cells(*placeholder, row);
             for (place, cell) in cells.iter().enumerate() {
                 if place > 0 {
@@ -123,7 +123,7 @@ impl Walk {
                 } else {
                     after
                 };
-                to.values(&[*cell], Context::Bare, next);
+                to.values(&[*cell], QuoteContext::Bare, next);
             }
             return;
         }
@@ -145,14 +145,14 @@ impl Walk {
 
     fn cells(&self, placeholder: Placeholder, row: Option<usize>) -> Vec<Cell> {
         let places = match (placeholder.source, row) {
-            (Source::Seq, _) => return vec![Cell::Seq],
-            (Source::Slot, _) => return vec![Cell::Slot],
-            (Source::Input(number), _) => match position(number, self.total()) {
+            (PlaceholderSource::Seq, _) => return vec![Cell::Seq],
+            (PlaceholderSource::Slot, _) => return vec![Cell::Slot],
+            (PlaceholderSource::Input(number), _) => match position(number, self.total()) {
                 Some(place) => place..place + 1,
                 None => 0..0,
             },
-            (Source::Inputs, Some(row)) => self.starts[row]..self.starts[row + 1],
-            (Source::Inputs, None) => 0..self.total(),
+            (PlaceholderSource::Inputs, Some(row)) => self.starts[row]..self.starts[row + 1],
+            (PlaceholderSource::Inputs, None) => 0..self.total(),
         };
         places
             .map(|place| Cell::Input(place, placeholder.form))

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::OnceLock;
 
-use super::item::{Context, Item, Source};
+use super::item::{Item, QuoteContext, Source};
 use super::paste;
-use super::render::{Cell, Render, Shape, Values, render};
+use super::render::{Cell, Render, Values, WordShape, render};
 use crate::template::direct::ARGUMENT_OVERHEAD;
 use crate::template::error::shown;
 use crate::template::path::Form;
@@ -37,7 +37,7 @@ pub(in crate::template) struct Script {
 /// A script for jobs of one shape.
 #[derive(Clone, Debug)]
 struct Compiled {
-    shape: Shape,
+    shape: WordShape,
     text: Vec<u8>,
     /// The positional arguments.
     cells: Vec<Cell>,
@@ -77,20 +77,20 @@ impl Script {
     ) -> Result<Vec<Vec<u8>>, TemplateError> {
         let first = self
             .first
-            .get_or_init(|| self.compile(Shape::of(args.rows), 0));
+            .get_or_init(|| self.compile(WordShape::of(args.rows), 0));
         if first.shape.fits(args.rows) {
             self.fill(first, args)
         } else {
-            self.fill(&self.compile(Shape::of(args.rows), 0), args)
+            self.fill(&self.compile(WordShape::of(args.rows), 0), args)
         }
     }
 
-    fn compile(&self, shape: Shape, numbers_from: usize) -> Compiled {
+    fn compile(&self, shape: WordShape, numbers_from: usize) -> Compiled {
         let total: usize = shape.0.iter().sum();
         if total > MANY
             && let Some(items) = self.spread()
         {
-            let mut whole = Script::compiled(items, Shape(Vec::new()), numbers_from);
+            let mut whole = Script::compiled(items, WordShape(Vec::new()), numbers_from);
             let inputs = (0..total).map(|place| Cell::Input(place, Form::Whole));
             whole.cells.extend(inputs);
             whole.numbers.resize(whole.cells.len(), false);
@@ -108,7 +108,7 @@ impl Script {
                 Item::Text(text) | Item::Marker(text) if changes_arguments(text) => None,
                 Item::Value(value, _) if value.is_input() => None,
                 Item::Word(word) => match word.as_slice() {
-                    [Item::Value(Placeholder::INPUTS, Context::Bare)] => {
+                    [Item::Value(Placeholder::INPUTS, QuoteContext::Bare)] => {
                         Some(Item::Text(b"\"$@\"".to_vec()))
                     }
                     _ => None,
@@ -120,7 +120,7 @@ impl Script {
         spread.as_deref()
     }
 
-    fn compiled(items: &[Item], shape: Shape, numbers_from: usize) -> Compiled {
+    fn compiled(items: &[Item], shape: WordShape, numbers_from: usize) -> Compiled {
         let mut writer = Writer {
             body: Vec::new(),
             numbered: HashMap::new(),
@@ -200,7 +200,7 @@ impl Script {
     }
 
     pub(in crate::template) fn display(&self, args: &JobArgs<'_>) -> Vec<u8> {
-        let shape = Shape::of(args.rows);
+        let shape = WordShape::of(args.rows);
         paste::line(&self.items, &shape, args)
             .unwrap_or_else(|| quote::command(&self.arguments(&self.compile(shape, 0), args)))
     }
@@ -230,14 +230,16 @@ impl Script {
             .singles()
             .into_iter()
             .filter_map(|value| match value.source {
-                placeholder::Source::Input(number) => usize::try_from(number.unsigned_abs()).ok(),
+                placeholder::PlaceholderSource::Input(number) => {
+                    usize::try_from(number.unsigned_abs()).ok()
+                }
                 _ => None,
             });
         let columns = columns.max().unwrap_or(0).min(64);
         // With more inputs it is shorter, where they need no name each.
         let shape = match self.spread() {
-            Some(_) => Shape(vec![1; MANY]),
-            None => Shape(vec![columns]),
+            Some(_) => WordShape(vec![1; MANY]),
+            None => WordShape(vec![columns]),
         };
         let script = self.compile(shape, WIDE_NUMBERS);
         let words = [self.shell.len(), 2, script.text.len(), self.name().len()];
@@ -269,7 +271,10 @@ impl Script {
     }
 
     pub(in crate::template) fn max_rows(&self, columns: usize) -> usize {
-        let one = self.compile(Shape(vec![columns]), WIDE_NUMBERS).text.len();
+        let one = self
+            .compile(WordShape(vec![columns]), WIDE_NUMBERS)
+            .text
+            .len();
         match self.growth(columns).text {
             0 => usize::MAX,
             growth => 1 + LONGEST_ARGUMENT.saturating_sub(one) / growth,
@@ -285,8 +290,8 @@ impl Script {
             };
         }
         let measure = || {
-            let one = self.compile(Shape(vec![columns]), WIDE_NUMBERS);
-            let two = self.compile(Shape(vec![columns; 2]), WIDE_NUMBERS);
+            let one = self.compile(WordShape(vec![columns]), WIDE_NUMBERS);
+            let two = self.compile(WordShape(vec![columns; 2]), WIDE_NUMBERS);
             Growth {
                 columns,
                 text: two.text.len().saturating_sub(one.text.len()),
@@ -340,7 +345,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn reference(&mut self, cell: Cell, context: Context) {
+    fn reference(&mut self, cell: Cell, context: QuoteContext) {
         let place = match self.numbered.entry(cell) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
@@ -349,7 +354,7 @@ impl Writer {
                 *new.insert(self.cells.len() - 1)
             }
         };
-        self.numbers[place] |= context == Context::Number;
+        self.numbers[place] |= context == QuoteContext::Number;
         let number = self.numbers_from + place + 1;
         self.body
             .extend_from_slice(format!("${{hands_{number}}}").as_bytes());
@@ -361,15 +366,15 @@ impl Render for Writer {
         self.body.extend_from_slice(text);
     }
 
-    fn values(&mut self, cells: &[Cell], context: Context, _: super::render::Next) {
+    fn values(&mut self, cells: &[Cell], context: QuoteContext, _: super::render::Next) {
         if cells.is_empty() {
             return;
         }
         let (open, close): (&[u8], &[u8]) = match context {
-            Context::Bare => (b"\"", b"\""),
-            Context::Single => (b"'\"", b"\"'"),
-            Context::Dollar => (b"'\"", b"\"$'"),
-            Context::Double | Context::Expanded | Context::Number => (b"", b""),
+            QuoteContext::Bare => (b"\"", b"\""),
+            QuoteContext::Single => (b"'\"", b"\"'"),
+            QuoteContext::Dollar => (b"'\"", b"\"$'"),
+            QuoteContext::Double | QuoteContext::Expanded | QuoteContext::Number => (b"", b""),
         };
         self.body.extend_from_slice(open);
         for (place, &cell) in cells.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Commands that need no shell, and words that are kept.
 
 use super::*;
-use crate::template::Text;
+use crate::template::TemplateText;
 use proptest::prelude::*;
 
 #[test]
@@ -90,9 +90,9 @@ fn several_words_are_kept_exactly() {
 
 #[test]
 fn the_input_is_not_added_when_it_comes_through_a_pipe() {
-    let options = || Options {
+    let options = || TemplateOptions {
         append: false,
-        ..Options::default()
+        ..TemplateOptions::default()
     };
     let template = Template::parse(&["wc -l"], options()).expect("a command");
     assert_eq!(
@@ -129,20 +129,20 @@ fn a_command_that_names_its_inputs_is_known() {
 fn names_stand_for_columns() {
     let names = vec![b"file".to_vec(), b"the year".to_vec()];
     let inputs = rows(&[&[b"d/a.b", b"1999"]]);
-    let options = Options {
+    let options = TemplateOptions {
         names: names.clone(),
-        ..Options::default()
+        ..TemplateOptions::default()
     };
     let template =
         Template::parse(&["c {file.} {file/} '{the year}' {other}"], options).expect("a command");
     let expected = [&b"c"[..], b"d/a", b"a.b", b"1999", b"{other}"];
     assert_eq!(template.argv(&args(&inputs)).expect("arguments"), expected);
     assert!(template.has_input_placeholder());
-    let known = Options {
+    let known = TemplateOptions {
         names,
-        ..Options::default()
+        ..TemplateOptions::default()
     };
-    let text = Text::parse(b"{#}/{the year}/{file/.}{9} {}", &known);
+    let text = TemplateText::parse(b"{#}/{the year}/{file/.}{9} {}", &known);
     assert_eq!(text.expand(&args(&inputs)), b"7/1999/a d/a.b 1999");
 }
 
@@ -194,7 +194,7 @@ proptest! {
             .into_iter()
             .map(std::ffi::OsString::from_vec)
             .collect();
-        let template = Template::parse(&words, Options::default()).expect("words are never refused");
+        let template = Template::parse(&words, TemplateOptions::default()).expect("words are never refused");
         if !template.needs_shell() {
             let inputs = [vec![input.clone()]];
             let expected = vec![b"c".to_vec(), fixed.clone(), input.clone(), [fixed, input].concat()];
@@ -206,7 +206,7 @@ proptest! {
     fn any_command_line_is_read_or_refused_without_a_panic(line in bytes(), input in bytes()) {
         use std::os::unix::ffi::OsStrExt;
         for always_shell in [false, true] {
-            let options = Options { always_shell, ..Options::default() };
+            let options = TemplateOptions { always_shell, ..TemplateOptions::default() };
             if let Ok(template) = Template::parse(&[std::ffi::OsStr::from_bytes(&line)], options) {
                 let inputs = [vec![input.clone()], vec![]];
                 let _ = template.argv(&args(&inputs));
@@ -217,7 +217,7 @@ proptest! {
 
     #[test]
     fn any_syntax_is_read_or_refused_without_a_panic(line in r#"([ -~\n]|\$\(|\$\(\(|\$\{|<<E|\\|'|"|`|\{\}|case x in |;;|esac){0,20}"#) {
-        if let Ok(template) = Template::parse(&[&line], Options { always_shell: true, ..Options::default() }) {
+        if let Ok(template) = Template::parse(&[&line], TemplateOptions { always_shell: true, ..TemplateOptions::default() }) {
             let inputs = rows(&[&[b"1"], &[b"a b", b"c"]]);
             let _ = template.argv(&args(&inputs));
             let _ = template.display(&args(&inputs));

@@ -5,7 +5,7 @@ mod direct;
 mod real_shells;
 mod scripts;
 
-use super::{JobArgs, Options, Row, Template, TemplateError};
+use super::{JobArgs, Row, Template, TemplateError, TemplateOptions};
 
 /// The names that break careless programs.
 pub(super) const NASTY: &[&[u8]] = &[
@@ -50,11 +50,12 @@ pub(super) fn args(rows: &[Row]) -> JobArgs<'_> {
 }
 
 pub(super) fn template(words: &[&str]) -> Template {
-    Template::parse(words, Options::default()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    Template::parse(words, TemplateOptions::default())
+        .unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
 pub(super) fn error(words: &[&str]) -> TemplateError {
-    Template::parse(words, Options::default()).expect_err("an error")
+    Template::parse(words, TemplateOptions::default()).expect_err("an error")
 }
 
 /// The arguments, for comparing with text.

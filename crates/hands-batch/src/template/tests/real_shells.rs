@@ -41,9 +41,9 @@ fn shells() -> impl Iterator<Item = &'static str> {
 }
 
 fn with_shell(line: &str, shell: &str) -> Template {
-    let options = Options {
+    let options = TemplateOptions {
         shell: Some(shell.into()),
-        ..Options::default()
+        ..TemplateOptions::default()
     };
     Template::parse(&[line], options).unwrap_or_else(|error| panic!("{line}: {error}"))
 }

@@ -88,9 +88,9 @@ fn a_reference_suits_its_quoting() {
 #[test]
 fn a_script_without_inputs_is_the_users_text() {
     let line = "echo \"$(date)\" `id` {#";
-    let options = Options {
+    let options = TemplateOptions {
         append: false,
-        ..Options::default()
+        ..TemplateOptions::default()
     };
     let template = Template::parse(&[line], options).expect("a command");
     assert_eq!(
@@ -171,10 +171,10 @@ fn an_operator_among_several_words_makes_a_script_of_them() {
 
 #[test]
 fn words_are_one_script_when_a_shell_is_asked_for() {
-    let options = Options {
+    let options = TemplateOptions {
         always_shell: true,
         shell: Some(b"/opt/bin/zsh".to_vec()),
-        ..Options::default()
+        ..TemplateOptions::default()
     };
     let template = Template::parse(&["echo", "$HOME", "'{}'"], options).expect("a command");
     let inputs = rows(&[&[b"x"]]);
@@ -273,9 +273,9 @@ fn only_a_number_may_be_used_in_arithmetic() {
         "x[{}]=1; a",
         "echo $[{}]",
     ] {
-        let options = Options {
+        let options = TemplateOptions {
             append: false,
-            ..Options::default()
+            ..TemplateOptions::default()
         };
         let template = Template::parse(&[line], options).expect("a command");
         for number in [&b"12"[..], b"-3", b"+4", b"0x1F", b"16#ff", b"", b" 5 "] {

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use hands_batch::{
-    Batch, Commands, Control, Finished, Observer, Outcome, Progress, Started, Stop, Summary,
+    Batch, BatchProgress, Commands, Control, Finished, Observer, Outcome, Started, Stop, Summary,
 };
 
 use crate::recorder::{End, Recorder, Shared, shell};
@@ -146,7 +146,7 @@ impl Observer for Patient {
         }
     }
 
-    fn tick(&mut self, progress: &Progress<'_>) {
+    fn tick(&mut self, progress: &BatchProgress<'_>) {
         self.ticks += 1;
         if self.ticks == 5 && !progress.done {
             assert_eq!(progress.running_count, 0);
@@ -224,7 +224,7 @@ fn a_write_to_the_waker_is_enough_to_be_heard() {
 fn ticks_come_while_jobs_run_and_once_at_the_end() {
     struct Ticks<'a>(&'a Cell<Vec<bool>>);
     impl Observer for Ticks<'_> {
-        fn tick(&mut self, progress: &Progress<'_>) {
+        fn tick(&mut self, progress: &BatchProgress<'_>) {
             let mut all = self.0.take();
             all.push(progress.done);
             if !progress.done && progress.running_count > 0 {

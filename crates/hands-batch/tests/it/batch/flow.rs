@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands::event::{EventKind, Events, TaskEnd};
 use hands_batch::policy::Retries;
 use hands_batch::{
-    Batch, BatchError, Commands, Finished, Grouping, Notice, Observer, Progress, Sink, Started,
+    Batch, BatchError, BatchProgress, Commands, Finished, Grouping, Notice, Observer, Sink, Started,
 };
 
 use crate::recorder::{Recorder, Shared, shell};
@@ -38,7 +38,7 @@ impl Observer for HeldBack {
         self.pid = job.pid;
     }
 
-    fn output(&mut self, _: u64, _: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+    fn output(&mut self, _: u64, _: OutputStream, bytes: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(bytes);
     }
 
@@ -51,7 +51,7 @@ impl Observer for HeldBack {
         self.spilled |= matches!(notice, Notice::SpillFull { .. });
     }
 
-    fn tick(&mut self, _: &Progress<'_>) {
+    fn tick(&mut self, _: &BatchProgress<'_>) {
         let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid)).unwrap_or_default();
         let written = io
             .lines()
@@ -187,7 +187,7 @@ fn a_reader_that_goes_ends_the_batch_and_all_jobs() {
         let error = in_time(move || {
             struct Passing;
             impl Observer for Passing {
-                fn output(&mut self, _: u64, _: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+                fn output(&mut self, _: u64, _: OutputStream, bytes: &[u8], out: &mut Vec<u8>) {
                     out.extend_from_slice(bytes);
                 }
             }
@@ -313,7 +313,7 @@ struct LateReader {
 const TIME: Duration = Duration::from_secs(1);
 
 impl Observer for LateReader {
-    fn tick(&mut self, progress: &Progress<'_>) {
+    fn tick(&mut self, progress: &BatchProgress<'_>) {
         if progress.elapsed > 2 * TIME {
             self.begin = None;
         }

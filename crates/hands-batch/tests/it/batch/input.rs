@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use hands_batch::input::Pull;
-use hands_batch::{Batch, BatchError, Commands, Control, Job, Place, Work, WorkError};
+use hands_batch::{Batch, BatchError, Commands, Control, Job, JobPlace, Work, WorkError};
 
 use crate::recorder::{Recorder, Shared, shell};
 use crate::support::in_time;
@@ -30,7 +30,7 @@ impl Work for Endless<'_> {
         Ok(Pull::Item((self.0.get(), ())))
     }
 
-    fn job(&mut self, (): &mut (), _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, (): &mut (), _: JobPlace) -> Result<Job, WorkError> {
         Ok(echo(b""))
     }
 }
@@ -98,7 +98,7 @@ impl Work for Piped {
         Some(self.from.as_fd())
     }
 
-    fn job(&mut self, byte: &mut u8, _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, byte: &mut u8, _: JobPlace) -> Result<Job, WorkError> {
         Ok(echo(&[*byte]))
     }
 }
@@ -151,7 +151,7 @@ impl Work for Sent {
         })
     }
 
-    fn job(&mut self, number: &mut u64, _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, number: &mut u64, _: JobPlace) -> Result<Job, WorkError> {
         Ok(echo(number.to_string().as_bytes()))
     }
 }
@@ -197,7 +197,7 @@ impl<F: FnMut(u64) -> Result<Job, WorkError>> Work for Breaking<F> {
         }
     }
 
-    fn job(&mut self, (): &mut (), place: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, (): &mut (), place: JobPlace) -> Result<Job, WorkError> {
         (self.1)(place.number)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hands_batch::input::Pull;
 use hands_batch::policy::Retries;
-use hands_batch::{Batch, BatchError, Commands, Grouping, Job, Place, Sink, Work, WorkError};
+use hands_batch::{Batch, BatchError, Commands, Grouping, Job, JobPlace, Sink, Work, WorkError};
 
 use crate::recorder::{Recorder, Shared, shell};
 use crate::support::{TAG, Tag, folder, in_time};
@@ -25,7 +25,7 @@ impl Work for Made {
         })
     }
 
-    fn job(&mut self, at: &mut usize, _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, at: &mut usize, _: JobPlace) -> Result<Job, WorkError> {
         Ok(self.0[*at].clone())
     }
 }

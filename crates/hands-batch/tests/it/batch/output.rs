@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use hands::command::Stream;
+use hands::command::OutputStream;
 use hands_batch::input::Pull;
 use hands_batch::policy::Retries;
-use hands_batch::{Batch, Commands, Grouping, Job, Observer, Place, Sink, Work, WorkError};
+use hands_batch::{Batch, Commands, Grouping, Job, JobPlace, Observer, Sink, Work, WorkError};
 
 use crate::recorder::{Recorder, Shared, shell};
 use crate::support::{Scene, Scenes, fifo, folder, in_time};
@@ -225,11 +225,11 @@ fn many_jobs_writing_lines_at_once_never_break_one() {
 /// Hears raw output.
 #[derive(Default)]
 struct Raw {
-    got: Vec<(u64, Stream, Vec<u8>)>,
+    got: Vec<(u64, OutputStream, Vec<u8>)>,
 }
 
 impl Observer for Raw {
-    fn output(&mut self, number: u64, stream: Stream, bytes: &[u8], out: &mut Vec<u8>) {
+    fn output(&mut self, number: u64, stream: OutputStream, bytes: &[u8], out: &mut Vec<u8>) {
         self.got.push((number, stream, bytes.to_vec()));
         out.extend_from_slice(format!("{number} {} {}\n", stream.name(), bytes.len()).as_bytes());
     }
@@ -249,8 +249,8 @@ fn raw_output_goes_to_the_observer_alone() {
         raw.got
     });
     let expected = [
-        (1, Stream::Stdout, b"one".to_vec()),
-        (2, Stream::Stderr, b"three".to_vec()),
+        (1, OutputStream::Stdout, b"one".to_vec()),
+        (2, OutputStream::Stderr, b"three".to_vec()),
     ];
     assert_eq!(got, expected);
     assert_eq!(
@@ -290,7 +290,7 @@ impl Work for Tagged {
         })
     }
 
-    fn job(&mut self, (): &mut (), place: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, (): &mut (), place: JobPlace) -> Result<Job, WorkError> {
         let line = b"printf 'a\\nb'; echo err >&2".to_vec();
         Ok(Job {
             argv: vec![b"sh".to_vec(), b"-c".to_vec(), line],

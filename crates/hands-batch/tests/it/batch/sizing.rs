@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hands::sizing::{Limits, Why};
 use hands_batch::input::Pull;
-use hands_batch::{Batch, Finished, Job, Observer, Place, Started, Summary, Work, WorkError};
+use hands_batch::{Batch, Finished, Job, JobPlace, Observer, Started, Summary, Work, WorkError};
 
 /// Runs `sleep 0.01` until told that it is enough, and no more than `most` times.
 struct Naps {
@@ -26,7 +26,7 @@ impl Work for Naps {
         Ok(Pull::Item((self.number, ())))
     }
 
-    fn job(&mut self, (): &mut (), _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, (): &mut (), _: JobPlace) -> Result<Job, WorkError> {
         Ok(Job {
             argv: vec![b"sleep".to_vec(), b"0.01".to_vec()],
             ..Job::default()

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use hands::command::Command;
 use hands_batch::input::Pull;
-use hands_batch::{Batch, BatchError, Commands, Grouping, Job, Place, Sink, Work, WorkError};
+use hands_batch::{Batch, BatchError, Commands, Grouping, Job, JobPlace, Sink, Work, WorkError};
 
 use crate::recorder::{Recorder, Shared, shell};
 use crate::support::{Scene, fifo, folder, own_status, report, var};
@@ -155,7 +155,7 @@ impl Work for Many {
         })
     }
 
-    fn job(&mut self, number: &mut u64, _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, number: &mut u64, _: JobPlace) -> Result<Job, WorkError> {
         let argv = vec![format!("/no/such/program/{number}").into_bytes()];
         Ok(Job {
             argv,

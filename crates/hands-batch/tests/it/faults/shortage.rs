@@ -5,7 +5,7 @@ use std::process::Command as Tool;
 
 use hands::command::Command;
 use hands_batch::input::Pull;
-use hands_batch::{Batch, Grouping, Job, Place, Work, WorkError};
+use hands_batch::{Batch, Grouping, Job, JobPlace, Work, WorkError};
 
 use crate::recorder::{Recorder, Shared};
 use crate::support::{Scene, folder, report};
@@ -31,7 +31,7 @@ impl Work for Numbers {
         })
     }
 
-    fn job(&mut self, number: &mut u64, _: Place) -> Result<Job, WorkError> {
+    fn job(&mut self, number: &mut u64, _: JobPlace) -> Result<Job, WorkError> {
         let line = format!("echo {number}; exec sleep 0.1");
         Ok(Job {
             argv: vec![b"sh".to_vec(), b"-c".to_vec(), line.into_bytes()],

@@ -18,28 +18,28 @@ pub struct Key {
 
 /// Which of a child's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// Descriptor 1.
     Stdout,
     /// Descriptor 2.
     Stderr,
 }
 
-impl Stream {
-    pub const BOTH: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+impl OutputStream {
+    pub const BOTH: [OutputStream; 2] = [OutputStream::Stdout, OutputStream::Stderr];
 
     /// `stdout` or `stderr`.
     pub fn name(self) -> &'static str {
         match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
+            OutputStream::Stdout => "stdout",
+            OutputStream::Stderr => "stderr",
         }
     }
 }
 
 /// The read end of a pipe that a child writes to.
 #[derive(Debug)]
-pub(super) struct Pipe {
+pub(super) struct ChildPipe {
     pub(super) fd: OwnedFd,
     /// In epoll. A new child's pipes are not, until they have proved worth the wake-ups.
     pub(super) watched: bool,
@@ -66,14 +66,14 @@ pub enum Cause {
 }
 
 #[derive(Debug)]
-pub(super) struct Child {
+pub(super) struct EngineChild {
     pub(super) generation: u32,
     pub(super) pid: Pid,
     /// `None` once reaped.
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) ended: Option<(Option<ExitStatus>, Usage)>,
     pub(super) delay: Option<Duration>,
-    pub(super) pipes: [Option<Pipe>; 2],
+    pub(super) pipes: [Option<ChildPipe>; 2],
     pub(super) feed: Option<Feed>,
     pub(super) started: Instant,
     pub(super) wall: Duration,
@@ -94,7 +94,7 @@ pub(super) struct Child {
     pub(super) mark: Box<[u8]>,
 }
 
-impl Child {
+impl EngineChild {
     pub(super) fn kin(&self) -> Kin<'_> {
         Kin {
             leader: self.pid,
@@ -116,7 +116,7 @@ impl Child {
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub struct ChildEnd {
     /// `None` when somebody else took it: the host program ignores SIGCHLD, or waits for all
     /// children.
     pub status: Option<ExitStatus>,

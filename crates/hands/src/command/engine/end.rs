@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
-use super::child::{Cause, Child, Key};
-use super::{Alarm, Engine, FIRST_LOOK, GIVE_UP};
+use super::child::{Cause, EngineChild, Key};
+use super::{Engine, EngineAlarm, FIRST_LOOK, GIVE_UP};
 use crate::command::sys::{tree, wait};
 
 impl Engine {
@@ -23,7 +23,7 @@ impl Engine {
         let grace = child.grace;
         let at = now.checked_add(grace);
         child.kill_at = [child.kill_at, at].into_iter().flatten().min();
-        self.set_alarm(now, grace, key, Alarm::Kill);
+        self.set_alarm(now, grace, key, EngineAlarm::Kill);
     }
 
     /// [`terminate`](Self::terminate) for all children.
@@ -55,7 +55,7 @@ impl Engine {
         child.look_again *= 2;
         // Past that the alarm for KILL has the last word.
         if look < kill_at {
-            self.alarms.push(Reverse((look, key, Alarm::Look)));
+            self.alarms.push(Reverse((look, key, EngineAlarm::Look)));
         }
         true
     }
@@ -63,7 +63,7 @@ impl Engine {
     /// Limits the child's whole run time to `after`.
     pub fn limit(&mut self, key: Key, after: Duration) {
         if let Some(child) = self.child(key) {
-            self.set_alarm(child.started, after, key, Alarm::TimeOut);
+            self.set_alarm(child.started, after, key, EngineAlarm::TimeOut);
         }
     }
 
@@ -77,7 +77,7 @@ impl Engine {
         let kins: Vec<_> = keys
             .iter()
             .filter_map(|&key| self.child(key))
-            .map(Child::kin)
+            .map(EngineChild::kin)
             .collect();
         tree::kill(&kins);
         let give_up = Instant::now() + GIVE_UP;
@@ -87,7 +87,8 @@ impl Engine {
             };
             child.killed = true;
             child.cause.get_or_insert(Cause::Asked);
-            self.alarms.push(Reverse((give_up, key, Alarm::GiveUp)));
+            self.alarms
+                .push(Reverse((give_up, key, EngineAlarm::GiveUp)));
         }
     }
 

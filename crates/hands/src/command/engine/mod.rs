@@ -37,14 +37,14 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll;
 use rustix::process::Pid;
 
-use self::child::Child;
-pub use self::child::Stream;
-pub use self::child::{Cause, Ended, Key};
-pub use self::start::{Source, Start, Target, above_stdio};
-use self::token::{Part, token};
+use self::child::EngineChild;
+pub use self::child::OutputStream;
+pub use self::child::{Cause, ChildEnd, Key};
+pub use self::start::{JobStart, OutputTarget, StdinSource, above_stdio};
+use self::token::{TokenPart, token};
 pub use super::builder::{Conditions, DEFAULT_GRACE};
 pub use super::environ::{Changes, Environment};
-pub use super::mark::Run;
+pub use super::mark::RunMark;
 pub use super::resolve::Resolver;
 pub use super::run::open_null;
 pub use super::sys::leftovers;
@@ -89,13 +89,13 @@ pub enum Flow {
 }
 
 /// Receives output as it is read.
-pub type Receiver<'a> = &'a mut dyn FnMut(Key, Stream, &[u8]) -> Flow;
+pub type Receiver<'a> = &'a mut dyn FnMut(Key, OutputStream, &[u8]) -> Flow;
 
 /// What happened in a [turn](Engine::turn).
 #[derive(Debug)]
-pub enum Event {
+pub enum EngineEvent {
     /// The child is over; its key is dead.
-    Finished(Key, Ended),
+    Finished(Key, ChildEnd),
     /// The system has stopped the child, by this signal.
     Stopped(Key, i32),
     /// The descriptor given to [`Engine::watch`] with this number is ready.
@@ -103,7 +103,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Alarm {
+enum EngineAlarm {
     TimeOut,
     Kill,
     /// Has what a terminated child left behind ended too?
@@ -120,13 +120,13 @@ pub struct Engine {
     launcher: Launcher,
     watchdog: Option<Watchdog>,
     notes_delays: bool,
-    children: Vec<Option<Child>>,
+    children: Vec<Option<EngineChild>>,
     free: Vec<u32>,
     running: usize,
     /// Groups of jobs that are over but had left members behind.
     leftovers: Vec<Pid>,
     generation: u32,
-    alarms: BinaryHeap<Reverse<(Instant, Key, Alarm)>>,
+    alarms: BinaryHeap<Reverse<(Instant, Key, EngineAlarm)>>,
     /// When to look for children whose pipes are to be watched.
     watch_at: Option<Instant>,
     /// When to look for children that are stopped, if that is wanted.
@@ -190,8 +190,8 @@ impl Engine {
         self.child(key).map(|child| child.pid)
     }
 
-    /// Reports [`Event::Ready`] with `id` when `fd` is readable (or, if `writable`, can be written
-    /// to). Level-triggered.
+    /// Reports [`EngineEvent::Ready`] with `id` when `fd` is readable (or, if `writable`, can be
+    /// written to). Level-triggered.
     pub fn watch(&self, fd: impl AsFd, id: u32, writable: bool) -> io::Result<()> {
         let flags = if writable {
             epoll::EventFlags::OUT
@@ -206,7 +206,7 @@ impl Engine {
                     index: u32::MAX,
                     generation: id,
                 },
-                Part::Pidfd,
+                TokenPart::Pidfd,
             ),
             flags,
         )?)
@@ -231,20 +231,20 @@ impl Engine {
     }
 
     /// Rings `alarm` at `since + after`: never, if that is beyond what the clock can say.
-    fn set_alarm(&mut self, since: Instant, after: Duration, key: Key, alarm: Alarm) {
+    fn set_alarm(&mut self, since: Instant, after: Duration, key: Key, alarm: EngineAlarm) {
         if let Some(at) = since.checked_add(after) {
             self.alarms.push(Reverse((at, key, alarm)));
         }
     }
 
-    fn child(&self, key: Key) -> Option<&Child> {
+    fn child(&self, key: Key) -> Option<&EngineChild> {
         self.children
             .get(key.index as usize)?
             .as_ref()
             .filter(|child| child.generation == key.generation)
     }
 
-    fn child_mut(&mut self, key: Key) -> Option<&mut Child> {
+    fn child_mut(&mut self, key: Key) -> Option<&mut EngineChild> {
         find(&mut self.children, key)
     }
 
@@ -264,7 +264,7 @@ impl Engine {
 }
 
 /// The child that `key` names, unless it is over. Borrows no more of the engine than its children.
-fn find(children: &mut [Option<Child>], key: Key) -> Option<&mut Child> {
+fn find(children: &mut [Option<EngineChild>], key: Key) -> Option<&mut EngineChild> {
     children
         .get_mut(key.index as usize)?
         .as_mut()

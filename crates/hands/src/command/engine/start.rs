@@ -8,15 +8,15 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::child::{Child, Feed, Pipe};
-use super::token::{Part, token};
-use super::{Alarm, Engine, FIRST_LOOK, Key, WATCH_AFTER};
-use crate::command::sys::spawn::{ArgBlock, Failed, Launch, Pointers, Setting, Stage};
+use super::child::{ChildPipe, EngineChild, Feed};
+use super::token::{TokenPart, token};
+use super::{Engine, EngineAlarm, FIRST_LOOK, Key, WATCH_AFTER};
+use crate::command::sys::spawn::{ArgBlock, Failed, Launch, Pointers, Setting, SpawnStage};
 use crate::command::sys::wait;
 
 /// What a child's stdin is.
 #[derive(Debug)]
-pub enum Source<'a> {
+pub enum StdinSource<'a> {
     /// A descriptor of ours.
     Fd(RawFd),
     /// These bytes, then end of file. Taken only when the child has started.
@@ -25,7 +25,7 @@ pub enum Source<'a> {
 
 /// Where a child's output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum OutputTarget {
     /// To the engine's caller.
     Capture,
     /// To a descriptor of ours.
@@ -35,14 +35,14 @@ pub enum Target {
 }
 
 /// One child to start.
-pub struct Start<'a> {
+pub struct JobStart<'a> {
     pub program: &'a CStr,
     pub argv: &'a mut ArgBlock,
     pub environ: &'a Pointers<'a>,
     pub setting: &'a Setting,
-    pub stdin: Source<'a>,
-    pub stdout: Target,
-    pub stderr: Target,
+    pub stdin: StdinSource<'a>,
+    pub stdout: OutputTarget,
+    pub stderr: OutputTarget,
     pub timeout: Option<Duration>,
     pub grace: Duration,
     /// How long its pipes are waited for when it has ended and others hold them; `None`: to their
@@ -53,27 +53,27 @@ pub struct Start<'a> {
 }
 
 impl Engine {
-    pub fn start(&mut self, start: Start<'_>) -> Result<Key, Failed> {
+    pub fn start(&mut self, start: JobStart<'_>) -> Result<Key, Failed> {
         let shortage = |error: Errno| Failed {
-            stage: Stage::Clone,
+            stage: SpawnStage::Clone,
             error: error.into(),
         };
         let (stdin, mut feed) = match start.stdin {
-            Source::Fd(fd) => (Given::Ours(fd), None),
-            Source::Bytes(bytes) => {
+            StdinSource::Fd(fd) => (Given::Ours(fd), None),
+            StdinSource::Bytes(bytes) => {
                 let (theirs, ours) = pipe().map_err(shortage)?;
                 unblock(&ours).map_err(shortage)?;
                 (Given::Pipe(theirs), Some((ours, bytes)))
             }
         };
-        let output = |target: Target| match target {
-            Target::Fd(fd) => Ok((Given::Ours(fd), None)),
-            Target::Capture | Target::Stdout => {
+        let output = |target: OutputTarget| match target {
+            OutputTarget::Fd(fd) => Ok((Given::Ours(fd), None)),
+            OutputTarget::Capture | OutputTarget::Stdout => {
                 let (ours, theirs) = pipe()?;
                 unblock(&ours)?;
                 Ok((
                     Given::Pipe(theirs),
-                    Some(Pipe {
+                    Some(ChildPipe {
                         fd: ours,
                         watched: false,
                         paused: false,
@@ -83,7 +83,7 @@ impl Engine {
         };
         let (stdout, stdout_pipe) = output(start.stdout).map_err(shortage)?;
         let (stderr, stderr_pipe) = match start.stderr {
-            Target::Stdout => (Given::Ours(stdout.raw()), None),
+            OutputTarget::Stdout => (Given::Ours(stdout.raw()), None),
             other => output(other).map_err(shortage)?,
         };
         let launch = Launch {
@@ -113,13 +113,13 @@ impl Engine {
         let watched = epoll::add(
             &self.epoll,
             &child.pidfd,
-            token(key, Part::Pidfd),
+            token(key, TokenPart::Pidfd),
             epoll::EventFlags::IN,
         );
         if let Some(after) = start.timeout {
-            self.set_alarm(started, after, key, Alarm::TimeOut);
+            self.set_alarm(started, after, key, EngineAlarm::TimeOut);
         }
-        self.children[index as usize] = Some(Child {
+        self.children[index as usize] = Some(EngineChild {
             generation: key.generation,
             pid: child.pid,
             pidfd: Some(child.pidfd),

@@ -6,7 +6,7 @@ use super::Key;
 
 /// Which descriptor of a child.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(super) enum TokenPart {
     Pidfd = 0,
     Stdout = 1,
     Stderr = 2,
@@ -14,12 +14,12 @@ pub(super) enum Part {
 }
 
 /// Layout: generation in the upper 32 bits, then 30 bits of index, then the part.
-pub(super) fn token(key: Key, part: Part) -> epoll::EventData {
+pub(super) fn token(key: Key, part: TokenPart) -> epoll::EventData {
     let index = key.index.min(0x3fff_ffff);
     epoll::EventData::new_u64(u64::from(key.generation) << 32 | u64::from(index) << 2 | part as u64)
 }
 
-pub(super) fn from_token(token: u64) -> (Key, Part) {
+pub(super) fn from_token(token: u64) -> (Key, TokenPart) {
     let index = (token >> 2) as u32 & 0x3fff_ffff;
     let index = if index == 0x3fff_ffff {
         u32::MAX
@@ -27,10 +27,10 @@ pub(super) fn from_token(token: u64) -> (Key, Part) {
         index
     };
     let part = match token & 3 {
-        0 => Part::Pidfd,
-        1 => Part::Stdout,
-        2 => Part::Stderr,
-        _ => Part::Stdin,
+        0 => TokenPart::Pidfd,
+        1 => TokenPart::Stdout,
+        2 => TokenPart::Stderr,
+        _ => TokenPart::Stdin,
     };
     (
         Key {

@@ -8,11 +8,11 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process_group};
 
-use super::child::{Cause, Child, Ended, Key, Stream};
-use super::token::{Part, from_token, token};
+use super::child::{Cause, ChildEnd, EngineChild, Key, OutputStream};
+use super::token::{TokenPart, from_token, token};
 use super::{
-    ASK_AGAIN, Alarm, Engine, Event, Flow, GIVE_UP, LEFTOVERS, LOOK_FOR_STOPPED, READS, Receiver,
-    WATCH_AFTER, find,
+    ASK_AGAIN, Engine, EngineAlarm, EngineEvent, Flow, GIVE_UP, LEFTOVERS, LOOK_FOR_STOPPED, READS,
+    Receiver, WATCH_AFTER, find,
 };
 use crate::command::sys::wait;
 
@@ -23,7 +23,7 @@ impl Engine {
         &mut self,
         until: Option<Instant>,
         receive: Receiver<'_>,
-        events: &mut Vec<Event>,
+        events: &mut Vec<EngineEvent>,
     ) -> io::Result<()> {
         let alarm = self.alarms.peek().map(|Reverse((at, ..))| *at);
         let look = self.look_at.filter(|_| self.running > 0);
@@ -41,14 +41,14 @@ impl Engine {
         for event in ready.iter() {
             let (key, part) = from_token({ event.data }.u64());
             if key.index == u32::MAX {
-                events.push(Event::Ready(key.generation));
+                events.push(EngineEvent::Ready(key.generation));
                 continue;
             }
             match part {
-                Part::Pidfd => self.reap(key, receive),
-                Part::Stdout => self.read(key, Stream::Stdout, receive),
-                Part::Stderr => self.read(key, Stream::Stderr, receive),
-                Part::Stdin => self.feed(key),
+                TokenPart::Pidfd => self.reap(key, receive),
+                TokenPart::Stdout => self.read(key, OutputStream::Stdout, receive),
+                TokenPart::Stderr => self.read(key, OutputStream::Stderr, receive),
+                TokenPart::Stdin => self.feed(key),
             }
             self.finish_if_over(key, events);
         }
@@ -93,7 +93,7 @@ impl Engine {
                 if let Some(watchdog) = &self.watchdog {
                     watchdog.guard(key.index as usize, child.pid);
                 }
-                self.set_alarm(Instant::now(), ASK_AGAIN, key, Alarm::Reap);
+                self.set_alarm(Instant::now(), ASK_AGAIN, key, EngineAlarm::Reap);
                 return;
             }
             Ok(Some((status, usage))) => (Some(status), usage),
@@ -105,7 +105,7 @@ impl Engine {
         child.ended = Some(ended);
         child.delay = delay;
         child.pidfd = None;
-        for stream in Stream::BOTH {
+        for stream in OutputStream::BOTH {
             self.read(key, stream, receive);
         }
         // What is left open is held by a grandchild, or was more than one turn's reading.
@@ -114,12 +114,12 @@ impl Engine {
             && let Some(linger) = child.linger
             && !child.is_over()
         {
-            self.set_alarm(Instant::now(), linger, key, Alarm::Linger);
+            self.set_alarm(Instant::now(), linger, key, EngineAlarm::Linger);
         }
     }
 
     /// Reads what there is, up to a bound, and closes the pipe at its end.
-    fn read(&mut self, key: Key, stream: Stream, receive: Receiver<'_>) {
+    fn read(&mut self, key: Key, stream: OutputStream, receive: Receiver<'_>) {
         let Some(child) = find(&mut self.children, key) else {
             return;
         };
@@ -170,7 +170,7 @@ impl Engine {
                     if !feed.watched {
                         let flags = epoll::EventFlags::OUT;
                         feed.watched =
-                            epoll::add(&self.epoll, &feed.fd, token(key, Part::Stdin), flags)
+                            epoll::add(&self.epoll, &feed.fd, token(key, TokenPart::Stdin), flags)
                                 .is_ok();
                     }
                     return;
@@ -189,7 +189,11 @@ impl Engine {
         let Some(child) = find(&mut self.children, key) else {
             return;
         };
-        for (pipe, part) in child.pipes.iter_mut().zip([Part::Stdout, Part::Stderr]) {
+        for (pipe, part) in child
+            .pipes
+            .iter_mut()
+            .zip([TokenPart::Stdout, TokenPart::Stderr])
+        {
             if let Some(pipe) = pipe
                 && !pipe.watched
                 && !pipe.paused
@@ -214,14 +218,14 @@ impl Engine {
         let Some(pidfd) = self.child(key).and_then(|child| child.pidfd.as_ref()) else {
             return;
         };
-        let token = token(key, Part::Pidfd);
+        let token = token(key, TokenPart::Pidfd);
         if epoll::add(&self.epoll, pidfd, token, epoll::EventFlags::IN).is_err() {
-            self.set_alarm(now, ASK_AGAIN, key, Alarm::Reap);
+            self.set_alarm(now, ASK_AGAIN, key, EngineAlarm::Reap);
         }
     }
 
     /// Everything that was due at `now`.
-    fn ring(&mut self, now: Instant, events: &mut Vec<Event>) {
+    fn ring(&mut self, now: Instant, events: &mut Vec<EngineEvent>) {
         if self.watch_at.is_some_and(|at| at <= now) {
             self.watch_at = None;
             for key in self.keys() {
@@ -254,42 +258,43 @@ impl Engine {
             match alarm {
                 // It is over but for a reader of ours that has yet to make room for the rest of its
                 // output.
-                Alarm::TimeOut if child.waits_for_us() => {}
-                Alarm::TimeOut if child.cause.is_none() => {
+                EngineAlarm::TimeOut if child.waits_for_us() => {}
+                EngineAlarm::TimeOut if child.cause.is_none() => {
                     self.terminate(key, Cause::TimedOut);
                 }
-                Alarm::TimeOut => {}
-                Alarm::Kill if !child.killed => {
+                EngineAlarm::TimeOut => {}
+                EngineAlarm::Kill if !child.killed => {
                     self.kill(key);
                     self.finish_if_over(key, events);
                 }
-                Alarm::Kill => {}
-                Alarm::Look => self.finish_if_over(key, events),
-                Alarm::Reap => self.ask_again(key, now),
+                EngineAlarm::Kill => {}
+                EngineAlarm::Look => self.finish_if_over(key, events),
+                EngineAlarm::Reap => self.ask_again(key, now),
                 // Its own output that we have not taken is not what others hold.
-                Alarm::Linger if child.pipes.iter().flatten().any(|pipe| pipe.paused) => {
+                EngineAlarm::Linger if child.pipes.iter().flatten().any(|pipe| pipe.paused) => {
                     self.alarms
-                        .push(Reverse((now + ASK_AGAIN, key, Alarm::Linger)));
+                        .push(Reverse((now + ASK_AGAIN, key, EngineAlarm::Linger)));
                 }
-                Alarm::Linger if child.ended.is_some() && !child.is_over() => {
+                EngineAlarm::Linger if child.ended.is_some() && !child.is_over() => {
                     child.is_held = true;
                     self.cut_off(key);
                     self.finish_if_over(key, events);
                 }
-                Alarm::Linger => {}
-                Alarm::GiveUp if child.waits_for_us() => {
+                EngineAlarm::Linger => {}
+                EngineAlarm::GiveUp if child.waits_for_us() => {
                     self.alarms
-                        .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp)))
+                        .push(Reverse((now + GIVE_UP, key, EngineAlarm::GiveUp)))
                 }
-                Alarm::GiveUp if child.ended.is_some() => {
+                EngineAlarm::GiveUp if child.ended.is_some() => {
                     child.cut_off = true;
                     self.cut_off(key);
                     self.finish_if_over(key, events);
                 }
                 // Killed, but the kernel has not let it go yet (a stuck disk): its pidfd will tell.
-                Alarm::GiveUp => self
-                    .alarms
-                    .push(Reverse((now + GIVE_UP, key, Alarm::GiveUp))),
+                EngineAlarm::GiveUp => {
+                    self.alarms
+                        .push(Reverse((now + GIVE_UP, key, EngineAlarm::GiveUp)))
+                }
             }
         }
     }
@@ -306,7 +311,7 @@ impl Engine {
     }
 
     /// Children that the system has stopped, each as long as it is: looked for now and then.
-    fn find_stopped(&mut self, now: Instant, events: &mut Vec<Event>) {
+    fn find_stopped(&mut self, now: Instant, events: &mut Vec<EngineEvent>) {
         let Some(at) = self.look_at.filter(|at| *at <= now) else {
             return;
         };
@@ -319,13 +324,13 @@ impl Engine {
                 && child.started + LOOK_FOR_STOPPED <= now
                 && let Some(signal) = wait::stopped(pidfd)
             {
-                events.push(Event::Stopped(key, signal));
+                events.push(EngineEvent::Stopped(key, signal));
             }
         }
     }
 
-    fn finish_if_over(&mut self, key: Key, events: &mut Vec<Event>) {
-        if !self.child(key).is_some_and(Child::is_over) || self.has_kin_to_wait_for(key) {
+    fn finish_if_over(&mut self, key: Key, events: &mut Vec<EngineEvent>) {
+        if !self.child(key).is_some_and(EngineChild::is_over) || self.has_kin_to_wait_for(key) {
             return;
         }
         let Some(child) = self.child_mut(key) else {
@@ -347,9 +352,9 @@ impl Engine {
             }
             self.leftovers.push(pid);
         }
-        events.push(Event::Finished(
+        events.push(EngineEvent::Finished(
             key,
-            Ended {
+            ChildEnd {
                 status,
                 usage,
                 delay,

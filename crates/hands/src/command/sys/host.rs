@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::spawn::Limit;
+use super::spawn::ResourceLimit;
 
 /// Whether the program was started with this signal ignored, as `nohup` does with SIGHUP. Such a
 /// signal should stay ignored: do not install a handler for it.
@@ -74,10 +74,10 @@ pub fn raise_descriptor_limit() {
 }
 
 /// What to set in a child when the limit has been raised.
-pub(crate) fn descriptor_limit_of_children() -> Option<Limit> {
+pub(crate) fn descriptor_limit_of_children() -> Option<ResourceLimit> {
     let limit = STARTED_WITH.get()?;
     let infinite = u64::MAX;
-    Some(Limit {
+    Some(ResourceLimit {
         resource: libc::RLIMIT_NOFILE,
         soft: limit.current.unwrap_or(infinite),
         hard: limit.maximum.unwrap_or(infinite),

@@ -42,7 +42,7 @@ const BUSY_WAITS: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// A resource limit for the child: soft and hard value.
 #[derive(Clone, Copy, Debug)]
-pub struct Limit {
+pub struct ResourceLimit {
     pub resource: u32,
     pub soft: u64,
     pub hard: u64,
@@ -54,7 +54,7 @@ pub struct Setting {
     /// Where it starts.
     pub directory: Option<std::ffi::CString>,
     /// Its resource limits.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<ResourceLimit>,
     /// Added to the caller's own nice value.
     pub nice: i32,
     /// Ask the kernel to kill the child when the calling *thread* ends.
@@ -137,7 +137,7 @@ impl ArgBlock {
 /// The step in the child that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub enum Stage {
+pub enum SpawnStage {
     None = 0,
     Clone,
     Namespace,
@@ -151,13 +151,13 @@ pub enum Stage {
 /// Why no child was started.
 #[derive(Debug)]
 pub struct Failed {
-    pub stage: Stage,
+    pub stage: SpawnStage,
     pub error: io::Error,
 }
 
 /// A started child: not yet reaped, so that its pid cannot be given to anyone else.
 #[derive(Debug)]
-pub(crate) struct Started {
+pub(crate) struct Spawned {
     pub pid: Pid,
     pub pidfd: OwnedFd,
 }
@@ -207,7 +207,7 @@ impl Launcher {
         clippy::disallowed_methods,
         reason = "nobody is told when a file is no longer open for writing; and it is 31 ms at most"
     )]
-    pub(crate) fn start(&mut self, mut launch: Launch<'_>) -> Result<Started, Failed> {
+    pub(crate) fn start(&mut self, mut launch: Launch<'_>) -> Result<Spawned, Failed> {
         for wait in BUSY_WAITS {
             match self.start_once(&mut launch) {
                 Err(failed) if failed.error.raw_os_error() == Some(libc::ETXTBSY) => {
@@ -219,7 +219,7 @@ impl Launcher {
         self.start_once(&mut launch)
     }
 
-    fn start_once(&mut self, launch: &mut Launch<'_>) -> Result<Started, Failed> {
+    fn start_once(&mut self, launch: &mut Launch<'_>) -> Result<Spawned, Failed> {
         let mut orders = Orders {
             program: launch.program.as_ptr(),
             argv: launch.argv.pointers.as_mut_ptr(),
@@ -227,7 +227,7 @@ impl Launcher {
             stdio: launch.stdio,
             setting: launch.setting,
             parent: self.parent,
-            failed_stage: Stage::None,
+            failed_stage: SpawnStage::None,
             failed_errno: 0,
         };
         let mask = block_signals();
@@ -250,7 +250,7 @@ impl Launcher {
         // Asked first: `from_raw` panics on the -1 of a failure.
         let Some(pid) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else {
             return Err(Failed {
-                stage: Stage::Clone,
+                stage: SpawnStage::Clone,
                 error: clone_error,
             });
         };
@@ -261,8 +261,8 @@ impl Launcher {
         // not as the constants the optimiser may still believe in. SAFETY: a valid, aligned field
         // of a local.
         let stage = unsafe { ptr::read_volatile(&raw const orders.failed_stage) };
-        if stage == Stage::None {
-            return Ok(Started { pid, pidfd });
+        if stage == SpawnStage::None {
+            return Ok(Spawned { pid, pidfd });
         }
         // SAFETY: as above.
         let errno = unsafe { ptr::read_volatile(&raw const orders.failed_errno) };
@@ -324,7 +324,7 @@ struct Orders<'a> {
     stdio: [RawFd; 3],
     setting: &'a Setting,
     parent: i32,
-    failed_stage: Stage,
+    failed_stage: SpawnStage,
     failed_errno: c_int,
 }
 
@@ -340,15 +340,15 @@ extern "C" fn child_main(orders: *mut c_void) -> c_int {
 }
 
 /// Returns only on failure, with `errno` set.
-fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
+fn prepare_and_exec(orders: &mut Orders<'_>) -> SpawnStage {
     reset_handlers();
     // SAFETY: no memory is involved.
     if unsafe { libc::setpgid(0, 0) } != 0 {
-        return Stage::Group;
+        return SpawnStage::Group;
     }
     // SAFETY: always succeeds.
     if unsafe { libc::getpid() } == 1 {
-        return Stage::Namespace;
+        return SpawnStage::Namespace;
     }
     if orders.setting.die_with_thread {
         // SAFETY: no memory is involved. Cannot fail for a valid signal.
@@ -366,18 +366,18 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         if source == target {
             // SAFETY: clears close-on-exec of a descriptor of this process; no memory is involved.
             if unsafe { libc::fcntl(target, libc::F_SETFD, 0) } < 0 {
-                return Stage::Stdio;
+                return SpawnStage::Stdio;
             }
         // SAFETY: replaces a descriptor in this process's own table (CLONE_FILES is not set).
         } else if unsafe { libc::dup2(source, target) } < 0 {
-            return Stage::Stdio;
+            return SpawnStage::Stdio;
         }
     }
     if let Some(directory) = &orders.setting.directory {
         // SAFETY: a NUL-terminated string that outlives the call; CLONE_FS is not set, so only we
         // move.
         if unsafe { libc::chdir(directory.as_ptr()) } != 0 {
-            return Stage::Directory;
+            return SpawnStage::Directory;
         }
     }
     if orders.setting.nice != 0 {
@@ -392,7 +392,7 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
         };
         // SAFETY: `value` is a valid structure and 0 means this process.
         if unsafe { libc::prlimit64(0, limit.resource, &value, ptr::null_mut()) } != 0 {
-            return Stage::Limit;
+            return SpawnStage::Limit;
         }
     }
     if orders.setting.close_others {
@@ -431,7 +431,7 @@ fn prepare_and_exec(orders: &mut Orders<'_>) -> Stage {
             )
         };
     }
-    Stage::Exec
+    SpawnStage::Exec
 }
 
 /// The last error, without the allocation that an `io::Error` may make. In the child it is the
@@ -491,7 +491,7 @@ unsafe fn rt_sigaction(signal: c_int, new: *const usize, old: *mut usize) -> c_l
 impl Failed {
     /// A missing program looks the same to the kernel as a script whose interpreter is missing.
     pub fn missing_interpreter(&self, program: &Path) -> bool {
-        self.stage == Stage::Exec
+        self.stage == SpawnStage::Exec
             && self.error.raw_os_error() == Some(libc::ENOENT)
             && program.exists()
     }

@@ -105,13 +105,13 @@ pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
     children.map(|(&pid, _)| pid).collect()
 }
 
-struct Process {
+struct TreeProcess {
     parent: Pid,
     group: Pid,
 }
 
 /// All living processes that can be seen, zombies left out.
-fn processes() -> HashMap<Pid, Process> {
+fn processes() -> HashMap<Pid, TreeProcess> {
     let Ok(listing) = fs::read_dir("/proc") else {
         return HashMap::new();
     };
@@ -120,7 +120,7 @@ fn processes() -> HashMap<Pid, Process> {
         .collect()
 }
 
-fn process(pid: i32) -> Option<(Pid, Process)> {
+fn process(pid: i32) -> Option<(Pid, TreeProcess)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, spaces and parentheses included: start behind the
     // last one.
@@ -133,7 +133,7 @@ fn process(pid: i32) -> Option<(Pid, Process)> {
     // The kernel's own threads have parent or group 0, which is no pid: never ours.
     let parent = Pid::from_raw(fields.next()?.parse().ok()?)?;
     let group = Pid::from_raw(fields.next()?.parse().ok()?)?;
-    Some((Pid::from_raw(pid)?, Process { parent, group }))
+    Some((Pid::from_raw(pid)?, TreeProcess { parent, group }))
 }
 
 /// Whether the process was started with `mark` in its environment. False for another user's

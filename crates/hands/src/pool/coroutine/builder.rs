@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::runtime::{self, Handle as RuntimeHandle, Runtime};
 
 use super::AsyncPool;
-use super::crew::Crew;
-use super::driver::{Blocked, OnBlocked, Watch};
+use super::crew::CoroutineCrew;
+use super::driver::{Blocked, OnBlocked, StallWatch};
 use crate::pool::ThreadPool;
 use crate::sync::timer::Alarm;
 use crate::thread::panic::{caught, watch_places};
@@ -150,16 +150,16 @@ impl AsyncPoolBuilder {
                 (own.handle().clone(), Some(own), threads)
             }
         };
-        let crew = Arc::new(Crew::new(self.in_flight, drivers, runtime.clone()));
-        let noted: Weak<Crew> = Arc::downgrade(&crew);
+        let crew = Arc::new(CoroutineCrew::new(self.in_flight, drivers, runtime.clone()));
+        let noted: Weak<CoroutineCrew> = Arc::downgrade(&crew);
         registry::note_pool(noted);
         let rescued = Arc::downgrade(&crew);
-        let rescue = move |watch: &Arc<Watch>, blocked| {
+        let rescue = move |watch: &Arc<StallWatch>, blocked| {
             if let Some(crew) = rescued.upgrade() {
                 crew.rescue(watch, blocked);
             }
         };
-        let watch = Watch::new(self.blocked_after, self.on_blocked, Box::new(rescue));
+        let watch = StallWatch::new(self.blocked_after, self.on_blocked, Box::new(rescue));
         for number in 0..drivers {
             runtime.spawn(crew.driver(number, watch.driver()));
         }

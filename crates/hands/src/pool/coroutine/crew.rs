@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::task::coop::has_budget_remaining;
 
-use super::driver::{Driver, Watch};
+use super::driver::{Driver, StallWatch};
 use super::polled::Polled;
 use crate::event::{Events, Tally, TaskEnd};
 use crate::foreign::{dispose, wake, wake_each};
@@ -41,7 +41,7 @@ const SWEPT: usize = 1024;
 /// The number of polls after which the runtime may do something else.
 const TURNS: usize = 64;
 
-pub(super) struct Crew {
+pub(super) struct CoroutineCrew {
     limit: usize,
     registry: Mutex<Registry>,
     line: Mutex<Line>,
@@ -137,9 +137,9 @@ thread_local! {
     static POLLS_FOR: Cell<usize> = const { Cell::new(0) };
 }
 
-impl Crew {
-    pub(super) fn new(limit: usize, drivers: usize, runtime: Runtime) -> Crew {
-        Crew {
+impl CoroutineCrew {
+    pub(super) fn new(limit: usize, drivers: usize, runtime: Runtime) -> CoroutineCrew {
+        CoroutineCrew {
             limit,
             runtime,
             blocked: AtomicUsize::new(0),
@@ -306,7 +306,7 @@ impl Crew {
 
     /// The number of drivers that are blocked. If something waits in the line, a driver that idles
     /// is woken; if none does, a substitute is started.
-    pub(super) fn rescue(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
+    pub(super) fn rescue(self: &Arc<Self>, watch: &Arc<StallWatch>, blocked: usize) {
         self.blocked.store(blocked, Ordering::SeqCst);
         let mut line = self.line.lock();
         let waits = !line.coroutines.is_empty() && !line.is_over;
@@ -326,7 +326,7 @@ impl Crew {
         }
     }
 
-    fn start_substitute(self: &Arc<Self>, watch: &Arc<Watch>, blocked: usize) {
+    fn start_substitute(self: &Arc<Self>, watch: &Arc<StallWatch>, blocked: usize) {
         {
             let mut registry = self.registry.lock();
             if registry.substitutes >= blocked {
@@ -423,7 +423,7 @@ impl Crew {
         number: usize,
         driver: Arc<Driver>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let leave = Leave(Arc::clone(self));
+        let leave = DriverLeave(Arc::clone(self));
         let owners = Owners::default();
         async move {
             let crew = &leave.0;
@@ -530,7 +530,7 @@ impl Crew {
     }
 }
 
-impl Unfinished for Crew {
+impl Unfinished for CoroutineCrew {
     fn is_unfinished(&self) -> bool {
         self.unfinished.load(Ordering::SeqCst) > 0
     }
@@ -540,9 +540,9 @@ impl Unfinished for Crew {
     }
 }
 
-/// What [`Crew::idle`] returns.
+/// What [`CoroutineCrew::idle`] returns.
 pub(super) struct Idle<'a> {
-    crew: &'a Crew,
+    crew: &'a CoroutineCrew,
     ticket: Option<Ticket>,
 }
 
@@ -572,7 +572,7 @@ impl Drop for Idle<'_> {
 
 /// A substitute is gone.
 struct Substitute {
-    crew: Arc<Crew>,
+    crew: Arc<CoroutineCrew>,
     driver: Arc<Driver>,
     number: usize,
 }
@@ -599,9 +599,9 @@ impl Drop for Substitute {
 }
 
 /// A driver is gone, by its own end or with its runtime.
-struct Leave(Arc<Crew>);
+struct DriverLeave(Arc<CoroutineCrew>);
 
-impl Drop for Leave {
+impl Drop for DriverLeave {
     fn drop(&mut self) {
         let left = {
             let mut registry = self.0.registry.lock();

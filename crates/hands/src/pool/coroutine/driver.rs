@@ -33,17 +33,17 @@ pub(super) struct Driver {
     /// Odd while it polls.
     turn: AtomicU64,
     class: Mutex<&'static str>,
-    watch: Arc<Watch>,
+    watch: Arc<StallWatch>,
 }
 
 /// What is to be done when some block.
-pub(super) type Rescue = Box<dyn Fn(&Arc<Watch>, usize) + Send + Sync>;
+pub(super) type Rescue = Box<dyn Fn(&Arc<StallWatch>, usize) + Send + Sync>;
 
 /// Looks at all drivers now and then.
-pub(super) struct Watch {
+pub(super) struct StallWatch {
     threshold: Duration,
     is_set: AtomicBool,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenDrivers>,
     counts: Mutex<(u64, Option<Blocked>)>,
     on_blocked: Option<OnBlocked>,
     /// Somebody else may do what those that block cannot; told how many do.
@@ -51,7 +51,7 @@ pub(super) struct Watch {
 }
 
 #[derive(Default)]
-struct Seen {
+struct SeenDrivers {
     drivers: Vec<Arc<Driver>>,
     /// At which poll each was, since when, and whether that was told.
     polls: Vec<(u64, Instant, bool)>,
@@ -102,13 +102,13 @@ impl Drop for Vacate<'_> {
     }
 }
 
-impl Watch {
+impl StallWatch {
     pub(super) fn new(
         threshold: Duration,
         on_blocked: Option<OnBlocked>,
         rescue: Rescue,
-    ) -> Arc<Watch> {
-        Arc::new(Watch {
+    ) -> Arc<StallWatch> {
+        Arc::new(StallWatch {
             threshold,
             is_set: AtomicBool::new(false),
             seen: Mutex::default(),
@@ -170,7 +170,7 @@ impl Watch {
         {
             let now = Instant::now();
             let mut seen = self.seen.lock();
-            let Seen { drivers, polls, .. } = &mut *seen;
+            let SeenDrivers { drivers, polls, .. } = &mut *seen;
             for (driver, seen) in drivers.iter().zip(polls) {
                 let turn = driver.turn.load(Ordering::SeqCst);
                 is_any |= turn % 2 == 1;
@@ -226,7 +226,7 @@ impl Watch {
     }
 }
 
-impl Wake for Watch {
+impl Wake for StallWatch {
     fn wake(self: Arc<Self>) {
         let (is_any, blocked) = self.look();
         (self.rescue)(&self, blocked);
@@ -240,7 +240,7 @@ impl Wake for Watch {
     }
 }
 
-impl std::fmt::Debug for Watch {
+impl std::fmt::Debug for StallWatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watch")
             .field("threshold", &self.threshold)

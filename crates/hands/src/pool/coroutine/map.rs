@@ -25,23 +25,23 @@ pub struct MapAsync<'pool, S, F, R> {
     /// `None` when there are no more.
     inputs: Option<Pin<Box<S>>>,
     ahead: usize,
-    pending: Pending<R>,
+    pending: PendingCoroutine<R>,
     progress: Progress,
     watcher: Option<Watcher<'pool>>,
 }
 
 type Watcher<'pool> = Box<dyn FnMut(&Progress) + Send + 'pool>;
 
-enum Pending<R> {
+enum PendingCoroutine<R> {
     Ordered(VecDeque<Handle<R>>),
     Unordered(AsCompleted<R>),
 }
 
 /// An iterator, as a stream that is always ready.
 #[derive(Debug)]
-pub struct Ready<I>(I);
+pub struct ReadyOutcome<I>(I);
 
-impl<I: Iterator + Unpin> Stream for Ready<I> {
+impl<I: Iterator + Unpin> Stream for ReadyOutcome<I> {
     type Item = I::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<I::Item>> {
@@ -73,14 +73,14 @@ impl AsyncPool {
         &self,
         task: F,
         inputs: I,
-    ) -> MapAsync<'_, Ready<I::IntoIter>, F, Fut::Output>
+    ) -> MapAsync<'_, ReadyOutcome<I::IntoIter>, F, Fut::Output>
     where
         F: FnMut(I::Item) -> Fut,
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
         I: IntoIterator<IntoIter: Unpin>,
     {
-        self.map_stream(task, Ready(inputs.into_iter()))
+        self.map_stream(task, ReadyOutcome(inputs.into_iter()))
     }
 
     /// [`map_async`](Self::map_async) over a stream. An input that is not there yet holds up no
@@ -97,7 +97,7 @@ impl AsyncPool {
             task,
             inputs: Some(Box::pin(inputs)),
             ahead: self.crew.limit(),
-            pending: Pending::Ordered(VecDeque::new()),
+            pending: PendingCoroutine::Ordered(VecDeque::new()),
             progress: Progress::default(),
             watcher: None,
         }
@@ -107,8 +107,8 @@ impl AsyncPool {
 impl<'pool, S, F, R> MapAsync<'pool, S, F, R> {
     /// Outcomes as they come, not in the order of the inputs: one slow coroutine holds up nobody.
     pub fn unordered(mut self) -> Self {
-        if let Pending::Ordered(pending) = &mut self.pending {
-            self.pending = Pending::Unordered(as_completed(pending.drain(..)));
+        if let PendingCoroutine::Ordered(pending) = &mut self.pending {
+            self.pending = PendingCoroutine::Unordered(as_completed(pending.drain(..)));
         }
         self
     }
@@ -154,8 +154,8 @@ where
                     this.progress.taken += 1;
                     let handle = this.pool.spawn((this.task)(input));
                     match &mut this.pending {
-                        Pending::Ordered(pending) => pending.push_back(handle),
-                        Pending::Unordered(pending) => {
+                        PendingCoroutine::Ordered(pending) => pending.push_back(handle),
+                        PendingCoroutine::Unordered(pending) => {
                             pending.push(handle);
                         }
                     }
@@ -165,14 +165,14 @@ where
             }
         }
         let next = match &mut this.pending {
-            Pending::Ordered(pending) => match pending.front_mut() {
+            PendingCoroutine::Ordered(pending) => match pending.front_mut() {
                 Some(first) => Pin::new(first).poll(context).map(|outcome| {
                     pending.pop_front();
                     Some(outcome)
                 }),
                 None => Poll::Ready(None),
             },
-            Pending::Unordered(pending) => {
+            PendingCoroutine::Unordered(pending) => {
                 let next = Pin::new(pending).poll_next(context);
                 next.map(|next| next.map(|(_, outcome)| outcome))
             }
@@ -196,10 +196,10 @@ where
 impl<S, F, R> Drop for MapAsync<'_, S, F, R> {
     fn drop(&mut self) {
         match &self.pending {
-            Pending::Ordered(pending) => pending.iter().for_each(|handle| {
+            PendingCoroutine::Ordered(pending) => pending.iter().for_each(|handle| {
                 handle.cancel();
             }),
-            Pending::Unordered(pending) => pending.cancel(),
+            PendingCoroutine::Unordered(pending) => pending.cancel(),
         }
     }
 }

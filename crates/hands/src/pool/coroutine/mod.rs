@@ -34,9 +34,9 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle as RuntimeHandle, Runtime};
 
 pub use self::builder::AsyncPoolBuilder;
-use self::crew::Crew;
+use self::crew::CoroutineCrew;
 pub use self::driver::Blocked;
-use self::driver::Watch;
+use self::driver::StallWatch;
 pub use self::map::{BlockingMap, MapAsync};
 use self::task::Coroutine;
 use super::builder::ThreadPoolBuilder;
@@ -77,8 +77,8 @@ use crate::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 /// they go on, and a thread in the background waits for them. There, await
 /// [`shutdown_async`](Self::shutdown_async) first.
 pub struct AsyncPool {
-    crew: Arc<Crew>,
-    watch: Arc<Watch>,
+    crew: Arc<CoroutineCrew>,
+    watch: Arc<StallWatch>,
     runtime: RuntimeHandle,
     own: Mutex<Option<Runtime>>,
     /// Made when there is a function to be run that is no coroutine.
@@ -457,8 +457,8 @@ impl Drop for AsyncPool {
 
 /// What is left of a pool that was dropped where nobody may wait.
 struct Rest {
-    crew: Arc<Crew>,
-    watch: Arc<Watch>,
+    crew: Arc<CoroutineCrew>,
+    watch: Arc<StallWatch>,
     own: Option<Runtime>,
     functions: Option<Result<ThreadPool, Arc<str>>>,
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use parking_lot::Mutex;
 
-use super::crew::Crew;
+use super::crew::CoroutineCrew;
 use super::driver::Driver;
 use super::polled::Polled;
 use crate::event::{AtomicBegun, PLACES, TaskEnd};
@@ -30,7 +30,7 @@ const NOWHERE: u32 = u32::MAX;
 pub(super) struct Coroutine<Fut: Future> {
     cell: TaskCell<(), Fut::Output>,
     class: &'static str,
-    crew: Arc<Crew>,
+    crew: Arc<CoroutineCrew>,
     /// Among those that were admitted; [`NOWHERE`] before that.
     place: AtomicU32,
     has_begun: AtomicBool,
@@ -64,7 +64,7 @@ where
         class: &'static str,
         options: Options,
         future: Fut,
-        crew: &Arc<Crew>,
+        crew: &Arc<CoroutineCrew>,
     ) -> (Arc<Coroutine<Fut>>, io::Result<()>) {
         let coroutine = Arc::new(Coroutine {
             cell: TaskCell::new(class, ()),

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::ProcessPool;
 use super::child::call::code_of;
 use super::child::state;
-use super::dispatch::inner::Inner;
-use super::dispatch::interrupt::Listener;
-use super::dispatch::plan::Plan;
+use super::dispatch::inner::ProcessPoolCore;
+use super::dispatch::interrupt::InterruptListener;
+use super::dispatch::plan::StateFunction;
 use super::dispatch::service::Service;
 use super::dispatch::tail::Forwarder;
 use crate::process::{SpawnError, StartMethod, spawner};
@@ -40,14 +40,14 @@ use crate::thread::registry;
 /// ```
 #[must_use = "no pool is made before `build`"]
 pub struct ProcessPoolBuilder {
-    plan: Plan,
+    plan: StateFunction,
     failed: Option<SpawnError>,
 }
 
 impl ProcessPoolBuilder {
     pub(super) fn new() -> ProcessPoolBuilder {
         ProcessPoolBuilder {
-            plan: Plan {
+            plan: StateFunction {
                 workers: crate::cores().get(),
                 name: "worker".into(),
                 method: StartMethod::default(),
@@ -98,9 +98,10 @@ impl ProcessPoolBuilder {
     }
 
     /// So long may a worker take until it is ready for its first task: to be
-    /// [started](crate::process::Builder::start_timeout), and its [initialiser](Self::initializer).
-    /// A minute unless set. A pool whose initialiser takes longer is of no use, as one whose
-    /// initialiser panics; if something else has held up a worker, another takes its place.
+    /// [started](crate::process::ProcessBuilder::start_timeout), and its
+    /// [initialiser](Self::initializer). A minute unless set. A pool whose initialiser takes longer
+    /// is of no use, as one whose initialiser panics; if something else has held up a worker,
+    /// another takes its place.
     pub fn start_timeout(mut self, timeout: Duration) -> ProcessPoolBuilder {
         self.plan.start_timeout = timeout;
         self
@@ -127,7 +128,7 @@ impl ProcessPoolBuilder {
         A: Data,
         S: 'static,
     {
-        match state::Plan::new(make, &argument) {
+        match state::StatePlan::new(make, &argument) {
             Ok(plan) => self.plan.state = Some(plan),
             Err(error) => self.failed = Some(error),
         }
@@ -296,11 +297,11 @@ impl ProcessPoolBuilder {
             false => None,
         };
         let interrupts = match self.plan.heeds_interrupts {
-            true => Some(Listener::new().map_err(&system)?),
+            true => Some(InterruptListener::new().map_err(&system)?),
             false => None,
         };
-        let inner = Arc::new_cyclic(|me: &Weak<Inner>| {
-            Inner::new(
+        let inner = Arc::new_cyclic(|me: &Weak<ProcessPoolCore>| {
+            ProcessPoolCore::new(
                 me.clone(),
                 self.plan,
                 notifier,
@@ -309,7 +310,7 @@ impl ProcessPoolBuilder {
                 interrupts,
             )
         });
-        let noted: Weak<Inner> = Arc::downgrade(&inner);
+        let noted: Weak<ProcessPoolCore> = Arc::downgrade(&inner);
         registry::note_pool(noted);
         let started = Service::new(Arc::clone(&inner)).and_then(|service| {
             let thread = std::thread::Builder::new().name("hands-pool".to_owned());

@@ -39,10 +39,10 @@ use parking_lot::Mutex;
 pub use self::builder::ProcessPoolBuilder;
 use self::child::call::{code_of, until_ok_code_of};
 pub use self::child::capture::Captured;
-use self::dispatch::inner::Inner;
-use self::dispatch::job::Job;
+use self::dispatch::inner::ProcessPoolCore;
+use self::dispatch::job::ProcessJob;
 use self::protocol::message::Kind;
-pub use self::stream::Stream;
+pub use self::stream::Outcomes;
 use super::apart::apart;
 #[cfg(feature = "async")]
 use super::contract::CoroutinePool;
@@ -57,7 +57,7 @@ use crate::sync::timer::soon;
 #[cfg(feature = "async")]
 use crate::task::AsyncTask;
 use crate::task::blocking;
-use crate::task::remote::{Chunk, Part, Remote, RemotePool, Single};
+use crate::task::remote::{Chunk, ChunkPart, Remote, RemotePool, Single};
 use crate::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use crate::thread::panic::caught;
 use crate::wire::codec::{self, Failure};
@@ -134,7 +134,7 @@ use crate::wire::outcome;
 /// ```
 #[doc(alias("ProcessPoolExecutor", "executor", "multiprocessing"))]
 pub struct ProcessPool {
-    inner: Arc<Inner>,
+    inner: Arc<ProcessPoolCore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -360,7 +360,7 @@ impl ProcessPool {
     }
 
     /// Has a task make items one after the other, and gives each as soon as it is there. See
-    /// [`Stream`]. The task is not begun again when its worker dies: some of its items have been
+    /// [`Outcomes`]. The task is not begun again when its worker dies: some of its items have been
     /// taken.
     ///
     /// ```
@@ -376,7 +376,7 @@ impl ProcessPool {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream<F, A, I, T>(&self, task: F, argument: A) -> Stream<T>
+    pub fn stream<F, A, I, T>(&self, task: F, argument: A) -> Outcomes<T>
     where
         F: Task<A, I>,
         A: Data,
@@ -388,10 +388,10 @@ impl ProcessPool {
             is_once: true,
             ..Options::new()
         };
-        Stream::new(|items| {
+        Outcomes::new(|items| {
             self.submit_with(
                 options,
-                stream::Run::<F, I>::task::<A, T>,
+                stream::StreamRun::<F, I>::task::<A, T>,
                 (argument, items),
             )
         })
@@ -437,7 +437,7 @@ impl ProcessPool {
         let is_whole = arguments.len() == chunk.count();
         let remote = || match is_whole {
             true => Arc::clone(chunk) as Arc<dyn Remote>,
-            false => Part::new(chunk, first, arguments.len()) as Arc<dyn Remote>,
+            false => ChunkPart::new(chunk, first, arguments.len()) as Arc<dyn Remote>,
         };
         if arguments.len() < 2 {
             return self.send(Options::new(), code, arguments.iter(), remote());
@@ -531,7 +531,7 @@ impl ProcessPool {
         let waker = outer.is_some().then(|| self.inner.waker(&remote));
         let watched = outer.zip(waker).map(|(token, waker)| token.watch(&waker));
         let is_unwanted = matches!(watched, Some(None));
-        let job = Job {
+        let job = ProcessJob {
             remote: Arc::clone(&remote),
             context,
             _outer: watched.flatten(),
@@ -649,7 +649,7 @@ impl Pool for ProcessPool {
 }
 
 /// Ends a pool, and returns when its workers and its thread have ended.
-fn end(inner: &Inner, thread: &Mutex<Option<JoinHandle<()>>>, how: Shutdown) {
+fn end(inner: &ProcessPoolCore, thread: &Mutex<Option<JoinHandle<()>>>, how: Shutdown) {
     inner.shutdown(how);
     let thread = thread.lock().take();
     if let Some(thread) = thread {
@@ -683,7 +683,7 @@ impl Drop for ProcessPool {
 }
 
 /// What is left of a pool that was dropped where nobody may wait.
-struct Drain(Arc<Inner>, Mutex<Option<JoinHandle<()>>>);
+struct Drain(Arc<ProcessPoolCore>, Mutex<Option<JoinHandle<()>>>);
 
 impl Wake for Drain {
     fn wake(self: Arc<Self>) {

@@ -1,4 +1,4 @@
-//! [`Stream`]: results of one task as they come.
+//! [`Outcomes`]: results of one task as they come.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,7 +20,7 @@ type Its<T> = Pipe<Option<T>, u32>;
 /// worker dies, or it panics, that is the last item, an error. Dropping this cancels the task,
 /// whose iterator is dropped when it has made its next item.
 #[must_use = "the items are lost with it"]
-pub struct Stream<T> {
+pub struct Outcomes<T> {
     pipe: Option<Ours<T>>,
     task: Option<Handle<Result<(), String>>>,
     /// Why there is no task.
@@ -30,9 +30,9 @@ pub struct Stream<T> {
 }
 
 /// Runs in the worker.
-pub(super) struct Run<F, I>(PhantomData<fn(F) -> I>);
+pub(super) struct StreamRun<F, I>(PhantomData<fn(F) -> I>);
 
-impl<F, I> Run<F, I> {
+impl<F, I> StreamRun<F, I> {
     /// The task that sends what the function's iterator gives.
     pub(super) fn task<A, T>((argument, items): (A, Its<T>)) -> Result<(), String>
     where
@@ -66,10 +66,10 @@ impl<F, I> Run<F, I> {
     }
 }
 
-impl<T: Data> Stream<T> {
-    pub(super) fn new(submit: impl FnOnce(Its<T>) -> Handle<Result<(), String>>) -> Stream<T> {
+impl<T: Data> Outcomes<T> {
+    pub(super) fn new(submit: impl FnOnce(Its<T>) -> Handle<Result<(), String>>) -> Outcomes<T> {
         match pipe() {
-            Ok((ours, its)) => Stream {
+            Ok((ours, its)) => Outcomes {
                 pipe: Some(ours),
                 task: Some(submit(its)),
                 failed: None,
@@ -78,7 +78,7 @@ impl<T: Data> Stream<T> {
             Err(error) => {
                 let message = format!("there is no descriptor for what the task sends: {error}");
                 let message = message.into();
-                Stream {
+                Outcomes {
                     pipe: None,
                     task: None,
                     failed: Some(TaskError::Init { message }),
@@ -102,7 +102,7 @@ impl<T: Data> Stream<T> {
     }
 }
 
-impl<T: Data> Iterator for Stream<T> {
+impl<T: Data> Iterator for Outcomes<T> {
     type Item = Outcome<T>;
 
     fn next(&mut self) -> Option<Outcome<T>> {
@@ -129,7 +129,7 @@ impl<T: Data> Iterator for Stream<T> {
     }
 }
 
-impl<T> Drop for Stream<T> {
+impl<T> Drop for Outcomes<T> {
     fn drop(&mut self) {
         self.pipe = None;
         if let Some(task) = &self.task {
@@ -138,7 +138,7 @@ impl<T> Drop for Stream<T> {
     }
 }
 
-impl<T> fmt::Debug for Stream<T> {
+impl<T> fmt::Debug for Outcomes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("task", &self.task).finish()
     }

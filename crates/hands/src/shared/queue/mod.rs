@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use self::ring::{Got, Put, Ring, Side};
+use self::ring::{Got, Ring, RingPut, Side};
 use self::watch::{Registered, Watch};
 use super::memory::Memory;
 use super::wait::deadline;
@@ -67,7 +67,7 @@ use crate::wire::codec;
 /// in full or not at all; one that it was getting is there still, or gone with it. What it had got
 /// and not [said to be done](Self::task_done) stays unfinished.
 pub struct Queue<T> {
-    inner: Arc<Inner>,
+    inner: Arc<QueueInner>,
     items: PhantomData<fn(T) -> T>,
 }
 
@@ -117,7 +117,7 @@ fn soon() -> Option<Instant> {
     deadline(Duration::from_millis(20))
 }
 
-struct Inner {
+struct QueueInner {
     ring: Ring,
     watch: Watch,
 }
@@ -154,7 +154,7 @@ impl<T: Data> Queue<T> {
 impl<T> Queue<T> {
     fn of(ring: Ring) -> Queue<T> {
         Queue {
-            inner: Arc::new(Inner {
+            inner: Arc::new(QueueInner {
                 ring,
                 watch: Watch::default(),
             }),
@@ -200,30 +200,30 @@ impl<T: Data> Queue<T> {
         };
         loop {
             match self.put_bytes(&bytes, deadline) {
-                Put::Done => return Ok(()),
-                Put::ShutDown => return Err(PutError::ShutDown(item)),
-                Put::TooLarge => return Err(PutError::Refused(item)),
-                Put::Full => {}
+                RingPut::Done => return Ok(()),
+                RingPut::ShutDown => return Err(PutError::ShutDown(item)),
+                RingPut::TooLarge => return Err(PutError::Refused(item)),
+                RingPut::Full => {}
             }
             let ring = &self.inner.ring;
             if !ring.sleep(Side::Room, deadline, || ring.is_full()) {
                 return match self.put_bytes(&bytes, soon()) {
-                    Put::Done => Ok(()),
-                    Put::ShutDown => Err(PutError::ShutDown(item)),
-                    Put::TooLarge | Put::Full => Err(late(item)),
+                    RingPut::Done => Ok(()),
+                    RingPut::ShutDown => Err(PutError::ShutDown(item)),
+                    RingPut::TooLarge | RingPut::Full => Err(late(item)),
                 };
             }
         }
     }
 
-    fn try_put_bytes(&self, bytes: &[u8]) -> Put {
+    fn try_put_bytes(&self, bytes: &[u8]) -> RingPut {
         self.put_bytes(bytes, soon())
     }
 
     /// Waits for nothing but another put that is under way, no longer than `deadline`.
-    fn put_bytes(&self, bytes: &[u8], deadline: Option<Instant>) -> Put {
+    fn put_bytes(&self, bytes: &[u8], deadline: Option<Instant>) -> RingPut {
         let put = self.inner.ring.try_put(bytes, deadline);
-        if matches!(put, Put::Done) {
+        if matches!(put, RingPut::Done) {
             self.changed(Side::Items, false);
         }
         put
@@ -240,10 +240,10 @@ impl<T: Data> Queue<T> {
             return Err(PutError::Refused(item));
         };
         match self.try_put_bytes(&bytes) {
-            Put::Done => Ok(()),
-            Put::Full => Err(PutError::Full(item)),
-            Put::ShutDown => Err(PutError::ShutDown(item)),
-            Put::TooLarge => Err(PutError::Refused(item)),
+            RingPut::Done => Ok(()),
+            RingPut::Full => Err(PutError::Full(item)),
+            RingPut::ShutDown => Err(PutError::ShutDown(item)),
+            RingPut::TooLarge => Err(PutError::Refused(item)),
         }
     }
 
@@ -262,14 +262,14 @@ impl<T: Data> Queue<T> {
         };
         let put = self
             .poll_until(|queue| match queue.try_put_bytes(&bytes) {
-                Put::Full => None,
+                RingPut::Full => None,
                 put => Some(put),
             })
             .await;
         match put {
-            Put::Done => Ok(()),
-            Put::ShutDown => Err(PutError::ShutDown(item)),
-            Put::TooLarge | Put::Full => Err(PutError::Refused(item)),
+            RingPut::Done => Ok(()),
+            RingPut::ShutDown => Err(PutError::ShutDown(item)),
+            RingPut::TooLarge | RingPut::Full => Err(PutError::Refused(item)),
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) enum Side {
     Any,
 }
 
-pub(super) enum Put {
+pub(super) enum RingPut {
     Done,
     Full,
     ShutDown,
@@ -91,9 +91,9 @@ pub(super) struct Ring {
 }
 
 /// A lock of one end, until the end of the block.
-struct Held<'a>(&'a AtomicU32);
+struct HeldSide<'a>(&'a AtomicU32);
 
-impl Drop for Held<'_> {
+impl Drop for HeldSide<'_> {
     fn drop(&mut self) {
         lock::unlock(self.0);
     }
@@ -139,10 +139,10 @@ impl Ring {
     }
 
     /// `None`: somebody else had it until `deadline`.
-    fn hold(&self, at: usize, deadline: Option<Instant>) -> Option<Held<'_>> {
+    fn hold(&self, at: usize, deadline: Option<Instant>) -> Option<HeldSide<'_>> {
         let word = self.memory.word(at);
         // Whom it is inherited from does not matter: nothing is left half done.
-        lock::lock(word, deadline).map(|_| Held(word))
+        lock::lock(word, deadline).map(|_| HeldSide(word))
     }
 
     /// The numbers of both ends. Without either lock they need not fit together.
@@ -197,20 +197,20 @@ impl Ring {
         PLACES + at as usize * self.place
     }
 
-    pub(super) fn try_put(&self, bytes: &[u8], deadline: Option<Instant>) -> Put {
+    pub(super) fn try_put(&self, bytes: &[u8], deadline: Option<Instant>) -> RingPut {
         if bytes.len() > self.place - LENGTH {
-            return Put::TooLarge;
+            return RingPut::TooLarge;
         }
         let Some(_held) = self.hold(PUT_LOCK, deadline) else {
-            return Put::Full;
+            return RingPut::Full;
         };
         if self.shut() != OPEN {
-            return Put::ShutDown;
+            return RingPut::ShutDown;
         }
         let tail = match self.room() {
             Some((tail, true)) => tail,
-            Some((_, false)) => return Put::Full,
-            None => return Put::ShutDown,
+            Some((_, false)) => return RingPut::Full,
+            None => return RingPut::ShutDown,
         };
         let place = self.place(tail);
         self.number(place)
@@ -222,7 +222,7 @@ impl Ring {
         self.number(TAIL)
             .store(tail.wrapping_add(1), Ordering::SeqCst);
         step();
-        Put::Done
+        RingPut::Done
     }
 
     /// Copies the next item to `bytes`, of which nothing else is left.

@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use super::Inner;
+use super::QueueInner;
 
 /// The thread ends after this number of slices of sleep without anybody to wake.
 const LINGER: u32 = 10;
@@ -18,13 +18,13 @@ const LINGER: u32 = 10;
 /// The coroutines that wait by one handle and its clones.
 #[derive(Default)]
 pub(super) struct Watch {
-    state: Mutex<State>,
+    state: Mutex<WatchState>,
     /// How many wait, so that who has nobody to wake need not take the lock.
     count: AtomicUsize,
 }
 
 #[derive(Default)]
-struct State {
+struct WatchState {
     wakers: Vec<(u64, Waker)>,
     next: u64,
     is_watched: bool,
@@ -51,12 +51,12 @@ impl Watch {
 
 /// A coroutine's place among those who are woken; given up when dropped.
 pub(super) struct Registered {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<QueueInner>,
     id: u64,
 }
 
 impl Registered {
-    pub(super) fn new(inner: &Arc<Inner>, waker: &Waker) -> Registered {
+    pub(super) fn new(inner: &Arc<QueueInner>, waker: &Waker) -> Registered {
         let mut state = inner.watch.state.lock();
         let id = state.next;
         state.next += 1;
@@ -96,7 +96,7 @@ impl Drop for Registered {
     }
 }
 
-fn watch(inner: &Inner, mut seen: u32) {
+fn watch(inner: &QueueInner, mut seen: u32) {
     let mut idle = 0;
     loop {
         seen = inner.ring.await_change(seen);

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::number::{LockId, Mode, Number};
+use super::number::{LockId, LockMode, LockNumber};
 use super::publish;
-use super::report::{Kind, Report, Side};
+use super::report::{Report, ReportKind, ReportSide};
 
 /// Orders of two locks that are remembered.
 pub const ORDERS: usize = 10_000;
@@ -22,7 +22,7 @@ pub struct Held {
     /// The lock.
     pub lock: LockId,
     /// In which way.
-    pub mode: Mode,
+    pub mode: LockMode,
     /// Who locked it. A guard that was sent to another thread is still counted to the one that
     /// locked.
     pub thread: Arc<str>,
@@ -36,7 +36,7 @@ pub struct Held {
 
 struct Waiting {
     lock: LockId,
-    mode: Mode,
+    mode: LockMode,
     /// It has the lock for upgrading already.
     upgrades: bool,
     thread: Arc<str>,
@@ -46,7 +46,7 @@ struct Waiting {
 struct OrderSeen {
     thread: Arc<str>,
     held_at: Arc<Backtrace>,
-    mode: Mode,
+    mode: LockMode,
     wanted_at: Arc<Backtrace>,
 }
 
@@ -91,7 +91,7 @@ pub fn holders() -> Vec<Held> {
 }
 
 /// The caller has the lock.
-pub(in crate::sync) fn acquired(number: &Number, mode: Mode) {
+pub(in crate::sync) fn acquired(number: &LockNumber, mode: LockMode) {
     quietly(|| {
         let thread = std::thread::current();
         let held = Held {
@@ -107,7 +107,7 @@ pub(in crate::sync) fn acquired(number: &Number, mode: Mode) {
 }
 
 /// The caller is about to give the lock back, whoever locked it.
-pub(in crate::sync) fn released(number: &Number, mode: Mode) {
+pub(in crate::sync) fn released(number: &LockNumber, mode: LockMode) {
     quietly(|| {
         let (lock, own) = (number.get(), std::thread::current().id());
         let mut graph = GRAPH.lock();
@@ -128,7 +128,7 @@ pub(in crate::sync) fn released(number: &Number, mode: Mode) {
 }
 
 /// The lock is now held in another way.
-pub(in crate::sync) fn changed(number: &Number, from: Mode, to: Mode) {
+pub(in crate::sync) fn changed(number: &LockNumber, from: LockMode, to: LockMode) {
     released(number, from);
     acquired(number, to);
 }
@@ -138,7 +138,12 @@ pub(in crate::sync) fn changed(number: &Number, from: Mode, to: Mode) {
 /// Does not return if the wait would never end: it tells of it, and aborts the program. A panic
 /// would be kinder, but `MutexGuard::unlocked` locks again behind the back of a guard that counts
 /// as locked, and a panic there would leave that guard without its lock.
-pub(in crate::sync) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wait: impl FnOnce()) {
+pub(in crate::sync) fn awaiting(
+    number: &LockNumber,
+    mode: LockMode,
+    upgrades: bool,
+    wait: impl FnOnce(),
+) {
     let deadlock = quietly(|| {
         let thread = std::thread::current();
         let waiting = Waiting {
@@ -172,7 +177,7 @@ pub(in crate::sync) fn awaiting(number: &Number, mode: Mode, upgrades: bool, wai
 }
 
 /// The caller locks while it may hold other locks: that is an order.
-pub(in crate::sync) fn ordered(number: &Number, mode: Mode) {
+pub(in crate::sync) fn ordered(number: &LockNumber, mode: LockMode) {
     quietly(|| {
         let own = std::thread::current().id();
         let lock = number.get();
@@ -218,14 +223,14 @@ impl Graph {
         }
         let holders = self.held.iter().filter(|held| {
             let own_upgrade =
-                waiting.upgrades && held.thread_id == thread && held.mode == Mode::Upgradable;
+                waiting.upgrades && held.thread_id == thread && held.mode == LockMode::Upgradable;
             held.lock == waiting.lock && waiting.mode.excludes(held.mode) && !own_upgrade
         });
         let mut blockers: Vec<_> = holders.map(|held| (held.thread_id, Some(held))).collect();
-        if waiting.mode == Mode::Shared {
+        if waiting.mode == LockMode::Shared {
             // A reader lets writers go first that came before.
             let writers = self.waiting.iter().filter(|(id, other)| {
-                **id != thread && other.lock == waiting.lock && other.mode == Mode::Exclusive
+                **id != thread && other.lock == waiting.lock && other.mode == LockMode::Exclusive
             });
             blockers.extend(writers.map(|(id, _)| (*id, None)));
         }
@@ -264,7 +269,7 @@ impl Graph {
             let wanted_of = self.waiting.get(before)?.lock;
             let held = |held: &&Held| held.thread_id == *thread && held.lock == wanted_of;
             let held_at = self.held.iter().find(held).map(|held| &held.stack);
-            Some(Side {
+            Some(ReportSide {
                 thread: Arc::clone(&waiting.thread),
                 held: wanted_of,
                 held_at: Arc::clone(held_at.unwrap_or(&waiting.stack)),
@@ -274,7 +279,7 @@ impl Graph {
             })
         });
         Report {
-            kind: Kind::Deadlock,
+            kind: ReportKind::Deadlock,
             sides: sides.collect(),
         }
     }
@@ -306,7 +311,7 @@ impl Graph {
         let next = ring.iter().cycle().skip(1);
         let sides = ring.iter().zip(next).filter_map(|(&held, &wanted)| {
             let seen = self.orders.get(&held)?.get(&wanted)?;
-            Some(Side {
+            Some(ReportSide {
                 thread: Arc::clone(&seen.thread),
                 held,
                 held_at: Arc::clone(&seen.held_at),
@@ -316,7 +321,7 @@ impl Graph {
             })
         });
         Some(Report {
-            kind: Kind::Inversion,
+            kind: ReportKind::Inversion,
             sides: sides.collect(),
         })
     }

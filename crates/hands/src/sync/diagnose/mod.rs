@@ -61,8 +61,8 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 pub use self::graph::{Held, ORDERS, holders};
-pub use self::number::{LockId, Mode};
-pub use self::report::{Kind, Report, Side};
+pub use self::number::{LockId, LockMode};
+pub use self::report::{Report, ReportKind, ReportSide};
 
 /// Reports that are kept.
 const KEPT: usize = 100;

@@ -15,11 +15,11 @@ impl fmt::Display for LockId {
 
 /// A lock's place for its number; 0 until it is first used.
 #[derive(Debug)]
-pub(in crate::sync) struct Number(AtomicU64);
+pub(in crate::sync) struct LockNumber(AtomicU64);
 
-impl Number {
-    pub(in crate::sync) const fn new() -> Number {
-        Number(AtomicU64::new(0))
+impl LockNumber {
+    pub(in crate::sync) const fn new() -> LockNumber {
+        LockNumber(AtomicU64::new(0))
     }
 
     pub(super) fn get(&self) -> LockId {
@@ -38,7 +38,7 @@ impl Number {
 
 /// In which way a lock is held or wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum LockMode {
     /// By one alone: a mutex, or a writer.
     Exclusive,
     /// With other readers.
@@ -47,9 +47,9 @@ pub enum Mode {
     Upgradable,
 }
 
-impl Mode {
-    pub(super) fn excludes(self, other: Mode) -> bool {
-        let is_one_alone = self == Mode::Exclusive || other == Mode::Exclusive;
-        is_one_alone || (self == Mode::Upgradable && other == Mode::Upgradable)
+impl LockMode {
+    pub(super) fn excludes(self, other: LockMode) -> bool {
+        let is_one_alone = self == LockMode::Exclusive || other == LockMode::Exclusive;
+        is_one_alone || (self == LockMode::Upgradable && other == LockMode::Upgradable)
     }
 }

@@ -4,19 +4,19 @@ use std::backtrace::Backtrace;
 use std::fmt;
 use std::sync::Arc;
 
-use super::number::{LockId, Mode};
+use super::number::{LockId, LockMode};
 
 /// A ring of locks: threads that wait for each other, or orders that contradict each other.
 #[derive(Debug)]
 pub struct Report {
-    pub(super) kind: Kind,
-    pub(super) sides: Vec<Side>,
+    pub(super) kind: ReportKind,
+    pub(super) sides: Vec<ReportSide>,
 }
 
 /// What kind of ring it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum ReportKind {
     /// Each thread waits for what the next one holds: none will ever go on.
     Deadlock,
     /// Threads have taken the same locks in contradicting orders; with other timing they would have
@@ -26,28 +26,28 @@ pub enum Kind {
 
 /// One thread of the ring: what it held while it locked something else. The next side holds that.
 #[derive(Debug)]
-pub struct Side {
+pub struct ReportSide {
     pub(super) thread: Arc<str>,
     pub(super) held: LockId,
     pub(super) held_at: Arc<Backtrace>,
     pub(super) wanted: LockId,
-    pub(super) mode: Mode,
+    pub(super) mode: LockMode,
     pub(super) wanted_at: Arc<Backtrace>,
 }
 
 impl Report {
     /// Whether it is a deadlock or a warning of one.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ReportKind {
         self.kind
     }
 
     /// The ring, side by side.
-    pub fn sides(&self) -> &[Side] {
+    pub fn sides(&self) -> &[ReportSide] {
         &self.sides
     }
 }
 
-impl Side {
+impl ReportSide {
     /// The thread's name.
     pub fn thread(&self) -> &str {
         &self.thread
@@ -69,7 +69,7 @@ impl Side {
     }
 
     /// In which way.
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> LockMode {
         self.mode
     }
 
@@ -82,13 +82,13 @@ impl Side {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, holds, wants) = match self.kind {
-            Kind::Deadlock => ("deadlock", "holds", "waits for"),
-            Kind::Inversion => ("lock-order inversion", "held", "then locked"),
+            ReportKind::Deadlock => ("deadlock", "holds", "waits for"),
+            ReportKind::Inversion => ("lock-order inversion", "held", "then locked"),
         };
         write!(f, "{name}: ")?;
         for (number, side) in self.sides.iter().enumerate() {
             let comma = if number == 0 { "" } else { "; " };
-            let Side {
+            let ReportSide {
                 thread,
                 held,
                 wanted,
@@ -96,9 +96,9 @@ impl fmt::Display for Report {
                 ..
             } = side;
             let how = match mode {
-                Mode::Exclusive => "",
-                Mode::Shared => " for reading",
-                Mode::Upgradable => " for reading that may become writing",
+                LockMode::Exclusive => "",
+                LockMode::Shared => " for reading",
+                LockMode::Upgradable => " for reading that may become writing",
             };
             write!(
                 f,
@@ -106,11 +106,11 @@ impl fmt::Display for Report {
             )?;
         }
         f.write_str(match self.kind {
-            Kind::Deadlock => "; lock them in one order everywhere, or hold one at a time",
-            Kind::Inversion => "; this can deadlock: lock them in one order everywhere",
+            ReportKind::Deadlock => "; lock them in one order everywhere, or hold one at a time",
+            ReportKind::Inversion => "; this can deadlock: lock them in one order everywhere",
         })?;
         for side in &self.sides {
-            let Side {
+            let ReportSide {
                 thread,
                 held,
                 wanted,

@@ -44,14 +44,14 @@ pub(crate) fn laid_ready(descriptors: Vec<OwnedFd>) -> LaidReady {
 
 /// What this thread does with values at the moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum CodecMode {
     Nothing,
     Encoding,
     Decoding,
 }
 
 thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode::Nothing) };
+    static MODE: Cell<CodecMode> = const { Cell::new(CodecMode::Nothing) };
     /// Whether anything is in [`CARRIED`]. Few values have descriptors, and the others do not touch
     /// it.
     static FILLED: Cell<bool> = const { Cell::new(false) };
@@ -61,15 +61,15 @@ thread_local! {
 
 /// From its beginning to its end this thread encodes, or decodes. What was there before is back
 /// afterwards, also when unwinding.
-struct Scope {
-    mode: Mode,
+struct DescriptorScope {
+    mode: CodecMode,
     carried: LaidReady,
 }
 
-impl Scope {
+impl DescriptorScope {
     #[inline]
-    fn begin(mode: Mode, carried: LaidReady) -> Scope {
-        let mut before = Scope {
+    fn begin(mode: CodecMode, carried: LaidReady) -> DescriptorScope {
+        let mut before = DescriptorScope {
             mode: MODE.replace(mode),
             carried: Vec::new(),
         };
@@ -91,7 +91,7 @@ impl Scope {
     }
 }
 
-impl Drop for Scope {
+impl Drop for DescriptorScope {
     #[inline]
     fn drop(&mut self) {
         if FILLED.replace(false) {
@@ -106,7 +106,7 @@ impl Drop for Scope {
 }
 
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Message, Failure> {
-    let scope = Scope::begin(Mode::Encoding, Vec::new());
+    let scope = DescriptorScope::begin(CodecMode::Encoding, Vec::new());
     let bytes = postcard::to_allocvec(value).map_err(|error| Failure::Encode(error.to_string()))?;
     Ok(Message {
         bytes,
@@ -134,7 +134,7 @@ pub(crate) fn decode_value<T: Data>(mut bytes: &[u8]) -> Result<T, Failure> {
 /// them.
 #[inline]
 pub(crate) fn collecting<T>(write: impl FnOnce() -> T) -> (T, Vec<OwnedFd>) {
-    let scope = Scope::begin(Mode::Encoding, Vec::new());
+    let scope = DescriptorScope::begin(CodecMode::Encoding, Vec::new());
     let done = write();
     if !FILLED.get() {
         return (done, Vec::new());
@@ -237,11 +237,11 @@ pub(crate) fn with_descriptors<T>(descriptors: Vec<OwnedFd>, read: impl FnOnce()
 /// Runs `read`, which finds these descriptors, and leaves those that it does not take.
 #[inline]
 pub(crate) fn lend<T>(descriptors: &mut LaidReady, read: impl FnOnce() -> T) -> T {
-    if descriptors.is_empty() && MODE.get() == Mode::Nothing {
+    if descriptors.is_empty() && MODE.get() == CodecMode::Nothing {
         // It will find none, as it is.
         return read();
     }
-    let scope = Scope::begin(Mode::Decoding, std::mem::take(descriptors));
+    let scope = DescriptorScope::begin(CodecMode::Decoding, std::mem::take(descriptors));
     let done = read();
     *descriptors = scope.end();
     done
@@ -271,7 +271,7 @@ impl AsFd for Carried {
 impl Serialize for Carried {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error;
-        if MODE.get() != Mode::Encoding {
+        if MODE.get() != CodecMode::Encoding {
             return Err(S::Error::custom(
                 "a descriptor cannot be written down; send the value to a process of this program instead",
             ));
@@ -294,7 +294,7 @@ impl<'de> Deserialize<'de> for Carried {
             let at = usize::try_from(at).ok()?;
             carried
                 .get_mut(at)
-                .filter(|_| MODE.get() == Mode::Decoding)?
+                .filter(|_| MODE.get() == CodecMode::Decoding)?
                 .take()
         });
         taken.map(Carried).ok_or_else(|| {

@@ -42,7 +42,7 @@ impl Shape {
 }
 
 pub(super) fn shape<T: DeserializeOwned>() -> Shape {
-    let state = State::default();
+    let state = ProbeState::default();
     for _ in 0..1000 {
         state.is_new.set(false);
         let probe = Probe {
@@ -63,7 +63,7 @@ pub(super) fn shape<T: DeserializeOwned>() -> Shape {
 }
 
 #[derive(Default)]
-struct State {
+struct ProbeState {
     /// By the names of the variants: which is to be tried next.
     variants: RefCell<HashMap<(&'static str, usize), u32>>,
     /// A variant was tried that had not been before.
@@ -75,10 +75,14 @@ struct State {
 }
 
 /// A structure or enum is being read until this is dropped.
-struct Within<'s>(&'s State);
+struct Within<'s>(&'s ProbeState);
 
 impl<'s> Within<'s> {
-    fn begin(state: &'s State, name: &'static str, names: &'static [&'static str]) -> Within<'s> {
+    fn begin(
+        state: &'s ProbeState,
+        name: &'static str,
+        names: &'static [&'static str],
+    ) -> Within<'s> {
         let own = (name, names.as_ptr().addr());
         let mut around = state.around.borrow_mut();
         if around.contains(&own) {
@@ -115,7 +119,7 @@ impl de::Error for No {
 
 #[derive(Clone, Copy)]
 struct Probe<'s> {
-    state: &'s State,
+    state: &'s ProbeState,
     depth: u32,
 }
 

@@ -33,9 +33,9 @@ thread_local! {
 
 /// Where a type is looked for: its number is a hash already.
 #[derive(Default)]
-struct Place(u64);
+struct ValuePlace(u64);
 
-impl Hasher for Place {
+impl Hasher for ValuePlace {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -55,7 +55,7 @@ impl Hasher for Place {
 #[inline]
 fn shape<T: Data>() -> Shape {
     let own = TypeId::of::<T>();
-    let mut place = Place::default();
+    let mut place = ValuePlace::default();
     own.hash(&mut place);
     let place = place.finish() as usize % KNOWN;
     let known = SHAPES.with_borrow(|shapes| shapes[place]);

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use hands::command::{Command, CommandError, Stream};
+use hands::command::{Command, CommandError, OutputStream};
 
 use crate::support::{TAG, Tag, folder, in_time};
 
@@ -153,8 +153,8 @@ fn streamed_output_comes_in_small_pieces_and_in_order() {
         let command = Command::shell("head -c 50000000 /dev/zero; echo end >&2");
         let output = command.stream(|stream, piece| {
             match stream {
-                Stream::Stdout => got += piece.len() as u64,
-                Stream::Stderr => errors.extend_from_slice(piece),
+                OutputStream::Stdout => got += piece.len() as u64,
+                OutputStream::Stderr => errors.extend_from_slice(piece),
             }
             largest = largest.max(piece.len());
             Ok(())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use hands::pool::{
-    Class, Many, Pool, Progress, Scope, Shutdown, Sizing, Stats, ThreadPool, ThreadPoolBuilder,
+    Class, Many, Pool, Progress, Shutdown, Sizing, Stats, TaskScope, ThreadPool, ThreadPoolBuilder,
 };
 use hands::task::{Handle, Options, TaskError};
 
@@ -145,7 +145,7 @@ fn a_pool_and_what_it_hands_out_may_move() {
     moves::<Progress>();
     moves::<Options>();
     moves::<TaskError>();
-    moves::<Scope<'_, '_>>();
+    moves::<TaskScope<'_, '_>>();
     sent::<ThreadPoolBuilder>();
     sent::<Handle<u8>>();
     sent::<Many<u8>>();

@@ -157,7 +157,7 @@ fn what_a_worker_or_a_process_has_started_ends_with_it_also_in_a_session_of_its_
             // or is killed.
             _ => {
                 let (mut begun, begins) = std::io::pipe().unwrap();
-                let process = process::Builder::new().stdout(begins).spawn(
+                let process = process::ProcessBuilder::new().stdout(begins).spawn(
                     |tag| {
                         leave_behind(tag);
                         std::io::stdout().write_all(b"!\n").unwrap();

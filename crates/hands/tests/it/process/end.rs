@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hands::process::{self, Builder};
+use hands::process::{self, ProcessBuilder};
 
 use crate::support::{HANGS, Scene, Scenes, fifo, folder, in_time};
 
@@ -85,7 +85,10 @@ fn the_guard_waits_for_processes_and_theirs() {
 
 fn daemon() {
     let guard = hands::init();
-    let daemon = Builder::new().daemon(true).spawn(hold, path()).unwrap();
+    let daemon = ProcessBuilder::new()
+        .daemon(true)
+        .spawn(hold, path())
+        .unwrap();
     assert!(daemon.is_daemon());
     let held = await_holder(&path());
     drop(guard);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::process::abort;
 use std::time::Duration;
 
-use hands::process::{self, Builder, Process, StartMethod};
+use hands::process::{self, Process, ProcessBuilder, StartMethod};
 use hands::task::TaskError;
 
 use crate::support::{fifo, folder, in_time};
@@ -229,7 +229,7 @@ fn a_process_may_have_processes() {
 
 #[test]
 fn a_process_started_afresh_does_the_same() {
-    let afresh = || Builder::new().start_method(StartMethod::Exec);
+    let afresh = || ProcessBuilder::new().start_method(StartMethod::Exec);
     let process = afresh().name("fresh").spawn(
         |(a, b): (u64, Vec<u8>)| {
             (
@@ -289,7 +289,7 @@ fn threads_may_start_them_at_the_same_time() {
 fn handles_may_move() {
     fn moves<T: Send + Sync>() {}
     moves::<Process<std::cell::Cell<u8>>>();
-    moves::<Builder>();
+    moves::<ProcessBuilder>();
     moves::<process::SpawnError>();
 }
 

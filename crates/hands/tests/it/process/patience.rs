@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use hands::process::{self, Builder, SpawnError};
+use hands::process::{self, ProcessBuilder, SpawnError};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{self, HANGS, Scene, TAG, Tag, children, command_line, in_time, report, stat};
@@ -61,7 +61,7 @@ pub(super) fn held_zygote() {
         std::thread::yield_now();
     }
     let (mut told, marks) = std::io::pipe().expect("a pipe");
-    let late = Builder::new()
+    let late = ProcessBuilder::new()
         .start_timeout(Duration::from_millis(300))
         .stdout(marks)
         .spawn(
@@ -94,7 +94,7 @@ fn load_for_ever() {
 pub(super) fn slow_preload() {
     let _hands = hands::init();
     process::preload(load_for_ever).expect("nothing was started");
-    let slow = Builder::new().start_timeout(Duration::from_millis(300));
+    let slow = ProcessBuilder::new().start_timeout(Duration::from_millis(300));
     match slow.spawn(|()| (), ()) {
         Err(SpawnError::Preload { what }) => {
             assert!(what.contains("within 300ms") && what.contains("start_timeout"));

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use hands::process::{self, Builder, Process};
+use hands::process::{self, Process, ProcessBuilder};
 use hands::task::TaskError;
 
 use crate::support::{Scene, folder};
@@ -13,7 +13,7 @@ use crate::support::{Scene, folder};
 fn it_has_its_name_directory_and_environment() {
     let folder = folder();
     let place = folder.path().canonicalize().unwrap();
-    let process = Builder::new()
+    let process = ProcessBuilder::new()
         .name("a long enough name")
         .cwd(&place)
         .env("HANDS_TEST_ONE", "1")
@@ -40,7 +40,9 @@ fn it_has_its_name_directory_and_environment() {
 
 #[test]
 fn a_directory_that_is_not_there_is_an_error() {
-    let refused = Builder::new().cwd("/no/such/place").spawn(|()| (), ());
+    let refused = ProcessBuilder::new()
+        .cwd("/no/such/place")
+        .spawn(|()| (), ());
     let told = refused.err().unwrap().to_string();
     assert!(
         told.starts_with("cannot enter the process's directory: No such file"),
@@ -51,7 +53,7 @@ fn a_directory_that_is_not_there_is_an_error() {
 #[test]
 fn what_cannot_be_a_variable_is_an_error() {
     for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "\0")] {
-        let refused = Builder::new().env(name, value).spawn(|()| (), ());
+        let refused = ProcessBuilder::new().env(name, value).spawn(|()| (), ());
         let told = refused.err().unwrap().to_string();
         assert!(told.contains("cannot be a variable"), "{told}");
     }
@@ -59,7 +61,7 @@ fn what_cannot_be_a_variable_is_an_error() {
 
 #[test]
 fn the_longest_time_is_a_limit_too() {
-    let limited = Builder::new().cpu_limit(std::time::Duration::MAX);
+    let limited = ProcessBuilder::new().cpu_limit(std::time::Duration::MAX);
     assert_eq!(limited.spawn(|()| 1, ()).unwrap().join(), Ok(1));
 }
 
@@ -72,7 +74,7 @@ fn it_reads_nothing_unless_it_is_given_something() {
     };
     assert_eq!(process::spawn(read, ()).unwrap().join().as_deref(), Ok(""));
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let process = Builder::new().stdin(reader).spawn(read, ()).unwrap();
+    let process = ProcessBuilder::new().stdin(reader).spawn(read, ()).unwrap();
     writer.write_all(b"for it").unwrap();
     drop(writer);
     assert_eq!(process.join().as_deref(), Ok("for it"));
@@ -82,7 +84,7 @@ fn it_reads_nothing_unless_it_is_given_something() {
 fn it_writes_where_it_is_told() {
     let (mut out_reader, out) = std::io::pipe().unwrap();
     let (mut err_reader, err) = std::io::pipe().unwrap();
-    let process = Builder::new().stdout(out).stderr(err).spawn(
+    let process = ProcessBuilder::new().stdout(out).stderr(err).spawn(
         |()| {
             // Past what the test harness catches.
             std::io::stdout().write_all(b"result").unwrap();
@@ -99,7 +101,7 @@ fn it_writes_where_it_is_told() {
 
 #[test]
 fn limits_hold() {
-    let process: Process<usize> = Builder::new()
+    let process: Process<usize> = ProcessBuilder::new()
         .memory_limit(1 << 30)
         .spawn(
             |()| {
@@ -110,7 +112,7 @@ fn limits_hold() {
         )
         .unwrap();
     assert_eq!(process.join(), Ok(1));
-    let busy: Process<()> = Builder::new()
+    let busy: Process<()> = ProcessBuilder::new()
         .cpu_limit(Duration::from_millis(10))
         .spawn(|()| while std::hint::black_box(true) {}, ())
         .unwrap();
@@ -132,7 +134,7 @@ fn group(_: ()) -> (i32, i32) {
 fn it_leads_a_group_of_its_own_unless_told_otherwise() {
     let (pid, pgid) = process::spawn(group, ()).unwrap().join().unwrap();
     assert_eq!(pid, pgid);
-    let ours = Builder::new().process_group(false).spawn(group, ());
+    let ours = ProcessBuilder::new().process_group(false).spawn(group, ());
     let (_, pgid) = ours.unwrap().join().unwrap();
     assert_eq!(pgid, group(()).1);
 }

@@ -366,7 +366,7 @@ fn an_owner_with_an_odd_name_is_waited_for() {
             Event::new().unwrap(),
             Event::new().unwrap(),
         );
-        let owner = process::Builder::new()
+        let owner = process::ProcessBuilder::new()
             .name("aaaaaaaaaaaaaa\u{e9}")
             .spawn(
                 |(lock, held, go): (Mutex<u32>, Event, Event)| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hands::sync::diagnose::{self, Kind, Mode};
+use hands::sync::diagnose::{self, LockMode, ReportKind};
 use hands::sync::{Barrier, Mutex, ReentrantMutex, RwLock};
 
 use crate::support::{Scene, Scenes, report};
@@ -133,12 +133,12 @@ fn inversion() {
     }
     let reports = diagnose::reports();
     assert_eq!(reports.len(), 1, "told once");
-    assert_eq!(reports[0].kind(), Kind::Inversion);
+    assert_eq!(reports[0].kind(), ReportKind::Inversion);
     let sides = reports[0].sides();
     assert_eq!(sides.len(), 2);
     assert_eq!(sides[0].held(), sides[1].wanted());
     assert_eq!(sides[1].held(), sides[0].wanted());
-    assert!(sides.iter().any(|side| side.mode() == Mode::Shared));
+    assert!(sides.iter().any(|side| side.mode() == LockMode::Shared));
     for side in sides {
         assert!(side.held_at().to_string().contains("inversion"));
         assert!(side.wanted_at().to_string().contains("inversion"));

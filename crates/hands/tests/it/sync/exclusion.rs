@@ -79,7 +79,7 @@ lock!(
 );
 lock!(
     shared_mutex: shared::Mutex<u8>,
-    shared::Guard<'a, u8>,
+    shared::SharedMutexGuard<'a, u8>,
     shared::Mutex::new(0).expect("memory"),
     |lock| lock.lock().expect("nobody was killed"),
     |lock| lock.try_lock().ok(),

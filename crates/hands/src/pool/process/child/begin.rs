@@ -10,13 +10,13 @@ use crate::wire::codec::LaidReady;
 use crate::wire::image::Code;
 
 /// What is said of a task that has ended.
-pub(in crate::pool::process) struct Said {
+pub(in crate::pool::process) struct InitialReply {
     pub(in crate::pool::process) bytes: Vec<u8>,
     pub(in crate::pool::process) descriptors: Vec<OwnedFd>,
 }
 
 /// What comes of a coroutine, once it has.
-pub(in crate::pool::process) type Coroutine = Pin<Box<dyn Future<Output = Said>>>;
+pub(in crate::pool::process) type Coroutine = Pin<Box<dyn Future<Output = InitialReply>>>;
 
 /// What is called in the worker to begin one: it takes the argument from what is to be read.
 pub(in crate::pool::process) type Begin = fn(&mut &[u8], &mut LaidReady) -> Coroutine;

@@ -71,7 +71,7 @@ impl<R> Captured<R> {
 
 /// In a worker: what has come since the task began.
 #[derive(Default)]
-struct Written {
+struct CapturedText {
     is_kept: bool,
     first: Vec<u8>,
     count: u64,
@@ -89,7 +89,7 @@ struct Taker {
     file: OwnedFd,
     pipe: OwnedFd,
     stderr: OwnedFd,
-    written: Mutex<Written>,
+    written: Mutex<CapturedText>,
 }
 
 static TAKER: OnceLock<Taker> = OnceLock::new();
@@ -106,7 +106,7 @@ pub(in crate::pool::process) fn have(ends: Ends) {
 
 impl Taker {
     /// Moves what is in the pipe into the file.
-    fn drain(&self, written: &mut Written) {
+    fn drain(&self, written: &mut CapturedText) {
         loop {
             let moved = with_file_limit_as_error(|| {
                 splice(
@@ -130,7 +130,7 @@ impl Taker {
     }
 
     /// `length` bytes have come into the file.
-    fn moved(&self, written: &mut Written, length: usize) {
+    fn moved(&self, written: &mut CapturedText, length: usize) {
         let Ok(end) = rustix::fs::tell(&self.file) else {
             return;
         };
@@ -155,7 +155,7 @@ impl Taker {
 
     /// What the file does not take is kept in memory alone, as far as it is among the first.
     /// Whether there was anything.
-    fn pass_by(&self, written: &mut Written) -> bool {
+    fn pass_by(&self, written: &mut CapturedText) -> bool {
         let mut buffer = [0; PIECE];
         let Ok(length @ 1..) = rustix::io::read(&self.pipe, &mut buffer) else {
             return false;
@@ -183,9 +183,9 @@ impl Taker {
     fn begin(&self) {
         let mut written = self.written.lock();
         self.drain(&mut written);
-        *written = Written {
+        *written = CapturedText {
             is_kept: true,
-            ..Written::default()
+            ..CapturedText::default()
         };
         let _ = self.clear();
     }
@@ -193,7 +193,7 @@ impl Taker {
     fn end(&self) -> Text {
         let mut written = self.written.lock();
         self.drain(&mut written);
-        let Written { first, count, .. } = std::mem::take(&mut *written);
+        let CapturedText { first, count, .. } = std::mem::take(&mut *written);
         let more = count - first.len() as u64;
         let last = last(&self.file, usize::try_from(more).unwrap_or(KEPT));
         let left_out = more - last.len() as u64;

@@ -18,10 +18,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 
-use super::begin::{Begin, Coroutine, Said, runtime};
+use super::begin::{Begin, Coroutine, InitialReply, runtime};
 use crate::context::Context;
 use crate::pool::process::child::worker::{
-    Function, Lost, Unreceived, Worker, context, overwritten,
+    ChildWorker, Function, Lost, Unreceived, context, overwritten,
 };
 use crate::pool::process::protocol::control_block::{FOR_WORK, Header, LAST};
 use crate::pool::process::protocol::reserved::now;
@@ -83,35 +83,35 @@ where
             Ok(result) => {
                 let mut bytes = Vec::new();
                 let descriptors = write_result(&result, &mut bytes);
-                Said { bytes, descriptors }
+                InitialReply { bytes, descriptors }
             }
             Err(caught) => failed(caught.into()),
         }
     })
 }
 
-fn failed(answer: Answer) -> Said {
+fn failed(answer: Answer) -> InitialReply {
     let mut bytes = Vec::new();
     write_failed(&answer, &mut bytes);
-    Said {
+    InitialReply {
         bytes,
         descriptors: Vec::new(),
     }
 }
 
 /// How a coroutine ended: its number, when it began, and what it said.
-type Report = (u64, u64, Said);
+type Report = (u64, u64, InitialReply);
 
 /// Says how one ended, also when it is dropped before that.
 struct Reporter {
     number: u64,
     began: u64,
     reports: UnboundedSender<Report>,
-    said: Option<Said>,
+    said: Option<InitialReply>,
 }
 
 impl Reporter {
-    fn report(mut self, said: Said) {
+    fn report(mut self, said: InitialReply) {
         self.said = Some(said);
     }
 }
@@ -127,24 +127,27 @@ impl Drop for Reporter {
     }
 }
 
-struct Running {
+struct RunningCoroutine {
     token: CancelToken,
     abort: AbortHandle,
 }
 
 /// The rest of a worker's life.
-pub(in crate::pool::process) fn serve(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
+pub(in crate::pool::process) fn serve(
+    worker: &mut ChildWorker,
+    doorbell: OwnedFd,
+) -> Result<(), Lost> {
     let runtime = runtime().map_err(|_| Lost)?;
     LocalSet::new().block_on(&runtime, live(worker, doorbell))
 }
 
-async fn live(worker: &mut Worker, doorbell: OwnedFd) -> Result<(), Lost> {
+async fn live(worker: &mut ChildWorker, doorbell: OwnedFd) -> Result<(), Lost> {
     // SAFETY: the descriptor stays the same, and open, for as long as the `OwnedFd`, which the
     // `AsyncFd` keeps.
     let doorbell = unsafe { AsyncFd::register_with_interest(doorbell, Interest::READABLE) };
     let doorbell = doorbell.map_err(|_| Lost)?;
     let (reporter, mut reports) = unbounded_channel::<Report>();
-    let mut running: HashMap<u64, Running> = HashMap::new();
+    let mut running: HashMap<u64, RunningCoroutine> = HashMap::new();
     let mut seen = 0;
     let (mut payload, mut output) = (Vec::new(), Vec::new());
     loop {
@@ -236,7 +239,7 @@ fn start(
     mut coroutine: Coroutine,
     (around, outer): (Context, Option<CancelToken>),
     reporter: Reporter,
-) -> Running {
+) -> RunningCoroutine {
     let token = outer.map_or_else(CancelToken::new, |outer| outer.child());
     let own = token.clone();
     let task = spawn_local(async move {
@@ -250,14 +253,14 @@ fn start(
         around.run(|| own.enter(|| drop(coroutine)));
         reporter.report(said);
     });
-    Running {
+    RunningCoroutine {
         token,
         abort: task.abort_handle(),
     }
 }
 
-impl Worker {
-    fn say(&mut self, number: u64, began: u64, said: Said) {
+impl ChildWorker {
+    fn say(&mut self, number: u64, began: u64, said: InitialReply) {
         let header = Header {
             kind: LAST,
             number,
@@ -266,7 +269,7 @@ impl Worker {
             flags: self.weigh(),
             ..Header::default()
         };
-        let Said {
+        let InitialReply {
             mut bytes,
             descriptors,
         } = said;

@@ -21,10 +21,10 @@ pub(super) mod state;
 mod tokens;
 mod worker;
 
-use super::protocol::message::Start;
+use super::protocol::message::WorkerStart;
 
 /// A worker's whole life.
-pub(super) fn serve(start: Start) {
+pub(super) fn serve(start: WorkerStart) {
     let Some((mut worker, _doorbell)) = worker::begin(start) else {
         return;
     };

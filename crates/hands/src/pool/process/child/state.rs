@@ -15,20 +15,23 @@ use crate::wire::image::Code;
 use crate::wire::outcome::{write_failed, write_result};
 
 /// What makes it, and of what.
-pub(in crate::pool::process) struct Plan {
+pub(in crate::pool::process) struct StatePlan {
     pub(in crate::pool::process) code: Code,
     pub(in crate::pool::process) argument: Vec<u8>,
     pub(in crate::pool::process) descriptors: Vec<OwnedFd>,
 }
 
-impl std::fmt::Debug for Plan {
+impl std::fmt::Debug for StatePlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan").finish_non_exhaustive()
     }
 }
 
-impl Plan {
-    pub(in crate::pool::process) fn new<F, A, S>(_make: F, argument: &A) -> Result<Plan, SpawnError>
+impl StatePlan {
+    pub(in crate::pool::process) fn new<F, A, S>(
+        _make: F,
+        argument: &A,
+    ) -> Result<StatePlan, SpawnError>
     where
         F: Task<A, S>,
         A: Data,
@@ -40,7 +43,7 @@ impl Plan {
         let message = codec::encode_value(argument).map_err(|failure| match failure {
             Failure::Encode(what) | Failure::Decode(what) => SpawnError::Encode { what },
         })?;
-        Ok(Plan {
+        Ok(StatePlan {
             code,
             argument: message.bytes,
             descriptors: message.descriptors,

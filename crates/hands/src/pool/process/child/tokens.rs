@@ -14,11 +14,11 @@ use crate::sync::cancel::{CancelToken, Owner};
 /// block cancels that; it is started with the first token.
 pub(in crate::pool::process) struct Tokens {
     pub(in crate::pool::process) control: ControlBlock,
-    pub(in crate::pool::process) current: Mutex<Current>,
+    pub(in crate::pool::process) current: Mutex<CurrentTask>,
 }
 
 #[derive(Default)]
-pub(in crate::pool::process) struct Current {
+pub(in crate::pool::process) struct CurrentTask {
     number: Option<u64>,
     token: Option<CancelToken>,
     is_watched: bool,

@@ -13,11 +13,11 @@ use crate::context::Context;
 use crate::machine::Spin;
 use crate::pool::process::child::tokens::{Running, Tokens};
 use crate::pool::process::protocol::control_block::{
-    BAD_START, BY_SOCKET, ControlBlock, FOR_ROOM, FOR_WORK, Header, IN_SLAB, INLINE, LAST, Ring,
-    WITH_CONTEXT,
+    BAD_START, BY_SOCKET, ControlBlock, FOR_ROOM, FOR_WORK, Header, IN_SLAB, INLINE, LAST,
+    MessageRing, WITH_CONTEXT,
 };
 use crate::pool::process::protocol::core::Mover;
-use crate::pool::process::protocol::message::{Kind, SocketMessage, Start};
+use crate::pool::process::protocol::message::{Kind, SocketMessage, WorkerStart};
 use crate::pool::process::protocol::reserved::{JOINER, TIRED, UNWELL, now};
 use crate::pool::process::protocol::slab::{LARGEST, Lane, announce};
 use crate::pool::process::protocol::wake;
@@ -28,7 +28,7 @@ use crate::task::WorkerId;
 use crate::thread::panic::caught;
 use crate::wire::answer::Answer;
 use crate::wire::codec::{self, Carried, Failure, LaidReady, Message};
-use crate::wire::context::Written;
+use crate::wire::context::WrittenContext;
 use crate::wire::image::Code;
 use crate::wire::message as wire;
 use crate::wire::outcome::write_failed;
@@ -43,13 +43,13 @@ pub(in crate::pool::process) enum Function {
     Begin(super::begin::Begin),
 }
 
-pub(in crate::pool::process) struct Worker {
+pub(in crate::pool::process) struct ChildWorker {
     pub(in crate::pool::process) control: ControlBlock,
     notifier: Memory,
     service: Carried,
     socket: Carried,
-    pub(in crate::pool::process) requests: Ring,
-    replies: Ring,
+    pub(in crate::pool::process) requests: MessageRing,
+    replies: MessageRing,
     /// Of large requests and large replies, once there was one.
     lanes: Option<(Lane, Lane)>,
     functions: Vec<Function>,
@@ -84,7 +84,7 @@ pub(in crate::pool::process) fn context(
     }
     let read = caught(|| {
         codec::lend(carried, || {
-            let written = codec::take::<Written>(input)?;
+            let written = codec::take::<WrittenContext>(input)?;
             // SAFETY: the pool made it by `Context::write`, in a process of the same image, or we
             // would not have been started.
             unsafe { written.read() }
@@ -101,14 +101,14 @@ pub(in crate::pool::process) fn context(
 
 /// Begins a worker's life. `None`: it cannot work. Beside it, what wakes it if it is to have
 /// coroutines.
-pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
+pub(super) fn begin(start: WorkerStart) -> Option<(ChildWorker, Option<Carried>)> {
     if !start.control.is_whole() {
         return None;
     }
     crate::pool::process::child::capture::have(start.capture);
     let owners = Owners::default();
     owners.adopt();
-    let mut worker = Worker {
+    let mut worker = ChildWorker {
         requests: start.control.requests(),
         replies: start.control.replies(),
         notifier: start.notifier,
@@ -150,7 +150,7 @@ pub(super) fn begin(start: Start) -> Option<(Worker, Option<Carried>)> {
 }
 
 /// The rest of a worker's life, with one task at a time.
-pub(super) fn serve(worker: &mut Worker) {
+pub(super) fn serve(worker: &mut ChildWorker) {
     let mut payload = Vec::new();
     let mut output = Vec::new();
     loop {
@@ -182,7 +182,7 @@ pub(in crate::pool::process) fn overwritten() -> Lost {
     Lost
 }
 
-impl Worker {
+impl ChildWorker {
     /// Calls the initialiser, or what makes the state. False: it failed, and the pool has been
     /// told.
     fn make_ready(&mut self, code: Code, mut argument: &[u8], descriptors: Vec<OwnedFd>) -> bool {

@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::deadlines::Deadlines;
-use super::job::{Job, TaskEvent};
+use super::job::{ProcessJob, TaskEvent};
 use crate::event::{Begun, Events};
-use crate::pool::process::dispatch::turns::Turn;
-use crate::pool::process::dispatch::worker_handle::{Handed, Notifier, Sent, Worker};
+use crate::pool::process::dispatch::turns::DeliveryTurn;
+use crate::pool::process::dispatch::worker_handle::{Handed, Notifier, SentTask, WorkerHandle};
 use crate::pool::process::protocol::control_block::FOR_WORK;
 use crate::pool::process::protocol::message::Kind;
 use crate::pool::process::protocol::wake::NOBODY;
@@ -41,11 +41,11 @@ const SHORT_OF: Duration = Duration::from_secs(1);
 pub(in crate::pool::process) const SHORT_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
-pub(in crate::pool::process) struct Crew {
-    pub(in crate::pool::process) queue: VecDeque<Job>,
+pub(in crate::pool::process) struct WorkerTable {
+    pub(in crate::pool::process) queue: VecDeque<ProcessJob>,
     /// The pool's.
     pub(in crate::pool::process) events: Events,
-    pub(in crate::pool::process) slots: Vec<Option<Worker>>,
+    pub(in crate::pool::process) slots: Vec<Option<WorkerHandle>>,
     /// Since when the first task cannot be handed over, because the program is short of descriptors
     /// or memory.
     pub(in crate::pool::process) short_since: Option<Instant>,
@@ -85,7 +85,7 @@ pub(in crate::pool::process) struct Crew {
     pub(in crate::pool::process) is_watched_for_unevenness: bool,
 }
 
-impl Crew {
+impl WorkerTable {
     /// The number of a function. `None`: there are more than can be numbered.
     pub(in crate::pool::process) fn function(&mut self, code: Code, kind: Kind) -> Option<u16> {
         if let Some(number) = self.numbers.get(&code) {
@@ -97,11 +97,13 @@ impl Crew {
         Some(number)
     }
 
-    pub(in crate::pool::process) fn workers(&self) -> impl Iterator<Item = &Worker> {
+    pub(in crate::pool::process) fn workers(&self) -> impl Iterator<Item = &WorkerHandle> {
         self.slots.iter().flatten()
     }
 
-    pub(in crate::pool::process) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+    pub(in crate::pool::process) fn workers_mut(
+        &mut self,
+    ) -> impl Iterator<Item = &mut WorkerHandle> {
         self.slots.iter_mut().flatten()
     }
 
@@ -150,12 +152,12 @@ impl Crew {
     }
 
     /// The turn of who tells of these events.
-    pub(in crate::pool::process) fn turn(&mut self, events: &[TaskEvent]) -> Turn {
+    pub(in crate::pool::process) fn turn(&mut self, events: &[TaskEvent]) -> DeliveryTurn {
         if events.is_empty() {
-            return Turn::ANY;
+            return DeliveryTurn::ANY;
         }
         self.turns += 1;
-        Turn::new(self.turns)
+        DeliveryTurn::new(self.turns)
     }
 
     /// Tasks are short.
@@ -186,7 +188,7 @@ impl Crew {
                 continue;
             }
             let functions = &self.functions;
-            let free = |worker: &&mut Worker| {
+            let free = |worker: &&mut WorkerHandle| {
                 let has_life = worker.share(job, most) > 0;
                 let is_well = !worker.is_retiring && !worker.is_damaged;
                 worker.sent.len() < allowance && is_well && has_life
@@ -227,7 +229,7 @@ impl Crew {
             if let (Some(job), Some(number)) = (self.queue.pop_front(), worker.numbers.pop_front())
             {
                 worker.given += share;
-                worker.sent.push_back(Sent {
+                worker.sent.push_back(SentTask {
                     goal: job.done + share,
                     number,
                     at: Instant::now(),
@@ -248,7 +250,7 @@ impl Crew {
 
     /// Takes back what lies behind a task that turned out to be long, if somebody is idle.
     pub(in crate::pool::process) fn rebalance(&mut self) {
-        let is_idle = |worker: &Worker| worker.sent.is_empty() && !worker.is_retiring;
+        let is_idle = |worker: &WorkerHandle| worker.sent.is_empty() && !worker.is_retiring;
         if !self.queue.is_empty() || !self.workers().any(is_idle) {
             return;
         }
@@ -306,7 +308,7 @@ impl Crew {
     }
 
     pub(in crate::pool::process) fn has_replies(&self) -> bool {
-        let has = |worker: &Worker| !worker.is_damaged && !worker.replies.is_empty();
+        let has = |worker: &WorkerHandle| !worker.is_damaged && !worker.replies.is_empty();
         self.workers().any(has)
     }
 

@@ -20,19 +20,19 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::crew::{Crew, FLOW};
-use super::job::{Job, TaskEvent};
-use super::plan::Plan;
+use super::crew::{FLOW, WorkerTable};
+use super::job::{ProcessJob, TaskEvent};
+use super::plan::StateFunction;
 use crate::event::{Events, TaskEnd};
 use crate::machine::Spin;
-use crate::pool::process::dispatch::interrupt::Listener;
+use crate::pool::process::dispatch::interrupt::InterruptListener;
 use crate::pool::process::dispatch::tail::Forwarder;
-use crate::pool::process::dispatch::turns::{Told, Turn, Turns};
-use crate::pool::process::dispatch::worker_handle::{Notifier, Sent};
+use crate::pool::process::dispatch::turns::{Delivered, DeliveryTurn, Turns};
+use crate::pool::process::dispatch::worker_handle::{Notifier, SentTask};
 use crate::pool::process::protocol::message::{Kind, SocketMessage};
 use crate::pool::process::protocol::reserved::{JOINER, SERVICE};
 use crate::pool::process::protocol::wake::{self, NOBODY};
-use crate::process::rights::Known;
+use crate::process::rights::KnownRights;
 use crate::process::spawner;
 use crate::queue::Shutdown;
 use crate::shared::Memory;
@@ -58,11 +58,11 @@ pub(in crate::pool::process) enum Watching {
     Woken,
 }
 
-pub(in crate::pool::process) struct Inner {
-    me: Weak<Inner>,
+pub(in crate::pool::process) struct ProcessPoolCore {
+    me: Weak<ProcessPoolCore>,
     turns: Turns,
-    pub(in crate::pool::process) plan: Plan,
-    pub(in crate::pool::process) crew: Mutex<Crew>,
+    pub(in crate::pool::process) plan: StateFunction,
+    pub(in crate::pool::process) crew: Mutex<WorkerTable>,
     /// Somebody who joins a task takes in replies.
     leading: AtomicBool,
     /// One word, where that one sleeps.
@@ -75,14 +75,14 @@ pub(in crate::pool::process) struct Inner {
     pub(in crate::pool::process) events: Events,
     pub(in crate::pool::process) forwarder: Option<Arc<Forwarder>>,
     /// The program's, when somebody last looked.
-    rights: Mutex<Known>,
+    rights: Mutex<KnownRights>,
     /// How many short tasks were submitted since then, so that it is not done for each.
     asked: AtomicU64,
     pub(in crate::pool::process) is_over: AtomicBool,
-    pub(in crate::pool::process) interrupts: Option<Listener>,
+    pub(in crate::pool::process) interrupts: Option<InterruptListener>,
 }
 
-impl RemotePool for Inner {
+impl RemotePool for ProcessPoolCore {
     fn cancel(&self, task: &dyn Remote) -> bool {
         self.give_up(task, TaskError::Cancelled)
     }
@@ -96,23 +96,23 @@ impl RemotePool for Inner {
     }
 }
 
-impl Inner {
+impl ProcessPoolCore {
     pub(in crate::pool::process) fn new(
-        me: Weak<Inner>,
-        plan: Plan,
+        me: Weak<ProcessPoolCore>,
+        plan: StateFunction,
         notifier: Memory,
         service: OwnedFd,
         forwarder: Option<Arc<Forwarder>>,
-        interrupts: Option<Listener>,
-    ) -> Inner {
-        let mut crew = Crew::default();
+        interrupts: Option<InterruptListener>,
+    ) -> ProcessPoolCore {
+        let mut crew = WorkerTable::default();
         let events = crew.events.clone();
         crew.slots.resize_with(plan.workers, || None);
         crew.wanted = plan.workers;
         crew.retries_late = plan.retries_late;
         crew.coroutines = plan.coroutines;
         crew.most_tasks = plan.most_tasks;
-        Inner {
+        ProcessPoolCore {
             me,
             turns: Turns::default(),
             plan,
@@ -125,7 +125,7 @@ impl Inner {
             idle: (Mutex::default(), Condvar::new()),
             events,
             forwarder,
-            rights: Mutex::new(Known::now()),
+            rights: Mutex::new(KnownRights::now()),
             asked: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             interrupts,
@@ -147,7 +147,7 @@ impl Inner {
         }
     }
 
-    pub(in crate::pool::process) fn submit(&self, (code, kind): (Code, Kind), mut job: Job) {
+    pub(in crate::pool::process) fn submit(&self, (code, kind): (Code, Kind), mut job: ProcessJob) {
         // Of many short tasks in a row not before each.
         if self
             .asked
@@ -219,11 +219,11 @@ impl Inner {
     /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers.
     /// The caller has no lock.
     pub(in crate::pool::process) fn tell(&self, events: Vec<TaskEvent>) {
-        self.tell_in_turn(events, Turn::ANY);
+        self.tell_in_turn(events, DeliveryTurn::ANY);
     }
 
     /// [`tell`](Self::tell), after what was taken in before.
-    fn tell_in_turn(&self, events: Vec<TaskEvent>, turn: Turn) {
+    fn tell_in_turn(&self, events: Vec<TaskEvent>, turn: DeliveryTurn) {
         if events.is_empty() {
             return;
         }
@@ -237,17 +237,17 @@ impl Inner {
             _ => (Vec::new(), events),
         };
         if let Some(me) = me {
-            me.tell_elsewhere(apart, Turn::ANY);
+            me.tell_elsewhere(apart, DeliveryTurn::ANY);
         }
         self.tell_here(here, turn);
     }
 
-    fn tell_here(&self, events: Vec<TaskEvent>, turn: Turn) {
+    fn tell_here(&self, events: Vec<TaskEvent>, turn: DeliveryTurn) {
         // What this thread is telling itself comes first in any case.
         if !self.is_telling() {
             self.turns.wait_for(turn);
         }
-        let _done = Told(&self.turns, turn);
+        let _done = Delivered(&self.turns, turn);
         let _telling = Telling::begin(self);
         for events in events {
             // A result that nobody wants is dropped here, and may panic.
@@ -263,7 +263,7 @@ impl Inner {
     pub(in crate::pool::process) fn tell_elsewhere(
         self: &Arc<Self>,
         events: Vec<TaskEvent>,
-        turn: Turn,
+        turn: DeliveryTurn,
     ) {
         if !events.is_empty() {
             self.elsewhere(move |pool| {
@@ -276,10 +276,10 @@ impl Inner {
     /// Calls `run` on a thread that may block.
     pub(in crate::pool::process) fn elsewhere(
         self: &Arc<Self>,
-        run: impl FnOnce(&Arc<Inner>) + Send + 'static,
+        run: impl FnOnce(&Arc<ProcessPoolCore>) + Send + 'static,
     ) {
-        struct Errand<F>(Arc<Inner>, Mutex<Option<F>>);
-        impl<F: FnOnce(&Arc<Inner>) + Send + 'static> Wake for Errand<F> {
+        struct Errand<F>(Arc<ProcessPoolCore>, Mutex<Option<F>>);
+        impl<F: FnOnce(&Arc<ProcessPoolCore>) + Send + 'static> Wake for Errand<F> {
             fn wake(self: Arc<Self>) {
                 let run = self.1.lock().take();
                 if let Some(run) = run {
@@ -439,7 +439,7 @@ impl Inner {
     }
 
     /// What has come, and whose turn it is to tell of it.
-    fn gather(&self) -> (Vec<TaskEvent>, Turn) {
+    fn gather(&self) -> (Vec<TaskEvent>, DeliveryTurn) {
         let turn;
         let (mut events, mut wake) = (Vec::new(), Vec::new());
         {
@@ -550,7 +550,7 @@ impl Inner {
     /// What ends a task when the work that it is part of is no longer wanted.
     pub(in crate::pool::process) fn waker(self: &Arc<Self>, task: &Arc<dyn Remote>) -> Waker {
         struct Outer {
-            pool: Weak<Inner>,
+            pool: Weak<ProcessPoolCore>,
             task: Weak<dyn Remote>,
         }
         impl Wake for Outer {
@@ -632,7 +632,8 @@ impl Inner {
                 .filter(|sent| worker.control.is_taken(sent.number));
             begun.map(move |sent| (worker, sent))
         });
-        let is_it = |sent: &Sent| std::ptr::eq(Arc::as_ptr(&sent.job.remote).cast::<()>(), place);
+        let is_it =
+            |sent: &SentTask| std::ptr::eq(Arc::as_ptr(&sent.job.remote).cast::<()>(), place);
         running
             .find(|(_, sent)| is_it(sent))
             .map(|(worker, _)| worker.id())
@@ -680,7 +681,7 @@ impl Inner {
             let mut crew = self.crew.lock();
             crew.is_ending = true;
             crew.workers_mut()
-                .for_each(crate::pool::process::dispatch::worker_handle::Worker::close);
+                .for_each(crate::pool::process::dispatch::worker_handle::WorkerHandle::close);
         }
         let until = Instant::now().checked_add(self.plan.grace);
         self.await_calm(until, has_ended);
@@ -711,7 +712,7 @@ impl Inner {
         if !is_first {
             let crew = self.crew.lock();
             let busy = crew.workers().filter(|worker| !worker.sent.is_empty());
-            busy.for_each(crate::pool::process::dispatch::worker_handle::Worker::kill);
+            busy.for_each(crate::pool::process::dispatch::worker_handle::WorkerHandle::kill);
         }
     }
 
@@ -733,7 +734,7 @@ impl Inner {
             let Some(why) = crew.broken.clone() else {
                 return;
             };
-            let refused = |job: Job| {
+            let refused = |job: ProcessJob| {
                 self.events.not_run(job.number, job.remote.class());
                 TaskEvent::Refused {
                     remote: job.remote,
@@ -744,12 +745,12 @@ impl Inner {
             };
             events.extend(crew.queue.drain(..).map(refused));
         }
-        self.tell_elsewhere(events, Turn::ANY);
+        self.tell_elsewhere(events, DeliveryTurn::ANY);
     }
 
     fn give_up_waiting(&self) {
         let mut events = Vec::new();
-        let refused = |job: Job| {
+        let refused = |job: ProcessJob| {
             self.events.not_run(job.number, job.remote.class());
             TaskEvent::Refused {
                 remote: job.remote,
@@ -794,7 +795,7 @@ thread_local! {
 struct Telling;
 
 impl Telling {
-    fn begin(pool: &Inner) -> Telling {
+    fn begin(pool: &ProcessPoolCore) -> Telling {
         TELLS.with_borrow_mut(|tells| tells.push(std::ptr::from_ref(pool).addr()));
         Telling
     }
@@ -810,7 +811,7 @@ impl Drop for Telling {
 struct ReplyLock(usize);
 
 impl ReplyLock {
-    fn begin(pool: &Inner) -> ReplyLock {
+    fn begin(pool: &ProcessPoolCore) -> ReplyLock {
         ReplyLock(REPLY_LOCK.replace(std::ptr::from_ref(pool).addr()))
     }
 }
@@ -821,7 +822,7 @@ impl Drop for ReplyLock {
     }
 }
 
-impl Unfinished for Inner {
+impl Unfinished for ProcessPoolCore {
     fn is_unfinished(&self) -> bool {
         self.unfinished() > 0
     }
@@ -831,7 +832,7 @@ impl Unfinished for Inner {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for ProcessPoolCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("unfinished", &self.unfinished())

@@ -41,7 +41,7 @@ extern "C" fn interrupted(_: libc::c_int) {
 
 /// Hears of Ctrl-C.
 #[derive(Debug)]
-pub(in crate::pool::process) struct Listener {
+pub(in crate::pool::process) struct InterruptListener {
     notifier: &'static OwnedFd,
     slot: usize,
     heard: AtomicU32,
@@ -50,8 +50,8 @@ pub(in crate::pool::process) struct Listener {
 /// Descriptors that a handler may have seen stay open, for the next listener.
 static IDLE: Mutex<Vec<&'static OwnedFd>> = Mutex::new(Vec::new());
 
-impl Listener {
-    pub(in crate::pool::process) fn new() -> io::Result<Listener> {
+impl InterruptListener {
+    pub(in crate::pool::process) fn new() -> io::Result<InterruptListener> {
         let idle = IDLE.lock().pop();
         let notifier = match idle {
             Some(notifier) => notifier,
@@ -76,7 +76,7 @@ impl Listener {
             listening.1 = Some(listen()?);
         }
         listening.0 += 1;
-        Ok(Listener {
+        Ok(InterruptListener {
             notifier,
             slot,
             heard: AtomicU32::new(heard),
@@ -95,7 +95,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for InterruptListener {
     fn drop(&mut self) {
         let mut listening = LISTENING.lock();
         BELLS[self.slot].store(NONE, Ordering::SeqCst);

@@ -11,7 +11,7 @@ use crate::task::{Options, TaskError};
 use crate::wire::message::Letter;
 
 /// A task that waits for a worker, or has one.
-pub(in crate::pool::process) struct Job {
+pub(in crate::pool::process) struct ProcessJob {
     pub(in crate::pool::process) remote: Arc<dyn Remote>,
     /// Which of the pool's functions.
     pub(in crate::pool::process) function: u16,
@@ -36,7 +36,7 @@ pub(in crate::pool::process) struct Job {
     pub(in crate::pool::process) undelivered: u32,
 }
 
-impl Job {
+impl ProcessJob {
     /// The context, and the arguments without an outcome.
     pub(in crate::pool::process) fn rest(&self) -> Cow<'_, [u8]> {
         let from = match usize::try_from(self.done) {
@@ -53,7 +53,7 @@ impl Job {
 
 /// The worker is done with a task: what the events say of that.
 #[derive(Clone, Copy)]
-pub(in crate::pool::process) struct Last {
+pub(in crate::pool::process) struct LastReply {
     pub(in crate::pool::process) ending: Ending,
     pub(in crate::pool::process) worker: u32,
     /// It was given up before.
@@ -69,7 +69,7 @@ pub(in crate::pool::process) enum TaskEvent {
         /// How many have come before these.
         first: u64,
         count: u64,
-        last: Option<Last>,
+        last: Option<LastReply>,
     },
     /// As many, in a message of their own, or why that cannot be received.
     CameApart {
@@ -79,7 +79,7 @@ pub(in crate::pool::process) enum TaskEvent {
         number: u64,
         first: u64,
         count: u64,
-        last: Option<Last>,
+        last: Option<LastReply>,
     },
     /// The outcome of this number is this.
     Failed {

@@ -9,7 +9,7 @@ use crate::wire::image::Code;
 
 /// What a pool was asked to be.
 #[derive(Debug)]
-pub(in crate::pool::process) struct Plan {
+pub(in crate::pool::process) struct StateFunction {
     pub(in crate::pool::process) workers: usize,
     pub(in crate::pool::process) name: Arc<str>,
     pub(in crate::pool::process) method: StartMethod,
@@ -26,7 +26,7 @@ pub(in crate::pool::process) struct Plan {
     pub(in crate::pool::process) coroutines: Option<usize>,
     pub(in crate::pool::process) heeds_interrupts: bool,
     pub(in crate::pool::process) start_timeout: Duration,
-    pub(in crate::pool::process) state: Option<state::Plan>,
+    pub(in crate::pool::process) state: Option<state::StatePlan>,
     /// Tasks whose time is up are begun again, too.
     pub(in crate::pool::process) retries_late: bool,
     /// Bytes that a worker may have in memory.

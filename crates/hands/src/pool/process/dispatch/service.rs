@@ -11,11 +11,11 @@ use rustix::event::{Timespec, epoll};
 use super::crew::{HELD_UP, SHORT_AGAIN};
 use super::job::TaskEvent;
 use crate::event::{EventKind, Parting, TaskEnd};
-use crate::pool::process::dispatch::inner::{Inner, Watching};
+use crate::pool::process::dispatch::inner::{ProcessPoolCore, Watching};
 use crate::pool::process::dispatch::start::Starter;
 use crate::pool::process::dispatch::tail::{KEPT, wants_memory};
-use crate::pool::process::dispatch::turns::Turn;
-use crate::pool::process::dispatch::worker_handle::{Notifier, Sent, Worker};
+use crate::pool::process::dispatch::turns::DeliveryTurn;
+use crate::pool::process::dispatch::worker_handle::{Notifier, SentTask, WorkerHandle};
 use crate::process::SpawnError;
 use crate::task::remote::Remote;
 use crate::task::{Died, TaskError};
@@ -43,7 +43,7 @@ const WEIGH: Duration = Duration::from_millis(20);
 const ROUND: Duration = Duration::from_secs(1);
 
 pub(in crate::pool::process) struct Service {
-    pool: Arc<Inner>,
+    pool: Arc<ProcessPoolCore>,
     starter: Starter,
     bad_starts: u32,
     /// How many processes the kernel had killed for want of memory.
@@ -67,7 +67,7 @@ fn resident(pid: u32) -> Option<u64> {
 
 impl Service {
     /// Starts the workers of a new pool.
-    pub(in crate::pool::process) fn new(pool: Arc<Inner>) -> Result<Service, SpawnError> {
+    pub(in crate::pool::process) fn new(pool: Arc<ProcessPoolCore>) -> Result<Service, SpawnError> {
         let system = SpawnError::system("watch workers");
         let service = Service {
             starter: Starter::new(&pool).map_err(&system)?,
@@ -222,7 +222,7 @@ impl Service {
             }
         }
         wake.iter().for_each(Notifier::ring);
-        pool.tell_elsewhere(events, Turn::ANY);
+        pool.tell_elsewhere(events, DeliveryTurn::ANY);
         for (after, task) in late {
             let why = TaskError::TimedOut { after };
             pool.elsewhere(move |pool| {
@@ -296,7 +296,7 @@ impl Service {
             let mut pace = crew.pace;
             worker.is_damaged = worker.collect(&mut events, &mut pace).is_err();
         }
-        let is_sound = |sent: &Sent| worker.control.is_sound(sent.number);
+        let is_sound = |sent: &SentTask| worker.control.is_sound(sent.number);
         if !worker.begun().all(is_sound) {
             worker.is_damaged = true;
         }
@@ -394,11 +394,11 @@ impl Service {
     /// The task that a worker was at when it died. Returned if it is to go on elsewhere.
     fn in_doubt(
         &self,
-        worker: &mut Worker,
-        sent: Sent,
+        worker: &mut WorkerHandle,
+        sent: SentTask,
         died: &Died,
         events: &mut Vec<TaskEvent>,
-    ) -> Option<super::job::Job> {
+    ) -> Option<super::job::ProcessJob> {
         let told = |how| worker.tell_ended(&sent, how);
         if !sent.job.remote.is_open() {
             told(sent.given_up.unwrap_or(TaskEnd::Cancelled));

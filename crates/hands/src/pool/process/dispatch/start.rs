@@ -13,28 +13,28 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 
 use crate::event::EventKind;
 use crate::pool::process::child;
-use crate::pool::process::dispatch::inner::Inner;
-use crate::pool::process::dispatch::tail::Tail;
-use crate::pool::process::dispatch::turns::Turn;
-use crate::pool::process::dispatch::worker_handle::{Notifier, Worker};
+use crate::pool::process::dispatch::inner::ProcessPoolCore;
+use crate::pool::process::dispatch::tail::StderrTail;
+use crate::pool::process::dispatch::turns::DeliveryTurn;
+use crate::pool::process::dispatch::worker_handle::{Notifier, WorkerHandle};
 use crate::pool::process::protocol::capture::Capture;
 use crate::pool::process::protocol::control_block::{ControlBlock, MOST};
-use crate::pool::process::protocol::message::{Start, StateOf};
+use crate::pool::process::protocol::message::{StateOf, WorkerStart};
 use crate::pool::process::protocol::reserved::SERVICE;
-use crate::process::{Builder, SpawnError};
+use crate::process::{ProcessBuilder, SpawnError};
 use crate::wire::codec::Carried;
 use crate::wire::message as wire;
 
 /// Starts the workers of a pool. A clone is the same.
 #[derive(Clone)]
 pub(in crate::pool::process) struct Starter {
-    pool: Arc<Inner>,
+    pool: Arc<ProcessPoolCore>,
     /// What tells the pool's thread that one has ended.
     epoll: Arc<OwnedFd>,
 }
 
 impl Starter {
-    pub(in crate::pool::process) fn new(pool: &Arc<Inner>) -> io::Result<Starter> {
+    pub(in crate::pool::process) fn new(pool: &Arc<ProcessPoolCore>) -> io::Result<Starter> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Starter {
             pool: Arc::clone(pool),
@@ -80,7 +80,7 @@ impl Starter {
         let control = ControlBlock::new().map_err(&system)?;
         let (socket, its) = wire::pair().map_err(&system)?;
         let service = self.pool.service.try_clone().map_err(&system)?;
-        let mut builder = Builder::new()
+        let mut builder = ProcessBuilder::new()
             .name(format!("{}-{slot}", plan.name))
             .daemon(true)
             .start_timeout(plan.start_timeout)
@@ -96,9 +96,9 @@ impl Starter {
             builder = builder.cpu_limit(limit);
         }
         let tail = match &self.pool.forwarder {
-            None => Arc::new(Tail::default()),
+            None => Arc::new(StderrTail::default()),
             Some(forwarder) => {
-                let (tail, stderr) = Tail::new().map_err(&system)?;
+                let (tail, stderr) = StderrTail::new().map_err(&system)?;
                 builder = builder.stderr(stderr);
                 forwarder.add(Arc::clone(&tail));
                 tail
@@ -114,7 +114,7 @@ impl Starter {
         };
         let its_door = doorbell.as_ref().map(|door| door.try_clone());
         let (capture, its_capture) = Capture::new().map_err(&system)?;
-        let start = Start {
+        let start = WorkerStart {
             capture: its_capture,
             doorbell: its_door.transpose().map_err(&system)?.map(Carried::from),
             control: control.clone(),
@@ -134,7 +134,7 @@ impl Starter {
             },
         };
         let process = builder.spawn(child::serve, start)?;
-        let worker = Worker {
+        let worker = WorkerHandle {
             requests: control.requests(),
             replies: control.replies(),
             control,
@@ -186,12 +186,12 @@ impl Starter {
             crew.slots[slot] = Some(worker);
             crew.dismiss();
             if crew.is_ending {
-                crew.workers_mut().for_each(Worker::close);
+                crew.workers_mut().for_each(WorkerHandle::close);
             }
             crew.dispatch(&mut events, &mut wake);
         }
         wake.iter().for_each(Notifier::ring);
-        self.pool.tell_elsewhere(events, Turn::ANY);
+        self.pool.tell_elsewhere(events, DeliveryTurn::ANY);
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::pool::process) fn wants_memory(text: &str) -> bool {
 
 /// What one worker has written lately.
 #[derive(Default)]
-pub(in crate::pool::process) struct Tail {
+pub(in crate::pool::process) struct StderrTail {
     kept: Mutex<VecDeque<u8>>,
     /// Where it can be read; gone at its end.
     pipe: Mutex<Option<OwnedFd>>,
@@ -31,13 +31,13 @@ pub(in crate::pool::process) struct Tail {
     wants_memory: AtomicBool,
 }
 
-impl Tail {
+impl StderrTail {
     /// With the end that is the worker's stderr.
-    pub(in crate::pool::process) fn new() -> io::Result<(Arc<Tail>, OwnedFd)> {
+    pub(in crate::pool::process) fn new() -> io::Result<(Arc<StderrTail>, OwnedFd)> {
         let (ours, its) = pipe_with(PipeFlags::CLOEXEC)?;
         // Ours only: the worker's stderr is to wait, as any other.
         rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
-        let tail = Tail {
+        let tail = StderrTail {
             kept: Mutex::default(),
             pipe: Mutex::new(Some(ours)),
             wants_memory: AtomicBool::new(false),
@@ -94,7 +94,7 @@ impl Tail {
 /// Forwards what the workers write, so that a program whose stderr is not read keeps nobody but
 /// this thread waiting.
 pub(in crate::pool::process) struct Forwarder {
-    tails: Mutex<Vec<Arc<Tail>>>,
+    tails: Mutex<Vec<Arc<StderrTail>>>,
     rest: Mutex<Vec<u8>>,
     /// Written to when there is something new to look at.
     notifier: OwnedFd,
@@ -120,13 +120,13 @@ impl Forwarder {
         let _ = rustix::io::write(&self.notifier, &1_u64.to_ne_bytes());
     }
 
-    pub(in crate::pool::process) fn add(&self, tail: Arc<Tail>) {
+    pub(in crate::pool::process) fn add(&self, tail: Arc<StderrTail>) {
         self.tails.lock().push(tail);
         self.ring();
     }
 
     /// The last of one that has ended.
-    pub(in crate::pool::process) fn remove(&self, tail: &Arc<Tail>, rest: Vec<u8>) {
+    pub(in crate::pool::process) fn remove(&self, tail: &Arc<StderrTail>, rest: Vec<u8>) {
         self.tails.lock().retain(|other| !Arc::ptr_eq(other, tail));
         self.rest.lock().extend(rest);
         self.ring();
@@ -169,7 +169,7 @@ impl Forwarder {
     }
 }
 
-impl Tail {
+impl StderrTail {
     /// To wait for it without the lock.
     fn copy(&self) -> Option<OwnedFd> {
         self.pipe.lock().as_ref()?.try_clone().ok()

@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 /// When it is somebody's turn to tell; 0 if that does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pool::process) struct Turn(u64);
+pub(in crate::pool::process) struct DeliveryTurn(u64);
 
-impl Turn {
-    pub(in crate::pool::process) const ANY: Turn = Turn(0);
+impl DeliveryTurn {
+    pub(in crate::pool::process) const ANY: DeliveryTurn = DeliveryTurn(0);
 
     /// The first is 1.
-    pub(in crate::pool::process) fn new(number: u64) -> Turn {
-        Turn(number)
+    pub(in crate::pool::process) fn new(number: u64) -> DeliveryTurn {
+        DeliveryTurn(number)
     }
 }
 
@@ -32,7 +32,7 @@ pub(in crate::pool::process) struct Turns {
 }
 
 impl Turns {
-    pub(in crate::pool::process) fn wait_for(&self, Turn(own): Turn) {
+    pub(in crate::pool::process) fn wait_for(&self, DeliveryTurn(own): DeliveryTurn) {
         if own == 0 {
             return;
         }
@@ -50,14 +50,14 @@ impl Turns {
 }
 
 /// Its turn is over when this is dropped.
-pub(in crate::pool::process) struct Told<'a>(
+pub(in crate::pool::process) struct Delivered<'a>(
     pub(in crate::pool::process) &'a Turns,
-    pub(in crate::pool::process) Turn,
+    pub(in crate::pool::process) DeliveryTurn,
 );
 
-impl Drop for Told<'_> {
+impl Drop for Delivered<'_> {
     fn drop(&mut self) {
-        let Turn(own) = self.1;
+        let DeliveryTurn(own) = self.1;
         if own > 0 {
             let mut told = self.0.told.lock();
             *told = own.max(*told);

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::job::{Job, Last, TaskEvent};
-use super::plan::Plan;
+use super::job::{LastReply, ProcessJob, TaskEvent};
+use super::plan::StateFunction;
 use crate::event::{Begun, Events, PLACES, TaskEnd};
-use crate::pool::process::dispatch::tail::Tail;
+use crate::pool::process::dispatch::tail::StderrTail;
 use crate::pool::process::protocol::capture::Capture;
 use crate::pool::process::protocol::control_block::{
     BAD_START, BY_SOCKET, ControlBlock, Damaged, FOR_ROOM, Header, IN_SLAB, INLINE, LAST, MOST,
-    Ring, WITH_CONTEXT,
+    MessageRing, WITH_CONTEXT,
 };
 use crate::pool::process::protocol::message::{Kind, SocketMessage};
 use crate::pool::process::protocol::reserved::{TIRED, UNWELL, now};
@@ -39,10 +39,10 @@ const LOOKS: u32 = 4096;
 const LONG: u64 = 1_000_000_000;
 
 /// A task that a worker has.
-pub(in crate::pool::process) struct Sent {
+pub(in crate::pool::process) struct SentTask {
     pub(in crate::pool::process) number: u64,
     pub(in crate::pool::process) at: Instant,
-    pub(in crate::pool::process) job: Job,
+    pub(in crate::pool::process) job: ProcessJob,
     /// How many of its calls have an outcome when the worker is done with it.
     pub(in crate::pool::process) goal: u64,
     /// It is no longer wanted, and the worker ends with it from then on.
@@ -67,20 +67,20 @@ pub(in crate::pool::process) enum Handed {
 }
 
 /// A process, as the pool knows it.
-pub(in crate::pool::process) struct Worker {
+pub(in crate::pool::process) struct WorkerHandle {
     pub(in crate::pool::process) process: Process<()>,
     /// The pool's.
     pub(in crate::pool::process) events: Events,
     pub(in crate::pool::process) control: ControlBlock,
-    pub(in crate::pool::process) requests: Ring,
-    pub(in crate::pool::process) replies: Ring,
+    pub(in crate::pool::process) requests: MessageRing,
+    pub(in crate::pool::process) replies: MessageRing,
     /// Of large requests and large replies, once there was one.
     pub(in crate::pool::process) lanes: Option<(Lane, Lane)>,
     pub(in crate::pool::process) socket: OwnedFd,
     /// Of one that has coroutines.
     pub(in crate::pool::process) doorbell: Option<Arc<OwnedFd>>,
     /// In the order in which they were handed over, which is that in which they are begun.
-    pub(in crate::pool::process) sent: VecDeque<Sent>,
+    pub(in crate::pool::process) sent: VecDeque<SentTask>,
     /// Those that tasks can have: of all that are the same modulo [`MOST`], one at a time.
     pub(in crate::pool::process) numbers: VecDeque<u64>,
     /// How many functions it has been told of.
@@ -89,7 +89,7 @@ pub(in crate::pool::process) struct Worker {
     pub(in crate::pool::process) given: u64,
     pub(in crate::pool::process) finished: u64,
     /// What it was given in part, and is done with.
-    pub(in crate::pool::process) back: Vec<Job>,
+    pub(in crate::pool::process) back: Vec<ProcessJob>,
     /// Its place in the pool.
     pub(in crate::pool::process) slot: usize,
     /// It has more in memory than it may.
@@ -106,18 +106,18 @@ pub(in crate::pool::process) struct Worker {
     pub(in crate::pool::process) was_ready: bool,
     /// Why it could not be made ready.
     pub(in crate::pool::process) bad_start: Option<String>,
-    pub(in crate::pool::process) tail: Arc<Tail>,
+    pub(in crate::pool::process) tail: Arc<StderrTail>,
     /// What a task writes that is captured.
     pub(in crate::pool::process) capture: Capture,
     /// By us, or at our behest.
     pub(in crate::pool::process) is_killed: Cell<bool>,
 }
 
-impl Worker {
+impl WorkerHandle {
     /// Writes a task where the worker will find it.
     pub(in crate::pool::process) fn hand_over(
         &mut self,
-        job: &Job,
+        job: &ProcessJob,
         functions: &[(Code, Kind)],
         most: Option<u64>,
     ) -> Result<Handed, Damaged> {
@@ -228,7 +228,7 @@ impl Worker {
     }
 
     /// It has not become ready in time, and is ended.
-    pub(in crate::pool::process) fn is_late(&mut self, plan: &Plan) {
+    pub(in crate::pool::process) fn is_late(&mut self, plan: &StateFunction) {
         if self.is_killed.get() {
             return;
         }
@@ -247,13 +247,13 @@ impl Worker {
     }
 
     /// How many of a task's calls it may be given, of those that it may have in its life.
-    pub(in crate::pool::process) fn share(&self, job: &Job, most: Option<u64>) -> u64 {
+    pub(in crate::pool::process) fn share(&self, job: &ProcessJob, most: Option<u64>) -> u64 {
         let left = most.map_or(u64::MAX, |most| most.saturating_sub(self.given));
         left.min(job.count - job.done)
     }
 
     /// One that has been revoked.
-    pub(in crate::pool::process) fn take_back(&mut self, at: usize) -> Option<Job> {
+    pub(in crate::pool::process) fn take_back(&mut self, at: usize) -> Option<ProcessJob> {
         let sent = self.sent.remove(at)?;
         self.numbers.push_back(sent.number + MOST);
         self.given -= sent.goal - sent.job.done;
@@ -278,7 +278,7 @@ impl Worker {
     }
 
     /// Tells how a task has ended, if it was told that it had begun.
-    pub(in crate::pool::process) fn tell_ended(&self, sent: &Sent, how: TaskEnd) {
+    pub(in crate::pool::process) fn tell_ended(&self, sent: &SentTask, how: TaskEnd) {
         let class = sent.job.remote.class();
         self.events
             .finished(sent.begun, class, self.track(sent.number), how);
@@ -304,13 +304,13 @@ impl Worker {
     }
 
     /// The task of a reply: with one at a time the first, or the worker makes it up.
-    fn find(&self, number: u64) -> Option<(usize, &Sent)> {
+    fn find(&self, number: u64) -> Option<(usize, &SentTask)> {
         let mut begun = self.begun().enumerate();
         begun.find(|(_, sent)| sent.number == number)
     }
 
     /// Those that may have begun.
-    pub(in crate::pool::process) fn begun(&self) -> impl Iterator<Item = &Sent> {
+    pub(in crate::pool::process) fn begun(&self) -> impl Iterator<Item = &SentTask> {
         let most = if self.doorbell.is_some() {
             usize::MAX
         } else {
@@ -428,7 +428,7 @@ impl Worker {
                     if is_again || !is_whole {
                         self.tell_ended(sent, TaskEnd::Retried);
                     }
-                    last = Some(Last {
+                    last = Some(LastReply {
                         ending: self.events.ending(sent.begun),
                         worker: self.track(header.number),
                         given_up: sent.given_up,
@@ -515,17 +515,17 @@ impl Worker {
     /// what never comes.
     pub(in crate::pool::process) fn is_stuck(&self, now: Instant, after: Duration) -> bool {
         // Large arguments take their time to be received.
-        let allowed = |sent: &Sent| {
+        let allowed = |sent: &SentTask| {
             let megabytes = u32::try_from(sent.job.payload.len() >> 20).unwrap_or(u32::MAX);
             after + Duration::from_millis(20) * megabytes
         };
-        let is_late = |sent: &Sent| now.saturating_duration_since(sent.at) > allowed(sent);
-        let waits = |sent: &Sent| is_late(sent) && !self.control.is_taken(sent.number);
+        let is_late = |sent: &SentTask| now.saturating_duration_since(sent.at) > allowed(sent);
+        let waits = |sent: &SentTask| is_late(sent) && !self.control.is_taken(sent.number);
         self.was_ready && self.sent.front().is_some_and(waits)
     }
 
     /// How long one of its tasks has been running. `None`: it has not begun.
-    pub(in crate::pool::process) fn running_for(&self, sent: &Sent) -> Option<Duration> {
+    pub(in crate::pool::process) fn running_for(&self, sent: &SentTask) -> Option<Duration> {
         if !self.control.is_taken(sent.number) {
             return None;
         }

@@ -254,12 +254,12 @@ impl ControlBlock {
         self.claim(number).load(Ordering::SeqCst) == word(number, UNWANTED)
     }
 
-    pub(in crate::pool::process) fn requests(&self) -> Ring {
-        Ring::new(self.clone(), 0)
+    pub(in crate::pool::process) fn requests(&self) -> MessageRing {
+        MessageRing::new(self.clone(), 0)
     }
 
-    pub(in crate::pool::process) fn replies(&self) -> Ring {
-        Ring::new(self.clone(), 1)
+    pub(in crate::pool::process) fn replies(&self) -> MessageRing {
+        MessageRing::new(self.clone(), 1)
     }
 }
 
@@ -271,7 +271,7 @@ fn staged_sum(staged: u64, of_payload: u32) -> u64 {
 
 /// One end of a ring; which one is known by what is called. Its own position is its own, and is
 /// never read back.
-pub(in crate::pool::process) struct Ring {
+pub(in crate::pool::process) struct MessageRing {
     control: ControlBlock,
     tail_at: usize,
     head_at: usize,
@@ -288,9 +288,9 @@ const fn padded(length: usize) -> usize {
     length.next_multiple_of(8)
 }
 
-impl Ring {
-    fn new(control: ControlBlock, which: usize) -> Ring {
-        Ring {
+impl MessageRing {
+    fn new(control: ControlBlock, which: usize) -> MessageRing {
+        MessageRing {
             tail_at: ENDS + 4 * which * LINE,
             head_at: ENDS + (4 * which + 2) * LINE,
             data: RINGS + which * RING,

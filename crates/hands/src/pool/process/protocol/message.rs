@@ -11,7 +11,7 @@ use crate::wire::image::Code;
 
 /// What a worker is given.
 #[derive(Serialize, Deserialize)]
-pub(in crate::pool::process) struct Start {
+pub(in crate::pool::process) struct WorkerStart {
     pub(in crate::pool::process) control: ControlBlock,
     /// One word, at which whoever waits for an outcome sleeps.
     pub(in crate::pool::process) notifier: Memory,

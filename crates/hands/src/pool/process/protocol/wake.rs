@@ -5,7 +5,7 @@ use crate::primitive::{AtomicU32, Ordering};
 use crate::shared::wait;
 
 /// A word that several processes have.
-pub(in crate::pool::process) trait Word {
+pub(in crate::pool::process) trait WakeWord {
     fn load(&self) -> u32;
     fn store(&self, value: u32);
     /// False: it was another.
@@ -16,7 +16,7 @@ pub(in crate::pool::process) trait Word {
     fn wake(&self);
 }
 
-impl Word for AtomicU32 {
+impl WakeWord for AtomicU32 {
     fn load(&self) -> u32 {
         AtomicU32::load(self, Ordering::SeqCst)
     }
@@ -48,7 +48,7 @@ pub(in crate::pool::process) const NOBODY: u32 = 0;
 
 /// Sleeps until somebody has [taken](take) the flag and [rung](ring), unless `is_called` says that
 /// there is something already. It may also return for nothing.
-pub(in crate::pool::process) fn sleep_unless<W: Word>(
+pub(in crate::pool::process) fn sleep_unless<W: WakeWord>(
     flag: &W,
     who: u32,
     notifier: &W,
@@ -64,17 +64,17 @@ pub(in crate::pool::process) fn sleep_unless<W: Word>(
 }
 
 /// Behind having published something: who is to be woken for it, by the caller and by nobody else.
-pub(in crate::pool::process) fn take<W: Word>(flag: &W) -> Option<u32> {
+pub(in crate::pool::process) fn take<W: WakeWord>(flag: &W) -> Option<u32> {
     let who = flag.load();
     (who != NOBODY && flag.exchange(who, NOBODY)).then_some(who)
 }
 
 /// As [`take`], if it is this one.
-pub(in crate::pool::process) fn take_if<W: Word>(flag: &W, who: u32) -> bool {
+pub(in crate::pool::process) fn take_if<W: WakeWord>(flag: &W, who: u32) -> bool {
     flag.load() == who && flag.exchange(who, NOBODY)
 }
 
-pub(in crate::pool::process) fn ring<W: Word>(notifier: &W) {
+pub(in crate::pool::process) fn ring<W: WakeWord>(notifier: &W) {
     notifier.raise();
     notifier.wake();
 }
@@ -101,7 +101,7 @@ mod model {
         run()
     }
 
-    impl Word for Model {
+    impl WakeWord for Model {
         fn load(&self) -> u32 {
             agreed(|| self.value.load(Ordering::SeqCst))
         }
