@@ -34,7 +34,7 @@ fn shown(page: &[u8]) -> io::Result<ExitCode> {
     let mut man = Command::new("man");
     let mut man = man.args(["-l", "-"]).stdin(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = man.stdin.take() {
-        // Whoever has seen enough reads no more.
+        // Anyone who has seen enough reads no more.
         let _ = stdin.write_all(page);
     }
     let code = man.wait()?.code().and_then(|code| u8::try_from(code).ok());

@@ -1,4 +1,4 @@
-//! `hands sem`: so many commands of a name at once, whoever starts them.
+//! `hands sem`: a limited number of commands of one name at once, no matter who starts them.
 //!
 //! A semaphore is a folder of the user's with a file for each place; who has the lock on one
 //! (`flock`) has the place. The command inherits it, so the system gives it back when the last
@@ -119,7 +119,7 @@ fn start(words: Vec<OsString>, place: &File, fg: bool) -> Result<ExitCode, Strin
     Ok(ExitCode::SUCCESS)
 }
 
-/// That of the terminal, or of whoever has started us.
+/// That of the terminal, or of the process that has started us.
 fn of_terminal() -> String {
     match rustix::termios::ttyname(io::stdin(), Vec::new()) {
         Ok(name) => format!("tty{}", name.to_string_lossy().replace('/', "_")),

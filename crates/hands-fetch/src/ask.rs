@@ -48,7 +48,7 @@ impl Transfer<'_> {
         Err(Trouble::Source(format!("more than {most} redirects")))
     }
 
-    /// Waits for the answer; whoever answers is there.
+    /// Waits for the answer; the server is there.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Trouble> {
         let sent = self
             .within_idle(request.send(), "the server does not answer")

@@ -1,4 +1,4 @@
-//! What is on its way: counted by those that receive it, read by whoever shows it.
+//! What is on its way: counted by those that receive it, read by the code that shows it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -333,7 +333,8 @@ impl Fetch {
         self.fetcher.stop.cancel();
     }
 
-    /// Whether a file is being given its name just now: whoever ends the program waits for that.
+    /// Whether a file is being given its name just now: the code that ends the program waits for
+    /// that.
     pub fn is_naming(&self) -> bool {
         self.fetcher.being_named.load(Ordering::SeqCst) > 0
     }

@@ -1,4 +1,4 @@
-//! From the transfers to whoever listens.
+//! From the transfers to the listener.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! What a download is called on the disk.
 //!
-//! A name may come from a URL, and so from whoever wrote the list, or from a server's header.
+//! A name may come from a URL, and so from the author of the list, or from a server's header.
 //! Whatever it says, what [`safe`] makes of it is one component, without control characters, not
 //! hidden, not a device on some system, and none of the names we use ourselves.
 

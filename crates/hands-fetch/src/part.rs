@@ -114,7 +114,7 @@ impl PartFile {
         let state_path = with_ending(final_path, name::STATE);
         let (file, metadata) = loop {
             let (file, metadata) = PartFile::lock(&path)?;
-            // Whoever had the lock before may have given the file its name meanwhile.
+            // The process that had the lock before may have given the file its name meanwhile.
             let there = fs::symlink_metadata(&path);
             if there
                 .is_ok_and(|there| (there.dev(), there.ino()) == (metadata.dev(), metadata.ino()))
@@ -155,7 +155,7 @@ impl PartFile {
             .write(true)
             .create(true)
             .truncate(false)
-            // Whoever may write here must not have us write elsewhere, nor wait.
+            // Anyone who may write here must not have us write elsewhere, nor wait.
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(path)?;
         let metadata = file.metadata()?;

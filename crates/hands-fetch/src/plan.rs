@@ -264,7 +264,7 @@ pub struct RequestPlan {
     /// The key of --cert (PEM)
     pub key: Option<PathBuf>,
 
-    /// Trust any certificate: whoever is in between reads and changes what comes
+    /// Trust any certificate: anyone who is in between reads and changes what comes
     pub insecure: bool,
 
     /// Use IPv4 only

@@ -31,13 +31,13 @@ type Works = Box<dyn Iterator<Item = Result<FetchWork, String>> + Send>;
 /// Where URLs come from.
 pub(super) struct UrlSource {
     items: Listed,
-    /// One of them may keep whoever reads it waiting: a pipe, a terminal.
+    /// One of them may keep the reader waiting: a pipe, a terminal.
     may_wait: bool,
     /// There is no other.
     is_one: bool,
 }
 
-/// All the work, for whoever takes the next.
+/// All the work, for the coroutine that takes the next.
 pub(super) enum Items {
     /// To be had at once.
     Here(Mutex<Works>),

@@ -96,7 +96,7 @@ impl FetchStream {
     }
 }
 
-/// A file without a name, which goes with whoever has it open.
+/// A file without a name, which goes with the process that has it open.
 pub(super) fn nameless() -> io::Result<File> {
     let folder = env::temp_dir();
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;

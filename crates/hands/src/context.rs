@@ -1,8 +1,8 @@
 //! Values that follow a task into its worker.
 //!
 //! A thread-local value stays where it is when work moves to another thread. A [`Local`] goes with
-//! the work: whoever starts a thread, or hands a task to a pool, passes on the [`Context`] of the
-//! moment, and the work finds it around itself.
+//! the work: a thread that starts a thread, or hands a task to a pool, passes on the [`Context`] of
+//! the moment, and the work finds it around itself.
 //!
 //! ```
 //! use hands::context::Local;

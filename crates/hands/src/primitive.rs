@@ -156,8 +156,8 @@ mod model {
                     agreed(set, || self.value.fetch_update(set, got, update))
                 }
 
-                /// As the kernel does for whoever sleeps at a word: it looks, and puts to sleep,
-                /// under a lock of its own, behind a fence.
+                /// As the kernel does for a thread that sleeps at a word: it looks, and puts to
+                /// sleep, under a lock of its own, behind a fence.
                 pub(crate) fn sleep(&self, seen: $number) {
                     let held = self.sleepers.lock().expect("a panic ends the model anyway");
                     fence(Ordering::SeqCst);

@@ -49,7 +49,7 @@ impl Reader {
         Reader::new(File::open(path)?.into())
     }
 
-    /// The program's stdin, shared with whoever else uses it.
+    /// The program's stdin, shared with everything else that uses it.
     pub(crate) fn stdin() -> io::Result<Reader> {
         Reader::new(rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?)
     }

@@ -116,8 +116,8 @@ impl LoadGate {
     }
 }
 
-/// The running processes in `0.20 0.18 0.12 3/80 11206`, without ourselves: whoever reads the file
-/// is running.
+/// The running processes in `0.20 0.18 0.12 3/80 11206`, without ourselves: the one that reads the
+/// file is running.
 fn running(text: &str) -> Option<u64> {
     let (running, _) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
     running.parse::<u64>().ok().map(|all| all.saturating_sub(1))

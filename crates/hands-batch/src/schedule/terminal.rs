@@ -2,8 +2,8 @@
 //!
 //! Jobs lead groups of their own, which are in the background: one that reads the terminal is
 //! stopped by the system. It gets the terminal when it is the only one that runs, or is told of.
-//! Whoever has it hears what is typed, Ctrl-C too: if it dies of that the program takes it as meant
-//! for all.
+//! The process that has it hears what is typed, Ctrl-C too: if it dies of that the program takes it
+//! as meant for all.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -78,7 +78,7 @@ impl Drop for Terminal {
 }
 
 impl<W: Work> Scheduler<'_, W> {
-    /// A job is stopped: because it wants the terminal, or because whoever types has stopped it
+    /// A job is stopped: because it wants the terminal, or because the user has stopped it
     /// there.
     pub(super) fn job_stopped(&mut self, key: Key, signal: i32) {
         let Some(job) = self.running.get(&key) else {

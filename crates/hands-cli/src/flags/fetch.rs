@@ -320,7 +320,7 @@ pub(crate) struct RequestFlags {
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Trust any certificate: whoever is in between reads and changes what comes
+    /// Trust any certificate: anyone who is in between reads and changes what comes
     #[arg(short = 'k', long, alias = "no-check-certificate")]
     pub(crate) insecure: bool,
 

@@ -56,7 +56,7 @@ made a session of its own (setsid, a daemon) stays.",
 Jobs are in the background. One that reads the terminal (ssh, sudo, an editor)
 gets it when it is the only one that runs, and is stopped until then, which is
 told. With --tty each has it from its start, one after the other. Ctrl-C goes
-to whoever has the terminal, and if that dies of it to hands as well.",
+to the process that has the terminal, and if that dies of it to hands as well.",
     ),
     (
         "What inputs can do",

@@ -46,6 +46,6 @@ Who is killed, also by SIGKILL, has given its place back: it is a lock that ends
 
 Examples:
   for f in *.log; do hands sem -j4 gzip \"$f\"; done; hands sem --wait
-  hands sem --id backup --fg ./backup        one at a time, whoever starts it
+  hands sem --id backup --fg ./backup        one at a time, no matter who starts it
 
 Exit codes: with --fg that of the command; 0 when it was started; 1 when there was no room in time; 255 usage.";

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Nothing is opened, started or measured here: the same flags give the same plan on every machine.
-//! What depends on the machine ([`Slots`], [`Load`]) stays a rule, to be resolved by whoever runs
-//! the plan.
+//! What depends on the machine ([`Slots`], [`Load`]) stays a rule, to be resolved by the code that
+//! runs the plan.
 
 mod conflicts;
 mod error;

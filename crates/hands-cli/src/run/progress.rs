@@ -31,15 +31,15 @@ pub(super) enum Display {
     None,
     Plain {
         next: Duration,
-        /// Whoever asked for plain lines gets one at the end, also of a batch that is over before
-        /// the first is due.
+        /// Anyone who asked for plain lines gets one at the end, also of a batch that is over
+        /// before the first is due.
         last: bool,
     },
     Bar(Bar),
 }
 
 /// Whether nothing but this program writes to the terminal: jobs do with `--ungroup`, and so may
-/// whoever reads stdout from a pipe.
+/// anyone who reads stdout from a pipe.
 fn is_alone(mode: OutputMode) -> bool {
     let stdout = rustix::fs::fstat(io::stdout());
     let kind = stdout.map(|stdout| FileType::from_raw_mode(stdout.st_mode));

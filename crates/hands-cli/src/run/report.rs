@@ -115,7 +115,7 @@ impl RunReport {
     /// The last words, once the batch is over. `summary` is missing when it broke off.
     pub(super) fn close(&mut self, summary: Option<&Summary>) {
         if let Some(files) = &mut self.files {
-            // Whoever does not read names has all the same the files.
+            // Anyone who does not read names has all the same the files.
             let _ = io::stdout().write_all(&files.rest());
         }
         if self.json
@@ -128,7 +128,7 @@ impl RunReport {
             };
             let mut line = Vec::new();
             events::summary(summary, code, &mut line);
-            // Whoever reads events has seen every job's end already.
+            // Anyone who reads events has seen every job's end already.
             let _ = io::stdout().write_all(&line);
         }
         if self.verbose

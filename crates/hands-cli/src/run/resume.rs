@@ -1,4 +1,4 @@
-//! What is said to whoever interrupted a batch: how to go on with it.
+//! What is said to the user who interrupted a batch: how to go on with it.
 
 use crate::plan::Plan;
 use crate::ui::usage;

@@ -10,7 +10,7 @@ use hands::command::OutputStream;
 use hands::sync::Mutex;
 use hands_batch::Finished;
 
-/// The inputs of jobs that run, from whoever makes them to whoever writes the rows.
+/// The inputs of jobs that run, from the code that makes them to the code that writes the rows.
 pub(crate) type Inputs = Arc<Mutex<HashMap<u64, Vec<Vec<u8>>>>>;
 
 /// The file, and what has come of the jobs that run; that is kept in memory.

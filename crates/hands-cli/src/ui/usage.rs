@@ -2,7 +2,7 @@
 //!
 //! Every usage or set-up error is one message on stderr and exit code 255: 1 to 100 are taken by
 //! the number of jobs that failed, which is why clap's own 2 will not do. A closed stdout is
-//! nobody's error: whoever closed it had read enough.
+//! nobody's error: anyone who closed it had read enough.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

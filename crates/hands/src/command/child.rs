@@ -676,7 +676,7 @@ impl Child {
         if self.stdout.is_none() {
             return self.ended().await;
         }
-        // Whoever drops this ends the command, which ends the thread.
+        // A thread that drops this ends the command, which ends the thread.
         let ends = EndsWithIt(Arc::clone(&self.shared));
         let shared = Arc::clone(&self.shared);
         let (told, own) = (Arc::new(Mutex::new(None)), Arc::clone(&self.shared));

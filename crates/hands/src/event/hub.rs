@@ -146,6 +146,11 @@ impl Events {
         if !self.is_watched() {
             return 0;
         }
+        self.tell_queued(name)
+    }
+
+    #[cold]
+    fn tell_queued(&self, name: &'static str) -> u64 {
         let now = self.now();
         let (set, got) = (Ordering::Relaxed, Ordering::Relaxed);
         let last = &self.0.last;
@@ -163,6 +168,11 @@ impl Events {
         if !self.is_watched() {
             return Begun { task, at: 0 };
         }
+        self.tell_started(task, name, worker)
+    }
+
+    #[cold]
+    fn tell_started(&self, task: u64, name: &'static str, worker: u32) -> Begun {
         let now = self.now();
         // One that was queued when nobody listened gets its number now.
         let (task, waited) = match task {
@@ -182,7 +192,10 @@ impl Events {
     /// A task that was [started](Events::started) has ended so.
     #[inline]
     pub fn finished(&self, begun: Begun, name: &'static str, worker: u32, how: TaskEnd) {
-        self.finished_at(self.ending(begun), name, worker, how);
+        // Nobody listened when it began.
+        if begun.at > 0 {
+            self.finished_at(self.ending(begun), name, worker, how);
+        }
     }
 
     /// The end of a task that was [started](Events::started), just now: how it has ended can be

@@ -1,9 +1,9 @@
 //! Looking before sleeping, for as long as it has been worth it.
 //!
 //! To be woken takes some microseconds, and tens of them where an idle core has to be woken too. So
-//! whoever waits for another process looks for a while first. Where that was in vain it looks half
-//! as long the next time, soon not at all, and then once in a while: so a wait that is long costs
-//! nothing, and neither does one for somebody who needs this very core to answer.
+//! a thread that waits for another process looks for a while first. Where that was in vain it looks
+//! half as long the next time, soon not at all, and then once in a while: so a wait that is long
+//! costs nothing, and neither does one for somebody who needs this very core to answer.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -4,9 +4,9 @@
 //!
 //! - Each worker that is at work, or ready to be, has a mailbox on the pool's list, from before its
 //!   thread is started. Whatever is put there it runs itself, between two tasks.
-//! - Whoever broadcasts puts under the list's lock. A worker takes its mailbox off the list before
-//!   it ends or becomes a spare, and opens it once more after that: so nothing stays in a mailbox
-//!   that nobody opens.
+//! - A thread that broadcasts puts under the list's lock. A worker takes its mailbox off the list
+//!   before it ends or becomes a spare, and opens it once more after that: so nothing stays in a
+//!   mailbox that nobody opens.
 //! - The thread is unparked after the put; a worker looks into its mailbox before it sleeps and
 //!   whenever it is woken.
 

@@ -132,8 +132,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// How many tasks may be queued: whoever submits another one waits until there is a place. Any
-    /// number, unless set.
+    /// How many tasks may be queued: a thread that submits another one waits until there is a
+    /// place. Any number, unless set.
     ///
     /// A worker that waits so steps aside, as one does that [joins](crate::task::Handle::join) a
     /// task: the pool has another one meanwhile.

@@ -5,7 +5,7 @@
 //! - `offers` counts the stacks with halves on them; it changes under the lock of the stack in
 //!   question, and only when that gets its first half or loses its last, so that workers who split
 //!   deeply do not fight over it.
-//! - Whoever splits puts the half on its stack, counts it if it is the first
+//! - A thread that splits puts the half on its stack, counts it if it is the first
 //!   ([`offer`](Calls::offer)), and then looks whether somebody sleeps ([`calls`](Calls::calls)). A
 //!   worker says that it sleeps ([`doze`](Calls::doze)) before it looks whether there are halves.
 //!   All threads agree on the order of these four, so one of the two sees the other: no half stays
@@ -14,7 +14,7 @@
 //!   before it looks, so what was split before the answer is seen by it; and it calls the next if
 //!   it leaves something.
 //! - A half that is not the first of its stack need not be seen by who goes to sleep: the first
-//!   was, or whoever was called for that calls the next.
+//!   was, or a thread that was called for that calls the next.
 
 use crate::primitive::{AtomicBool, AtomicUsize, Ordering, Padded};
 
@@ -56,7 +56,7 @@ impl Calls {
 
     /// For who was woken: what is split from now on needs another call.
     pub(super) fn answer(&self) {
-        // Not a store: what whoever saw it set had split before is to be seen here.
+        // Not a store: what a thread that saw it set had split before is to be seen here.
         self.called.swap(false, Ordering::SeqCst);
     }
 }

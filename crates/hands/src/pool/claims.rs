@@ -2,10 +2,10 @@
 //!
 //! # Protocol
 //!
-//! Whoever puts a task on the list looks then whether there are fewer claims than workers, and if
-//! so adds one. Whoever has a claim and finds the list empty takes it back, and then looks at the
-//! list once more. All threads agree on the order of these four steps (each pair has a fence
-//! between), so one of the two sees the other: no task stays on the list without a claim.
+//! A thread that puts a task on the list looks then whether there are fewer claims than workers,
+//! and if so adds one. A thread that has a claim and finds the list empty takes it back, and then
+//! looks at the list once more. All threads agree on the order of these four steps (each pair has a
+//! fence between), so one of the two sees the other: no task stays on the list without a claim.
 
 use crate::primitive::{AtomicUsize, Ordering, Padded, fence};
 

@@ -137,7 +137,7 @@ pub(super) struct Half {
 }
 
 // SAFETY: it stands for a `Piece` whose function and result are `Send` (`Piece::half` asks for
-// that), and whoever has it is the only one to touch them until `done` is set.
+// that), and a thread that has it is the only one to touch them until `done` is set.
 unsafe impl Send for Half {}
 
 impl<B, R> Piece<'_, B, R>
@@ -219,7 +219,7 @@ where
         // overwritten is `None`.
         self.result.with_mut(|place| unsafe { *place = result });
         let owner = self.owner.clone();
-        // Release: whoever sees it sees the result.
+        // Release: a thread that sees it sees the result.
         self.done.store(true, Ordering::Release);
         owner.unpark();
     }
@@ -245,7 +245,7 @@ mod model {
     /// A pointer that a model passes on, as a `Half` does.
     struct Stolen(NonNull<()>);
 
-    // SAFETY: whoever has it is the only one to run the piece, whose function and result are
+    // SAFETY: a thread that has it is the only one to run the piece, whose function and result are
     // `Send`; the owner keeps the piece alive until it has seen `done`.
     unsafe impl Send for Stolen {}
 

@@ -85,7 +85,7 @@
 //!                               └─ in a task that waits: step aside, and a spare or a new thread takes its place
 //! ```
 //!
-//! The queue is [`Queue`](crate::queue::Queue), the library's own: whoever waits for work waits in
+//! The queue is [`Queue`](crate::queue::Queue), the library's own: a waiter for work waits in
 //! its line, which cannot lose a wake-up; its `join` and `shutdown` are the pool's. A task's cell
 //! ([`task`](crate::task)) is the other half.
 

@@ -1,11 +1,11 @@
 //! Going through a range or a slice with all workers at once.
 //!
 //! What is left lies behind one lock; each worker, and the caller, cuts a part off again and again,
-//! smaller ones towards the end. So whoever is faster does more, and all are done at about the same
-//! time: guided self-scheduling (C. D. Polychronopoulos and D. J. Kuck, *Guided Self-Scheduling*,
-//! IEEE Transactions on Computers, 1987). It costs one lock a part, some dozens of parts a worker.
-//! Halves on stacks, as in [`join`](super::join), were no faster and are for work whose shape
-//! nobody knows.
+//! smaller ones towards the end. So a thread that is faster does more, and all are done at about
+//! the same time: guided self-scheduling (C. D. Polychronopoulos and D. J. Kuck, *Guided
+//! Self-Scheduling*, IEEE Transactions on Computers, 1987). It costs one lock a part, some dozens
+//! of parts a worker. Halves on stacks, as in [`join`](super::join), were no faster and are for
+//! work whose shape nobody knows.
 
 use parking_lot::Mutex;
 

@@ -4,8 +4,8 @@
 //!
 //! - A scope has its tasks on a list of its own. The pool's queue holds *claims* on them, no more
 //!   than there are workers: a worker that gets one runs tasks of the list as long as nothing else
-//!   waits in the queue, and then puts the claim back. Whoever waits for the scope on a worker may
-//!   run them, too. A claim that finds the list empty is over.
+//!   waits in the queue, and then puts the claim back. A thread that waits for the scope on a
+//!   worker may run them, too. A claim that finds the list empty is over.
 //! - `left` counts the scope's own function and all tasks that have not ended. `scope_in` is left,
 //!   also by a panic, only when it is zero. A task counts from before it is on the list until its
 //!   closure and what that has borrowed are gone; its result is kept by the handle.
@@ -45,8 +45,8 @@ struct ScopeState {
     crew: Arc<Crew>,
     /// Tasks that have not ended, and the scope's own function.
     left: Latch,
-    /// Those that have not begun. A queue with a lock at each end: whoever spawns and whoever runs
-    /// are seldom in each other's way.
+    /// Those that have not begun. A queue with a lock at each end: a thread that spawns and a
+    /// thread that runs are seldom in each other's way.
     queued: Queue<Queued>,
     /// Claims in the pool's queue, or with a worker.
     claims: Claims,

@@ -169,8 +169,8 @@ impl Meter {
             .all(|(gauge, _)| gauge.idle.is_on())
     }
 
-    /// Until a worker has something to do. Whoever begins after `asleep` is set wakes us; whoever
-    /// did so before is seen.
+    /// Until a worker has something to do. A thread that begins after `asleep` is set wakes us; a
+    /// thread that did so before is seen.
     fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
         while self.all_idle() && !self.ended.load(Ordering::SeqCst) {

@@ -45,8 +45,8 @@ use crate::task::{Data, Handle, Options, Outcome, Task};
 /// Dropping it on a thread of an asynchronous runtime blocks that thread: await
 /// [`shutdown_async`](Self::shutdown_async) before.
 ///
-/// Threads that its tasks start are daemons if whoever made the pool is one. Dropping the pool
-/// waits for all tasks, except on one of its own workers.
+/// Threads that its tasks start are daemons if the thread that made the pool is one. Dropping the
+/// pool waits for all tasks, except on one of its own workers.
 #[doc(alias(
     "ThreadPoolExecutor",
     "executor",

@@ -191,8 +191,8 @@ impl Worker {
         if self.look() {
             return Ok(None);
         }
-        // Whoever splits work from now on sees somebody to wake; whoever did so before is seen
-        // here.
+        // A thread that splits work from now on sees somebody to wake; a thread that did so before
+        // is seen here.
         let _doze = self.crew.stacks.calls.doze();
         if self.crew.stacks.seem_empty() {
             self.await_job()

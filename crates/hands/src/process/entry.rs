@@ -31,7 +31,7 @@ pub fn enter() {
     };
     if !is_one_of_us(&socket) {
         stop(
-            "this program has more rights than whoever has started this copy of it, which it does not work for",
+            "this program has more rights than the process that has started this copy of it, which it does not work for",
         );
     }
     match role {

@@ -16,7 +16,7 @@ use rustix::process::{Pid, test_kill_process};
 const PID_BITS: u32 = 22;
 const TAG_BITS: u32 = 9;
 
-/// The bit that is left, for whoever uses the word.
+/// The bit that is left, for the code that uses the word.
 pub(crate) const FREE_BIT: u32 = 1 << (PID_BITS + TAG_BITS);
 
 static OWN: AtomicU32 = AtomicU32::new(0);

@@ -51,11 +51,11 @@ pub fn pipe<A: Data, B: Data>() -> io::Result<(Pipe<A, B>, Pipe<B, A>)> {
 /// One end of a [`pipe`], which sends `S` and receives `R`.
 ///
 /// Both directions are apart: a thread that waits in [`recv`](Self::recv) keeps nobody from
-/// sending. Values arrive whole and in order, whoever sends them; several receivers of one end get
-/// one value each. What is large does not wait in the kernel's buffer but in memory of its own, so
-/// two sides that send each other something large at the same time do not wait for each other; some
-/// hundreds of small values that nobody receives fill the buffer, and then [`send`](Self::send)
-/// waits, and [`try_send`](Self::try_send) does not.
+/// sending. Values arrive whole and in order, no matter who sends them; several receivers of one
+/// end get one value each. What is large does not wait in the kernel's buffer but in memory of its
+/// own, so two sides that send each other something large at the same time do not wait for each
+/// other; some hundreds of small values that nobody receives fill the buffer, and then
+/// [`send`](Self::send) waits, and [`try_send`](Self::try_send) does not.
 ///
 /// # When the other side is gone
 ///

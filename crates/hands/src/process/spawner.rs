@@ -95,7 +95,7 @@ enum AskedFor {
 /// # Errors
 ///
 /// When the function lies in a shared library, or a process has been started already. What it does
-/// wrong itself, a panic, say, is an error of whoever starts the first process.
+/// wrong itself, a panic, say, is an error of the thread that starts the first process.
 pub fn preload<F>(load: F) -> Result<(), SpawnError>
 where
     F: Fn() + Copy + Send + Sync + 'static,

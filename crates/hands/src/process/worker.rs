@@ -41,7 +41,7 @@ pub(super) fn alone(socket: OwnedFd) -> ! {
     }
 }
 
-/// No signal is blocked: whoever started us may have blocked some.
+/// No signal is blocked: the process that started us may have blocked some.
 pub(super) fn clear_signals() {
     crate::command::sys::spawn::unblock_signals();
 }
@@ -68,7 +68,7 @@ pub(super) fn run(order: SpawnOrder, descriptors: Vec<OwnedFd>) -> ! {
     let Some(answers) = descriptors.next() else {
         stop("this copy of the program was not told where to answer")
     };
-    // Whoever wanted it has given up while it was being made, or is gone.
+    // The process that wanted it has given up while it was being made, or is gone.
     if is_hung_up(&answers) {
         std::process::exit(0);
     }
@@ -163,7 +163,8 @@ fn work(order: &SpawnOrder, carried: Vec<OwnedFd>) -> (Message, i32) {
     watch_places();
     watch_this_thread();
     // SAFETY: the image's id has been compared, by the program with the zygote's or by `alone` with
-    // the order's; and whoever sent it has no fewer rights than we have, which `enter` has seen to.
+    // the order's; and the process that sent it has no fewer rights than we have, which `enter` has
+    // seen to.
     let entry = order.code.and_then(|code| unsafe { code.entry() });
     let Some(entry) = entry else {
         let why = "the function is not in this program".to_owned();

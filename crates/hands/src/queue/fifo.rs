@@ -18,8 +18,8 @@
 //! - `put` and `got` only grow. Each is written under its own end's lock, so that end reads it
 //!   exactly; the other end reads an old value at worst. For a producer that means fewer places
 //!   than there are, never more.
-//! - Who awaits an item is enlisted in the tail (whoever puts holds that lock), who awaits space in
-//!   the head. Enlisting happens under *both* locks, behind an exact look at both counts.
+//! - Who awaits an item is enlisted in the tail (a thread that puts holds that lock), who awaits
+//!   space in the head. Enlisting happens under *both* locks, behind an exact look at both counts.
 //! - Items are dropped, and wakers woken, behind the unlock: both may run foreign code.
 //!
 //! # What else was tried

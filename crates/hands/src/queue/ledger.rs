@@ -42,8 +42,8 @@ impl Ledger {
 
     /// Counts one item as finished. `put` tells how many have been put by now.
     pub(crate) fn finish_one(&self, put: impl Fn() -> u64) -> Result<(), TaskDoneError> {
-        // Acquire, with the release below: whoever sees somebody's finish sees what was put before
-        // it, too.
+        // Acquire, with the release below: a thread that sees somebody's finish sees what was put
+        // before it, too.
         let mut word = self.finished.load(Ordering::Acquire);
         loop {
             let finished = word / ONE;
@@ -64,8 +64,8 @@ impl Ledger {
                 Err(now) => word = now,
             }
         }
-        // Whoever finishes the last item sees here that it is the last: `finished` and `put` were
-        // equal then.
+        // A thread that finishes the last item sees here that it is the last: `finished` and `put`
+        // were equal then.
         if word & JOINING != 0 && word / ONE + 1 == put() {
             self.settle(put);
         }

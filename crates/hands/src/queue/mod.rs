@@ -379,8 +379,8 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         self.core.capacity()
     }
 
-    /// Says that an item that was got has been worked on. Whoever calls [`join`](Self::join) counts
-    /// on one call for each.
+    /// Says that an item that was got has been worked on. A thread that calls [`join`](Self::join)
+    /// counts on one call for each.
     ///
     /// # Errors
     ///

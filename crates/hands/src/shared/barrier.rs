@@ -158,13 +158,13 @@ impl Barrier {
         }
     }
 
-    /// Breaks it: whoever waits, and whoever comes, is told.
+    /// Breaks it: a waiter, and a process that comes, is told.
     pub fn abort(&self) {
         self.look().is_broken = 1;
         self.changed.notify_all();
     }
 
-    /// Makes it as new. Whoever waits is told that it was broken.
+    /// Makes it as new. A waiter is told that it was broken.
     pub fn reset(&self) {
         {
             let mut state = self.look();

@@ -22,7 +22,7 @@ const FROZEN: SealFlags = SealFlags::SHRINK
 /// Bytes that are sent to a process without being copied: a gigabyte in the time of a few bytes. A
 /// clone is the same bytes.
 ///
-/// The kernel keeps everybody from changing them, also whoever made them. So they are read as any
+/// The kernel keeps everybody from changing them, also their maker. So they are read as any
 /// slice is.
 ///
 /// ```

@@ -4,9 +4,9 @@
 //!
 //! - 0 is free; else it names the owner ([`identity`](crate::process::identity)), with [`FREE_BIT`]
 //!   if somebody may be waiting.
-//! - Whoever waits sets the bit first, and has it set when it gets the lock: others may wait too,
+//! - A waiter sets the bit first, and has it set when it gets the lock: others may wait too,
 //!   and the one that leaves the lock must wake them.
-//! - Now and then whoever waits looks whether the owner lives. If not, it puts itself in its place
+//! - Now and then a waiter looks whether the owner lives. If not, it puts itself in its place
 //!   by one exchange of the word, which only one can do; and says whom it inherited from.
 //!
 //! The word is another process's to scribble on. Any number in it is free, a process that lives, or

@@ -37,7 +37,7 @@ const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 /// anything worse. Nothing is changed but the bytes that are written, also where others write their
 /// neighbours at the same time. All is read and written 8 bytes at a time, by relaxed atomic
 /// operations: what is written before a lock is left, an event set or an item put is seen by
-/// whoever has the lock, the event or the item next.
+/// a process that has the lock, the event or the item next.
 ///
 /// ```
 /// # hands::entry!();
@@ -73,8 +73,9 @@ pub(super) struct Mapping {
     length: usize,
 }
 
-// SAFETY: it is memory that other processes write to whenever they like. Whoever touches it in this
-// one does so by atomic operations, or because the kernel has been told that nobody may write.
+// SAFETY: it is memory that other processes write to whenever they like. A process that touches it
+// in this one does so by atomic operations, or because the kernel has been told that nobody may
+// write.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -333,9 +334,9 @@ impl Memory {
         &self.longs(at, 1)[0]
     }
 
-    /// The word at `at`, a multiple of 4. Whoever has a word somewhere looks at these 4 bytes by
-    /// nothing else: the language leaves open what atomic operations of different sizes see of each
-    /// other.
+    /// The word at `at`, a multiple of 4. A process that has a word somewhere looks at these 4
+    /// bytes by nothing else: the language leaves open what atomic operations of different sizes
+    /// see of each other.
     pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
         self.check(at, 4);
         assert_eq!(at % 4, 0, "a word lies at a multiple of 4");

@@ -163,7 +163,7 @@ impl ReentrantMutex {
     fn owned(&self) -> ReentrantGuard<'_> {
         self.word(DEPTH).store(1, Ordering::Relaxed);
         self.word(THREAD).store(own_thread(), Ordering::Relaxed);
-        // Whoever sees it sees the thread as well.
+        // A process that sees it sees the thread as well.
         self.word(PROCESS).store(identity::own(), Ordering::Release);
         self.guard()
     }

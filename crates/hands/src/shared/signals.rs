@@ -59,8 +59,8 @@ impl SignalWords {
     /// Waits while the first word is `value`. False: `deadline` has passed.
     fn sleep(&self, value: u32, deadline: Option<Instant>) -> bool {
         let sleepers = self.0.word(SLEEPERS);
-        // Whoever changes the word looks here behind that; whoever changed it before is seen by the
-        // kernel.
+        // A process that changes the word looks here behind that; a process that changed it before
+        // is seen by the kernel.
         sleepers.fetch_add(1, Ordering::SeqCst);
         step();
         let in_time = wait(self.first(), value, deadline);
@@ -152,7 +152,7 @@ impl Event {
         SignalWords::new(0).map(Event)
     }
 
-    /// It has happened: whoever waits goes on.
+    /// It has happened: a waiter goes on.
     pub fn set(&self) {
         self.0.first().store(1, Ordering::SeqCst);
         self.0.rouse(ALL);

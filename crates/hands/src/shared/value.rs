@@ -1,8 +1,9 @@
 //! [`Value`]: a value that is always whole.
 //!
-//! There is room for two, and a word that says which of them counts. Whoever changes it has the
-//! lock, writes to the other place and then moves on by one store. So at every instruction one of
-//! them is whole, and whoever inherits the lock from a process that was killed has nothing to mend.
+//! There is room for two, and a word that says which of them counts. A process that changes it has
+//! the lock, writes to the other place and then moves on by one store. So at every instruction one
+//! of them is whole, and a process that inherits the lock from a process that was killed has
+//! nothing to mend.
 
 use std::fmt;
 use std::io;

@@ -1,6 +1,6 @@
 //! Waiting at a word that several processes have.
 //!
-//! Whoever is woken may be killed before it has done what it was woken for, and others would sleep
+//! A woken waiter may be killed before it has done what it was woken for, and others would sleep
 //! on. So nobody sleeps for longer than [`SLICE`] without looking again: a wake-up that died with
 //! its process costs that much, and no more.
 
@@ -41,8 +41,8 @@ pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Option<Instant>) -> b
     true
 }
 
-/// Sleeps until woken, if the word is `value`: where whoever wakes is sure to live as long as the
-/// caller.
+/// Sleeps until woken, if the word is `value`: where a process that wakes is sure to live as long
+/// as the caller.
 pub(crate) fn sleep(word: &AtomicU32, value: u32) {
     #[cfg(not(hands_loom))]
     let _ = futex::wait(word, futex::Flags::empty(), value, None);

@@ -6,8 +6,8 @@
 //! Tokens form a tree. Cancelling one goes down the tree, node by node, each under its own lock
 //! only: a child is enlisted at its parent under the parent's lock, which also guards the parent's
 //! state, so a child is either seen by the cancelling or born cancelled. A deadline needs nobody to
-//! announce it: whoever asks compares it with the clock, and a child takes over its parent's if
-//! that is sooner.
+//! announce it: a thread that asks compares it with the clock, and a child takes over its parent's
+//! if that is sooner.
 
 use std::collections::HashMap;
 use std::error::Error;

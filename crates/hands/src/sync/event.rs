@@ -59,13 +59,13 @@ impl Event {
         wake_each(woken);
     }
 
-    /// It is to happen again: whoever waits from now on waits for the next [`set`](Self::set).
+    /// It is to happen again: a waiter from now on waits for the next [`set`](Self::set).
     pub fn clear(&self) {
         let _waiters = self.waiters.lock();
         self.set.store(false, Ordering::Release);
     }
 
-    /// Whether it has happened. What was done before `set` is seen by whoever is told `true`.
+    /// Whether it has happened. What was done before `set` is seen by a thread that is told `true`.
     pub fn is_set(&self) -> bool {
         self.set.load(Ordering::Acquire)
     }

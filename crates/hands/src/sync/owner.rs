@@ -2,7 +2,7 @@
 //! than a small task.
 //!
 //! Each worker keeps the tasks it runs, the innermost last (a waiting task has others on top of
-//! it), and with each the token that was around whoever submitted it. As long as that one is still
+//! it), and with each the token that was around its submitter. As long as that one is still
 //! the token around the caller, nobody has entered another within the task, and the task's own
 //! takes its place.
 

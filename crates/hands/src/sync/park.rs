@@ -182,8 +182,8 @@ pub(crate) fn look<F: Future>(
     None
 }
 
-/// Polls once, so that the future enlists; whoever wakes it wakes this thread. True: it was ready
-/// at once.
+/// Polls once, so that the future enlists; a thread that wakes it wakes this thread. True: it was
+/// ready at once.
 pub(crate) fn enlist<F: Future + Unpin>(future: &mut F) -> bool {
     let waker = own_waker();
     let mut context = Context::from_waker(&waker);

@@ -2,10 +2,10 @@
 //!
 //! # Protocol
 //!
-//! Permits are *handed over*: whoever releases takes the first waiters out of the line, as many as
-//! there are permits for, and their permits out of the count. A waiter whose ticket is no longer in
-//! the line owns its permits, and gives them back if it cannot use them any more. So one who asks
-//! for many is not overtaken for ever by those who ask for one.
+//! Permits are *handed over*: a thread that releases takes the first waiters out of the line, as
+//! many as there are permits for, and their permits out of the count. A waiter whose ticket is no
+//! longer in the line owns its permits, and gives them back if it cannot use them any more. So one
+//! who asks for many is not overtaken for ever by those who ask for one.
 
 use std::error::Error;
 use std::fmt;

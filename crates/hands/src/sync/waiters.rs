@@ -4,8 +4,8 @@
 //!
 //! - A waiter enlists under the owner's lock, after it has seen under that lock that it must wait.
 //!   So nothing can happen in between, and no wake-up is lost.
-//! - Whoever makes something happen takes the first of the line out, under the lock, and wakes it
-//!   after the unlock.
+//! - A thread that makes something happen takes the first of the line out, under the lock, and
+//!   wakes it after the unlock.
 //! - A woken waiter looks again. If somebody was quicker, it enlists once more *with its old
 //!   ticket*, and so at its old place.
 //! - A waiter that leaves (it was served, gave up, or its future was dropped) takes its ticket out.
@@ -185,7 +185,7 @@ impl<W> Waiters<W> {
     }
 
     fn place(&self, ticket: Ticket) -> Result<usize, usize> {
-        // Whoever is new goes to the end, and the first leave first.
+        // A thread that is new goes to the end, and the first leave first.
         match self.line.back() {
             Some(last) if last.ticket < ticket => Err(self.line.len()),
             None => Err(0),

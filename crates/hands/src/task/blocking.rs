@@ -128,8 +128,8 @@ const ASIDE: u8 = 1;
 /// It was woken, and counts as at work.
 const WOKEN: u8 = 2;
 
-/// A worker that waits. Whoever wakes it puts it back among those at work: from then on the pool
-/// needs nobody in its place, though it may take the worker a while to wake up.
+/// A worker that waits. A thread that wakes it puts it back among those at work: from then on the
+/// pool needs nobody in its place, though it may take the worker a while to wake up.
 ///
 /// It enlists before it steps aside, so at no moment is it neither counted nor sure to be woken:
 /// others that look for somebody at work would find nobody, and start a thread each. For that the
@@ -175,7 +175,7 @@ impl Absent {
         }
         let stepped = host.step_aside(first);
         if stepped.is_err() && self.state.swap(PRESENT, Ordering::SeqCst) == WOKEN {
-            // Whoever woke it has put it back, and so has the pool.
+            // A thread that woke it has put it back, and so has the pool.
             self.pool.forget_one();
         }
         stepped.map(|()| true)

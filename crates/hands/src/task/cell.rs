@@ -9,14 +9,14 @@
 //!     └───────────────────────────────────────┴──────────┘
 //! ```
 //!
-//! - Every step is taken under the cell's lock, by whoever finds the stage it starts from; so a
-//!   task is run at most once and has one outcome. Whoever comes late (a cancel after the start, a
-//!   result after the time-out) changes nothing.
+//! - Every step is taken under the cell's lock, by a thread that finds the stage it starts from; so
+//!   a task is run at most once and has one outcome. A thread that comes late (a cancel after the
+//!   start, a result after the time-out) changes nothing.
 //! - *Settling* belongs to one thread, which runs the callbacks without the lock and then publishes
-//!   the outcome. So whoever is told of the outcome knows that the callbacks have been run.
+//!   the outcome. So a thread that is told of the outcome knows that the callbacks have been run.
 //! - The function and its captures are dropped by the worker before the outcome is published, or by
-//!   whoever kept it from running. A result that nobody takes is dropped with the cell.
-//! - Whoever waits enlists under the lock, having seen that there is no outcome yet: no wake-up is
+//!   a thread that kept it from running. A result that nobody takes is dropped with the cell.
+//! - A waiter enlists under the lock, having seen that there is no outcome yet: no wake-up is
 //!   lost.
 
 use std::io;
@@ -297,7 +297,7 @@ where
         Ok((run, context))
     }
 
-    /// The values around whoever submitted it.
+    /// The values around its submitter.
     #[cfg(feature = "async")]
     pub(crate) fn context(&self) -> Context {
         let inner = self.inner.lock();
@@ -578,7 +578,7 @@ where
     }
 
     fn runnable(self: Arc<Self>) -> Option<Arc<dyn Runnable>> {
-        // Looked at without claiming it: whoever runs it finds out.
+        // Looked at without claiming it: a thread that runs it finds out.
         let is_queued = matches!(self.inner.lock().stage, Stage::Queued(_));
         is_queued.then_some(self as _)
     }

@@ -210,12 +210,12 @@ impl<R> Handle<R> {
         self.task.on_done(Box::new(callback));
     }
 
-    /// Whether the outcome is an error, or wakes whoever asks when there is one.
+    /// Whether the outcome is an error, or wakes a thread that asks when there is one.
     pub(super) fn poll_peek(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         self.task.peek(&mut self.ticket, context.waker())
     }
 
-    /// Whoever was to be woken need not be any more.
+    /// A thread that was to be woken need not be any more.
     pub(super) fn leave(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.task.leave(ticket);

@@ -1,6 +1,6 @@
 //! Tasks: a function and its argument, and what becomes of them.
 //!
-//! Whoever submits a task to a [pool](crate::pool) gets a [`Handle`], the claim on its outcome: the
+//! The submitter a task to a [pool](crate::pool) gets a [`Handle`], the claim on its outcome: the
 //! result, or a [`TaskError`] that says why there is none. A handle is joined, awaited, watched or
 //! cancelled; [`wait`] and [`as_completed`] take many.
 //!

@@ -9,11 +9,11 @@
 //!                                         └── rest ── Woken
 //! ```
 //!
-//! Whoever makes it *lined* puts it in the line, and nobody else does: so it is there once, and
-//! polled by one thread at a time. A wake while it runs has it polled once more.
+//! A thread that makes it *lined* puts it in the line, and nobody else does: so it is there once,
+//! and polled by one thread at a time. A wake while it runs has it polled once more.
 //!
-//! Each step reads and writes, also a wake that changes nothing: so whoever polls next sees what
-//! had been done before that wake. A mere look could be overtaken by the poll, and what it was
+//! Each step reads and writes, also a wake that changes nothing: so a thread that polls next sees
+//! what had been done before that wake. A mere look could be overtaken by the poll, and what it was
 //! about be seen by nobody. (Model-checked: `task::model`.)
 
 use crate::primitive::{AtomicU64, Ordering};

@@ -7,7 +7,7 @@ static OWN: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct WorkerId {
-    /// Its place in the pool, from 0; whoever takes its place has the same.
+    /// Its place in the pool, from 0; its successor has the same.
     pub number: usize,
     /// Its process.
     pub pid: u32,

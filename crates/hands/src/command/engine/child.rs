@@ -79,7 +79,7 @@ pub(super) struct EngineChild {
     pub(super) wall: Duration,
     pub(super) grace: Duration,
     pub(super) linger: Option<Duration>,
-    /// It has ended, and its pipes were left to whoever holds them.
+    /// It has ended, and its pipes were left to the processes that hold them.
     pub(super) is_held: bool,
     pub(super) cause: Option<Cause>,
     /// When SIGKILL follows a TERM, and how long to wait before looking again whether everybody has

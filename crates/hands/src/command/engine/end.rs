@@ -34,7 +34,8 @@ impl Engine {
     }
 
     /// A terminated child has ended and its pipes are closed: is somebody left who has still to
-    /// obey TERM? They are given the rest of the grace; whoever left the group had not been told.
+    /// obey TERM? They are given the rest of the grace; a process that left the group had not been
+    /// told.
     pub(super) fn has_kin_to_wait_for(&mut self, key: Key) -> bool {
         let Some(child) = self.child_mut(key) else {
             return false;

@@ -11,7 +11,7 @@
 //!   a grandchild is lost; or when they have been waited for as long as was asked (`linger`). A
 //!   [terminated](Engine::terminate) child is over in bounded time all the same: TERM to its group,
 //!   after `grace` KILL to all its kin that have not ended; after `GIVE_UP` the pipes are closed on
-//!   whoever still holds them.
+//!   the processes that still hold them.
 //! - An event can never reach the wrong child: each names a generation, and a descriptor leaves
 //!   epoll *before* it is closed. (A child between `clone` and `execve` holds a copy of each of our
 //!   descriptors; closing ours does not remove the kernel's registration while such a copy lives.)

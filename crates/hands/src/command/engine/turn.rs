@@ -87,7 +87,8 @@ impl Engine {
             .then(|| run_queue_delay(child.pid))
             .flatten();
         let ended = match wait::try_reap(pidfd) {
-            // Whoever traces it has not let it go yet: ask again later, and not all the time.
+            // A debugger that traces it has not let it go yet: ask again later, and not all the
+            // time.
             Ok(None) => {
                 let _ = epoll::delete(&self.epoll, pidfd);
                 if let Some(watchdog) = &self.watchdog {
@@ -299,7 +300,7 @@ impl Engine {
         }
     }
 
-    /// Leaves its pipes to whoever else holds them.
+    /// Leaves its pipes to other processes that hold them.
     fn cut_off(&mut self, key: Key) {
         let Some(child) = find(&mut self.children, key) else {
             return;

@@ -40,8 +40,8 @@ pub(crate) fn signal(kin: Kin<'_>, signal: Signal) {
 /// bounded number of times, because what is being killed may be forking.
 pub(crate) fn kill(kins: &[Kin<'_>]) {
     for _ in 0..10 {
-        // The groups first: whoever leaves one before its kill is there to be seen by the look that
-        // follows.
+        // The groups first: a process that leaves one before its kill is there to be seen by the
+        // look that follows.
         for kin in kins.iter().filter(|kin| !kin.reaped) {
             let _ = kill_process_group(kin.leader, Signal::KILL);
         }

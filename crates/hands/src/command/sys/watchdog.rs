@@ -200,8 +200,8 @@ fn watch(pipe: RawFd, groups: &[AtomicI32], mark: &[u8]) -> ! {
     for _ in 0..200 {
         for group in groups {
             // Once is enough, as nobody leaves a group while it is being killed; and once its
-            // leader is gone, and reaped by whoever has taken it over, the number may be given to
-            // others.
+            // leader is gone, and reaped by the process that has taken it over, the number may be
+            // given to others.
             let group = group.swap(0, Ordering::AcqRel);
             if group > 0 {
                 // SAFETY: no memory is involved.

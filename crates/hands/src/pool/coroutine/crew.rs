@@ -8,9 +8,9 @@
 //! ```
 //!
 //! A driver is a task of the `tokio` runtime, one for each of its threads, and takes from one line.
-//! Whoever adds to the line wakes a driver that idles; a driver that adds to an empty line does
-//! not, as it will take it itself. If it does not come to that, because what it polls blocks,
-//! whoever watches for that wakes another one; and if all of them are blocked, it starts a
+//! A thread that adds to the line wakes a driver that idles; a driver that adds to an empty line
+//! does not, as it will take it itself. If it does not come to that, because what it polls blocks,
+//! a thread that watches for that wakes another one; and if all of them are blocked, it starts a
 //! *substitute*: a thread of its own that polls what is in the line until one of them goes on.
 
 use std::cell::Cell;

@@ -1,5 +1,5 @@
-//! Finding coroutines that block: each driver says what it polls, and whoever looks twice and finds
-//! it at the same poll knows.
+//! Finding coroutines that block: each driver says what it polls, and a thread that looks twice and
+//! finds it at the same poll knows.
 //!
 //! A poll costs two stores. Nobody looks while nothing is polled.
 

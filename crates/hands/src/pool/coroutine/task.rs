@@ -121,7 +121,7 @@ where
     fn poll_once(self: &Arc<Self>, owners: &Owners) -> Poll<Outcome<Fut::Output>> {
         let owner = Arc::clone(self) as Arc<dyn Owner>;
         let waker = Waker::from(Arc::clone(self));
-        // Only whoever has its turn locks it for long; others try.
+        // Only a thread that has its turn locks it for long; others try.
         let mut future = self.future.lock();
         let poll = |future: &mut Option<Fut>| {
             if let Some(why) = self.unwanted() {

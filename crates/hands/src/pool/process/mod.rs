@@ -18,7 +18,7 @@
 //!   through a socket.
 //! - Short tasks are handed over many at a time, others one by one, so that no task waits behind a
 //!   long one while a worker has nothing to do ([`crew`]).
-//! - Whoever joins takes in replies meanwhile ([`inner`]); when nobody does, the pool's own thread
+//! - The joiner takes in replies meanwhile ([`inner`]); when nobody does, the pool's own thread
 //!   is woken, which also sees to time-outs and to workers that die ([`service`]) and has others
 //!   [started](start).
 

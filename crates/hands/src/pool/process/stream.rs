@@ -16,9 +16,9 @@ type Its<T> = Pipe<Option<T>, u32>;
 /// The items that one task of a [`ProcessPool`](super::ProcessPool) makes, one after the other,
 /// while it runs: what [`stream`](super::ProcessPool::stream) returns.
 ///
-/// No more than 16 of them lie ready; a task that is faster than whoever takes them waits. If its
-/// worker dies, or it panics, that is the last item, an error. Dropping this cancels the task,
-/// whose iterator is dropped when it has made its next item.
+/// No more than 16 of them lie ready; a task that is faster than the thread that takes them waits.
+/// If its worker dies, or it panics, that is the last item, an error. Dropping this cancels the
+/// task, whose iterator is dropped when it has made its next item.
 #[must_use = "the items are lost with it"]
 pub struct Outcomes<T> {
     pipe: Option<Ours<T>>,

@@ -162,7 +162,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Something is different: whoever waits on that side looks again.
+    /// Something is different: a waiter on that side looks again.
     fn changed(&self, side: Side, all: bool) {
         self.inner.ring.notify(side, all);
         self.inner.watch.wake_all();

@@ -2,17 +2,17 @@
 //!
 //! # Protocol
 //!
-//! - `TAIL` counts the items put, `HEAD` those got; place *n* modulo the capacity has item *n*.
-//!   Whoever puts has the lock of that end, writes the item to its place, and then makes it visible
-//!   by one store of `TAIL`; whoever gets has the lock of the other end, copies the item, and takes
-//!   it by one store of `HEAD`. So at every instruction the ring is a ring: whoever inherits a lock
-//!   from a process that was killed has nothing to mend.
+//! - `TAIL` counts the items put, `HEAD` those got; place *n* modulo the capacity has item *n*. A
+//!   process that puts has the lock of that end, writes the item to its place, and then makes it
+//!   visible by one store of `TAIL`; a process that gets has the lock of the other end, copies the
+//!   item, and takes it by one store of `HEAD`. So at every instruction the ring is a ring: a
+//!   process that inherits a lock from a process that was killed has nothing to mend.
 //! - `DONE` counts calls of `task_done`. Unfinished is what has been put and not been done; after a
 //!   shutdown that discards, what has been got and not been done: by one store, all that is in the
 //!   ring has been discarded.
 //! - Each side that waits has a number that changes when there is something to look at, and a count
-//!   of sleepers. Whoever changes the ring looks at the count behind that; whoever sleeps is
-//!   counted before it looks at the ring once more.
+//!   of sleepers. A process that changes the ring looks at the count behind that; a process that
+//!   sleeps is counted before it looks at the ring once more.
 //! - **What others write is not believed.** The geometry is each handle's own. Two ends further
 //!   apart than the capacity, or an item longer than a place, make a queue that is damaged, and
 //!   counts as shut down.
@@ -45,7 +45,7 @@ const PLACES: usize = SIDES + 4 * SIDE;
 /// Bytes before an item in its place: how long it is.
 const LENGTH: usize = 8;
 
-/// How often the core is told to wait between two looks of whoever would sleep: nearly a
+/// How often the core is told to wait between two looks of a process that would sleep: nearly a
 /// microsecond, in which some items come.
 const PAUSE: u32 = if cfg!(hands_loom) { 0 } else { 100 };
 
@@ -164,7 +164,7 @@ impl Ring {
         }
         let head = self.number(HEAD).load(Ordering::SeqCst);
         // Release and acquire: for the next to have this lock, too, the place has been left by
-        // whoever copied from it.
+        // a process that copied from it.
         seen.store(head, Ordering::Release);
         let length = tail.wrapping_sub(head);
         (length <= capacity).then_some((tail, length < capacity))
@@ -218,7 +218,7 @@ impl Ring {
         step();
         self.memory.write_whole(place + LENGTH, bytes);
         step();
-        // Whoever sees it sees the item.
+        // A process that sees it sees the item.
         self.number(TAIL)
             .store(tail.wrapping_add(1), Ordering::SeqCst);
         step();

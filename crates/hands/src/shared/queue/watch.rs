@@ -33,7 +33,7 @@ struct WatchState {
 impl Watch {
     /// All of them look for themselves.
     pub(super) fn wake_all(&self) {
-        // Whoever waits is counted before it looks at the queue once more, and we have changed that
+        // A waiter is counted before it looks at the queue once more, and we have changed that
         // before.
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
@@ -100,8 +100,8 @@ fn watch(inner: &QueueInner, mut seen: u32) {
     let mut idle = 0;
     loop {
         seen = inner.ring.await_change(seen);
-        // Also when nothing is said to be new: whoever made it so may have been killed before it
-        // could say so.
+        // Also when nothing is said to be new: a process that made it so may have been killed
+        // before it could say so.
         inner.watch.wake_all();
         let mut state = inner.watch.state.lock();
         idle = if state.wakers.is_empty() { idle + 1 } else { 0 };

@@ -106,7 +106,7 @@ pub(in crate::sync) fn acquired(number: &LockNumber, mode: LockMode) {
     });
 }
 
-/// The caller is about to give the lock back, whoever locked it.
+/// The caller is about to give the lock back, no matter who locked it.
 pub(in crate::sync) fn released(number: &LockNumber, mode: LockMode) {
     quietly(|| {
         let (lock, own) = (number.get(), std::thread::current().id());

@@ -37,8 +37,8 @@
 //! Each lock gets a number when it is first used. One graph, behind one plain lock, knows who holds
 //! and who awaits which number with which stack, and which numbers were ever locked while holding
 //! which. A thread notes what it has got before it goes on, and what it awaits before it waits; so
-//! whoever closes a ring finds all of it noted. A release is noted before it happens, so that no
-//! ring is seen that is just being opened.
+//! a thread that closes a ring finds all of it noted. A release is noted before it happens, so that
+//! no ring is seen that is just being opened.
 //!
 //! While it notes something, and while a handler runs, a thread's own locks go unnoticed: neither
 //! an allocator nor a handler that uses locks can go round in circles here.

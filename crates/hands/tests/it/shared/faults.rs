@@ -124,7 +124,7 @@ fn killed_while_it_waits_for_an_item() {
             |step| process::spawn(get, (queue.clone(), step)).unwrap(),
             |_| (),
         );
-        // The one that lives is woken, whoever has slept there before.
+        // The one that lives is woken, a process that has slept there before.
         queue.put(5).unwrap();
         assert_eq!(other.join(), Ok(5));
     });
@@ -166,7 +166,7 @@ fn killed_while_it_says_that_all_is_done_or_shuts_down() {
             queue.put(1).unwrap();
             queue
         };
-        // Whoever comes next finds it open or shut, and can shut it.
+        // A process that comes next finds it open or shut, and can shut it.
         let queue = RefCell::new(fresh());
         let again = |how| {
             queue.borrow().shutdown(how);

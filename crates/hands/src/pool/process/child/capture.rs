@@ -1,4 +1,4 @@
-//! What a task writes to stderr, kept for whoever submitted it.
+//! What a task writes to stderr, kept for its submitter.
 //!
 //! While a task is captured, a pipe takes the place of the worker's stderr. A thread of the worker
 //! moves what comes through the pipe into an unnamed file, of which all but the last [`KEPT`] bytes
@@ -122,7 +122,7 @@ impl Taker {
                 Ok(length @ 1..) => self.moved(written, length),
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(Errno::AGAIN) => return,
-                // No room: whoever writes is not to wait for that.
+                // No room: a thread that writes is not to wait for that.
                 Err(_) if !self.pass_by(written) => return,
                 Err(_) => {}
             }

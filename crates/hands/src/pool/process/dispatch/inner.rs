@@ -3,11 +3,12 @@
 //!
 //! # Who takes in replies
 //!
-//! Whoever joins a task does it (one of them, if there are several), as long as it waits: so a task
-//! that is waited for costs two wake-ups, the worker's and the joiner's, and none where both are
-//! awake. When nobody waits the pool's own thread is woken. A waiter writes into the worker's
-//! memory that it wants to be woken, and then looks at every ring once more; a worker writes its
-//! reply, and then looks whether somebody wants to be woken. One of the two always sees the other.
+//! The thread that joins a task does it (one of them, if there are several), as long as it waits:
+//! so a task that is waited for costs two wake-ups, the worker's and the joiner's, and none where
+//! both are awake. When nobody waits the pool's own thread is woken. A waiter writes into the
+//! worker's memory that it wants to be woken, and then looks at every ring once more; a worker
+//! writes its reply, and then looks whether somebody wants to be woken. One of the two always sees
+//! the other.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -141,7 +142,8 @@ impl ProcessPoolCore {
     fn renew_if_rights_changed(&self) {
         let changed = self.rights.lock().changed();
         if let Some(rights) = changed {
-            // Here, where they are. If it cannot be, whoever starts the next worker is told.
+            // Here, where they are. If it cannot be, the thread that starts the next worker is
+            // told.
             let _ = spawner::prepare(rights, self.plan.start_timeout);
             self.crew.lock().renew(rights);
         }
@@ -194,8 +196,8 @@ impl ProcessPoolCore {
         crew.queue.push_back(job);
         let (mut events, mut wake) = (Vec::new(), Vec::new());
         crew.dispatch(&mut events, &mut wake);
-        // Whoever submits faster than the workers run takes in replies now and then: so nobody else
-        // need be woken for them.
+        // A thread that submits faster than the workers run takes in replies now and then: so
+        // nobody else need be woken for them.
         crew.submitted += 1;
         let is_turn = crew.submitted.is_multiple_of(FLOW) && crew.is_brisk();
         if is_turn {
@@ -227,8 +229,8 @@ impl ProcessPoolCore {
         if events.is_empty() {
             return;
         }
-        // Callbacks run on a thread of their own: whoever takes in replies waits for another task,
-        // or only submits one.
+        // Callbacks run on a thread of their own: a thread that takes in replies waits for another
+        // task, or only submits one.
         let me = self.me.upgrade();
         let (apart, here): (Vec<_>, Vec<_>) = match &me {
             Some(_) if events.iter().any(TaskEvent::calls_back) => {
@@ -464,8 +466,8 @@ impl ProcessPoolCore {
     /// The pool's thread is to be woken by replies, unless somebody else takes them in.
     pub(in crate::pool::process) fn watch_as_service(&self) -> Watching {
         let mut crew = self.crew.lock();
-        // Under the lock, under which whoever leads says that it wants to be woken: what it has
-        // said is not taken back.
+        // Under the lock, under which a thread that leads says that it wants to be woken: what it
+        // has said is not taken back.
         if self.leading.load(Ordering::SeqCst) {
             return Watching::Woken;
         }

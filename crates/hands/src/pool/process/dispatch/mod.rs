@@ -6,7 +6,7 @@
 //! | `job` | a task on its way, and what comes of it |
 //! | `crew` | the queue, the workers, and how many tasks each is given at once |
 //! | `worker_handle` | one worker, as the pool sees it |
-//! | `inner` | the pool itself: submits, cancels, and whoever joins takes in replies |
+//! | `inner` | the pool itself: submits, cancels, and the joiner takes in replies |
 //! | `service` | the pool's own thread: time-outs, deaths, replacements |
 //! | `start` | how workers come to be |
 //! | `deadlines`, `turns` | when tasks are no longer wanted; outcomes are told of in the order they were taken in |

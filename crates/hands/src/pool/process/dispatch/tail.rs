@@ -178,7 +178,7 @@ impl StderrTail {
 
 fn forward(bytes: &[u8]) {
     if !bytes.is_empty() {
-        // Whoever has closed stderr does not want it.
+        // A thread that has closed stderr does not want it.
         let _ = io::stderr().write_all(bytes);
     }
 }

@@ -1,8 +1,8 @@
 //! What was taken in first is told of first.
 //!
-//! Whoever takes in replies tells of them without a lock, as that runs the user's code. So two
-//! threads could tell in another order than they have taken in. Each has a number, and waits for
-//! those before it: not for long, as one of them may be stuck in the user's code.
+//! A thread that takes in replies tells of them without a lock, as that runs the user's code. So
+//! two threads could tell in another order than they have taken in. Each has a number, and waits
+//! for those before it: not for long, as one of them may be stuck in the user's code.
 
 use std::time::{Duration, Instant};
 

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! line 0   BELL     the worker sleeps there          SLEEPS  says that it does, and for what
-//! line 2   WATCHED  who wants to be woken by a reply    CORE  where whoever waits for one runs, from 1
+//! line 2   WATCHED  who wants to be woken by a reply    CORE  where a waiter for one runs, from 1
 //! line 4   CLOSING  the worker is to end
-//! line 6   CANCELS  how often a task was said to be no longer wanted; whoever watches for that sleeps there
+//! line 6   CANCELS  how often a task was said to be no longer wanted; a thread that watches for that sleeps there
 //! line 8   READY_AT when it was ready      STAGED  what of its results lies behind the end of the replies, and two sums of that
 //! line 10… ends of the two rings, each on a line of its own
 //! claims   two words for each task that may have been handed over: whose it is, and when it began
@@ -376,8 +376,8 @@ impl MessageRing {
     fn publish(&mut self, header: Header, bytes: &[u8; HEADER]) {
         self.write(self.at, bytes);
         self.at += (HEADER + padded(header.length as usize)) as u64;
-        // Whoever sees it sees the message. Sequentially consistent, as the other side may be about
-        // to sleep.
+        // A thread that sees it sees the message. Sequentially consistent, as the other side may be
+        // about to sleep.
         let tail = self.memory().long(self.tail_at);
         tail.store(self.at, Ordering::SeqCst);
     }

@@ -3,7 +3,7 @@
 //! The kernel puts a process that is woken where its waker is, often enough, and sees no reason to
 //! move it: neither of the two is ever long without the core. But as long as one looks, the other
 //! cannot answer, and a round trip takes 50 microseconds rather than one. So a worker that has
-//! looked in vain, while whoever waits for it is on the same core, goes to another.
+//! looked in vain, while a waiter for it is on the same core, goes to another.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

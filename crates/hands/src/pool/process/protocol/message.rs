@@ -13,7 +13,7 @@ use crate::wire::image::Code;
 #[derive(Serialize, Deserialize)]
 pub(in crate::pool::process) struct WorkerStart {
     pub(in crate::pool::process) control: ControlBlock,
-    /// One word, at which whoever waits for an outcome sleeps.
+    /// One word, at which a waiter for an outcome sleeps.
     pub(in crate::pool::process) notifier: Memory,
     /// What the pool's own thread is woken by.
     pub(in crate::pool::process) service: Carried,

@@ -175,7 +175,7 @@ mod model {
         });
     }
 
-    /// As the pool has it: each worker has a flag, whoever joins has one notifier.
+    /// As the pool has it: each worker has a flag, the joiner has one notifier.
     #[test]
     fn no_reply_is_slept_through() {
         explore(|| {
@@ -204,7 +204,7 @@ mod model {
         });
     }
 
-    /// Whoever joins leaves; from then on the pool's thread is woken, which sleeps at a notifier of
+    /// The joiner leaves; from then on the pool's thread is woken, which sleeps at a notifier of
     /// its own.
     #[test]
     fn nothing_is_lost_when_another_takes_over() {
