@@ -41,10 +41,10 @@ pub enum StartMethod {
 /// ```
 /// # hands::entry!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use hands::process::Builder;
+/// use hands::process::ProcessBuilder;
 ///
 /// # let _hands = hands::init();
-/// let process = Builder::new().name("reader").env("LANG", "C").spawn(
+/// let process = ProcessBuilder::new().name("reader").env("LANG", "C").spawn(
 ///     |key: String| std::env::var(key).ok(),
 ///     "LANG".to_owned(),
 /// )?;
