@@ -49,6 +49,45 @@ fn with_init(
     Ok(quote!(#function))
 }
 
+/// See `hands::task`.
+#[proc_macro_attribute]
+pub fn task(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let attribute = proc_macro2::TokenStream::from(attribute);
+    let function = parse_macro_input!(item as ItemFn);
+    registered(&attribute, &function)
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
+
+/// The function, and its entry on the list.
+fn registered(
+    attribute: &proc_macro2::TokenStream,
+    function: &ItemFn,
+) -> Result<proc_macro2::TokenStream, Error> {
+    if !attribute.is_empty() {
+        return Err(Error::new_spanned(
+            attribute,
+            "`#[hands::task]` takes no arguments",
+        ));
+    }
+    let signature = &function.sig;
+    if signature.inputs.len() != 1 {
+        return Err(Error::new_spanned(
+            signature,
+            "a task has one argument; several are a tuple: `fn add((a, b): (u64, u64))`",
+        ));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &signature.generics,
+            "a task has no parameters of type: a worker could not know which were meant",
+        ));
+    }
+    let name = &signature.ident;
+    let asyncness = &signature.asyncness;
+    Ok(quote!(#function ::hands::register_task!(#asyncness fn #name);))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +96,38 @@ mod tests {
         let attribute = attribute.parse().expect("tokens");
         let error = with_init(&attribute, function).expect_err("refused");
         error.to_string()
+    }
+
+    #[test]
+    fn a_task_has_one_argument_and_no_parameters() {
+        let refused = |function: ItemFn| {
+            let error = registered(&Default::default(), &function).expect_err("refused");
+            error.to_string()
+        };
+        let two = parse_quote!(
+            fn add(a: u64, b: u64) -> u64 {
+                a + b
+            }
+        );
+        assert!(refused(two).contains("one argument"));
+        let generic = parse_quote!(
+            fn same<T>(value: T) -> T {
+                value
+            }
+        );
+        assert!(refused(generic).contains("no parameters"));
+        let good = parse_quote!(
+            async fn length(text: String) -> usize {
+                text.len()
+            }
+        );
+        let whole = registered(&Default::default(), &good)
+            .expect("a task")
+            .to_string();
+        assert!(
+            whole.contains("register_task ! (async fn length)"),
+            "{whole}"
+        );
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub mod pool;
 mod primitive;
 pub mod process;
 pub mod queue;
+#[cfg(feature = "cluster")]
+#[doc(hidden)]
+pub mod remote;
 pub mod shared;
 pub mod sizing;
 pub mod sync;
@@ -124,6 +127,32 @@ pub use init::block_on_main;
 /// fn other() {}
 /// ```
 pub use hands_macros::main;
+/// Lets a function run on other machines: puts it, with its full name and the hash of its
+/// signature, on the list of those that a worker may call.
+///
+/// ```
+/// #[hands::task]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// #[hands::task]
+/// async fn length_of(page: String) -> usize {
+///     page.len()
+/// }
+/// ```
+///
+/// It has one argument (several are a tuple), captures nothing, and takes and returns what can be
+/// written down:
+///
+/// ```compile_fail
+/// #[hands::task]
+/// fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+/// ```
+#[cfg(feature = "cluster")]
+pub use hands_macros::task;
 pub use init::{Guard, init};
 pub use machine::cores;
 pub use pool::split;

@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["queue"],
     &["task"],
     &["wire"],
+    &["remote"],
     &["command"],
     &["process"],
     &["shared"],

@@ -228,6 +228,44 @@ impl Events {
         self.tell_at(at, &what);
     }
 
+    /// A task that was [queued](Events::queued) with this number has run elsewhere, for this long,
+    /// and has ended by now; tells that it began, too, not before `after`. Returns when it ended.
+    #[doc(hidden)]
+    pub fn ran(
+        &self,
+        task: u64,
+        name: &'static str,
+        worker: u32,
+        how: TaskEnd,
+        wall: Duration,
+        after: Duration,
+    ) -> Duration {
+        let at = self.now().max(nanos(after));
+        let began = at.saturating_sub(nanos(wall)).max(nanos(after)).max(task);
+        let (task, waited) = match task {
+            0 => (self.0.last.fetch_add(1, Ordering::Relaxed) + 1, None),
+            task => (task, Some(Duration::from_nanos(began - task))),
+        };
+        let name = Name::of(name);
+        let started = EventKind::Started {
+            task,
+            name,
+            worker,
+            waited,
+        };
+        let finished = EventKind::Finished {
+            task,
+            name,
+            worker: Some(worker),
+            how,
+            wall: Duration::from_nanos(at.saturating_sub(began)),
+            cpu: None,
+        };
+        self.tell_at(began, &started);
+        self.tell_at(at.max(began), &finished);
+        Duration::from_nanos(at.max(began))
+    }
+
     /// A task that was [queued](Events::queued) with this number has an outcome, and was not run.
     pub fn not_run(&self, task: u64, name: &'static str) {
         if task > 0 && self.is_watched() {

@@ -65,6 +65,23 @@ pub enum TaskError {
         /// Which, and why.
         what: String,
     },
+    /// Each worker that began it ended before it did, and it is not begun again.
+    Poisoned {
+        /// How often it was begun.
+        starts: u32,
+    },
+    /// No worker of the cluster can run its function.
+    NoWorker {
+        /// The function.
+        name: String,
+    },
+    /// Its function is not one that may run on other machines: it lacks `#[hands::task]`.
+    Unregistered {
+        /// The function.
+        name: String,
+    },
+    /// It is neither queued nor answered: the server that keeps the tasks has lost it.
+    Lost,
 }
 
 /// A process that ended before its task.
@@ -249,6 +266,21 @@ impl fmt::Display for TaskError {
                 "the task's result cannot be sent to another process: {what}"
             ),
             TaskError::Decode { what } => write!(f, "cannot read {what}"),
+            TaskError::Poisoned { starts } => write!(
+                f,
+                "the task was begun {starts} times, and each time its worker ended before it did; look at what it does to its process before submitting it again"
+            ),
+            TaskError::NoWorker { name } => write!(
+                f,
+                "no worker can run `{name}`; start one whose program has the same function, with the same signature"
+            ),
+            TaskError::Unregistered { name } => write!(
+                f,
+                "`{name}` may not run on other machines; write `#[hands::task]` before the function"
+            ),
+            TaskError::Lost => f.write_str(
+                "the task is neither queued nor answered: the server has lost what it kept; submit it again if it may run twice",
+            ),
         }
     }
 }

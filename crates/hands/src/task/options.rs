@@ -51,6 +51,18 @@ impl Options {
         self
     }
 
+    /// For a pool elsewhere.
+    #[doc(hidden)]
+    pub fn timeout_of(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// For a pool elsewhere.
+    #[doc(hidden)]
+    pub fn deadline_at(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     pub(crate) fn is_limited(&self) -> bool {
         self.timeout.is_some() || self.deadline.is_some()
     }

@@ -21,7 +21,7 @@ use crate::sync::waiters::Ticket;
 pub(crate) type Read<R> = fn(&mut &[u8]) -> Outcome<R>;
 
 /// What a task asks of the pool that it was submitted to.
-pub(crate) trait RemotePool: Send + Sync {
+pub trait RemotePool: Send + Sync {
     /// It is no longer wanted. Whether that is its outcome.
     fn cancel(&self, task: &dyn Remote) -> bool;
     /// The worker that runs it now.
@@ -102,7 +102,7 @@ impl<R: Data> Remote for ChunkPart<R> {
 
 /// A task, whatever its types are: it has an outcome for each argument, and is finished when all
 /// have come, in whatever order they are told of.
-pub(crate) trait Remote: Send + Sync {
+pub trait Remote: Send + Sync {
     /// Outcomes have come, from this number on. True: they were the last.
     fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool;
     /// The outcome of this number is this. True: it was the last.
@@ -111,6 +111,7 @@ pub(crate) trait Remote: Send + Sync {
     fn finish(&self, count: &dyn Fn(u64));
     /// It has this outcome, and will never run, or not to its end. False: it has another.
     fn refuse(&self, why: TaskError) -> bool;
+    /// Whether it has no outcome yet.
     fn is_open(&self) -> bool;
     /// What kind of task it is: the type of its function.
     fn class(&self) -> &'static str;
@@ -140,7 +141,7 @@ impl Last {
 }
 
 /// One call, with its outcome.
-pub(crate) struct Single<R> {
+pub struct Single<R> {
     cell: TaskCell<(), R>,
     outcome: Mutex<Option<Outcome<R>>>,
     last: Last,
@@ -172,7 +173,7 @@ impl<R> Gathered<R> {
 }
 
 /// Several, with theirs.
-pub(crate) struct Chunk<R> {
+pub struct Chunk<R> {
     cell: TaskCell<(), Vec<Outcome<R>>>,
     outcomes: Mutex<Gathered<R>>,
     last: Last,
@@ -181,7 +182,8 @@ pub(crate) struct Chunk<R> {
 }
 
 impl<R: Data> Single<R> {
-    pub(crate) fn new<F>(pool: Weak<dyn RemotePool>, read: Read<R>) -> Arc<Single<R>> {
+    /// For a function of this type.
+    pub fn new<F>(pool: Weak<dyn RemotePool>, read: Read<R>) -> Arc<Single<R>> {
         Arc::new(Single {
             cell: TaskCell::remote(type_name::<F>(), ()),
             outcome: Mutex::new(None),
@@ -193,7 +195,8 @@ impl<R: Data> Single<R> {
 }
 
 impl<R: Data> Chunk<R> {
-    pub(crate) fn new<F>(pool: Weak<dyn RemotePool>, read: Read<R>, count: usize) -> Arc<Chunk<R>> {
+    /// For a function of this type.
+    pub fn new<F>(pool: Weak<dyn RemotePool>, read: Read<R>, count: usize) -> Arc<Chunk<R>> {
         Arc::new(Chunk {
             cell: TaskCell::remote(type_name::<F>(), ()),
             outcomes: Mutex::new(Gathered {

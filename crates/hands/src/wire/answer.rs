@@ -1,9 +1,11 @@
 //! How a function ended in another process, as it travels.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::task::{Panicked, TaskError};
+use crate::task::{Died, Panicked, TaskError};
 use crate::thread::PanicPlace;
 use crate::thread::panic::Caught;
 
@@ -24,6 +26,22 @@ pub(crate) enum Answer {
     SetUp(String),
     /// It was dropped.
     Cancelled,
+    /// Its time was up.
+    TimedOut(Duration),
+    /// Its process ended before it did.
+    Died {
+        pid: u32,
+        code: Option<i32>,
+        signal: Option<i32>,
+        stderr_tail: String,
+        out_of_memory: bool,
+    },
+    /// Its process wanted more memory than that.
+    MemoryLimit(u64),
+    /// It was begun this often, and each time its worker ended before it did.
+    Poisoned(u32),
+    /// It never ran, for this reason.
+    Refused(String),
 }
 
 impl From<Panicked> for Answer {
@@ -62,6 +80,47 @@ impl Answer {
                 message: what.into(),
             },
             Answer::Cancelled => TaskError::Cancelled,
+            Answer::TimedOut(after) => TaskError::TimedOut { after },
+            Answer::Died {
+                pid,
+                code,
+                signal,
+                stderr_tail,
+                out_of_memory,
+            } => TaskError::Died(Box::new(Died {
+                pid,
+                code,
+                signal,
+                stderr_tail,
+                out_of_memory,
+            })),
+            Answer::MemoryLimit(limit) => TaskError::MemoryLimit { limit },
+            Answer::Poisoned(starts) => TaskError::Poisoned { starts },
+            Answer::Refused(why) => TaskError::Refused { why: why.into() },
+        }
+    }
+}
+
+/// For a pool whose workers are pools themselves.
+#[cfg(feature = "cluster")]
+impl From<&TaskError> for Answer {
+    fn from(error: &TaskError) -> Answer {
+        match error.clone() {
+            TaskError::Panicked(panicked) => (*panicked).into(),
+            TaskError::TimedOut { after } => Answer::TimedOut(after),
+            TaskError::Cancelled => Answer::Cancelled,
+            TaskError::Died(died) => Answer::Died {
+                pid: died.pid,
+                code: died.code,
+                signal: died.signal,
+                stderr_tail: died.stderr_tail,
+                out_of_memory: died.out_of_memory,
+            },
+            TaskError::MemoryLimit { limit } => Answer::MemoryLimit(limit),
+            TaskError::Encode { what } => Answer::Encode(what),
+            TaskError::Decode { what } => Answer::Decode(what),
+            TaskError::Poisoned { starts } => Answer::Poisoned(starts),
+            other => Answer::Refused(other.to_string()),
         }
     }
 }

@@ -1,0 +1,432 @@
+//! [`Cluster`]: the pool whose workers are on other machines.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hands::event::{Events, TaskEnd};
+use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats};
+use hands::remote::{self, Chunk, RemotePool, Single};
+use hands::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
+
+use crate::link::{Access, Link};
+use crate::names::Names;
+use crate::queue::QueueBuilder;
+use crate::submit::{Submitter, Task as Sent};
+use crate::{ClusterError, streams};
+
+/// How to connect, and what a pool is to be like.
+#[derive(Clone)]
+#[must_use = "nothing is connected before `connect`"]
+pub struct ClusterBuilder {
+    pub(crate) url: String,
+    pub(crate) pool: String,
+    pub(crate) access: Access,
+    pub(crate) settings: Settings,
+}
+
+/// What all programs of one pool should say the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) replicas: usize,
+    pub(crate) keep: Duration,
+    pub(crate) hold: Duration,
+    pub(crate) start_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) most_starts: u32,
+}
+
+impl ClusterBuilder {
+    pub(crate) fn new(url: &str) -> ClusterBuilder {
+        ClusterBuilder {
+            url: url.to_owned(),
+            pool: "default".to_owned(),
+            access: Access::default(),
+            settings: Settings {
+                replicas: 1,
+                keep: Duration::from_secs(3600),
+                hold: Duration::from_secs(30),
+                start_timeout: Duration::from_secs(60),
+                retries: 0,
+                most_starts: 3,
+            },
+        }
+    }
+
+    /// The pool's name, `default` unless set: programs and workers of one name belong together.
+    pub fn pool(mut self, name: &str) -> ClusterBuilder {
+        self.pool = name.to_owned();
+        self
+    }
+
+    /// A token that the server expects.
+    pub fn token(mut self, token: impl Into<String>) -> ClusterBuilder {
+        self.access.token = Some(token.into());
+        self
+    }
+
+    /// A user and a password that the server expects.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> ClusterBuilder {
+        self.access.user = Some((name.into(), password.into()));
+        self
+    }
+
+    /// The seed of a key that the server knows.
+    pub fn nkey(mut self, seed: impl Into<String>) -> ClusterBuilder {
+        self.access.nkey = Some(seed.into());
+        self
+    }
+
+    /// A file of credentials, as `nsc` writes it.
+    pub fn credentials(mut self, file: impl AsRef<Path>) -> ClusterBuilder {
+        self.access.credentials = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// Trusts the certificates in this file, beside those that the system trusts.
+    pub fn root_certificates(mut self, file: impl AsRef<Path>) -> ClusterBuilder {
+        self.access.root_certificates = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// Shows the server this certificate, with its key.
+    pub fn client_certificate(
+        mut self,
+        file: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> ClusterBuilder {
+        let (file, key) = (file.as_ref().to_owned(), key.as_ref().to_owned());
+        self.access.client_certificate = Some((file, key));
+        self
+    }
+
+    /// Goes on only if the connection is encrypted.
+    pub fn require_tls(mut self) -> ClusterBuilder {
+        self.access.require_tls = true;
+        self
+    }
+
+    /// The number of servers that keep each task and outcome: 1 unless set; 3 survives the loss of
+    /// one of three. It counts for who makes the pool first.
+    pub fn replicas(mut self, replicas: usize) -> ClusterBuilder {
+        self.settings.replicas = replicas.clamp(1, 5);
+        self
+    }
+
+    /// How long outcomes are kept for others who take up a task's handle: an hour unless set. It
+    /// must be longer than any task may be under way, as the outcome is the proof that it has been
+    /// run.
+    pub fn keep(mut self, time: Duration) -> ClusterBuilder {
+        self.settings.keep = time.max(Duration::from_secs(60));
+        self
+    }
+
+    /// A task whose worker is gone comes to another after this time: half a minute unless set, and
+    /// a second at least. A worker that lives and is connected may run it for as long as it likes.
+    pub fn hold(mut self, time: Duration) -> ClusterBuilder {
+        self.settings.hold = time.max(Duration::from_secs(1));
+        self
+    }
+
+    /// A task that no worker can run has the outcome [`NoWorker`](TaskError::NoWorker) after this
+    /// time: a minute unless set.
+    pub fn start_timeout(mut self, time: Duration) -> ClusterBuilder {
+        self.settings.start_timeout = time;
+        self
+    }
+
+    /// A task that panics is begun again so often, later each time. Not at all unless set.
+    pub fn retries(mut self, times: u32) -> ClusterBuilder {
+        self.settings.retries = times;
+        self
+    }
+
+    /// A task whose worker, or whose process, ends under it is begun this often in all, and has the
+    /// outcome [`Poisoned`](TaskError::Poisoned) then: 3 times unless set.
+    pub fn crash_limit(mut self, starts: u32) -> ClusterBuilder {
+        self.settings.most_starts = starts.max(1);
+        self
+    }
+
+    /// Connects, and makes what the pool needs on the server if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers, or refuses, or is too old, or does not keep messages: see
+    /// [`ClusterError`].
+    pub fn connect(self) -> Result<Cluster, ClusterError> {
+        let names = Names::new(&self.pool)?;
+        let link = Link::new(&self.url, "hands", &self.access)?;
+        let makes = streams::make(link.clone(), names.clone(), self.settings);
+        let lost = || ClusterError::server("make the pool", "the connection has ended");
+        let streams = link.wait(makes).ok_or_else(lost)??;
+        let submitter = Submitter::new(link.clone(), names.clone(), streams, self.settings)?;
+        Ok(Cluster {
+            submitter,
+            link,
+            names,
+            settings: self.settings,
+        })
+    }
+}
+
+impl fmt::Debug for ClusterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of what is secret.
+        f.debug_struct("ClusterBuilder")
+            .field("pool", &self.pool)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A pool whose workers are on other machines, and whose tasks are kept by a server of NATS
+/// JetStream until they have been run.
+///
+/// It has the methods of every [`Pool`]. A task's function carries [`#[hands::task]`](hands::task):
+///
+/// ```no_run
+/// use hands::pool::Pool;
+/// use hands_cluster::Cluster;
+///
+/// #[hands::task]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// fn main() -> hands::Result<()> {
+///     let pool = Cluster::connect("nats://127.0.0.1:4222")?;
+///     let sum: u64 = pool.map(square, 1..=1000).sum::<Result<u64, _>>()?;
+///     println!("{sum}");
+///     Ok(())
+/// }
+/// ```
+///
+/// Its workers are programs that have the same functions: see [`worker`](crate::worker()).
+///
+/// # What it promises
+///
+/// Each task that was submitted runs at least once, and has exactly one outcome, as long as the
+/// server keeps its data. It runs more than once only if a worker, or the server, ends or is cut off
+/// while it runs; so what a task does beside its result should be such that it may be done twice.
+/// The crate's page says what that depends on.
+///
+/// # Dropping
+///
+/// waits for all tasks, as [`shutdown`](Pool::shutdown) with `Drain` does.
+pub struct Cluster {
+    submitter: Arc<Submitter>,
+    link: Link,
+    names: Names,
+    settings: Settings,
+}
+
+impl Cluster {
+    /// The pool `default` of the server there, without proving who one is, but by what the address
+    /// says: `nats://user:password@host`, `nats://token@host`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClusterBuilder::connect`].
+    pub fn connect(url: &str) -> Result<Cluster, ClusterError> {
+        Cluster::builder(url).connect()
+    }
+
+    /// For a pool of another name, or a server that wants to know who asks.
+    pub fn builder(url: &str) -> ClusterBuilder {
+        ClusterBuilder::new(url)
+    }
+
+    /// A queue of this name that all programs of the pool share.
+    pub fn queue<T: Data>(&self, name: &str) -> QueueBuilder<T> {
+        let names = self.names.clone();
+        QueueBuilder::new(self.link.clone(), names, name, self.settings.replicas)
+    }
+
+    /// Hands over a task whose handle another program can take up, by the name that is returned
+    /// with it. See [`handle`](Self::handle).
+    pub fn submit_named<F, A, R>(&self, task: F, argument: A) -> (String, Handle<R>)
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let (name, hash) = remote::signature::<F, A, R>();
+        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
+        let handle = remote::handle(&single);
+        let (sent, id) = Sent::new(name, hash, single, 1).named(&self.submitter);
+        let _ = task;
+        self.send(Options::new(), sent, std::iter::once(&argument));
+        (id, handle)
+    }
+
+    /// The handle of a task that another program has submitted, or this one before it was started
+    /// anew, by the name that [`submit_named`](Self::submit_named) gave.
+    ///
+    /// Its outcome is [`Lost`](TaskError::Lost) if there is no such task, or its outcome is no
+    /// longer [kept](ClusterBuilder::keep), and an error if it is not that of an `R`.
+    pub fn handle<R: Data>(&self, id: &str) -> Handle<R> {
+        let single = Single::<R>::new::<()>(self.as_remote(), remote::reads());
+        let handle = remote::handle(&single);
+        self.submitter.take_up(id, single);
+        handle
+    }
+
+    fn as_remote(&self) -> std::sync::Weak<dyn RemotePool> {
+        let weak: std::sync::Weak<Submitter> = Arc::downgrade(&self.submitter);
+        weak
+    }
+
+    /// Writes the arguments down, and hands them over.
+    fn send<'a, A: Data + 'a>(
+        &self,
+        options: Options,
+        task: Sent,
+        arguments: impl Iterator<Item = &'a A>,
+    ) {
+        if !remote::registered().any(|function| (function.hash)() == task.hash()) {
+            let name = task.name().to_owned();
+            return task.refuse(TaskError::Unregistered { name });
+        }
+        match remote::write_arguments(arguments) {
+            Ok(bytes) => self.submitter.submit(task, bytes, options),
+            Err(why) => task.refuse(why),
+        }
+    }
+}
+
+impl Pool for Cluster {
+    /// Those of all machines, as far as they have said so.
+    fn workers(&self) -> usize {
+        self.submitter.slots()
+    }
+
+    fn most_workers(&self) -> usize {
+        self.workers().max(1)
+    }
+
+    fn submit_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let _ = task;
+        let (name, hash) = remote::signature::<F, A, R>();
+        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
+        let handle = remote::handle(&single);
+        self.send(
+            options,
+            Sent::new(name, hash, single, 1),
+            std::iter::once(&argument),
+        );
+        handle
+    }
+
+    fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
+    where
+        F: Task<A, R>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let _ = task;
+        let (name, hash) = remote::signature::<F, A, R>();
+        let count = arguments.len();
+        let chunk = Chunk::<R>::new::<F>(self.as_remote(), remote::reads(), count);
+        let handle = remote::chunk_handle(&chunk);
+        let sent = Sent::new(name, hash, chunk, count as u64);
+        match count {
+            0 => sent.finish(),
+            _ => self.send(Options::new(), sent, arguments.iter()),
+        }
+        handle
+    }
+
+    fn events(&self) -> Events {
+        self.submitter.events.clone()
+    }
+
+    fn stats(&self) -> Stats {
+        let tally = self.submitter.events.tally();
+        let (unfinished, busy) = self.submitter.figures();
+        let mut stats = Stats::default();
+        stats.workers = self.submitter.slots();
+        stats.busy = busy.min(unfinished);
+        stats.queued = unfinished - stats.busy;
+        stats.finished = tally.finished();
+        stats.panicked = tally.of(TaskEnd::Panicked);
+        stats.not_run = tally.of(TaskEnd::NotRun);
+        stats.died = tally.of(TaskEnd::Died);
+        stats.timed_out = tally.of(TaskEnd::TimedOut);
+        stats.sizing = Sizing::Fixed {
+            workers: stats.workers,
+        };
+        stats
+    }
+
+    fn close(&self) {
+        self.submitter.close();
+    }
+
+    fn join(&self) {
+        self.submitter.join();
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        self.close();
+        if how == Shutdown::Now {
+            self.submitter.give_up_all();
+        }
+        self.join();
+    }
+}
+
+impl CoroutinePool for Cluster {
+    fn submit_async_with<F, A, R>(&self, options: Options, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R, Running: Send>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let _ = task;
+        let (name, hash) = remote::signature::<F, A, R>();
+        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
+        let handle = remote::handle(&single);
+        self.send(
+            options,
+            Sent::new(name, hash, single, 1),
+            std::iter::once(&argument),
+        );
+        handle
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shutdown(Shutdown::Drain);
+        self.submitter.end();
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("names", &self.names)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The moment at which time is up, for other machines: they have another clock that starts when it
+/// likes, and the same time of day.
+pub(crate) fn as_time_of_day(deadline: Instant) -> Option<u128> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let at = std::time::SystemTime::now().checked_add(left)?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(since.as_millis())
+}

@@ -1,0 +1,587 @@
+//! The queue without the type of its items: what is asked of the server, and when.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::{AckKind, PublishMessage};
+use async_nats::jetstream::stream::{self, Republish, RetentionPolicy, Stream};
+use futures_util::StreamExt;
+use hands::queue::Shutdown;
+use hands::sync::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
+use super::Settings;
+use crate::ClusterError;
+use crate::link::{Link, PATIENCE};
+use crate::names::Names;
+
+/// Who waits looks at least so often.
+const LOOK: Duration = Duration::from_millis(500);
+/// Where a queue says that it was shut down, and how.
+const STATE: &str = "hands-state";
+const DRAIN: &str = "drain";
+const NOW: &str = "now";
+
+pub(super) type Message = async_nats::jetstream::Message;
+
+/// How long a caller waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    /// For one look.
+    Once,
+    Moment(Instant),
+    Done,
+}
+
+impl Until {
+    fn is_over(self) -> bool {
+        match self {
+            Until::Once => true,
+            Until::Moment(moment) => Instant::now() >= moment,
+            Until::Done => false,
+        }
+    }
+}
+
+pub(super) enum Put {
+    Done,
+    Full,
+    TimedOut,
+    ShutDown,
+    Refused,
+}
+
+pub(super) enum Got {
+    Item(Message),
+    Empty,
+    TimedOut,
+    ShutDown,
+}
+
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    link: Link,
+    stream: Stream,
+    /// One for each lane, the first is got from first.
+    consumers: Vec<PullConsumer>,
+    subject: String,
+    /// Where it is said that something has changed.
+    notes: String,
+    changed: Arc<Notify>,
+    is_shut_down: Arc<AtomicBool>,
+    /// Got, and not done: in the order in which they were got.
+    held: Mutex<VecDeque<Message>>,
+    /// All that are held here, guards' too, by their numbers: the server is told of them.
+    alive: Arc<Mutex<HashMap<u64, async_nats::Subject>>>,
+    /// Came when nobody wanted them any more.
+    spare: Arc<Mutex<VecDeque<Message>>>,
+    number: AtomicU64,
+    id: String,
+}
+
+impl Core {
+    pub(super) async fn open(
+        link: Link,
+        names: Names,
+        settings: Settings,
+    ) -> Result<Core, ClusterError> {
+        let name = settings.name.clone();
+        let subject = names.subject(&format!("q.{name}"));
+        let notes = names.subject(&format!("qn.{name}"));
+        let config = stream::Config {
+            name: names.queue(&name),
+            subjects: vec![format!("{subject}.*")],
+            retention: RetentionPolicy::WorkQueue,
+            num_replicas: settings.replicas,
+            max_consumers: 1000,
+            republish: Some(Republish {
+                source: format!("{subject}.*"),
+                destination: notes.clone(),
+                headers_only: true,
+            }),
+            ..Default::default()
+        };
+        let made = "open the queue";
+        let stream = crate::patient(|| link.context().get_or_create_stream(config.clone()))
+            .await
+            .map_err(|error| ClusterError::server(made, error))?;
+        let mut consumers = Vec::new();
+        for lane in 0..settings.lanes {
+            let config = pull::Config {
+                durable_name: Some(format!("lane{lane}")),
+                filter_subject: format!("{subject}.{lane}"),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: settings.hold,
+                max_deliver: -1,
+                max_ack_pending: 1_000_000,
+                ..Default::default()
+            };
+            let durable = format!("lane{lane}");
+            let consumer = stream.get_or_create_consumer(&durable, config);
+            let consumer = consumer
+                .await
+                .map_err(|error| ClusterError::server(made, error))?;
+            consumers.push(consumer);
+        }
+        let changed = Arc::new(Notify::new());
+        let is_shut_down = Arc::new(AtomicBool::new(
+            stream.cached_info().config.metadata.contains_key(STATE),
+        ));
+        let mut told = link
+            .client()
+            .subscribe(notes.clone())
+            .await
+            .map_err(|error| ClusterError::server(made, error))?;
+        // From now on nothing is missed.
+        link.client()
+            .flush()
+            .await
+            .map_err(|error| ClusterError::server(made, error))?;
+        let core = Core {
+            changed: Arc::clone(&changed),
+            is_shut_down: Arc::clone(&is_shut_down),
+            held: Mutex::default(),
+            alive: Arc::default(),
+            spare: Arc::default(),
+            number: AtomicU64::new(0),
+            id: crate::unique(),
+            consumers,
+            subject,
+            notes,
+            settings,
+            stream,
+            link: link.clone(),
+        };
+        let listens = Arc::downgrade(&changed);
+        link.spawn(async move {
+            while let Some(note) = told.next().await {
+                let Some(changed) = listens.upgrade() else {
+                    return;
+                };
+                if note.payload.as_ref() == b"shutdown" {
+                    is_shut_down.store(true, Ordering::SeqCst);
+                }
+                changed.notify_waiters();
+            }
+        });
+        core.keep_alive();
+        Ok(core)
+    }
+
+    /// Tells the server, each third of the time, that what is held here is.
+    fn keep_alive(&self) {
+        let alive: Weak<_> = Arc::downgrade(&self.alive);
+        let client = self.link.client().clone();
+        let third = self.settings.hold / 3;
+        self.link.spawn(async move {
+            loop {
+                tokio::time::sleep(third).await;
+                let Some(alive) = alive.upgrade() else {
+                    return;
+                };
+                let held: Vec<_> = alive.lock().values().cloned().collect();
+                for reply in held {
+                    let _ = client.publish(reply, "+WPI".into()).await;
+                }
+            }
+        });
+    }
+
+    /// What a task of the connection needs of this.
+    fn view(&self) -> View {
+        View {
+            capacity: self.settings.capacity,
+            link: self.link.clone(),
+            stream: self.stream.clone(),
+            consumers: self.consumers.clone(),
+            notes: self.notes.clone(),
+            changed: Arc::clone(&self.changed),
+            is_shut_down: Arc::clone(&self.is_shut_down),
+            spare: Arc::clone(&self.spare),
+            alive: Arc::clone(&self.alive),
+        }
+    }
+
+    pub(super) fn put(
+        &self,
+        lane: u32,
+        bytes: Vec<u8>,
+        until: Until,
+    ) -> impl Future<Output = Put> + Send + use<> {
+        let lane = lane.min(self.settings.lanes - 1);
+        let subject = format!("{}.{lane}", self.subject);
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}.{number}", self.id);
+        let view = self.view();
+        let wants = Wants::new();
+        let wanted = wants.of();
+        let link = self.link.clone();
+        async move {
+            let put = link.run(async move { view.put(&subject, &id, bytes, until, &wanted).await });
+            let put = put.await.unwrap_or(Put::TimedOut);
+            drop(wants);
+            put
+        }
+    }
+
+    pub(super) fn get(&self, until: Until) -> impl Future<Output = Got> + Send + use<> {
+        let view = self.view();
+        let wants = Wants::new();
+        let wanted = wants.of();
+        let link = self.link.clone();
+        async move {
+            let (give, take) = tokio::sync::oneshot::channel();
+            link.spawn(async move {
+                let got = view.get(until, &wanted).await;
+                if let Err(Got::Item(message)) = give.send(got) {
+                    // Nobody wants it any more: it is the next one's.
+                    view.spare.lock().push_back(message);
+                    view.changed.notify_waiters();
+                }
+            });
+            let got = take.await.unwrap_or(Got::Empty);
+            drop(wants);
+            got
+        }
+    }
+
+    pub(super) fn keep(&self, message: Message) {
+        self.held.lock().push_back(message);
+    }
+
+    /// An item was worked on.
+    pub(super) fn done(&self, message: Message) {
+        self.view().acknowledge(&self.link, message, AckKind::Ack);
+    }
+
+    /// It is no item.
+    pub(super) fn discard(&self, message: Message) {
+        self.view().acknowledge(&self.link, message, AckKind::Term);
+    }
+
+    pub(super) fn give_back(&self, message: Message) {
+        self.view()
+            .acknowledge(&self.link, message, AckKind::Nak(None));
+    }
+
+    /// False: there is nothing that could be done.
+    pub(super) fn task_done(&self) -> bool {
+        let first = self.held.lock().pop_front();
+        let message = match first {
+            Some(message) => message,
+            // Said of an item that nobody got: it counts as one that was.
+            None => match crate::link::wait_for(self.get(Until::Once)) {
+                Got::Item(message) => message,
+                _ => return false,
+            },
+        };
+        self.done(message);
+        true
+    }
+
+    pub(super) fn unfinished(&self) -> u64 {
+        let view = self.view();
+        let asked = self.link.wait(async move { view.messages().await });
+        asked.flatten().unwrap_or(0)
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        let view = self.view();
+        let asked = self.link.wait(async move { view.waiting().await });
+        let waiting = asked.flatten().unwrap_or(0);
+        usize::try_from(waiting).unwrap_or(usize::MAX)
+    }
+
+    /// Whether all was done before the deadline.
+    pub(super) fn join(
+        &self,
+        deadline: Option<Instant>,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        let view = self.view();
+        let link = self.link.clone();
+        async move {
+            let until = deadline.map_or(Until::Done, Until::Moment);
+            let joined = link.run(async move {
+                loop {
+                    let changed = view.changed.notified();
+                    tokio::pin!(changed);
+                    changed.as_mut().enable();
+                    if view.messages().await == Some(0) {
+                        return true;
+                    }
+                    if until.is_over() {
+                        return false;
+                    }
+                    view.rest(changed, until).await;
+                }
+            });
+            joined.await.unwrap_or(false)
+        }
+    }
+
+    pub(super) fn shutdown(&self, how: Shutdown) {
+        self.is_shut_down.store(true, Ordering::SeqCst);
+        let view = self.view();
+        self.link.wait(async move { view.shutdown(how).await });
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn remove(&self) -> Result<(), ClusterError> {
+        let context = self.link.context().clone();
+        let name = self.stream.cached_info().config.name.clone();
+        let removed = self.link.wait(async move {
+            let removed = context.delete_stream(name).await;
+            removed.map_err(|error| ClusterError::server("remove the queue", error))
+        });
+        removed.map_or(Ok(()), |removed| removed.map(|_| ()))
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // What is not done is for others.
+        let held: Vec<Message> = self.held.lock().drain(..).collect();
+        for message in held.into_iter().chain(self.spare.lock().drain(..)) {
+            self.view()
+                .acknowledge(&self.link, message, AckKind::Nak(None));
+        }
+    }
+}
+
+/// Dropped with a future: what it has asked for is not wanted any more.
+struct Wants(Arc<AtomicBool>);
+
+impl Wants {
+    fn new() -> Wants {
+        Wants(Arc::new(AtomicBool::new(true)))
+    }
+
+    fn of(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Wants {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+struct View {
+    capacity: Option<usize>,
+    link: Link,
+    stream: Stream,
+    consumers: Vec<PullConsumer>,
+    notes: String,
+    changed: Arc<Notify>,
+    is_shut_down: Arc<AtomicBool>,
+    spare: Arc<Mutex<VecDeque<Message>>>,
+    alive: Arc<Mutex<HashMap<u64, async_nats::Subject>>>,
+}
+
+impl View {
+    /// All that are not done. `None`: the server does not answer.
+    async fn messages(&self) -> Option<u64> {
+        let info = tokio::time::timeout(PATIENCE, self.stream.get_info()).await;
+        Some(info.ok()?.ok()?.state.messages)
+    }
+
+    /// Those that nobody holds.
+    async fn waiting(&self) -> Option<u64> {
+        let mut waiting = self.spare.lock().len() as u64;
+        for consumer in &self.consumers {
+            let info = tokio::time::timeout(PATIENCE, consumer.get_info()).await;
+            waiting += info.ok()?.ok()?.num_pending;
+        }
+        Some(waiting)
+    }
+
+    /// Until something has changed, or it is time to look.
+    async fn rest(&self, changed: impl Future<Output = ()>, until: Until) {
+        let look = Instant::now() + LOOK;
+        let moment = match until {
+            Until::Moment(moment) => moment.min(look),
+            Until::Once | Until::Done => look,
+        };
+        let _ = timeout_at(moment.into(), changed).await;
+    }
+
+    async fn put(
+        &self,
+        subject: &str,
+        id: &str,
+        bytes: Vec<u8>,
+        until: Until,
+        wanted: &AtomicBool,
+    ) -> Put {
+        let message = PublishMessage::build().payload(bytes.into()).message_id(id);
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_shut_down.load(Ordering::SeqCst) {
+                return Put::ShutDown;
+            }
+            let Some(message) = self.admitted(&message).await else {
+                match until {
+                    Until::Once => return Put::Full,
+                    _ if until.is_over() => return Put::TimedOut,
+                    _ => self.rest(changed, until).await,
+                }
+                continue;
+            };
+            if !wanted.load(Ordering::SeqCst) {
+                return Put::TimedOut;
+            }
+            let context = self.link.context();
+            let sent = async {
+                context
+                    .send_publish(subject.to_owned(), message)
+                    .await?
+                    .await
+            };
+            let error = match sent.await {
+                Ok(_) => return Put::Done,
+                Err(error) => error,
+            };
+            match error.kind() {
+                // Somebody was faster.
+                PublishErrorKind::WrongLastSequence => {}
+                PublishErrorKind::MaxPayloadExceeded => return Put::Refused,
+                // With the same name it is taken in once, however often it is sent.
+                _ if until.is_over() => return Put::TimedOut,
+                _ => self.rest(changed, until).await,
+            }
+        }
+    }
+
+    /// The message, as it may be put now. `None`: there is no room, or nobody can say.
+    async fn admitted(&self, message: &PublishMessage) -> Option<PublishMessage> {
+        let Some(capacity) = self.capacity else {
+            return Some(message.clone());
+        };
+        // In this order: who puts between the two makes this put fail, and it looks again.
+        let info = tokio::time::timeout(PATIENCE, self.stream.get_info()).await;
+        let last = info.ok()?.ok()?.state.last_sequence;
+        let waiting = self.waiting().await?;
+        (waiting < capacity as u64).then(|| message.clone().expected_last_sequence(last))
+    }
+
+    async fn get(&self, until: Until, wanted: &AtomicBool) -> Got {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let was_shut_down = self.is_shut_down.load(Ordering::SeqCst);
+            if !wanted.load(Ordering::SeqCst) {
+                return Got::Empty;
+            }
+            if let Some(message) = self.next().await {
+                return Got::Item(message);
+            }
+            // What is given back comes again in a moment.
+            if was_shut_down {
+                return Got::ShutDown;
+            }
+            match until {
+                Until::Once => return Got::Empty,
+                _ if until.is_over() => return Got::TimedOut,
+                _ => self.rest(changed, until).await,
+            }
+        }
+    }
+
+    /// An item, if there is one.
+    async fn next(&self) -> Option<Message> {
+        let spare = self.spare.lock().pop_front();
+        if let Some(message) = spare {
+            return Some(message);
+        }
+        for consumer in &self.consumers {
+            let fetched = async {
+                let mut batch = consumer.fetch().max_messages(1).messages().await.ok()?;
+                batch.next().await?.ok()
+            };
+            let message = tokio::time::timeout(PATIENCE, fetched).await.ok().flatten();
+            if let Some(message) = message {
+                if let (Ok(info), Some(reply)) = (message.info(), &message.reply) {
+                    self.alive
+                        .lock()
+                        .insert(info.stream_sequence, reply.clone());
+                }
+                if self.capacity.is_some() {
+                    self.note(b"").await;
+                }
+                return Some(message);
+            }
+        }
+        None
+    }
+
+    /// Says that something has changed.
+    async fn note(&self, what: &'static [u8]) {
+        let notes = self.notes.clone();
+        let _ = self.link.client().publish(notes, what.into()).await;
+        self.changed.notify_waiters();
+    }
+
+    /// Answers for an item, and waits until the server has heard it.
+    fn acknowledge(self, link: &Link, message: Message, kind: AckKind) {
+        let Some(reply) = message.reply.clone() else {
+            return;
+        };
+        if let Ok(info) = message.info() {
+            self.alive.lock().remove(&info.stream_sequence);
+        }
+        link.wait(async move {
+            let answer: bytes::Bytes = kind.into();
+            for _ in 0..3 {
+                let asked = self.link.client().request(reply.clone(), answer.clone());
+                match tokio::time::timeout(PATIENCE, asked).await {
+                    Ok(Ok(_)) => break,
+                    // The consumer is gone, and the item with it.
+                    Ok(Err(error))
+                        if error.kind() == async_nats::RequestErrorKind::NoResponders =>
+                    {
+                        break;
+                    }
+                    _ => tokio::time::sleep(LOOK).await,
+                }
+            }
+            self.note(b"").await;
+        });
+    }
+
+    async fn shutdown(&self, how: Shutdown) {
+        let state = match how {
+            Shutdown::Drain => DRAIN,
+            Shutdown::Now => NOW,
+        };
+        if let Ok(Ok(info)) = tokio::time::timeout(PATIENCE, self.stream.get_info()).await {
+            let mut config = info.config;
+            config.metadata.insert(STATE.to_owned(), state.to_owned());
+            let update = self.link.context().update_stream(config);
+            let _ = tokio::time::timeout(PATIENCE, update).await;
+        }
+        self.note(b"shutdown").await;
+        if how == Shutdown::Now {
+            // What nobody holds is discarded. (A purge would take what is held, too.)
+            while let Some(message) = self.next().await {
+                if let Ok(info) = message.info() {
+                    self.alive.lock().remove(&info.stream_sequence);
+                }
+                let _ = message.double_ack_with(AckKind::Term).await;
+            }
+            self.note(b"").await;
+        }
+    }
+}

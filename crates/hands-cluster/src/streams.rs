@@ -1,0 +1,90 @@
+//! What a pool keeps on the server: two streams and a store, made when they are not there.
+//!
+//! | stream | holds | until |
+//! |---|---|---|
+//! | `HANDS_<pool>_TASKS` | tasks, a subject for each function | they are acknowledged |
+//! | `HANDS_<pool>_RESULTS` | `start.<id>`: that a task was begun, or cancelled; `result.<id>`: its outcome; `poisoned.<id>`: what was moved aside | [`keep`](crate::ClusterBuilder::keep) is over |
+//! | `HANDS_<pool>_LARGE` | arguments and outcomes that no message holds | they are used, or `keep` is over |
+//!
+//! The result of a task is written only if there is none (the server compares), so a task has one
+//! outcome, however many workers have run it. The server repeats each to `done.<id>`, where the
+//! submitter listens, and tells workers at `new.<function>` of each new task.
+
+use async_nats::jetstream::object_store::{self, ObjectStore};
+use async_nats::jetstream::stream::{self, Republish, RetentionPolicy, Stream};
+
+use crate::cluster::Settings;
+use crate::link::Link;
+use crate::names::Names;
+use crate::{ClusterError, patient};
+
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub(crate) tasks: Stream,
+    pub(crate) results: Stream,
+    pub(crate) large: ObjectStore,
+}
+
+pub(crate) async fn make(
+    link: Link,
+    names: Names,
+    settings: Settings,
+) -> Result<Streams, ClusterError> {
+    let failed = |error: &dyn std::fmt::Display| ClusterError::server("make the pool", error);
+    let context = link.context();
+    let tasks = stream::Config {
+        name: names.tasks(),
+        subjects: vec![names.subject("task.*")],
+        retention: RetentionPolicy::WorkQueue,
+        num_replicas: settings.replicas,
+        // One for each function.
+        max_consumers: 10_000,
+        republish: Some(Republish {
+            source: names.subject("task.*"),
+            destination: names.subject("new.{{wildcard(1)}}"),
+            headers_only: true,
+        }),
+        allow_direct: true,
+        ..Default::default()
+    };
+    let results = stream::Config {
+        name: names.results(),
+        subjects: ["start.>", "result.>", "poisoned.>"]
+            .map(|rest| names.subject(rest))
+            .to_vec(),
+        num_replicas: settings.replicas,
+        max_age: settings.keep,
+        max_messages_per_subject: 1,
+        republish: Some(Republish {
+            source: names.subject("result.>"),
+            destination: names.subject("done.>"),
+            headers_only: false,
+        }),
+        allow_direct: true,
+        ..Default::default()
+    };
+    let tasks = patient(|| context.get_or_create_stream(tasks.clone()))
+        .await
+        .map_err(|error| failed(&error))?;
+    let results = patient(|| context.get_or_create_stream(results.clone()))
+        .await
+        .map_err(|error| failed(&error))?;
+    let large = match context.get_object_store(names.large()).await {
+        Ok(large) => large,
+        Err(_) => {
+            let config = object_store::Config {
+                bucket: names.large(),
+                max_age: settings.keep,
+                num_replicas: settings.replicas,
+                ..Default::default()
+            };
+            let made = context.create_object_store(config).await;
+            made.map_err(|error| failed(&error))?
+        }
+    };
+    Ok(Streams {
+        tasks,
+        results,
+        large,
+    })
+}

@@ -1,0 +1,477 @@
+//! The submitter's side: what was handed over and has no outcome yet, and who is told of it.
+//!
+//! A task is published by the connection's thread, which sends it again, under the same name, until
+//! the server has it. Its outcome comes in one of three ways, whichever is first: the server repeats
+//! it to us when it is written; we look for it now and then, as a message may be lost; or it cannot
+//! come any more. What is the user's (reading a result, callbacks) runs on a thread of its own.
+
+mod deliver;
+mod look;
+mod send;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use hands::event::{Events, TaskEnd};
+use hands::remote::{Remote, RemotePool};
+use hands::sync::{Condvar, Mutex};
+use hands::task::{Options, TaskError, WorkerId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::deliver::Delivery;
+use self::send::Outgoing;
+use crate::ClusterError;
+use crate::cluster::Settings;
+use crate::link::Link;
+use crate::names::Names;
+use crate::start::{self, NotWritten, Starts, State};
+use crate::streams::Streams;
+
+/// A worker that has not been heard of for so long is gone.
+const SILENT: Duration = Duration::from_secs(10);
+
+/// A task on its way.
+pub(crate) struct Task {
+    name: &'static str,
+    hash: u64,
+    remote: Arc<dyn Remote>,
+    count: u64,
+    id: Option<String>,
+}
+
+impl Task {
+    pub(crate) fn new(name: &'static str, hash: u64, remote: Arc<dyn Remote>, count: u64) -> Task {
+        Task {
+            name,
+            hash,
+            remote,
+            count,
+            id: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn refuse(self, why: TaskError) {
+        self.remote.refuse(why);
+    }
+
+    /// It has no arguments, and so all of its outcomes.
+    pub(crate) fn finish(self) {
+        self.remote.finish(&|_| ());
+    }
+}
+
+/// A task without an outcome.
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) remote: Arc<dyn Remote>,
+    pub(super) name: &'static str,
+    pub(super) hash: u64,
+    pub(super) count: u64,
+    /// Its number among the events.
+    number: u64,
+    submitted: Instant,
+    /// Of its message; 0: the server has not said that it has it.
+    pub(super) sequence: AtomicU64,
+    /// How often it was looked for in vain, in a row.
+    pub(super) missing: AtomicU32,
+    /// Another program has submitted it.
+    is_foreign: bool,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: HashMap<String, Arc<Entry>>,
+    /// By where the task is in memory.
+    places: HashMap<usize, String>,
+    is_closed: bool,
+}
+
+/// What a worker says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) id: String,
+    pub(crate) host: String,
+    pub(crate) version: String,
+    /// 0: it is ending.
+    pub(crate) slots: usize,
+    pub(crate) busy: usize,
+}
+
+pub(crate) struct Submitter {
+    me: Weak<Submitter>,
+    link: Link,
+    names: Names,
+    streams: Streams,
+    settings: Settings,
+    client: String,
+    pub(crate) events: Events,
+    table: Mutex<Table>,
+    next: AtomicU64,
+    outgoing: UnboundedSender<Outgoing>,
+    deliveries: mpsc::Sender<Delivery>,
+    /// Tasks that have no outcome that was told.
+    unfinished: Mutex<usize>,
+    finished: Condvar,
+    workers: Mutex<HashMap<String, (Status, Instant)>>,
+    tracks: Mutex<HashMap<String, (u32, Duration)>>,
+    has_ended: Arc<AtomicBool>,
+}
+
+impl Submitter {
+    pub(crate) fn new(
+        link: Link,
+        names: Names,
+        streams: Streams,
+        settings: Settings,
+    ) -> Result<Arc<Submitter>, ClusterError> {
+        let (outgoing, to_send) = tokio::sync::mpsc::unbounded_channel();
+        let (deliveries, to_deliver) = mpsc::channel();
+        let submitter = Arc::new_cyclic(|me| Submitter {
+            me: Weak::clone(me),
+            link: link.clone(),
+            names,
+            streams,
+            settings,
+            client: crate::unique(),
+            events: Events::new(),
+            table: Mutex::default(),
+            next: AtomicU64::new(1),
+            outgoing,
+            deliveries,
+            unfinished: Mutex::new(0),
+            finished: Condvar::new(),
+            workers: Mutex::default(),
+            tracks: Mutex::default(),
+            has_ended: Arc::default(),
+        });
+        deliver::start(Arc::downgrade(&submitter), to_deliver)?;
+        let listens = submitter.listen();
+        let lost = || ClusterError::server("open the pool", "the connection has ended");
+        link.wait(listens).ok_or_else(lost)??;
+        link.spawn(send::all(Arc::downgrade(&submitter), to_send));
+        link.spawn(look::now_and_then(Arc::downgrade(&submitter)));
+        Ok(submitter)
+    }
+
+    /// Hears of outcomes and of workers from now on.
+    fn listen(
+        self: &Arc<Submitter>,
+    ) -> impl Future<Output = Result<(), ClusterError>> + Send + use<> {
+        let (link, me) = (self.link.clone(), Arc::downgrade(self));
+        let outcomes = self.names.done(&format!("{}.*", self.client));
+        let workers = self.names.subject("worker.*");
+        let who = self.names.subject("who");
+        async move {
+            let failed =
+                |error: &dyn std::fmt::Display| ClusterError::server("open the pool", error);
+            let client = link.client();
+            let outcomes = client.subscribe(outcomes).await;
+            let mut outcomes = outcomes.map_err(|error| failed(&error))?;
+            let workers = client.subscribe(workers).await;
+            let mut workers = workers.map_err(|error| failed(&error))?;
+            let asked = client.publish(who, "".into()).await;
+            asked.map_err(|error| failed(&error))?;
+            client.flush().await.map_err(|error| failed(&error))?;
+            let hears = Weak::clone(&me);
+            link.spawn(async move {
+                while let Some(message) = outcomes.next().await {
+                    let Some(submitter) = hears.upgrade() else {
+                        return;
+                    };
+                    let words: Vec<&str> = message.subject.rsplitn(3, '.').collect();
+                    if let [number, client, ..] = words[..] {
+                        let id = format!("{client}.{number}");
+                        submitter.came(&id, message.headers, message.payload).await;
+                    }
+                }
+            });
+            link.spawn(async move {
+                while let Some(message) = workers.next().await {
+                    let Some(submitter) = me.upgrade() else {
+                        return;
+                    };
+                    if let Ok(status) = serde_json::from_slice::<Status>(&message.payload) {
+                        submitter.heard_of(status);
+                    }
+                }
+            });
+            Ok(())
+        }
+    }
+
+    fn heard_of(&self, status: Status) {
+        let mut workers = self.workers.lock();
+        match status.slots {
+            0 => drop(workers.remove(&status.id)),
+            // No pool has so many: what says so is no worker.
+            1..=100_000 if workers.len() < 100_000 => {
+                workers.insert(status.id.clone(), (status, Instant::now()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The workers that have been heard of lately.
+    pub(crate) fn statuses(&self) -> Vec<Status> {
+        let mut workers = self.workers.lock();
+        workers.retain(|_, (_, at)| at.elapsed() < SILENT);
+        workers.values().map(|(status, _)| status.clone()).collect()
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.statuses().iter().map(|status| status.slots).sum()
+    }
+
+    /// Tasks without an outcome, and slots that are at work on whosever tasks.
+    pub(crate) fn figures(&self) -> (usize, usize) {
+        let busy = self.statuses().iter().map(|status| status.busy).sum();
+        (*self.unfinished.lock(), busy)
+    }
+
+    fn new_id(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{}.{number}", self.client)
+    }
+
+    pub(crate) fn submit(&self, task: Task, bytes: Vec<u8>, options: Options) {
+        let submitted = Instant::now();
+        let deadline = options.deadline_at();
+        if deadline.is_some_and(|at| at <= submitted) {
+            let after = Duration::ZERO;
+            return task.refuse(TaskError::TimedOut { after });
+        }
+        let id = task.id.clone().unwrap_or_else(|| self.new_id());
+        let entry = Arc::new(Entry {
+            id: id.clone(),
+            remote: Arc::clone(&task.remote),
+            name: task.name,
+            hash: task.hash,
+            count: task.count,
+            number: self.events.queued(task.name),
+            submitted,
+            sequence: AtomicU64::new(0),
+            missing: AtomicU32::new(0),
+            is_foreign: false,
+        });
+        if !self.note(&entry) {
+            self.events.not_run(entry.number, entry.name);
+            return task.refuse(TaskError::PoolClosed);
+        }
+        let outgoing = Outgoing {
+            entry: Arc::clone(&entry),
+            bytes,
+            timeout: options.timeout_of(),
+            deadline,
+        };
+        if self.outgoing.send(outgoing).is_err() {
+            self.resolve(&entry, TaskError::Lost);
+        }
+        if let Some(deadline) = deadline {
+            self.expire_at(entry, deadline);
+        }
+    }
+
+    /// False: the pool takes no more.
+    fn note(&self, entry: &Arc<Entry>) -> bool {
+        let mut table = self.table.lock();
+        if table.is_closed && !entry.is_foreign {
+            return false;
+        }
+        *self.unfinished.lock() += 1;
+        let place = Arc::as_ptr(&entry.remote).cast::<()>().addr();
+        table.places.insert(place, entry.id.clone());
+        table.entries.insert(entry.id.clone(), Arc::clone(entry));
+        true
+    }
+
+    /// Waits for a task that another program has submitted.
+    pub(crate) fn take_up(&self, id: &str, remote: Arc<dyn Remote>) {
+        let is_id = |id: &str| {
+            let letters = id
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '.');
+            letters && id.len() < 80 && id.split('.').filter(|word| !word.is_empty()).count() == 2
+        };
+        if !is_id(id) {
+            remote.refuse(TaskError::Lost);
+            return;
+        }
+        let entry = Arc::new(Entry {
+            id: id.to_owned(),
+            remote,
+            name: "(another program's)",
+            hash: 0,
+            count: 1,
+            number: 0,
+            submitted: Instant::now(),
+            sequence: AtomicU64::new(0),
+            missing: AtomicU32::new(0),
+            is_foreign: true,
+        });
+        self.note(&entry);
+        let me = Weak::clone(&self.me);
+        self.link.spawn(async move {
+            look::until_it_comes(me, entry).await;
+        });
+    }
+
+    /// From here on it has an outcome, which is being told. `None`: it had one.
+    pub(super) fn forget(&self, id: &str) -> Option<Arc<Entry>> {
+        let mut table = self.table.lock();
+        let entry = table.entries.remove(id)?;
+        let place = Arc::as_ptr(&entry.remote).cast::<()>().addr();
+        table.places.remove(&place);
+        Some(entry)
+    }
+
+    /// It has this for an outcome, on the caller's thread. False: it has another.
+    fn resolve(&self, entry: &Arc<Entry>, why: TaskError) -> bool {
+        if self.forget(&entry.id).is_none() {
+            return false;
+        }
+        let how = match why {
+            TaskError::TimedOut { .. } => TaskEnd::TimedOut,
+            _ => TaskEnd::NotRun,
+        };
+        self.events.tally().add(how, 1);
+        self.events.tally().add_finished(1);
+        self.events.not_run(entry.number, entry.name);
+        entry.remote.refuse(why);
+        self.one_is_done();
+        true
+    }
+
+    fn one_is_done(&self) {
+        *self.unfinished.lock() -= 1;
+        self.finished.notify_all();
+    }
+
+    pub(crate) fn close(&self) {
+        self.table.lock().is_closed = true;
+    }
+
+    pub(crate) fn join(&self) {
+        let mut unfinished = self.unfinished.lock();
+        self.finished
+            .wait_while(&mut unfinished, |unfinished| *unfinished > 0);
+    }
+
+    /// Nobody waits for anything any more.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn give_up_all(&self) {
+        let entries: Vec<_> = self.table.lock().entries.values().cloned().collect();
+        for entry in entries {
+            if !entry.is_foreign {
+                self.give_up(&entry, TaskError::Cancelled);
+            }
+        }
+    }
+
+    /// Keeps it from being begun. True: it will not be, and has this outcome. One that was begun is
+    /// told.
+    fn give_up(&self, entry: &Arc<Entry>, why: TaskError) -> bool {
+        let (link, names) = (self.link.clone(), self.names.clone());
+        let (streams, of) = (self.streams.clone(), Arc::clone(entry));
+        let cancels = async move { keep_from_beginning(&link, &names, &streams, &of).await };
+        match self.link.wait(cancels) {
+            Some(true) => self.resolve(entry, why),
+            _ => false,
+        }
+    }
+
+    fn expire_at(&self, entry: Arc<Entry>, deadline: Instant) {
+        let me = Weak::clone(&self.me);
+        self.link.spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            let Some(submitter) = me.upgrade() else {
+                return;
+            };
+            let after = deadline.saturating_duration_since(entry.submitted);
+            let why = TaskError::TimedOut { after };
+            // Nobody waits for a function that does not look at its token.
+            deliver::refuse(&submitter, &entry, why);
+            let (link, names) = (&submitter.link, &submitter.names);
+            keep_from_beginning(link, names, &submitter.streams, &entry).await;
+        });
+    }
+}
+
+/// True: it will not be begun. If it was, its worker is told that it is not wanted any more.
+async fn keep_from_beginning(link: &Link, names: &Names, streams: &Streams, entry: &Entry) -> bool {
+    let subject = names.start(&entry.id);
+    let mut before = start::Record::default();
+    for _ in 0..20 {
+        let cancelled = Starts {
+            state: State::Cancelled,
+            ..before.starts
+        };
+        match start::write(link, &subject, cancelled, before.number).await {
+            Ok(_) => {
+                let sequence = entry.sequence.load(Ordering::SeqCst);
+                if sequence > 0 {
+                    let _ = streams.tasks.delete_message(sequence).await;
+                }
+                return true;
+            }
+            Err(NotWritten::Unreachable) => tokio::time::sleep(Duration::from_millis(250)).await,
+            Err(NotWritten::Other) => {}
+        }
+        let Some(record) = start::read(&streams.results, &subject).await else {
+            continue;
+        };
+        match record.starts.state {
+            State::Returned => before = record,
+            State::Cancelled => return true,
+            State::Begun => {
+                let _ = link
+                    .client()
+                    .publish(names.cancel(&entry.id), "".into())
+                    .await;
+                return false;
+            }
+        }
+    }
+    false
+}
+
+impl RemotePool for Submitter {
+    fn cancel(&self, task: &dyn Remote) -> bool {
+        let place = std::ptr::from_ref(task).cast::<()>().addr();
+        let entry = {
+            let table = self.table.lock();
+            let id = table.places.get(&place);
+            id.and_then(|id| table.entries.get(id)).cloned()
+        };
+        entry.is_some_and(|entry| self.give_up(&entry, TaskError::Cancelled))
+    }
+
+    fn runs(&self, _: &dyn Remote) -> Option<WorkerId> {
+        None
+    }
+
+    fn assist(&self, _: Option<Instant>, _: &dyn Fn() -> bool) {}
+}
+
+impl Task {
+    /// The name by which another program can take it up.
+    pub(crate) fn named(mut self, submitter: &Submitter) -> (Task, String) {
+        let id = submitter.new_id();
+        self.id = Some(id.clone());
+        (self, id)
+    }
+}

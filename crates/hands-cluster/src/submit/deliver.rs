@@ -1,0 +1,156 @@
+//! Outcomes, told on threads of their own: reading them and the callbacks are the user's code.
+
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use hands::event::TaskEnd;
+use hands::remote;
+use hands::task::TaskError;
+
+use super::{Entry, Submitter};
+use crate::message::{WALL, WORKER, number};
+use crate::{ClusterError, large};
+
+/// What came of a task.
+pub(super) struct Delivery {
+    entry: Arc<Entry>,
+    /// Its outcomes' bytes, who ran it, for how long.
+    outcome: Result<(Vec<u8>, String, Duration), TaskError>,
+}
+
+pub(super) fn start(
+    me: Weak<Submitter>,
+    deliveries: Receiver<Delivery>,
+) -> Result<(), ClusterError> {
+    let thread = std::thread::Builder::new().name("hands-deliver".to_owned());
+    let delivers = move || {
+        while let Ok(delivery) = deliveries.recv() {
+            let Some(submitter) = me.upgrade() else {
+                return;
+            };
+            if delivery.entry.remote.has_callbacks() {
+                // They may block, and nobody else's outcome waits for that.
+                let apart = std::thread::Builder::new().name("hands-callback".to_owned());
+                let delivery = Arc::new(hands::sync::Mutex::new(Some(delivery)));
+                let own = (Arc::clone(&delivery), Arc::clone(&submitter));
+                let started = apart.spawn(move || {
+                    let delivery = own.0.lock().take();
+                    if let Some(delivery) = delivery {
+                        own.1.tell(delivery);
+                    }
+                });
+                let left = delivery.lock().take_if(|_| started.is_err());
+                if let Some(delivery) = left {
+                    submitter.tell(delivery);
+                }
+            } else {
+                submitter.tell(delivery);
+            }
+        }
+    };
+    let started = thread.spawn(delivers);
+    started.map(drop).map_err(|error| ClusterError::System {
+        why: format!("cannot start the thread that tells of outcomes: {error}"),
+    })
+}
+
+/// Gives a task this outcome, unless it has one.
+pub(super) fn refuse(submitter: &Submitter, entry: &Arc<Entry>, why: TaskError) {
+    if submitter.forget(&entry.id).is_some() {
+        let entry = Arc::clone(entry);
+        let outcome = Err(why);
+        let _ = submitter.deliveries.send(Delivery { entry, outcome });
+    }
+}
+
+impl Submitter {
+    /// An outcome has come, perhaps not for the first time.
+    pub(super) async fn came(&self, id: &str, headers: Option<HeaderMap>, payload: bytes::Bytes) {
+        if !self.table.lock().entries.contains_key(id) {
+            return;
+        }
+        let bytes = large::get(&self.streams.large, headers.as_ref(), &payload).await;
+        let Some(entry) = self.forget(id) else {
+            return;
+        };
+        let text = |name| {
+            let value = headers.as_ref().and_then(|headers| headers.get(name));
+            value.map_or("", |value| value.as_str()).to_owned()
+        };
+        let outcome = match bytes {
+            Ok(bytes) => Ok((
+                bytes,
+                text(WORKER),
+                Duration::from_nanos(number(&text(WALL)).unwrap_or(0)),
+            )),
+            Err(what) => Err(TaskError::Decode { what }),
+        };
+        let _ = self.deliveries.send(Delivery { entry, outcome });
+        // What was stored for it has been used.
+        if let Some(name) = large::named(headers.as_ref()) {
+            large::remove(&self.link, &self.names, &self.streams.large, name).await;
+        }
+    }
+
+    /// Tells who waits for it.
+    fn tell(&self, Delivery { entry, outcome }: Delivery) {
+        let tally = self.events.tally();
+        match outcome {
+            Err(why) => {
+                let how = match why {
+                    TaskError::TimedOut { .. } => TaskEnd::TimedOut,
+                    _ => TaskEnd::NotRun,
+                };
+                tally.add(how, 1);
+                tally.add_finished(1);
+                self.events.not_run(entry.number, entry.name);
+                entry.remote.refuse(why);
+            }
+            Ok((bytes, worker, wall)) => {
+                let error = remote::error_of(&bytes).filter(|_| entry.count == 1);
+                let died = matches!(error, Some(TaskError::Died(_) | TaskError::Poisoned { .. }));
+                let timed_out = matches!(error, Some(TaskError::TimedOut { .. }));
+                // What says less than it should has its say, and the rest is missing.
+                let is_whole = entry.remote.outcomes(&bytes, 0, entry.count);
+                if !is_whole && entry.remote.is_open() {
+                    let what = "the outcome: a part of it is missing".to_owned();
+                    for number in 0..entry.count {
+                        let what = what.clone();
+                        entry.remote.fail(number, TaskError::Decode { what });
+                    }
+                }
+                entry.remote.finish(&|panicked| {
+                    tally.add_finished(1);
+                    tally.add(TaskEnd::Panicked, panicked);
+                    tally.add(TaskEnd::Died, u64::from(died));
+                    tally.add(TaskEnd::TimedOut, u64::from(timed_out));
+                    let how = match () {
+                        () if panicked > 0 => TaskEnd::Panicked,
+                        () if died => TaskEnd::Died,
+                        () if timed_out => TaskEnd::TimedOut,
+                        () => TaskEnd::Well,
+                    };
+                    self.tell_events(&entry, &worker, how, wall);
+                });
+            }
+        }
+        self.one_is_done();
+    }
+
+    fn tell_events(&self, entry: &Entry, worker: &str, how: TaskEnd, wall: Duration) {
+        if !self.events.is_watched() {
+            return;
+        }
+        let mut tracks = self.tracks.lock();
+        let next = u32::try_from(tracks.len()).unwrap_or(u32::MAX);
+        let track = tracks
+            .entry(worker.to_owned())
+            .or_insert((next, Duration::ZERO));
+        // By our clock, and after what that worker did before.
+        track.1 = self
+            .events
+            .ran(entry.number, entry.name, track.0, how, wall, track.1);
+    }
+}

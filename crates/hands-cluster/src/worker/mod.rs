@@ -1,0 +1,339 @@
+//! [`worker`]: this machine, lent to a cluster.
+//!
+//! # How it works
+//!
+//! ```text
+//!   server ──a note: there is a task of f──▶ pull ──takes as many as there are free slots──▶ run
+//!      ▲                                                                                      │
+//!      │◀── start record: begun ──────────────────────────────────────────────────────────────┤
+//!      │◀── progress, each third of the time it may be held ──────── this machine's own pool ◀─┤
+//!      │◀── outcome, if there is none ◀───────────────────────────────────────────────────────┤
+//!      │◀── acknowledgement, and a look whether it was heard ◀────────────────────────────────┘
+//! ```
+//!
+//! A worker asks for tasks of the functions that its program has, and of no other, and for no more
+//! than it has free slots. It writes down that it begins a task before it does; so it is known how
+//! often it was begun, whoever ends how. It writes the outcome before it acknowledges the task; if it
+//! ends between the two the task comes again, to another, whose outcome is then refused.
+
+mod pull;
+mod run;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hands::pool::{AsyncPool, CoroutinePool, Pool, ProcessPool, ThreadPool};
+use hands::remote::{Run, Running};
+use hands::sync::{Event, Mutex};
+use hands::task::{Handle, Options};
+use tokio::sync::Semaphore;
+
+use crate::cluster::{ClusterBuilder, Settings};
+use crate::link::Link;
+use crate::names::Names;
+use crate::streams::Streams;
+use crate::{ClusterError, streams};
+
+/// A worker of the server there; [`run`](WorkerBuilder::run) lends this machine to it.
+///
+/// ```no_run
+/// #[hands::task]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// #[hands::main]
+/// fn main() -> hands::Result<()> {
+///     hands_cluster::worker("nats://127.0.0.1:4222").run()?;
+///     Ok(())
+/// }
+/// ```
+pub fn worker(url: &str) -> WorkerBuilder {
+    WorkerBuilder {
+        cluster: ClusterBuilder::new(url),
+        slots: None,
+        on: On::Processes,
+        grace: Duration::from_secs(30),
+    }
+}
+
+/// Where a worker's tasks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Processes,
+    Threads,
+}
+
+/// How a worker is to be.
+#[derive(Debug)]
+#[must_use = "a worker does nothing before `run` or `start`"]
+pub struct WorkerBuilder {
+    cluster: ClusterBuilder,
+    slots: Option<usize>,
+    on: On,
+    grace: Duration,
+}
+
+macro_rules! passed_on {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {
+        $($(#[$doc])*
+        pub fn $name(mut self, $($argument: $type),*) -> WorkerBuilder {
+            self.cluster = self.cluster.$name($($argument),*);
+            self
+        })*
+    };
+}
+
+impl WorkerBuilder {
+    passed_on! {
+        /// The pool's name: see [`ClusterBuilder::pool`].
+        pool(name: &str);
+        /// A token that the server expects.
+        token(token: impl Into<String>);
+        /// A user and a password that the server expects.
+        user(name: impl Into<String>, password: impl Into<String>);
+        /// The seed of a key that the server knows.
+        nkey(seed: impl Into<String>);
+        /// A file of credentials.
+        credentials(file: impl AsRef<Path>);
+        /// Trusts the certificates in this file, beside those that the system trusts.
+        root_certificates(file: impl AsRef<Path>);
+        /// Goes on only if the connection is encrypted.
+        require_tls();
+        /// See [`ClusterBuilder::hold`]; it counts for who makes the pool first.
+        hold(time: Duration);
+        /// See [`ClusterBuilder::replicas`].
+        replicas(replicas: usize);
+        /// See [`ClusterBuilder::keep`].
+        keep(time: Duration);
+    }
+
+    /// The number of tasks at a time: one for each [core](hands::cores()) unless set.
+    pub fn slots(mut self, slots: usize) -> WorkerBuilder {
+        self.slots = Some(slots.max(1));
+        self
+    }
+
+    /// Runs functions on threads of this program instead of in processes: faster for short ones, and
+    /// one that brings its process down takes the worker with it.
+    pub fn on_threads(mut self) -> WorkerBuilder {
+        self.on = On::Threads;
+        self
+    }
+
+    /// How long tasks that run may go on when the worker is told to end: half a minute unless set.
+    /// What has not ended by then is given back.
+    pub fn grace(mut self, time: Duration) -> WorkerBuilder {
+        self.grace = time;
+        self
+    }
+
+    /// Connects, and runs tasks until it is told to [stop](Worker::stop).
+    ///
+    /// # Errors
+    ///
+    /// When it cannot connect, when this program has no function with `#[hands::task]`, or when its
+    /// pool cannot be made.
+    pub fn start(self) -> Result<Worker, ClusterError> {
+        let slots = self
+            .slots
+            .unwrap_or_else(|| hands::cores().get())
+            .max(1);
+        if hands::remote::registered().next().is_none() {
+            return Err(ClusterError::System {
+                why: "this program has no function with `#[hands::task]`, so it could run no task; mark those that it is to run".to_owned(),
+            });
+        }
+        let cannot = |error: &dyn fmt::Display| ClusterError::System {
+            why: format!("the worker's pool cannot be made: {error}"),
+        };
+        let functions = match self.on {
+            On::Processes => ProcessPool::builder()
+                .workers(slots)
+                .build()
+                .map(Functions::Processes)
+                .map_err(|error| cannot(&error))?,
+            On::Threads => ThreadPool::with_workers(slots)
+                .map(Functions::Threads)
+                .map_err(|error| cannot(&error))?,
+        };
+        let coroutines = AsyncPool::builder().in_flight(slots).build();
+        let coroutines = coroutines.map_err(|error| cannot(&error))?;
+        let settings = self.cluster.settings;
+        let names = Names::new(&self.cluster.pool)?;
+        let link = Link::new(&self.cluster.url, "hands worker", &self.cluster.access)?;
+        let makes = streams::make(link.clone(), names.clone(), settings);
+        let lost = || ClusterError::server("make the pool", "the connection has ended");
+        let streams = link.wait(makes).ok_or_else(lost)??;
+        let lent = Arc::new(Lent {
+            id: crate::unique(),
+            link: link.clone(),
+            names,
+            streams,
+            settings,
+            slots,
+            free: Arc::new(Semaphore::new(slots)),
+            busy: AtomicUsize::new(0),
+            places: Mutex::new((0..slots).rev().collect()),
+            functions,
+            coroutines,
+            running: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
+            wakes: tokio::sync::Notify::new(),
+            ended: Event::new(),
+        });
+        let begins = pull::begin(Arc::clone(&lent));
+        link.wait(begins).ok_or_else(lost)??;
+        Ok(Worker {
+            lent,
+            grace: self.grace,
+        })
+    }
+
+    /// [`start`](Self::start), until the program is told to end by SIGTERM or SIGINT, which is all
+    /// that it waits for: then it takes no further tasks, lets those that run end within the
+    /// [grace](Self::grace), and gives back the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn run(self) -> Result<(), ClusterError> {
+        let worker = self.start()?;
+        let waits = worker.lent.link.run(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let term = signal(SignalKind::terminate());
+            let interrupt = signal(SignalKind::interrupt());
+            match (term, interrupt) {
+                (Ok(mut term), Ok(mut interrupt)) => {
+                    tokio::select! {
+                        _ = term.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                }
+                _ => std::future::pending().await,
+            }
+        });
+        drop(crate::link::wait_for(waits));
+        worker.stop();
+        Ok(())
+    }
+}
+
+/// A machine that is lent to a cluster. Dropping it [stops](Worker::stop) it.
+#[derive(Debug)]
+pub struct Worker {
+    lent: Arc<Lent>,
+    grace: Duration,
+}
+
+impl Worker {
+    /// Takes no further tasks, lets those that run end within the [grace](WorkerBuilder::grace), and
+    /// gives back the rest. The second time it does nothing.
+    pub fn stop(&self) {
+        self.lent.stop(self.grace);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Where functions run.
+enum Functions {
+    Processes(ProcessPool),
+    Threads(ThreadPool),
+}
+
+/// What is called in the machine's own pool.
+fn call((hash, bytes, count): (u64, Vec<u8>, u64)) -> Vec<u8> {
+    match hands::remote::find(hash).map(|function| function.run) {
+        Some(Run::Function(run)) => run(&bytes, count),
+        // It was there when the worker said that it serves it.
+        _ => Vec::new(),
+    }
+}
+
+fn call_async((hash, bytes, count): (u64, Vec<u8>, u64)) -> Running {
+    match hands::remote::find(hash).map(|function| function.run) {
+        Some(Run::Coroutine(run)) => run(bytes, count),
+        _ => Box::pin(std::future::ready(Vec::new())),
+    }
+}
+
+pub(super) struct Lent {
+    id: String,
+    link: Link,
+    names: Names,
+    streams: Streams,
+    settings: Settings,
+    slots: usize,
+    free: Arc<Semaphore>,
+    busy: AtomicUsize,
+    /// Numbers of slots that are free.
+    places: Mutex<Vec<usize>>,
+    functions: Functions,
+    coroutines: AsyncPool,
+    /// By a task's name: what cancels it.
+    running: Mutex<std::collections::HashMap<String, Arc<Handle<Vec<u8>>>>>,
+    is_stopping: AtomicBool,
+    /// There may be something to take.
+    wakes: tokio::sync::Notify,
+    ended: Event,
+}
+
+impl Lent {
+    fn submit(&self, run: Run, options: Options, what: (u64, Vec<u8>, u64)) -> Handle<Vec<u8>> {
+        match (run, &self.functions) {
+            (Run::Coroutine(_), _) => self.coroutines.submit_async_with(options, call_async, what),
+            (Run::Function(_), Functions::Processes(pool)) => pool.submit_with(options, call, what),
+            (Run::Function(_), Functions::Threads(pool)) => {
+                Pool::submit_with(pool, options, call, what)
+            }
+        }
+    }
+
+    fn stop(&self, grace: Duration) {
+        if self.is_stopping.swap(true, Ordering::SeqCst) {
+            self.ended.wait();
+            return;
+        }
+        self.wakes.notify_waiters();
+        let all = u32::try_from(self.slots).unwrap_or(u32::MAX);
+        let free = Arc::clone(&self.free);
+        let ends = async move {
+            let ended = tokio::time::timeout(grace, free.acquire_many_owned(all));
+            ended.await.is_ok_and(|ended| ended.is_ok())
+        };
+        let has_ended = self.link.wait(ends).unwrap_or(true);
+        if !has_ended {
+            // Each gives its task back when it finds that its handle is cancelled.
+            let running: Vec<_> = self.running.lock().values().cloned().collect();
+            for handle in running {
+                handle.cancel();
+            }
+        }
+        let free = Arc::clone(&self.free);
+        let says = pull::say_goodbye(self.link.clone(), self.names.clone(), self.status(0));
+        self.link.wait(async move {
+            // A function that does not look at its token is not waited for for ever.
+            let given_back = free.acquire_many_owned(all);
+            let _ = tokio::time::timeout(Duration::from_secs(2), given_back).await;
+            says.await;
+        });
+        self.ended.set();
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent")
+            .field("id", &self.id)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! Which tasks a worker takes, and when.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use futures_util::StreamExt;
+use hands::remote::{self, Registered};
+
+use super::{Lent, run};
+use crate::link::{Link, PATIENCE};
+use crate::names::Names;
+use crate::submit::Status;
+use crate::{ClusterError, patient};
+
+/// A worker looks for tasks at least so often, as a note may be lost.
+const LOOK: Duration = Duration::from_secs(1);
+/// It says that it is there so often.
+const ALIVE: Duration = Duration::from_secs(2);
+
+/// A function that this worker has.
+struct Served {
+    function: &'static Registered,
+    consumer: PullConsumer,
+    /// There may be tasks of it.
+    is_due: Arc<AtomicBool>,
+}
+
+/// Says what it serves, and begins to take tasks.
+pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
+    let failed = |error: &dyn std::fmt::Display| ClusterError::server("take the worker in", error);
+    let client = lent.link.client();
+    let mut served = Vec::new();
+    let mut due = HashMap::new();
+    for function in remote::registered() {
+        let hash = (function.hash)();
+        if due.contains_key(&hash) {
+            continue;
+        }
+        let durable = format!("f{hash:016x}");
+        let config = pull::Config {
+            durable_name: Some(durable.clone()),
+            description: Some(
+                (function.name)()
+                    .chars()
+                    .filter(char::is_ascii)
+                    .take(512)
+                    .collect(),
+            ),
+            filter_subject: lent.names.task(hash),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: lent.settings.hold,
+            max_deliver: -1,
+            max_ack_pending: 1_000_000,
+            ..Default::default()
+        };
+        let made = || {
+            lent.streams
+                .tasks
+                .get_or_create_consumer(&durable, config.clone())
+        };
+        let consumer = patient(made).await.map_err(|error| failed(&error))?;
+        let is_due = Arc::new(AtomicBool::new(true));
+        due.insert(hash, Arc::clone(&is_due));
+        served.push(Served {
+            function,
+            consumer,
+            is_due,
+        });
+        let subject = lent.names.serves(hash);
+        let asked = client.subscribe(subject).await;
+        let mut asked = asked.map_err(|error| failed(&error))?;
+        let answers = client.clone();
+        let lives = Arc::downgrade(&lent);
+        lent.link.spawn(async move {
+            while let Some(question) = asked.next().await {
+                if lives
+                    .upgrade()
+                    .is_none_or(|lent| lent.is_stopping.load(Ordering::SeqCst))
+                {
+                    return;
+                }
+                if let Some(reply) = question.reply {
+                    let _ = answers.publish(reply, "yes".into()).await;
+                }
+            }
+        });
+    }
+    let notes = client.subscribe(lent.names.subject("new.*")).await;
+    let mut notes = notes.map_err(|error| failed(&error))?;
+    let cancels = client.subscribe(lent.names.subject("cancel.>")).await;
+    let mut cancels = cancels.map_err(|error| failed(&error))?;
+    let who = client.subscribe(lent.names.subject("who")).await;
+    let mut who = who.map_err(|error| failed(&error))?;
+    client.flush().await.map_err(|error| failed(&error))?;
+
+    let lives = Arc::downgrade(&lent);
+    lent.link.spawn(async move {
+        while let Some(note) = notes.next().await {
+            let Some(lent) = lives.upgrade() else { return };
+            let hash = note.subject.rsplit('.').next().unwrap_or_default();
+            let is_due = u64::from_str_radix(hash, 16)
+                .ok()
+                .and_then(|hash| due.get(&hash));
+            if let Some(is_due) = is_due {
+                is_due.store(true, Ordering::SeqCst);
+                lent.wakes.notify_waiters();
+            }
+        }
+    });
+    let lives = Arc::downgrade(&lent);
+    lent.link.spawn(async move {
+        while let Some(cancel) = cancels.next().await {
+            let Some(lent) = lives.upgrade() else { return };
+            let words: Vec<&str> = cancel.subject.rsplitn(3, '.').collect();
+            if let [number, client, ..] = words[..] {
+                let handle = lent
+                    .running
+                    .lock()
+                    .get(&format!("{client}.{number}"))
+                    .cloned();
+                if let Some(handle) = handle {
+                    // Here, and not on this thread: it may call the user's wakers.
+                    drop(tokio::task::spawn_blocking(move || handle.cancel()));
+                }
+            }
+        }
+    });
+    let lives = Arc::downgrade(&lent);
+    lent.link.spawn(async move {
+        loop {
+            {
+                let Some(lent) = lives.upgrade() else { return };
+                if lent.is_stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                lent.say_hello().await;
+            }
+            let _ = tokio::time::timeout(ALIVE, who.next()).await;
+        }
+    });
+    lent.link.spawn(take(Arc::downgrade(&lent), served));
+    Ok(())
+}
+
+/// Takes tasks as long as there are free slots.
+async fn take(lives: Weak<Lent>, served: Vec<Served>) {
+    let mut first = 0;
+    loop {
+        let Some(lent) = lives.upgrade() else { return };
+        if lent.is_stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        // Before it looks: what is noted from now on wakes it.
+        let woken = lent.wakes.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let Ok(slot) = Arc::clone(&lent.free).acquire_owned().await else {
+            return;
+        };
+        let mut slots = vec![slot];
+        while let Ok(slot) = Arc::clone(&lent.free).try_acquire_owned() {
+            slots.push(slot);
+        }
+        let mut has_taken = false;
+        for at in 0..served.len() {
+            // In turns, so that no function keeps the others waiting.
+            let of = &served[(first + at) % served.len()];
+            if slots.is_empty() || !of.is_due.swap(false, Ordering::SeqCst) {
+                continue;
+            }
+            let wanted = slots.len();
+            let taken = fetch(&of.consumer, wanted).await;
+            if taken.len() == wanted {
+                // There may be more.
+                of.is_due.store(true, Ordering::SeqCst);
+            }
+            has_taken |= !taken.is_empty();
+            for message in taken {
+                if let Some(slot) = slots.pop() {
+                    lent.link
+                        .spawn(run::one(Arc::clone(&lent), of.function, message, slot));
+                }
+            }
+        }
+        first = first.wrapping_add(1);
+        drop(slots);
+        if has_taken {
+            continue;
+        }
+        if tokio::time::timeout(LOOK, woken).await.is_err() {
+            for of in &served {
+                of.is_due.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// As many tasks as there are, and no more than these. It does not wait.
+async fn fetch(consumer: &PullConsumer, most: usize) -> Vec<async_nats::jetstream::Message> {
+    let mut taken = Vec::new();
+    let fetches = async {
+        let Ok(mut batch) = consumer.fetch().max_messages(most).messages().await else {
+            return;
+        };
+        while let Some(Ok(message)) = batch.next().await {
+            taken.push(message);
+        }
+    };
+    // A server that has stopped never answers.
+    let _ = tokio::time::timeout(PATIENCE, fetches).await;
+    taken
+}
+
+impl Lent {
+    pub(super) fn status(&self, slots: usize) -> Status {
+        Status {
+            id: self.id.clone(),
+            host: host_name(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            slots,
+            busy: self.busy.load(Ordering::SeqCst),
+        }
+    }
+
+    async fn say_hello(&self) {
+        say(&self.link, &self.names, &self.status(self.slots)).await;
+    }
+}
+
+async fn say(link: &Link, names: &Names, status: &Status) {
+    let subject = names.subject(&format!("worker.{}", status.id));
+    if let Ok(text) = serde_json::to_vec(status) {
+        let _ = link.client().publish(subject, text.into()).await;
+    }
+}
+
+pub(super) async fn say_goodbye(link: Link, names: Names, status: Status) {
+    say(&link, &names, &status).await;
+    let _ = tokio::time::timeout(PATIENCE, link.client().flush()).await;
+}
+
+/// This machine's name.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}

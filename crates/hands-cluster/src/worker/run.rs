@@ -1,0 +1,371 @@
+//! One task, from the server's message to its acknowledgement.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_nats::HeaderMap;
+use async_nats::connection::State as Connection;
+use async_nats::jetstream::Message;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use hands::remote::{self, Registered};
+use hands::task::{Options, TaskError};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Lent;
+use crate::large;
+use crate::link::PATIENCE;
+use crate::message::{COUNT, DEADLINE, ID, MOST_STARTS, RETRIES, TIMEOUT, WALL, WORKER, number};
+use crate::start::{self, NotWritten, Record, Starts, State};
+
+/// A task that is tried again comes back after this time, twice as long each time.
+const BACK_OFF: Duration = Duration::from_millis(200);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
+/// How often what the server does not answer is asked again.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What the task's message says.
+struct Said {
+    id: String,
+    count: u64,
+    retries: u32,
+    most_starts: u32,
+    options: Options,
+    /// Its time was up before it began.
+    is_late: bool,
+}
+
+impl Said {
+    /// `None`: it is no task, or one that would say more than a message may.
+    fn read(message: &Message) -> Option<Said> {
+        let headers = message.headers.as_ref()?;
+        let text = |name| headers.get(name).map(|value| value.as_str());
+        let value = |name| text(name).and_then(number);
+        let id = text(ID)?.to_owned();
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '.';
+        if id.len() > 80 || !id.chars().all(is_letter) || id.split('.').count() != 2 {
+            return None;
+        }
+        let mut options = Options::new();
+        if let Some(timeout) = value(TIMEOUT) {
+            options = options.timeout(Duration::from_nanos(timeout));
+        }
+        let mut is_late = false;
+        if let Some(deadline) = value(DEADLINE) {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline);
+            let left = at.duration_since(SystemTime::now());
+            is_late = left.is_err();
+            if let Some(at) = Instant::now().checked_add(left.unwrap_or_default()) {
+                options = options.deadline(at);
+            }
+        }
+        let small = |name, usually| {
+            let value = value(name).and_then(|value| u32::try_from(value).ok());
+            value.unwrap_or(usually)
+        };
+        Some(Said {
+            id,
+            count: value(COUNT).filter(|count| (1..=1 << 24).contains(count))?,
+            retries: small(RETRIES, 0),
+            most_starts: small(MOST_STARTS, 3).max(1),
+            options,
+            is_late,
+        })
+    }
+}
+
+/// What is to become of a task's message.
+enum Then {
+    /// It has its outcome.
+    Done,
+    /// It comes again, after this time.
+    Again(Duration),
+    /// It is left to itself: the server has been away for so long that it is another's by now.
+    Nothing,
+}
+
+pub(super) async fn one(
+    lent: Arc<Lent>,
+    function: &'static Registered,
+    message: Message,
+    slot: OwnedSemaphorePermit,
+) {
+    let place = lent.places.lock().pop().unwrap_or_default();
+    lent.busy.fetch_add(1, Ordering::SeqCst);
+    let held = hold(&lent, &message);
+    let then = match Said::read(&message) {
+        Some(said) => lent.run_one(function, &message, &said, place).await,
+        // Nobody can run it, and nobody waits for it by a name.
+        None => Then::Done,
+    };
+    held.abort();
+    match then {
+        Then::Done => lent.confirm(&message, b"+ACK").await,
+        Then::Again(after) => {
+            let nak = format!("-NAK {{\"delay\": {}}}", after.as_nanos());
+            lent.confirm(&message, nak.as_bytes()).await;
+        }
+        Then::Nothing => {}
+    }
+    lent.busy.fetch_sub(1, Ordering::SeqCst);
+    lent.places.lock().push(place);
+    drop(slot);
+    lent.wakes.notify_waiters();
+}
+
+/// Tells the server, each third of the time, that the task is being run.
+fn hold(lent: &Arc<Lent>, message: &Message) -> tokio::task::JoinHandle<()> {
+    let third = lent.settings.hold / 3;
+    let (client, reply) = (lent.link.client().clone(), message.reply.clone());
+    tokio::spawn(async move {
+        let Some(reply) = reply else { return };
+        loop {
+            tokio::time::sleep(third).await;
+            let _ = client.publish(reply.clone(), "+WPI".into()).await;
+        }
+    })
+}
+
+impl Lent {
+    async fn run_one(
+        self: &Arc<Lent>,
+        function: &'static Registered,
+        message: &Message,
+        said: &Said,
+        place: usize,
+    ) -> Then {
+        let begun = match self.begin(said).await {
+            Ok(begun) => begun,
+            Err(then) => return then,
+        };
+        if begun.starts.begun > said.most_starts {
+            return self.move_aside(message, said, begun.starts.begun - 1).await;
+        }
+        if said.is_late {
+            let after = Duration::ZERO;
+            return self
+                .answer_error(said, TaskError::TimedOut { after }, place)
+                .await;
+        }
+        let headers = message.headers.as_ref();
+        let bytes = match large::get(&self.streams.large, headers, &message.payload).await {
+            Ok(bytes) => bytes,
+            Err(what) => {
+                return self
+                    .answer_error(said, TaskError::Decode { what }, place)
+                    .await;
+            }
+        };
+        let since = Instant::now();
+        let what = ((function.hash)(), bytes, said.count);
+        let handle = Arc::new(self.submit(function.run, said.options, what));
+        self.running
+            .lock()
+            .insert(said.id.clone(), Arc::clone(&handle));
+        let outcome = self.outcome(&handle).await;
+        self.running.lock().remove(&said.id);
+        drop(handle);
+        let wall = since.elapsed();
+        let is_stopping = self.is_stopping.load(Ordering::SeqCst);
+        match outcome {
+            None => Then::Nothing,
+            Some(Err(TaskError::Cancelled)) if is_stopping => self.give_back(said, begun).await,
+            Some(Err(TaskError::Died(died))) => {
+                if begun.starts.begun >= said.most_starts {
+                    let starts = begun.starts.begun;
+                    return match said.most_starts {
+                        1 => self.answer_error(said, TaskError::Died(died), place).await,
+                        _ => self.move_aside(message, said, starts).await,
+                    };
+                }
+                Then::Again(back_off(begun.starts.begun))
+            }
+            Some(Ok(bytes)) => {
+                let panicked = said.count == 1
+                    && matches!(remote::error_of(&bytes), Some(TaskError::Panicked(_)));
+                if panicked && begun.starts.retried < said.retries {
+                    let starts = Starts {
+                        begun: begun.starts.begun - 1,
+                        retried: begun.starts.retried + 1,
+                        state: State::Returned,
+                    };
+                    let subject = self.names.start(&said.id);
+                    let _ = start::write(&self.link, &subject, starts, begun.number).await;
+                    return Then::Again(back_off(starts.retried));
+                }
+                self.answer(said, bytes, wall, place).await
+            }
+            Some(Err(error)) => self.answer_error(said, error, place).await,
+        }
+    }
+
+    /// Writes down that it is begun. `Err`: it is not to be.
+    async fn begin(&self, said: &Said) -> Result<Record, Then> {
+        let subject = self.names.start(&said.id);
+        let mut before = Record::default();
+        for _ in 0..TRIES {
+            let starts = Starts {
+                begun: before.starts.begun + 1,
+                state: State::Begun,
+                ..before.starts
+            };
+            match start::write(&self.link, &subject, starts, before.number).await {
+                Ok(record) => return Ok(record),
+                Err(NotWritten::Unreachable) => tokio::time::sleep(PAUSE).await,
+                Err(NotWritten::Other) => {}
+            }
+            match start::read(&self.streams.results, &subject).await {
+                Some(record) if record.starts.state == State::Cancelled => return Err(Then::Done),
+                Some(record) => before = record,
+                None => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        Err(Then::Nothing)
+    }
+
+    /// Waits for the machine's own pool. `None`: the server was away for so long that the task is
+    /// another's by now.
+    async fn outcome(
+        &self,
+        handle: &Arc<hands::task::Handle<Vec<u8>>>,
+    ) -> Option<Result<Vec<u8>, TaskError>> {
+        let (give, mut take) = tokio::sync::oneshot::channel();
+        let give = hands::sync::Mutex::new(Some(give));
+        handle.on_done(move |outcome| {
+            if let Some(give) = give.lock().take() {
+                let _ = give.send(outcome.clone());
+            }
+        });
+        let mut away: Option<Instant> = None;
+        loop {
+            match tokio::time::timeout(PAUSE, &mut take).await {
+                Ok(Ok(outcome)) => return Some(outcome),
+                Ok(Err(_)) => return Some(Err(TaskError::Cancelled)),
+                Err(_) => {}
+            }
+            if self.link.client().connection_state() == Connection::Connected {
+                away = None;
+                continue;
+            }
+            let since = *away.get_or_insert_with(Instant::now);
+            if since.elapsed() > self.settings.hold {
+                let handle = Arc::clone(handle);
+                drop(tokio::task::spawn_blocking(move || handle.cancel()));
+                return None;
+            }
+        }
+    }
+
+    /// It has not ended in time, and another may run it.
+    async fn give_back(&self, said: &Said, begun: Record) -> Then {
+        let starts = Starts {
+            begun: begun.starts.begun - 1,
+            state: State::Returned,
+            ..begun.starts
+        };
+        let subject = self.names.start(&said.id);
+        let _ = start::write(&self.link, &subject, starts, begun.number).await;
+        Then::Again(Duration::ZERO)
+    }
+
+    async fn answer_error(&self, said: &Said, error: TaskError, place: usize) -> Then {
+        let mut bytes = Vec::new();
+        for _ in 0..said.count {
+            remote::write_error(&error, &mut bytes);
+        }
+        self.answer(said, bytes, Duration::ZERO, place).await
+    }
+
+    /// Writes the outcome, unless there is one.
+    async fn answer(&self, said: &Said, bytes: Vec<u8>, wall: Duration, place: usize) -> Then {
+        let mut headers = HeaderMap::new();
+        headers.insert(WORKER, format!("{}/{place}", self.id));
+        headers.insert(WALL, wall.as_nanos().to_string());
+        let store = &self.streams.large;
+        let stored = format!("{}.r", said.id);
+        let mut payload = Err(String::new());
+        for _ in 0..TRIES {
+            payload = large::put(store, &stored, bytes.clone(), &mut headers).await;
+            if payload.is_ok() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let Ok(payload) = payload else {
+            return Then::Again(BACK_OFF);
+        };
+        let message = PublishMessage::build()
+            .payload(payload.into())
+            .headers(headers)
+            .expected_last_subject_sequence(0);
+        let subject = self.names.result(&said.id);
+        for _ in 0..TRIES {
+            let sent = async {
+                let context = self.link.context();
+                context
+                    .send_publish(subject.clone(), message.clone())
+                    .await?
+                    .await
+            };
+            match sent.await {
+                Ok(_) => {}
+                // Somebody else has, or we have, and did not hear that.
+                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
+                Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    return Then::Again(LONGEST_BACK_OFF);
+                }
+                Err(_) => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            }
+            let argument = format!("{}.a", said.id);
+            if store.info(&argument).await.is_ok() && said.count > 0 {
+                large::remove(&self.link, &self.names, store, &argument).await;
+            }
+            return Then::Done;
+        }
+        Then::Nothing
+    }
+
+    /// It has brought down whoever ran it: the others go on without it.
+    async fn move_aside(&self, message: &Message, said: &Said, starts: u32) -> Then {
+        let kept = PublishMessage::build()
+            .payload(message.payload.clone())
+            .headers(message.headers.clone().unwrap_or_default());
+        let context = self.link.context();
+        let subject = self.names.poisoned(&said.id);
+        if let Ok(sent) = context.send_publish(subject, kept).await {
+            let _ = sent.await;
+        }
+        self.answer_error(said, TaskError::Poisoned { starts }, 0)
+            .await
+    }
+
+    /// Answers the server, and asks until it has heard.
+    async fn confirm(&self, message: &Message, answer: &[u8]) {
+        let Some(reply) = message.reply.clone() else {
+            return;
+        };
+        for _ in 0..4 {
+            let answer = bytes::Bytes::copy_from_slice(answer);
+            let asked = self.link.client().request(reply.clone(), answer);
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => {
+                    // The consumer is gone, or the server has just come back.
+                    tokio::time::sleep(PAUSE).await;
+                }
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+fn back_off(times: u32) -> Duration {
+    BACK_OFF
+        .saturating_mul(1 << times.saturating_sub(1).min(10))
+        .min(LONGEST_BACK_OFF)
+}
