@@ -65,25 +65,23 @@ impl Link {
         })?;
         let options = options(&address, name, access)?;
         let shown = shown(&address);
-        let connected = runtime.block_on(async {
-            let client = tokio::time::timeout(2 * PATIENCE, options.connect(address));
-            let client = client.await.map_err(|_| ClusterError::Connect {
-                url: shown.clone(),
-                why: format!("no answer within {:?}", 2 * PATIENCE),
-            })?;
-            let client = client.map_err(|error| refused(&shown, &error))?;
-            check(&client).await?;
-            Ok(client)
+        // Spawned, and not blocked on: the caller may be in a runtime of its own.
+        let (give, take) = tokio::sync::oneshot::channel();
+        drop(runtime.spawn(async move {
+            drop(give.send(connected(options, address, shown).await));
+        }));
+        let connected = wait_for(take).unwrap_or_else(|_| {
+            Err(ClusterError::System {
+                why: "the thread of the connection has ended".to_owned(),
+            })
         });
-        let client = match connected {
-            Ok(client) => client,
+        let (client, context) = match connected {
+            Ok(connected) => connected,
             Err(error) => {
                 runtime.shutdown_background();
                 return Err(error);
             }
         };
-        let mut context = jetstream::new(client.clone());
-        context.set_timeout(PATIENCE);
         Ok(Link(Arc::new(Inside {
             runtime: Some(runtime),
             client,
@@ -126,6 +124,24 @@ impl Link {
     ) -> Option<T> {
         wait_for(self.run(future)).ok()
     }
+}
+
+/// A client and its context, of a server that Hands can count on.
+async fn connected(
+    options: ConnectOptions,
+    address: ServerAddr,
+    shown: String,
+) -> Result<(Client, Context), ClusterError> {
+    let client = tokio::time::timeout(2 * PATIENCE, options.connect(address)).await;
+    let client = client.map_err(|_| ClusterError::Connect {
+        url: shown.clone(),
+        why: format!("no answer within {:?}", 2 * PATIENCE),
+    })?;
+    let client = client.map_err(|error| refused(&shown, &error))?;
+    check(&client).await?;
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(PATIENCE);
+    Ok((client, context))
 }
 
 /// Blocks the calling thread until a future is ready, in whatever runtime that thread may be.

@@ -57,6 +57,13 @@ pub(super) enum Put {
     Refused,
 }
 
+/// Whether there is room.
+enum Room {
+    /// For an item that follows the one with this number; `None`: for any.
+    After(Option<u64>),
+    None(Put),
+}
+
 pub(super) enum Got {
     Item(Message),
     Empty,
@@ -222,11 +229,32 @@ impl Core {
         let wants = Wants::new();
         let wanted = wants.of();
         let link = self.link.clone();
+        let message = PublishMessage::build().payload(bytes.into()).message_id(id);
         async move {
-            let put = link.run(async move { view.put(&subject, &id, bytes, until, &wanted).await });
-            let put = put.await.unwrap_or(Put::TimedOut);
-            drop(wants);
-            put
+            loop {
+                // A look changes nothing; only once its answer is here, the item is sent.
+                let (of, still) = (view.clone(), Arc::clone(&wanted));
+                let room = link.run(async move { of.await_room(until, &still).await });
+                let last = match room.await.unwrap_or(Room::None(Put::TimedOut)) {
+                    Room::After(last) => last,
+                    Room::None(why) => return why,
+                };
+                let message = match last {
+                    Some(last) => message.clone().expected_last_sequence(last),
+                    None => message.clone(),
+                };
+                let (of, still) = (view.clone(), Arc::clone(&wanted));
+                let subject = subject.clone();
+                let sent = link.run(async move { of.send(subject, message, until, &still).await });
+                match sent.await {
+                    Ok(Some(put)) => {
+                        drop(wants);
+                        return put;
+                    }
+                    Ok(None) => {}
+                    Err(_) => return Put::TimedOut,
+                }
+            }
         }
     }
 
@@ -376,6 +404,7 @@ impl Drop for Wants {
     }
 }
 
+#[derive(Clone)]
 struct View {
     capacity: Option<usize>,
     link: Link,
@@ -415,65 +444,68 @@ impl View {
         let _ = timeout_at(moment.into(), changed).await;
     }
 
-    async fn put(
-        &self,
-        subject: &str,
-        id: &str,
-        bytes: Vec<u8>,
-        until: Until,
-        wanted: &AtomicBool,
-    ) -> Put {
-        let message = PublishMessage::build().payload(bytes.into()).message_id(id);
+    /// Waits until there is room. It changes nothing.
+    async fn await_room(&self, until: Until, wanted: &AtomicBool) -> Room {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.is_shut_down.load(Ordering::SeqCst) {
-                return Put::ShutDown;
+                return Room::None(Put::ShutDown);
             }
-            let Some(message) = self.admitted(&message).await else {
-                match until {
-                    Until::Once => return Put::Full,
-                    _ if until.is_over() => return Put::TimedOut,
-                    _ => self.rest(changed, until).await,
-                }
-                continue;
-            };
             if !wanted.load(Ordering::SeqCst) {
-                return Put::TimedOut;
+                return Room::None(Put::TimedOut);
             }
-            let context = self.link.context();
-            let sent = async {
-                context
-                    .send_publish(subject.to_owned(), message)
-                    .await?
-                    .await
+            let Some(capacity) = self.capacity else {
+                return Room::After(None);
             };
-            let error = match sent.await {
-                Ok(_) => return Put::Done,
-                Err(error) => error,
-            };
-            match error.kind() {
-                // Somebody was faster.
-                PublishErrorKind::WrongLastSequence => {}
-                PublishErrorKind::MaxPayloadExceeded => return Put::Refused,
-                // With the same name it is taken in once, however often it is sent.
-                _ if until.is_over() => return Put::TimedOut,
+            // In this order: who puts between the two makes this put fail, and it looks again.
+            let info = tokio::time::timeout(PATIENCE, self.stream.get_info()).await;
+            if let Ok(Ok(info)) = info
+                && let Some(waiting) = self.waiting().await
+                && waiting < capacity as u64
+            {
+                return Room::After(Some(info.state.last_sequence));
+            }
+            match until {
+                Until::Once => return Room::None(Put::Full),
+                _ if until.is_over() => return Room::None(Put::TimedOut),
                 _ => self.rest(changed, until).await,
             }
         }
     }
 
-    /// The message, as it may be put now. `None`: there is no room, or nobody can say.
-    async fn admitted(&self, message: &PublishMessage) -> Option<PublishMessage> {
-        let Some(capacity) = self.capacity else {
-            return Some(message.clone());
+    /// Sends an item. `None`: somebody was faster, or the server does not answer.
+    async fn send(
+        &self,
+        subject: String,
+        message: PublishMessage,
+        until: Until,
+        wanted: &AtomicBool,
+    ) -> Option<Put> {
+        let context = self.link.context();
+        let sent = async { context.send_publish(subject, message).await?.await };
+        let error = match sent.await {
+            Ok(ack) => {
+                if !wanted.load(Ordering::SeqCst) {
+                    // Who puts it has gone while it was on its way.
+                    let _ = self.stream.delete_message(ack.sequence).await;
+                    self.note(b"").await;
+                }
+                return Some(Put::Done);
+            }
+            Err(error) => error,
         };
-        // In this order: who puts between the two makes this put fail, and it looks again.
-        let info = tokio::time::timeout(PATIENCE, self.stream.get_info()).await;
-        let last = info.ok()?.ok()?.state.last_sequence;
-        let waiting = self.waiting().await?;
-        (waiting < capacity as u64).then(|| message.clone().expected_last_sequence(last))
+        match error.kind() {
+            PublishErrorKind::WrongLastSequence => None,
+            PublishErrorKind::MaxPayloadExceeded => Some(Put::Refused),
+            // With the same name it is taken in once, however often it is sent.
+            _ if until.is_over() => Some(Put::TimedOut),
+            _ => {
+                tokio::time::sleep(LOOK).await;
+                None
+            }
+        }
     }
 
     async fn get(&self, until: Until, wanted: &AtomicBool) -> Got {

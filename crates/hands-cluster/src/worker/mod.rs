@@ -138,10 +138,7 @@ impl WorkerBuilder {
     /// When it cannot connect, when this program has no function with `#[hands::task]`, or when its
     /// pool cannot be made.
     pub fn start(self) -> Result<Worker, ClusterError> {
-        let slots = self
-            .slots
-            .unwrap_or_else(|| hands::cores().get())
-            .max(1);
+        let slots = self.slots.unwrap_or_else(|| hands::cores().get()).max(1);
         if hands::remote::registered().next().is_none() {
             return Err(ClusterError::System {
                 why: "this program has no function with `#[hands::task]`, so it could run no task; mark those that it is to run".to_owned(),

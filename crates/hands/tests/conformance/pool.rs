@@ -115,29 +115,46 @@ fn pass(gate: &Path) {
     fs::read(gate.join("open")).unwrap();
 }
 
-fn pass_and_square((gate, n): (PathBuf, u64)) -> u64 {
+pub(crate) fn pass_and_square((gate, n): (PathBuf, u64)) -> u64 {
     pass(&gate);
     n * n
 }
 
 /// Says that it has come, and waits until it is cancelled.
-fn await_cancel(gate: PathBuf) -> bool {
+pub(crate) fn await_cancel(gate: PathBuf) -> bool {
     let token = CancelToken::current().expect("a task has one");
     fs::write(gate.join("came"), "").unwrap();
     token.wait();
     true
 }
 
-fn square(n: u64) -> u64 {
+pub(crate) fn square(n: u64) -> u64 {
     n * n
 }
 
-fn odd_ones_panic(n: u64) -> u64 {
+pub(crate) fn odd_ones_panic(n: u64) -> u64 {
     assert!(n.is_multiple_of(2), "{n} is odd");
     n
 }
 
-fn leave_a_mark(path: PathBuf) {
+pub(crate) fn repeat((text, times): (String, usize)) -> String {
+    text.repeat(times)
+}
+
+pub(crate) fn wait_at_zero((gate, n): (PathBuf, u64)) -> u64 {
+    match n {
+        0 => pass_and_square((gate, n)),
+        n => n,
+    }
+}
+
+pub(crate) fn nothing((): ()) {}
+
+pub(crate) fn the_same(text: String) -> String {
+    text
+}
+
+pub(crate) fn leave_a_mark(path: PathBuf) {
     fs::write(path, "").unwrap();
 }
 
@@ -159,7 +176,6 @@ pub(crate) fn each_task_has_its_outcome<P: Pool>(make: impl Fn(usize) -> P) {
 
 pub(crate) fn several_arguments_are_a_tuple<P: Pool>(make: impl Fn(usize) -> P) {
     let pool = make(1);
-    let repeat = |(text, times): (String, usize)| text.repeat(times);
     assert_eq!(
         pool.submit(repeat, ("ab".to_owned(), 3)).join(),
         Ok("ababab".to_owned())
@@ -238,10 +254,6 @@ pub(crate) fn an_unordered_map_gives_each_outcome_once<P: Pool>(make: impl Fn(us
 pub(crate) fn an_unordered_map_is_not_held_up_by_one_task<P: Pool>(make: impl Fn(usize) -> P) {
     let pool = make(2);
     let gate = Gate::new();
-    let wait_at_zero = |(gate, n): (PathBuf, u64)| match n {
-        0 => pass_and_square((gate, n)),
-        n => n,
-    };
     let inputs = (0..20).map(|n| (gate.path(), n));
     let mut outcomes = pool.map(wait_at_zero, inputs).unordered();
     let first = outcomes.next();
@@ -379,16 +391,13 @@ pub(crate) fn tasks_and_results_of_no_size_and_of_a_million_bytes<P: Pool>(
     make: impl Fn(usize) -> P,
 ) {
     let pool = make(1);
-    assert_eq!(pool.submit(|()| (), ()).join(), Ok(()));
+    assert_eq!(pool.submit(nothing, ()).join(), Ok(()));
     assert_eq!(
-        pool.submit(|text: String| text, String::new()).join(),
+        pool.submit(the_same, String::new()).join(),
         Ok(String::new())
     );
     let long = "x".repeat(1_000_000);
-    assert_eq!(
-        pool.submit(|text: String| text, long.clone()).join(),
-        Ok(long)
-    );
+    assert_eq!(pool.submit(the_same, long.clone()).join(), Ok(long));
     let none: Vec<Result<u64, TaskError>> = pool.map(square, []).collect();
     assert!(none.is_empty());
 }

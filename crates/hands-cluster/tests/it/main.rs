@@ -1,0 +1,19 @@
+//! The promises of a cluster, proved against a real server.
+
+#[macro_use]
+mod conformance;
+mod faults;
+mod pool;
+mod queue;
+mod server;
+#[path = "../../../hands/tests/it/support.rs"]
+#[allow(dead_code, reason = "each crate's tests use a part of it")]
+mod support;
+
+hands::entry!();
+
+/// Not a test: the stage on which [`support::Scene`] plays, empty unless one is named.
+#[test]
+fn scene() {
+    support::play(&[faults::SCENES]);
+}

@@ -1,0 +1,1 @@
+//! A pool whose workers are elsewhere.

@@ -1,0 +1,137 @@
+//! A real server of a test's own: on a free port, in a folder of its own, ended with the test.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// So long may a server take to be there.
+const START: Duration = Duration::from_secs(30);
+
+pub(crate) struct Server {
+    folder: TempDir,
+    child: Option<Child>,
+    pub(crate) port: u16,
+    config: String,
+}
+
+/// The binary, fetched by `.ci/nats-server` if it is not there.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let output = Command::new(root.join(".ci/nats-server"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("bash");
+        assert!(output.status.success(), "no server to test with");
+        PathBuf::from(String::from_utf8(output.stdout).expect("text").trim())
+    })
+}
+
+impl Server {
+    pub(crate) fn start() -> Server {
+        Server::with("")
+    }
+
+    /// With more in its configuration.
+    pub(crate) fn with(config: &str) -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = Server {
+            folder,
+            child: None,
+            port: 0,
+            config: config.to_owned(),
+        };
+        server.run();
+        server
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts it, on the port that it had before.
+    pub(crate) fn run(&mut self) {
+        let port = match self.port {
+            0 => "-1".to_owned(),
+            port => port.to_string(),
+        };
+        let folder = self.folder.path().display().to_string();
+        let config = format!(
+            "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\njetstream {{ store_dir: \"{folder}/store\" }}\n{}\n",
+            self.config
+        );
+        fs::write(self.path("server.conf"), config).expect("a file");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .expect("a log");
+        // Ended with the test, also when that is killed.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(binary())
+            .arg("-c")
+            .arg(self.path("server.conf"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a copy"))
+            .stderr(log)
+            .spawn()
+            .expect("a server");
+        // Named after the program's file and its number.
+        let name = binary().file_name().expect("a name").to_string_lossy();
+        let ports = self.path(&format!("{name}_{}.ports", child.id()));
+        self.child = Some(child);
+        let since = Instant::now();
+        loop {
+            let text = fs::read_to_string(&ports).unwrap_or_default();
+            let port = text.split("127.0.0.1:").nth(1).map(|rest| {
+                let digits = rest.chars().take_while(char::is_ascii_digit);
+                digits.collect::<String>()
+            });
+            if let Some(port) = port.and_then(|port| port.parse().ok()) {
+                self.port = port;
+                return;
+            }
+            let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
+            assert!(
+                since.elapsed() < START,
+                "the server does not start: {}",
+                log()
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a kill");
+            child.wait().expect("an end");
+        }
+    }
+
+    /// What it keeps for streams, in files.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
