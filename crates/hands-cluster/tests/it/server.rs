@@ -1,6 +1,8 @@
 //! A real server of a test's own: on a free port, in a folder of its own, ended with the test.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,6 +17,7 @@ pub(crate) struct Server {
     folder: TempDir,
     child: Option<Child>,
     pub(crate) port: u16,
+    monitor: u16,
     config: String,
 }
 
@@ -45,10 +48,15 @@ impl Server {
             folder,
             child: None,
             port: 0,
+            monitor: 0,
             config: config.to_owned(),
         };
         server.run();
         server
+    }
+
+    pub(crate) fn without_jetstream() -> Server {
+        Server::with("no-jetstream")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -62,10 +70,15 @@ impl Server {
             port => port.to_string(),
         };
         let folder = self.folder.path().display().to_string();
-        let config = format!(
-            "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\njetstream {{ store_dir: \"{folder}/store\" }}\n{}\n",
-            self.config
-        );
+        let (keeps, more) = match self.config.as_str() {
+            "no-jetstream" => (String::new(), ""),
+            more => (
+                format!("jetstream {{ store_dir: \"{folder}/store\" }}"),
+                more,
+            ),
+        };
+        let listen = format!("listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:-1");
+        let config = format!("{listen}\nports_file_dir: \"{folder}\"\n{keeps}\n{more}\n");
         fs::write(self.path("server.conf"), config).expect("a file");
         let log = File::options()
             .create(true)
@@ -90,12 +103,14 @@ impl Server {
         let since = Instant::now();
         loop {
             let text = fs::read_to_string(&ports).unwrap_or_default();
-            let port = text.split("127.0.0.1:").nth(1).map(|rest| {
-                let digits = rest.chars().take_while(char::is_ascii_digit);
-                digits.collect::<String>()
-            });
-            if let Some(port) = port.and_then(|port| port.parse().ok()) {
-                self.port = port;
+            let port_of = |what: &str| {
+                let after = text.split(&format!("\"{what}\"")).nth(1)?;
+                let digits = after.split("127.0.0.1:").nth(1)?;
+                let digits = digits.chars().take_while(char::is_ascii_digit);
+                digits.collect::<String>().parse().ok()
+            };
+            if let (Some(port), Some(monitor)) = (port_of("nats"), port_of("monitoring")) {
+                (self.port, self.monitor) = (port, monitor);
                 return;
             }
             let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
@@ -124,9 +139,19 @@ impl Server {
         }
     }
 
-    /// What it keeps for streams, in files.
-    pub(crate) fn store(&self) -> PathBuf {
-        self.path("store")
+    /// How many messages a stream of it holds.
+    pub(crate) fn kept(&self, stream: &str) -> u64 {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.monitor)).expect("a monitor");
+        let request = "GET /jsz?streams=true HTTP/1.0\r\n\r\n";
+        connection.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("an answer");
+        let of = answer.split(&format!("\"name\": \"{stream}\"")).nth(1);
+        let digits = of
+            .and_then(|of| of.split("\"messages\": ").nth(1))
+            .expect("a stream");
+        let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
     }
 }
 
