@@ -3,17 +3,18 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hands::event::{Events, TaskEnd};
 use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats};
 use hands::remote::{self, Chunk, RemotePool, Single};
 use hands::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 
-use crate::link::{Access, Link};
-use crate::names::Names;
+use crate::link::{Access, ServerLink};
+use crate::names::PoolNames;
 use crate::queue::QueueBuilder;
-use crate::submit::{Submitter, Task as Sent};
+use crate::settings::Settings;
+use crate::submit::{self, SentTask as Sent, Submitter};
 use crate::{ClusterError, streams};
 
 /// How to connect, and what a pool is to be like.
@@ -24,17 +25,6 @@ pub struct ClusterBuilder {
     pub(crate) pool: String,
     pub(crate) access: Access,
     pub(crate) settings: Settings,
-}
-
-/// What all programs of one pool should say the same.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) replicas: usize,
-    pub(crate) keep: Duration,
-    pub(crate) hold: Duration,
-    pub(crate) start_timeout: Duration,
-    pub(crate) retries: u32,
-    pub(crate) most_starts: u32,
 }
 
 impl ClusterBuilder {
@@ -156,12 +146,12 @@ impl ClusterBuilder {
     /// When nobody answers, or refuses, or is too old, or does not keep messages: see
     /// [`ClusterError`].
     pub fn connect(self) -> Result<Cluster, ClusterError> {
-        let names = Names::new(&self.pool)?;
-        let link = Link::new(&self.url, "hands", &self.access)?;
+        let names = PoolNames::new(&self.pool)?;
+        let link = ServerLink::new(&self.url, "hands", &self.access)?;
         let makes = streams::make(link.clone(), names.clone(), self.settings);
         let lost = || ClusterError::server("make the pool", "the connection has ended");
         let streams = link.wait(makes).ok_or_else(lost)??;
-        let submitter = Submitter::new(link.clone(), names.clone(), streams, self.settings)?;
+        let submitter = submit::open(link.clone(), names.clone(), streams, self.settings)?;
         Ok(Cluster {
             submitter,
             link,
@@ -184,7 +174,8 @@ impl fmt::Debug for ClusterBuilder {
 /// A pool whose workers are on other machines, and whose tasks are kept by a server of NATS
 /// JetStream until they have been run.
 ///
-/// It has the methods of every [`Pool`]. A task's function carries [`#[hands::task]`](hands::task):
+/// It has the methods of every [`Pool`]. A task's function carries
+/// [`#[hands::task]`](macro@hands::task):
 ///
 /// ```no_run
 /// use hands::pool::Pool;
@@ -208,17 +199,17 @@ impl fmt::Debug for ClusterBuilder {
 /// # What it promises
 ///
 /// Each task that was submitted runs at least once, and has exactly one outcome, as long as the
-/// server keeps its data. It runs more than once only if a worker, or the server, ends or is cut off
-/// while it runs; so what a task does beside its result should be such that it may be done twice.
-/// The crate's page says what that depends on.
+/// server keeps its data. It runs more than once only if a worker, or the server, ends or is cut
+/// off while it runs; so what a task does beside its result should be such that it may be done
+/// twice. The crate's page says what that depends on.
 ///
 /// # Dropping
 ///
 /// waits for all tasks, as [`shutdown`](Pool::shutdown) with `Drain` does.
 pub struct Cluster {
     submitter: Arc<Submitter>,
-    link: Link,
-    names: Names,
+    link: ServerLink,
+    names: PoolNames,
     settings: Settings,
 }
 
@@ -256,7 +247,8 @@ impl Cluster {
         let (name, hash) = remote::signature::<F, A, R>();
         let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
         let handle = remote::handle(&single);
-        let (sent, id) = Sent::new(name, hash, single, 1).named(&self.submitter);
+        let id = self.submitter.new_id();
+        let sent = Sent::new(name, hash, single, 1).named(&id);
         let _ = task;
         self.send(Options::new(), sent, std::iter::once(&argument));
         (id, handle)
@@ -420,13 +412,4 @@ impl fmt::Debug for Cluster {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// The moment at which time is up, for other machines: they have another clock that starts when it
-/// likes, and the same time of day.
-pub(crate) fn as_time_of_day(deadline: Instant) -> Option<u128> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let at = std::time::SystemTime::now().checked_add(left)?;
-    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(since.as_millis())
 }

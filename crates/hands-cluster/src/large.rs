@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use tokio::io::AsyncReadExt;
 
-use crate::link::Link;
-use crate::names::Names;
+use crate::link::ServerLink;
+use crate::names::PoolNames;
 
 /// Bytes that travel in the message itself. The server's limit, with headers, is a MiB.
 const INLINE: usize = 512 * 1024;
@@ -59,7 +59,7 @@ pub(crate) fn named(headers: Option<&HeaderMap>) -> Option<&str> {
 }
 
 /// Takes it out, and what the store remembers of it.
-pub(crate) async fn remove(link: &Link, names: &Names, store: &ObjectStore, name: &str) {
+pub(crate) async fn remove(link: &ServerLink, names: &PoolNames, store: &ObjectStore, name: &str) {
     let _ = store.delete(name).await;
     let bucket = names.large();
     if let Ok(stream) = link

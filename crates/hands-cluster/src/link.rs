@@ -33,23 +33,23 @@ pub(crate) struct Access {
 
 /// A connection. A clone is the same; the last one ends it.
 #[derive(Clone)]
-pub(crate) struct Link(Arc<Inside>);
+pub(crate) struct ServerLink(Arc<Connected>);
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for ServerLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
     }
 }
 
-struct Inside {
+struct Connected {
     /// `None` once it is being dropped.
     runtime: Option<Runtime>,
     client: Client,
     context: Context,
 }
 
-impl Link {
-    pub(crate) fn new(url: &str, name: &str, access: &Access) -> Result<Link, ClusterError> {
+impl ServerLink {
+    pub(crate) fn new(url: &str, name: &str, access: &Access) -> Result<ServerLink, ClusterError> {
         let address: ServerAddr =
             url.parse()
                 .map_err(|error: std::io::Error| ClusterError::Address {
@@ -82,7 +82,7 @@ impl Link {
                 return Err(error);
             }
         };
-        Ok(Link(Arc::new(Inside {
+        Ok(ServerLink(Arc::new(Connected {
             runtime: Some(runtime),
             client,
             context,
@@ -163,7 +163,7 @@ pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
     }
 }
 
-impl Drop for Inside {
+impl Drop for Connected {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // The last owner may be on the runtime's own thread, which must not wait for itself.

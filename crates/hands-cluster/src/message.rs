@@ -1,5 +1,7 @@
 //! The headers of a task and of its outcome.
 
+use std::time::Instant;
+
 /// Its name in all the cluster.
 pub(crate) const ID: &str = "Hands-Id";
 /// Its function, for people.
@@ -23,6 +25,15 @@ pub(crate) const WALL: &str = "Hands-Wall";
 pub(crate) fn number(text: &str) -> Option<u64> {
     let is_good = (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     is_good.then(|| text.parse().ok()).flatten()
+}
+
+/// The moment at which time is up, for other machines: they have another clock that starts when it
+/// likes, and the same time of day.
+pub(crate) fn as_time_of_day(deadline: Instant) -> Option<u128> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let at = std::time::SystemTime::now().checked_add(left)?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(since.as_millis())
 }
 
 #[cfg(test)]

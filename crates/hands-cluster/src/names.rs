@@ -5,13 +5,13 @@ use crate::ClusterError;
 
 /// The names of one pool.
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub(crate) struct PoolNames {
     pool: String,
 }
 
-impl Names {
-    pub(crate) fn new(pool: &str) -> Result<Names, ClusterError> {
-        Ok(Names {
+impl PoolNames {
+    pub(crate) fn new(pool: &str) -> Result<PoolNames, ClusterError> {
+        Ok(PoolNames {
             pool: checked(pool)?.to_owned(),
         })
     }
@@ -38,11 +38,6 @@ impl Names {
     /// Where the tasks of a function wait.
     pub(crate) fn task(&self, hash: u64) -> String {
         self.subject(&format!("task.{hash:016x}"))
-    }
-
-    /// Where it is told that there is a task of a function.
-    pub(crate) fn new_task(&self, hash: u64) -> String {
-        self.subject(&format!("new.{hash:016x}"))
     }
 
     /// Where workers that have a function answer.

@@ -17,7 +17,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::link::Link;
+use crate::link::ServerLink;
 
 /// What is known of a task's starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub(crate) async fn read(results: &Stream, subject: &str) -> Option<Record> {
 
 /// Writes a record in the place of the one with this number.
 pub(crate) async fn write(
-    link: &Link,
+    link: &ServerLink,
     subject: &str,
     starts: Starts,
     before: u64,

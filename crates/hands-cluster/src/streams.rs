@@ -10,12 +10,14 @@
 //! outcome, however many workers have run it. The server repeats each to `done.<id>`, where the
 //! submitter listens, and tells workers at `new.<function>` of each new task.
 
+use std::time::Duration;
+
 use async_nats::jetstream::object_store::{self, ObjectStore};
 use async_nats::jetstream::stream::{self, Republish, RetentionPolicy, Stream};
 
-use crate::cluster::Settings;
-use crate::link::Link;
-use crate::names::Names;
+use crate::link::ServerLink;
+use crate::names::PoolNames;
+use crate::settings::Settings;
 use crate::{ClusterError, patient};
 
 #[derive(Clone)]
@@ -23,11 +25,17 @@ pub(crate) struct Streams {
     pub(crate) tasks: Stream,
     pub(crate) results: Stream,
     pub(crate) large: ObjectStore,
+    /// How long a task may be held by a worker of which nothing is heard: as the one said that has
+    /// made the pool.
+    pub(crate) hold: Duration,
 }
 
+/// Where the stream of tasks says that, in milliseconds.
+const HOLD: &str = "hands-hold";
+
 pub(crate) async fn make(
-    link: Link,
-    names: Names,
+    link: ServerLink,
+    names: PoolNames,
     settings: Settings,
 ) -> Result<Streams, ClusterError> {
     let failed = |error: &dyn std::fmt::Display| ClusterError::server("make the pool", error);
@@ -45,6 +53,7 @@ pub(crate) async fn make(
             headers_only: true,
         }),
         allow_direct: true,
+        metadata: [(HOLD.to_owned(), settings.hold.as_millis().to_string())].into(),
         ..Default::default()
     };
     let results = stream::Config {
@@ -69,6 +78,9 @@ pub(crate) async fn make(
     let results = patient(|| context.get_or_create_stream(results.clone()))
         .await
         .map_err(|error| failed(&error))?;
+    let said = tasks.cached_info().config.metadata.get(HOLD);
+    let said = said.and_then(|hold| crate::message::number(hold));
+    let hold = said.map_or(settings.hold, Duration::from_millis);
     let large = match context.get_object_store(names.large()).await {
         Ok(large) => large,
         Err(_) => {
@@ -86,5 +98,6 @@ pub(crate) async fn make(
         tasks,
         results,
         large,
+        hold: hold.max(Duration::from_secs(1)),
     })
 }

@@ -26,7 +26,7 @@
 //! | let processes share memory, values and locks | [`shared`] |
 //! | start threads with names and daemons, and know how they ended | [`thread`] |
 //! | pass work from producers to consumers, and know when it is done | [`queue`] |
-//! | hand tasks to a pool of workers, and get their results | [`pool`], [`task`] |
+//! | hand tasks to a pool of workers, and get their results | [`pool`], [`task`](mod@task) |
 //! | lock, signal, meet and cancel, in threads and coroutines alike | [`sync`] |
 //! | let values follow work into its worker | [`context`] |
 //!

@@ -19,14 +19,14 @@ use crate::wire::codec::{self, Failure};
 use crate::wire::outcome;
 
 pub use crate::task::remote::{Chunk, Remote, RemotePool, Single};
-pub use inventory;
+pub use linkme;
 
 /// The coroutine of a function that is one.
 pub type Running = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 
 /// How a function is called with bytes.
 #[derive(Clone, Copy)]
-pub enum Run {
+pub enum RegisteredRun {
     /// With the bytes of this number of arguments; it returns those of as many outcomes.
     Function(fn(&[u8], u64) -> Vec<u8>),
     /// The same, as a coroutine.
@@ -40,14 +40,17 @@ pub struct Registered {
     /// The hash of its name and signature.
     pub hash: fn() -> u64,
     /// How it is called.
-    pub run: Run,
+    pub run: RegisteredRun,
 }
 
-inventory::collect!(Registered);
+/// The list, which the linker puts together: it is there before anything runs, also in a copy of
+/// the program that becomes a worker before `main`.
+#[linkme::distributed_slice]
+pub static TASKS: [Registered];
 
 /// All functions of this program that may run on other machines.
 pub fn registered() -> impl Iterator<Item = &'static Registered> {
-    inventory::iter::<Registered>.into_iter()
+    TASKS.iter()
 }
 
 /// The one with this hash.
@@ -178,7 +181,10 @@ where
     for _ in 0..count {
         let before = output.len();
         let done = caught(|| match codec::read::<A>(&mut bytes) {
-            Ok(argument) => Ok(write_own(&function(argument), &mut output)),
+            Ok(argument) => {
+                write_own(&function(argument), &mut output);
+                Ok(())
+            }
             Err(Failure::Decode(what) | Failure::Encode(what)) => Err(Answer::Decode(what)),
         });
         close(done, before, &mut output);
@@ -204,7 +210,10 @@ where
                 Ok(Ok(argument)) => {
                     // A panic of it is the pool's to catch: it is this coroutine's.
                     let result = function.begin(argument).await;
-                    caught(|| Ok(write_own(&result, &mut output)))
+                    caught(|| {
+                        write_own(&result, &mut output);
+                        Ok(())
+                    })
                 }
                 Ok(Err(Failure::Decode(what) | Failure::Encode(what))) => {
                     Ok(Err(Answer::Decode(what)))
@@ -247,24 +256,28 @@ fn close(
 macro_rules! register_task {
     (fn $function:ident) => {
         const _: () = {
-            $crate::remote::inventory::submit! {
-                $crate::remote::Registered {
-                    name: || $crate::remote::signature_of($function).0,
-                    hash: || $crate::remote::signature_of($function).1,
-                    run: $crate::remote::Run::Function(|bytes, count| $crate::remote::call($function, bytes, count)),
-                }
-            }
+            #[$crate::remote::linkme::distributed_slice($crate::remote::TASKS)]
+            #[linkme(crate = $crate::remote::linkme)]
+            static TASK: $crate::remote::Registered = $crate::remote::Registered {
+                name: || $crate::remote::signature_of($function).0,
+                hash: || $crate::remote::signature_of($function).1,
+                run: $crate::remote::RegisteredRun::Function(|bytes, count| {
+                    $crate::remote::call($function, bytes, count)
+                }),
+            };
         };
     };
     (async fn $function:ident) => {
         const _: () = {
-            $crate::remote::inventory::submit! {
-                $crate::remote::Registered {
-                    name: || $crate::remote::async_signature_of($function).0,
-                    hash: || $crate::remote::async_signature_of($function).1,
-                    run: $crate::remote::Run::Coroutine(|bytes, count| $crate::remote::call_async($function, bytes, count)),
-                }
-            }
+            #[$crate::remote::linkme::distributed_slice($crate::remote::TASKS)]
+            #[linkme(crate = $crate::remote::linkme)]
+            static TASK: $crate::remote::Registered = $crate::remote::Registered {
+                name: || $crate::remote::async_signature_of($function).0,
+                hash: || $crate::remote::async_signature_of($function).1,
+                run: $crate::remote::RegisteredRun::Coroutine(|bytes, count| {
+                    $crate::remote::call_async($function, bytes, count)
+                }),
+            };
         };
     };
 }

@@ -255,7 +255,13 @@ fn few_files_use_each_other_in_circles() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("a folder");
-    for name in ["hands", "hands-batch", "hands-fetch", "hands-cli"] {
+    for name in [
+        "hands",
+        "hands-batch",
+        "hands-fetch",
+        "hands-cluster",
+        "hands-cli",
+    ] {
         let arrows = arrows(&files(&crates.join(name).join("src")));
         let mut known = BTreeSet::new();
         for file in arrows.keys() {
@@ -308,6 +314,7 @@ fn lines_of_comments_end_at_100_columns() {
         "hands",
         "hands-batch",
         "hands-fetch",
+        "hands-cluster",
         "hands-cli",
         "hands-macros",
     ] {
@@ -333,7 +340,13 @@ fn no_two_types_have_one_name() {
         .parent()
         .expect("a folder");
     let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in ["hands", "hands-batch", "hands-fetch", "hands-cli"] {
+    for name in [
+        "hands",
+        "hands-batch",
+        "hands-fetch",
+        "hands-cluster",
+        "hands-cli",
+    ] {
         for (file, text) in files(&crates.join(name).join("src")) {
             for line in text.lines() {
                 let mut words =

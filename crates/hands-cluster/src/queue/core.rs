@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,15 @@ use hands::sync::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-use super::Settings;
+use super::settings::QueueSettings;
 use crate::ClusterError;
-use crate::link::{Link, PATIENCE};
-use crate::names::Names;
+use crate::link::{PATIENCE, ServerLink};
+use crate::names::PoolNames;
 
 /// Who waits looks at least so often.
 const LOOK: Duration = Duration::from_millis(500);
+/// And one who does not want to wait, for another look to end.
+const SHORT_LOOK: Duration = Duration::from_millis(10);
 /// Where a queue says that it was shut down, and how.
 const STATE: &str = "hands-state";
 const DRAIN: &str = "drain";
@@ -49,7 +51,7 @@ impl Until {
     }
 }
 
-pub(super) enum Put {
+pub(super) enum PutEnd {
     Done,
     Full,
     TimedOut,
@@ -58,22 +60,22 @@ pub(super) enum Put {
 }
 
 /// Whether there is room.
-enum Room {
+enum QueueRoom {
     /// For an item that follows the one with this number; `None`: for any.
     After(Option<u64>),
-    None(Put),
+    None(PutEnd),
 }
 
-pub(super) enum Got {
-    Item(Message),
+pub(super) enum Found {
+    Item(Box<Message>),
     Empty,
     TimedOut,
     ShutDown,
 }
 
-pub(super) struct Core {
-    pub(super) settings: Settings,
-    link: Link,
+pub(super) struct QueueCore {
+    pub(super) settings: QueueSettings,
+    link: ServerLink,
     stream: Stream,
     /// One for each lane, the first is got from first.
     consumers: Vec<PullConsumer>,
@@ -88,16 +90,18 @@ pub(super) struct Core {
     alive: Arc<Mutex<HashMap<u64, async_nats::Subject>>>,
     /// Came when nobody wanted them any more.
     spare: Arc<Mutex<VecDeque<Message>>>,
+    /// Looks for an item that are under way.
+    looking: Arc<AtomicUsize>,
     number: AtomicU64,
     id: String,
 }
 
-impl Core {
+impl QueueCore {
     pub(super) async fn open(
-        link: Link,
-        names: Names,
-        settings: Settings,
-    ) -> Result<Core, ClusterError> {
+        link: ServerLink,
+        names: PoolNames,
+        settings: QueueSettings,
+    ) -> Result<QueueCore, ClusterError> {
         let name = settings.name.clone();
         let subject = names.subject(&format!("q.{name}"));
         let notes = names.subject(&format!("qn.{name}"));
@@ -150,12 +154,13 @@ impl Core {
             .flush()
             .await
             .map_err(|error| ClusterError::server(made, error))?;
-        let core = Core {
+        let core = QueueCore {
             changed: Arc::clone(&changed),
             is_shut_down: Arc::clone(&is_shut_down),
             held: Mutex::default(),
             alive: Arc::default(),
             spare: Arc::default(),
+            looking: Arc::default(),
             number: AtomicU64::new(0),
             id: crate::unique(),
             consumers,
@@ -185,7 +190,12 @@ impl Core {
     fn keep_alive(&self) {
         let alive: Weak<_> = Arc::downgrade(&self.alive);
         let client = self.link.client().clone();
-        let third = self.settings.hold / 3;
+        // As it was made, whatever was asked for now.
+        let hold = self
+            .consumers
+            .first()
+            .map(|of| of.cached_info().config.ack_wait);
+        let third = hold.unwrap_or(self.settings.hold) / 3;
         self.link.spawn(async move {
             loop {
                 tokio::time::sleep(third).await;
@@ -211,6 +221,7 @@ impl Core {
             changed: Arc::clone(&self.changed),
             is_shut_down: Arc::clone(&self.is_shut_down),
             spare: Arc::clone(&self.spare),
+            looking: Arc::clone(&self.looking),
             alive: Arc::clone(&self.alive),
         }
     }
@@ -220,7 +231,7 @@ impl Core {
         lane: u32,
         bytes: Vec<u8>,
         until: Until,
-    ) -> impl Future<Output = Put> + Send + use<> {
+    ) -> impl Future<Output = PutEnd> + Send + use<> {
         let lane = lane.min(self.settings.lanes - 1);
         let subject = format!("{}.{lane}", self.subject);
         let number = self.number.fetch_add(1, Ordering::Relaxed);
@@ -235,9 +246,9 @@ impl Core {
                 // A look changes nothing; only once its answer is here, the item is sent.
                 let (of, still) = (view.clone(), Arc::clone(&wanted));
                 let room = link.run(async move { of.await_room(until, &still).await });
-                let last = match room.await.unwrap_or(Room::None(Put::TimedOut)) {
-                    Room::After(last) => last,
-                    Room::None(why) => return why,
+                let last = match room.await.unwrap_or(QueueRoom::None(PutEnd::TimedOut)) {
+                    QueueRoom::After(last) => last,
+                    QueueRoom::None(why) => return why,
                 };
                 let message = match last {
                     Some(last) => message.clone().expected_last_sequence(last),
@@ -252,13 +263,13 @@ impl Core {
                         return put;
                     }
                     Ok(None) => {}
-                    Err(_) => return Put::TimedOut,
+                    Err(_) => return PutEnd::TimedOut,
                 }
             }
         }
     }
 
-    pub(super) fn get(&self, until: Until) -> impl Future<Output = Got> + Send + use<> {
+    pub(super) fn get(&self, until: Until) -> impl Future<Output = Found> + Send + use<> {
         let view = self.view();
         let wants = Wants::new();
         let wanted = wants.of();
@@ -266,14 +277,15 @@ impl Core {
         async move {
             let (give, take) = tokio::sync::oneshot::channel();
             link.spawn(async move {
-                let got = view.get(until, &wanted).await;
-                if let Err(Got::Item(message)) = give.send(got) {
+                let (got, looks) = view.get(until, &wanted).await;
+                if let Err(Found::Item(message)) = give.send(got) {
                     // Nobody wants it any more: it is the next one's.
-                    view.spare.lock().push_back(message);
-                    view.changed.notify_waiters();
+                    view.spare.lock().push_back(*message);
                 }
+                drop(looks);
+                view.changed.notify_waiters();
             });
-            let got = take.await.unwrap_or(Got::Empty);
+            let got = take.await.unwrap_or(Found::Empty);
             drop(wants);
             got
         }
@@ -305,7 +317,7 @@ impl Core {
             Some(message) => message,
             // Said of an item that nobody got: it counts as one that was.
             None => match crate::link::wait_for(self.get(Until::Once)) {
-                Got::Item(message) => message,
+                Found::Item(message) => *message,
                 _ => return false,
             },
         };
@@ -374,7 +386,7 @@ impl Core {
     }
 }
 
-impl Drop for Core {
+impl Drop for QueueCore {
     fn drop(&mut self) {
         // What is not done is for others.
         let held: Vec<Message> = self.held.lock().drain(..).collect();
@@ -404,16 +416,33 @@ impl Drop for Wants {
     }
 }
 
+/// A look for an item that is under way, until what it has found is somebody's.
+struct Looks(Arc<AtomicUsize>);
+
+impl Looks {
+    fn new(looking: &Arc<AtomicUsize>) -> Looks {
+        looking.fetch_add(1, Ordering::SeqCst);
+        Looks(Arc::clone(looking))
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[derive(Clone)]
 struct View {
     capacity: Option<usize>,
-    link: Link,
+    link: ServerLink,
     stream: Stream,
     consumers: Vec<PullConsumer>,
     notes: String,
     changed: Arc<Notify>,
     is_shut_down: Arc<AtomicBool>,
     spare: Arc<Mutex<VecDeque<Message>>>,
+    looking: Arc<AtomicUsize>,
     alive: Arc<Mutex<HashMap<u64, async_nats::Subject>>>,
 }
 
@@ -445,19 +474,19 @@ impl View {
     }
 
     /// Waits until there is room. It changes nothing.
-    async fn await_room(&self, until: Until, wanted: &AtomicBool) -> Room {
+    async fn await_room(&self, until: Until, wanted: &AtomicBool) -> QueueRoom {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.is_shut_down.load(Ordering::SeqCst) {
-                return Room::None(Put::ShutDown);
+                return QueueRoom::None(PutEnd::ShutDown);
             }
             if !wanted.load(Ordering::SeqCst) {
-                return Room::None(Put::TimedOut);
+                return QueueRoom::None(PutEnd::TimedOut);
             }
             let Some(capacity) = self.capacity else {
-                return Room::After(None);
+                return QueueRoom::After(None);
             };
             // In this order: who puts between the two makes this put fail, and it looks again.
             let info = tokio::time::timeout(PATIENCE, self.stream.get_info()).await;
@@ -465,11 +494,11 @@ impl View {
                 && let Some(waiting) = self.waiting().await
                 && waiting < capacity as u64
             {
-                return Room::After(Some(info.state.last_sequence));
+                return QueueRoom::After(Some(info.state.last_sequence));
             }
             match until {
-                Until::Once => return Room::None(Put::Full),
-                _ if until.is_over() => return Room::None(Put::TimedOut),
+                Until::Once => return QueueRoom::None(PutEnd::Full),
+                _ if until.is_over() => return QueueRoom::None(PutEnd::TimedOut),
                 _ => self.rest(changed, until).await,
             }
         }
@@ -482,7 +511,7 @@ impl View {
         message: PublishMessage,
         until: Until,
         wanted: &AtomicBool,
-    ) -> Option<Put> {
+    ) -> Option<PutEnd> {
         let context = self.link.context();
         let sent = async { context.send_publish(subject, message).await?.await };
         let error = match sent.await {
@@ -492,15 +521,15 @@ impl View {
                     let _ = self.stream.delete_message(ack.sequence).await;
                     self.note(b"").await;
                 }
-                return Some(Put::Done);
+                return Some(PutEnd::Done);
             }
             Err(error) => error,
         };
         match error.kind() {
             PublishErrorKind::WrongLastSequence => None,
-            PublishErrorKind::MaxPayloadExceeded => Some(Put::Refused),
+            PublishErrorKind::MaxPayloadExceeded => Some(PutEnd::Refused),
             // With the same name it is taken in once, however often it is sent.
-            _ if until.is_over() => Some(Put::TimedOut),
+            _ if until.is_over() => Some(PutEnd::TimedOut),
             _ => {
                 tokio::time::sleep(LOOK).await;
                 None
@@ -508,25 +537,32 @@ impl View {
         }
     }
 
-    async fn get(&self, until: Until, wanted: &AtomicBool) -> Got {
+    async fn get(&self, until: Until, wanted: &AtomicBool) -> (Found, Option<Looks>) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let was_shut_down = self.is_shut_down.load(Ordering::SeqCst);
             if !wanted.load(Ordering::SeqCst) {
-                return Got::Empty;
+                return (Found::Empty, None);
             }
+            let looks = Looks::new(&self.looking);
             if let Some(message) = self.next().await {
-                return Got::Item(message);
+                return (Found::Item(Box::new(message)), Some(looks));
             }
+            drop(looks);
             // What is given back comes again in a moment.
             if was_shut_down {
-                return Got::ShutDown;
+                return (Found::ShutDown, None);
             }
             match until {
-                Until::Once => return Got::Empty,
-                _ if until.is_over() => return Got::TimedOut,
+                // What another look has found, that nobody wants any more, is here in a moment.
+                Until::Once if self.looking.load(Ordering::SeqCst) > 0 => {
+                    self.rest(changed, Until::Moment(Instant::now() + SHORT_LOOK))
+                        .await;
+                }
+                Until::Once => return (Found::Empty, None),
+                _ if until.is_over() => return (Found::TimedOut, None),
                 _ => self.rest(changed, until).await,
             }
         }
@@ -567,7 +603,7 @@ impl View {
     }
 
     /// Answers for an item, and waits until the server has heard it.
-    fn acknowledge(self, link: &Link, message: Message, kind: AckKind) {
+    fn acknowledge(self, link: &ServerLink, message: Message, kind: AckKind) {
         let Some(reply) = message.reply.clone() else {
             return;
         };

@@ -7,21 +7,21 @@ use std::sync::Arc;
 use hands::queue::GetError;
 use hands::task::Data;
 
-use super::core::{Core, Message};
+use super::core::{Message, QueueCore};
 use crate::remote;
 
-/// An item that was taken, and that comes again unless it is [done](Held::done).
+/// An item that was taken, and that comes again unless it is [done](HeldItem::done).
 #[must_use = "dropped, the item is given back"]
-pub struct Held<T> {
+pub struct HeldItem<T> {
     item: Option<T>,
     message: Option<Message>,
-    core: Arc<Core>,
+    core: Arc<QueueCore>,
 }
 
-impl<T: Data> Held<T> {
-    pub(super) fn read(core: Arc<Core>, message: Message) -> Result<Held<T>, GetError> {
+impl<T: Data> HeldItem<T> {
+    pub(super) fn read(core: Arc<QueueCore>, message: Message) -> Result<HeldItem<T>, GetError> {
         match remote::read_value(&message.payload) {
-            Ok(item) => Ok(Held {
+            Ok(item) => Ok(HeldItem {
                 item: Some(item),
                 message: Some(message),
                 core,
@@ -35,7 +35,7 @@ impl<T: Data> Held<T> {
     }
 }
 
-impl<T> Held<T> {
+impl<T> HeldItem<T> {
     /// The item was worked on, and does not come again.
     pub fn done(mut self) {
         if let Some(message) = self.message.take() {
@@ -51,7 +51,7 @@ impl<T> Held<T> {
     }
 }
 
-impl<T> Deref for Held<T> {
+impl<T> Deref for HeldItem<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -62,7 +62,7 @@ impl<T> Deref for Held<T> {
     }
 }
 
-impl<T> Drop for Held<T> {
+impl<T> Drop for HeldItem<T> {
     fn drop(&mut self) {
         if let Some(message) = self.message.take() {
             self.core.give_back(message);
@@ -70,7 +70,7 @@ impl<T> Drop for Held<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Held<T> {
+impl<T: fmt::Debug> fmt::Debug for HeldItem<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Held").field(&self.item).finish()
     }

@@ -1,12 +1,12 @@
-//! [`ClusterQueue`]: a queue whose items a server keeps, for any number of programs on any number of
-//! machines.
+//! [`ClusterQueue`]: a queue whose items a server keeps, for any number of programs on any number
+//! of machines.
 //!
 //! # How it works
 //!
 //! The items are the messages of a stream, which a message leaves when it is acknowledged. Who gets
-//! an item *holds* it: as long as its program lives and is connected, nobody else gets it (each third
-//! of the [time it may hold it](QueueBuilder::hold) the server is told so). One that is not done when
-//! its holder ends comes again.
+//! an item *holds* it: as long as its program lives and is connected, nobody else gets it (each
+//! third of the [time it may hold it](QueueBuilder::hold) the server is told so). One that is not
+//! done when its holder ends comes again.
 //!
 //! A bound counts the items that wait, and is kept without a lock: who puts looks how many wait and
 //! which message was the last, and asks the server to take the item only as the next one. If
@@ -14,12 +14,13 @@
 //! given back may: it has been taken in already.)
 //!
 //! Who waits is told that something has changed by the stream itself, which repeats the headers of
-//! each new message, or by the program that has changed it; and looks every half second in any case.
-//! It is looked for an item only when somebody wants one, so a future that is dropped has taken none;
-//! what comes at that very moment is kept for the next who asks here.
+//! each new message, or by the program that has changed it; and looks every half second in any
+//! case. It is looked for an item only when somebody wants one, so a future that is dropped has
+//! taken none; what comes at that very moment is kept for the next who asks here.
 
 mod core;
 mod item;
+mod settings;
 
 use std::fmt;
 use std::future::Future;
@@ -30,36 +31,33 @@ use std::time::{Duration, Instant};
 use hands::queue::{GetError, PutError, Shutdown, TaskDoneError, WorkQueue};
 use hands::task::Data;
 
-use self::core::{Core, Got, Put, Until};
-use crate::link::{Link, wait_for};
-use crate::names::Names;
+use self::core::{Found, PutEnd, QueueCore, Until};
+use self::settings::QueueSettings;
+use crate::link::{ServerLink, wait_for};
+use crate::names::PoolNames;
 use crate::{ClusterError, remote};
 
-pub use self::item::Held;
+pub use self::item::HeldItem;
 
 /// How a queue is to be, if it is not there yet.
 #[derive(Debug)]
 #[must_use = "a queue is there once it is opened"]
 pub struct QueueBuilder<T> {
-    pub(crate) settings: Settings,
-    link: Link,
-    names: Names,
+    pub(crate) settings: QueueSettings,
+    link: ServerLink,
+    names: PoolNames,
     types: PhantomData<fn(T) -> T>,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) capacity: Option<usize>,
-    pub(crate) lanes: u32,
-    pub(crate) hold: Duration,
-    pub(crate) replicas: usize,
-}
-
 impl<T: Data> QueueBuilder<T> {
-    pub(crate) fn new(link: Link, names: Names, name: &str, replicas: usize) -> QueueBuilder<T> {
+    pub(crate) fn new(
+        link: ServerLink,
+        names: PoolNames,
+        name: &str,
+        replicas: usize,
+    ) -> QueueBuilder<T> {
         QueueBuilder {
-            settings: Settings {
+            settings: QueueSettings {
                 name: name.to_owned(),
                 capacity: None,
                 lanes: 1,
@@ -101,7 +99,7 @@ impl<T: Data> QueueBuilder<T> {
     pub fn open(self) -> Result<ClusterQueue<T>, ClusterError> {
         crate::names::checked(&self.settings.name)?;
         let lost = || ClusterError::server("open the queue", "the connection has ended");
-        let opens = Core::open(self.link.clone(), self.names, self.settings);
+        let opens = QueueCore::open(self.link.clone(), self.names, self.settings);
         let core = self.link.wait(opens).ok_or_else(lost)??;
         Ok(ClusterQueue {
             core: Arc::new(core),
@@ -127,7 +125,7 @@ impl<T: Data> QueueBuilder<T> {
 ///
 /// [`task_done`]: WorkQueue::task_done
 pub struct ClusterQueue<T> {
-    core: Arc<Core>,
+    core: Arc<QueueCore>,
     types: PhantomData<fn(T) -> T>,
 }
 
@@ -154,11 +152,11 @@ impl<T: Data> ClusterQueue<T> {
                 return Err(PutError::Refused(item));
             };
             match put.await {
-                Put::Done => Ok(()),
-                Put::Full => Err(PutError::Full(item)),
-                Put::TimedOut => Err(PutError::TimedOut(item)),
-                Put::ShutDown => Err(PutError::ShutDown(item)),
-                Put::Refused => Err(PutError::Refused(item)),
+                PutEnd::Done => Ok(()),
+                PutEnd::Full => Err(PutError::Full(item)),
+                PutEnd::TimedOut => Err(PutError::TimedOut(item)),
+                PutEnd::ShutDown => Err(PutError::ShutDown(item)),
+                PutEnd::Refused => Err(PutError::Refused(item)),
             }
         }
     }
@@ -166,21 +164,21 @@ impl<T: Data> ClusterQueue<T> {
     fn get_until(
         &self,
         until: Until,
-    ) -> impl Future<Output = Result<Held<T>, GetError>> + Send + use<T> {
+    ) -> impl Future<Output = Result<HeldItem<T>, GetError>> + Send + use<T> {
         let got = self.core.get(until);
         let core = Arc::clone(&self.core);
         async move {
             match got.await {
-                Got::Item(message) => Held::read(core, message),
-                Got::Empty => Err(GetError::Empty),
-                Got::TimedOut => Err(GetError::TimedOut),
-                Got::ShutDown => Err(GetError::ShutDown),
+                Found::Item(message) => HeldItem::read(core, *message),
+                Found::Empty => Err(GetError::Empty),
+                Found::TimedOut => Err(GetError::TimedOut),
+                Found::ShutDown => Err(GetError::ShutDown),
             }
         }
     }
 
     /// Keeps the item for [`task_done`](WorkQueue::task_done).
-    fn kept(&self, held: Result<Held<T>, GetError>) -> Result<T, GetError> {
+    fn kept(&self, held: Result<HeldItem<T>, GetError>) -> Result<T, GetError> {
         held.map(|held| {
             let (item, message) = held.into_parts();
             self.core.keep(message);
@@ -197,8 +195,8 @@ impl<T: Data> ClusterQueue<T> {
         wait_for(self.put_until(lane, item, Until::Done))
     }
 
-    /// [`get`](WorkQueue::get), as a guard: [`Held::done`] says that the item was worked on. One that
-    /// is dropped without that gives the item back.
+    /// [`get`](WorkQueue::get), as a guard: [`HeldItem::done`] says that the item was worked on.
+    /// One that is dropped without that gives the item back.
     ///
     /// ```no_run
     /// # fn main() -> hands::Result<()> {
@@ -216,12 +214,14 @@ impl<T: Data> ClusterQueue<T> {
     /// # Errors
     ///
     /// As [`get`](WorkQueue::get).
-    pub fn take(&self) -> Result<Held<T>, GetError> {
+    pub fn take(&self) -> Result<HeldItem<T>, GetError> {
         wait_for(self.get_until(Until::Done))
     }
 
     /// [`take`](Self::take), as a future: dropped half-way, it has taken nothing.
-    pub fn take_async(&self) -> impl Future<Output = Result<Held<T>, GetError>> + Send + use<T> {
+    pub fn take_async(
+        &self,
+    ) -> impl Future<Output = Result<HeldItem<T>, GetError>> + Send + use<T> {
         self.get_until(Until::Done)
     }
 

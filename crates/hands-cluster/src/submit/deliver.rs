@@ -9,16 +9,10 @@ use hands::event::TaskEnd;
 use hands::remote;
 use hands::task::TaskError;
 
-use super::{Entry, Submitter};
+use super::entry::{Delivery, PendingTask};
+use super::submitter::Submitter;
 use crate::message::{WALL, WORKER, number};
 use crate::{ClusterError, large};
-
-/// What came of a task.
-pub(super) struct Delivery {
-    entry: Arc<Entry>,
-    /// Its outcomes' bytes, who ran it, for how long.
-    outcome: Result<(Vec<u8>, String, Duration), TaskError>,
-}
 
 pub(super) fn start(
     me: Weak<Submitter>,
@@ -54,15 +48,6 @@ pub(super) fn start(
     started.map(drop).map_err(|error| ClusterError::System {
         why: format!("cannot start the thread that tells of outcomes: {error}"),
     })
-}
-
-/// Gives a task this outcome, unless it has one.
-pub(super) fn refuse(submitter: &Submitter, entry: &Arc<Entry>, why: TaskError) {
-    if submitter.forget(&entry.id).is_some() {
-        let entry = Arc::clone(entry);
-        let outcome = Err(why);
-        let _ = submitter.deliveries.send(Delivery { entry, outcome });
-    }
 }
 
 impl Submitter {
@@ -139,7 +124,7 @@ impl Submitter {
         self.one_is_done();
     }
 
-    fn tell_events(&self, entry: &Entry, worker: &str, how: TaskEnd, wall: Duration) {
+    fn tell_events(&self, entry: &PendingTask, worker: &str, how: TaskEnd, wall: Duration) {
         if !self.events.is_watched() {
             return;
         }

@@ -8,10 +8,13 @@ use async_nats::RequestErrorKind;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use hands::task::TaskError;
 
-use super::{Entry, Submitter, deliver, keep_from_beginning};
+use super::entry::PendingTask;
+use super::submitter::{Submitter, keep_from_beginning};
 
-/// How often, and what is old enough to be looked for.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked for other programs' tasks, of which nothing is heard at all.
+const TICK: Duration = Duration::from_millis(100);
+/// And for our own, each time the ticks have come to this number, and they are old enough.
+const TICKS: u32 = 10;
 const OLD: Duration = Duration::from_secs(2);
 /// The number of tasks that are looked for each time.
 const AT_ONCE: usize = 256;
@@ -19,45 +22,35 @@ const AT_ONCE: usize = 256;
 const IN_VAIN: u32 = 3;
 
 pub(super) async fn now_and_then(me: Weak<Submitter>) {
-    let mut from = 0;
+    let (mut from, mut ticks) = (0, 0);
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(TICK).await;
         let Some(submitter) = me.upgrade() else {
             return;
         };
         if submitter.has_ended.load(Ordering::SeqCst) {
             return;
         }
-        let mut old: Vec<Arc<Entry>> = {
+        ticks = (ticks + 1) % TICKS;
+        let is_due = |entry: &&Arc<PendingTask>| {
+            entry.is_foreign || ticks == 0 && entry.submitted.elapsed() > OLD
+        };
+        let mut due: Vec<Arc<PendingTask>> = {
             let table = submitter.table.lock();
-            let is_old = |entry: &&Arc<Entry>| !entry.is_foreign && entry.submitted.elapsed() > OLD;
-            table.entries.values().filter(is_old).cloned().collect()
+            table.entries.values().filter(is_due).cloned().collect()
         };
         // A part of them each time, in turns.
-        old.sort_by(|a, b| a.id.cmp(&b.id));
-        let count = old.len();
-        from = if from >= count { 0 } else { from };
-        old.rotate_left(from);
+        due.sort_by(|a, b| a.id.cmp(&b.id));
+        from = if from >= due.len() { 0 } else { from };
+        due.rotate_left(from);
         from += AT_ONCE;
-        for entry in old.iter().take(AT_ONCE) {
+        for entry in due.iter().take(AT_ONCE) {
             look_for(&submitter, entry).await;
         }
     }
 }
 
-/// One that another program has submitted, and of which we hear nothing.
-pub(super) async fn until_it_comes(me: Weak<Submitter>, entry: Arc<Entry>) {
-    while let Some(submitter) = me.upgrade() {
-        if submitter.has_ended.load(Ordering::SeqCst) || !entry.remote.is_open() {
-            return;
-        }
-        look_for(&submitter, &entry).await;
-        drop(submitter);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-async fn look_for(submitter: &Submitter, entry: &Arc<Entry>) {
+async fn look_for(submitter: &Submitter, entry: &Arc<PendingTask>) {
     let results = &submitter.streams.results;
     let subject = submitter.names.result(&entry.id);
     match results.direct_get_last_for_subject(subject).await {
@@ -78,7 +71,7 @@ async fn look_for(submitter: &Submitter, entry: &Arc<Entry>) {
     if entry.is_foreign && !has_begun || sequence > 0 && !is_queued(submitter, sequence).await {
         // Its outcome may have been written since we looked.
         if entry.missing.fetch_add(1, Ordering::SeqCst) + 1 >= IN_VAIN {
-            deliver::refuse(submitter, entry, TaskError::Lost);
+            submitter.refuse(entry, TaskError::Lost);
         }
         return;
     }
@@ -91,7 +84,7 @@ async fn look_for(submitter: &Submitter, entry: &Arc<Entry>) {
         let (link, names) = (&submitter.link, &submitter.names);
         if keep_from_beginning(link, names, &submitter.streams, entry).await {
             let name = entry.name.to_owned();
-            deliver::refuse(submitter, entry, TaskError::NoWorker { name });
+            submitter.refuse(entry, TaskError::NoWorker { name });
         }
     }
 }
@@ -104,7 +97,7 @@ async fn is_queued(submitter: &Submitter, sequence: u64) -> bool {
     }
 }
 
-async fn nobody_serves(submitter: &Submitter, entry: &Entry) -> bool {
+async fn nobody_serves(submitter: &Submitter, entry: &PendingTask) -> bool {
     let subject = submitter.names.serves(entry.hash);
     let asked = submitter.link.client().request(subject, "".into()).await;
     matches!(asked, Err(error) if error.kind() == RequestErrorKind::NoResponders)

@@ -11,10 +11,10 @@ use hands::task::TaskError;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Entry, Submitter, deliver};
-use crate::cluster::as_time_of_day;
+use super::entry::Outgoing;
+use super::submitter::Submitter;
 use crate::large;
-use crate::message::{COUNT, DEADLINE, ID, MOST_STARTS, NAME, RETRIES, TIMEOUT};
+use crate::message::{COUNT, DEADLINE, ID, MOST_STARTS, NAME, RETRIES, TIMEOUT, as_time_of_day};
 
 /// Tasks that the server has been sent and has not acknowledged.
 const IN_FLIGHT: usize = 1024;
@@ -22,13 +22,6 @@ const IN_FLIGHT: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// It is sent again so often.
 const AGAIN: Duration = Duration::from_millis(500);
-
-pub(super) struct Outgoing {
-    pub(super) entry: Arc<Entry>,
-    pub(super) bytes: Vec<u8>,
-    pub(super) timeout: Option<Duration>,
-    pub(super) deadline: Option<Instant>,
-}
 
 pub(super) async fn all(me: Weak<Submitter>, mut outgoing: UnboundedReceiver<Outgoing>) {
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
@@ -43,7 +36,7 @@ pub(super) async fn all(me: Weak<Submitter>, mut outgoing: UnboundedReceiver<Out
         let message = match written(&submitter, next).await {
             Ok(message) => message,
             Err(why) => {
-                deliver::refuse(&submitter, &entry, TaskError::Refused { why: why.into() });
+                submitter.refuse(&entry, TaskError::Refused { why: why.into() });
                 continue;
             }
         };
@@ -72,7 +65,7 @@ pub(super) async fn all(me: Weak<Submitter>, mut outgoing: UnboundedReceiver<Out
                 if is_hopeless || since.elapsed() > PATIENCE {
                     if let Some(submitter) = me.upgrade() {
                         let why = format!("the server did not take it in: {error}").into();
-                        deliver::refuse(&submitter, &entry, TaskError::Refused { why });
+                        submitter.refuse(&entry, TaskError::Refused { why });
                     }
                     return;
                 }

@@ -13,8 +13,8 @@
 //!
 //! A worker asks for tasks of the functions that its program has, and of no other, and for no more
 //! than it has free slots. It writes down that it begins a task before it does; so it is known how
-//! often it was begun, whoever ends how. It writes the outcome before it acknowledges the task; if it
-//! ends between the two the task comes again, to another, whose outcome is then refused.
+//! often it was begun, whoever ends how. It writes the outcome before it acknowledges the task; if
+//! it ends between the two the task comes again, to another, whose outcome is then refused.
 
 mod pull;
 mod run;
@@ -26,14 +26,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hands::pool::{AsyncPool, CoroutinePool, Pool, ProcessPool, ThreadPool};
-use hands::remote::{Run, Running};
+use hands::remote::{RegisteredRun, Running};
 use hands::sync::{Event, Mutex};
 use hands::task::{Handle, Options};
 use tokio::sync::Semaphore;
 
-use crate::cluster::{ClusterBuilder, Settings};
-use crate::link::Link;
-use crate::names::Names;
+use crate::cluster::ClusterBuilder;
+use crate::link::ServerLink;
+use crate::names::PoolNames;
 use crate::streams::Streams;
 use crate::{ClusterError, streams};
 
@@ -117,8 +117,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Runs functions on threads of this program instead of in processes: faster for short ones, and
-    /// one that brings its process down takes the worker with it.
+    /// Runs functions on threads of this program instead of in processes: faster for short ones,
+    /// and one that brings its process down takes the worker with it.
     pub fn on_threads(mut self) -> WorkerBuilder {
         self.on = On::Threads;
         self
@@ -160,8 +160,8 @@ impl WorkerBuilder {
         let coroutines = AsyncPool::builder().in_flight(slots).build();
         let coroutines = coroutines.map_err(|error| cannot(&error))?;
         let settings = self.cluster.settings;
-        let names = Names::new(&self.cluster.pool)?;
-        let link = Link::new(&self.cluster.url, "hands worker", &self.cluster.access)?;
+        let names = PoolNames::new(&self.cluster.pool)?;
+        let link = ServerLink::new(&self.cluster.url, "hands worker", &self.cluster.access)?;
         let makes = streams::make(link.clone(), names.clone(), settings);
         let lost = || ClusterError::server("make the pool", "the connection has ended");
         let streams = link.wait(makes).ok_or_else(lost)??;
@@ -170,7 +170,6 @@ impl WorkerBuilder {
             link: link.clone(),
             names,
             streams,
-            settings,
             slots,
             free: Arc::new(Semaphore::new(slots)),
             busy: AtomicUsize::new(0),
@@ -227,8 +226,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Takes no further tasks, lets those that run end within the [grace](WorkerBuilder::grace), and
-    /// gives back the rest. The second time it does nothing.
+    /// Takes no further tasks, lets those that run end within the [grace](WorkerBuilder::grace),
+    /// and gives back the rest. The second time it does nothing.
     pub fn stop(&self) {
         self.lent.stop(self.grace);
     }
@@ -249,25 +248,32 @@ enum Functions {
 /// What is called in the machine's own pool.
 fn call((hash, bytes, count): (u64, Vec<u8>, u64)) -> Vec<u8> {
     match hands::remote::find(hash).map(|function| function.run) {
-        Some(Run::Function(run)) => run(&bytes, count),
-        // It was there when the worker said that it serves it.
-        _ => Vec::new(),
+        Some(RegisteredRun::Function(run)) => run(&bytes, count),
+        _ => gone(hash, count),
     }
 }
 
 fn call_async((hash, bytes, count): (u64, Vec<u8>, u64)) -> Running {
     match hands::remote::find(hash).map(|function| function.run) {
-        Some(Run::Coroutine(run)) => run(bytes, count),
-        _ => Box::pin(std::future::ready(Vec::new())),
+        Some(RegisteredRun::Coroutine(run)) => run(bytes, count),
+        _ => Box::pin(std::future::ready(gone(hash, count))),
     }
+}
+
+/// The outcomes of a function that was there when the worker said that it serves it.
+fn gone(hash: u64, count: u64) -> Vec<u8> {
+    let mut outcomes = Vec::new();
+    let why = format!("the worker's process does not have the function {hash:016x}").into();
+    let error = hands::task::TaskError::Refused { why };
+    (0..count).for_each(|_| hands::remote::write_error(&error, &mut outcomes));
+    outcomes
 }
 
 pub(super) struct Lent {
     id: String,
-    link: Link,
-    names: Names,
+    link: ServerLink,
+    names: PoolNames,
     streams: Streams,
-    settings: Settings,
     slots: usize,
     free: Arc<Semaphore>,
     busy: AtomicUsize,
@@ -284,11 +290,20 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    fn submit(&self, run: Run, options: Options, what: (u64, Vec<u8>, u64)) -> Handle<Vec<u8>> {
+    fn submit(
+        &self,
+        run: RegisteredRun,
+        options: Options,
+        what: (u64, Vec<u8>, u64),
+    ) -> Handle<Vec<u8>> {
         match (run, &self.functions) {
-            (Run::Coroutine(_), _) => self.coroutines.submit_async_with(options, call_async, what),
-            (Run::Function(_), Functions::Processes(pool)) => pool.submit_with(options, call, what),
-            (Run::Function(_), Functions::Threads(pool)) => {
+            (RegisteredRun::Coroutine(_), _) => {
+                self.coroutines.submit_async_with(options, call_async, what)
+            }
+            (RegisteredRun::Function(_), Functions::Processes(pool)) => {
+                pool.submit_with(options, call, what)
+            }
+            (RegisteredRun::Function(_), Functions::Threads(pool)) => {
                 Pool::submit_with(pool, options, call, what)
             }
         }

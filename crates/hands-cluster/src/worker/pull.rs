@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use hands::remote::{self, Registered};
 
 use super::{Lent, run};
-use crate::link::{Link, PATIENCE};
-use crate::names::Names;
+use crate::link::{PATIENCE, ServerLink};
+use crate::names::PoolNames;
 use crate::submit::Status;
 use crate::{ClusterError, patient};
 
@@ -51,7 +51,7 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
             ),
             filter_subject: lent.names.task(hash),
             ack_policy: AckPolicy::Explicit,
-            ack_wait: lent.settings.hold,
+            ack_wait: lent.streams.hold,
             max_deliver: -1,
             max_ack_pending: 1_000_000,
             ..Default::default()
@@ -230,14 +230,14 @@ impl Lent {
     }
 }
 
-async fn say(link: &Link, names: &Names, status: &Status) {
+async fn say(link: &ServerLink, names: &PoolNames, status: &Status) {
     let subject = names.subject(&format!("worker.{}", status.id));
     if let Ok(text) = serde_json::to_vec(status) {
         let _ = link.client().publish(subject, text.into()).await;
     }
 }
 
-pub(super) async fn say_goodbye(link: Link, names: Names, status: Status) {
+pub(super) async fn say_goodbye(link: ServerLink, names: PoolNames, status: Status) {
     say(&link, &names, &status).await;
     let _ = tokio::time::timeout(PATIENCE, link.client().flush()).await;
 }

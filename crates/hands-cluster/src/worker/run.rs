@@ -27,7 +27,7 @@ const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What the task's message says.
-struct Said {
+struct TaskMessage {
     id: String,
     count: u64,
     retries: u32,
@@ -37,9 +37,9 @@ struct Said {
     is_late: bool,
 }
 
-impl Said {
+impl TaskMessage {
     /// `None`: it is no task, or one that would say more than a message may.
-    fn read(message: &Message) -> Option<Said> {
+    fn read(message: &Message) -> Option<TaskMessage> {
         let headers = message.headers.as_ref()?;
         let text = |name| headers.get(name).map(|value| value.as_str());
         let value = |name| text(name).and_then(number);
@@ -65,7 +65,7 @@ impl Said {
             let value = value(name).and_then(|value| u32::try_from(value).ok());
             value.unwrap_or(usually)
         };
-        Some(Said {
+        Some(TaskMessage {
             id,
             count: value(COUNT).filter(|count| (1..=1 << 24).contains(count))?,
             retries: small(RETRIES, 0),
@@ -95,7 +95,7 @@ pub(super) async fn one(
     let place = lent.places.lock().pop().unwrap_or_default();
     lent.busy.fetch_add(1, Ordering::SeqCst);
     let held = hold(&lent, &message);
-    let then = match Said::read(&message) {
+    let then = match TaskMessage::read(&message) {
         Some(said) => lent.run_one(function, &message, &said, place).await,
         // Nobody can run it, and nobody waits for it by a name.
         None => Then::Done,
@@ -117,7 +117,7 @@ pub(super) async fn one(
 
 /// Tells the server, each third of the time, that the task is being run.
 fn hold(lent: &Arc<Lent>, message: &Message) -> tokio::task::JoinHandle<()> {
-    let third = lent.settings.hold / 3;
+    let third = lent.streams.hold / 3;
     let (client, reply) = (lent.link.client().clone(), message.reply.clone());
     tokio::spawn(async move {
         let Some(reply) = reply else { return };
@@ -133,7 +133,7 @@ impl Lent {
         self: &Arc<Lent>,
         function: &'static Registered,
         message: &Message,
-        said: &Said,
+        said: &TaskMessage,
         place: usize,
     ) -> Then {
         let begun = match self.begin(said).await {
@@ -202,7 +202,7 @@ impl Lent {
     }
 
     /// Writes down that it is begun. `Err`: it is not to be.
-    async fn begin(&self, said: &Said) -> Result<Record, Then> {
+    async fn begin(&self, said: &TaskMessage) -> Result<Record, Then> {
         let subject = self.names.start(&said.id);
         let mut before = Record::default();
         for _ in 0..TRIES {
@@ -250,7 +250,7 @@ impl Lent {
                 continue;
             }
             let since = *away.get_or_insert_with(Instant::now);
-            if since.elapsed() > self.settings.hold {
+            if since.elapsed() > self.streams.hold {
                 let handle = Arc::clone(handle);
                 drop(tokio::task::spawn_blocking(move || handle.cancel()));
                 return None;
@@ -259,7 +259,7 @@ impl Lent {
     }
 
     /// It has not ended in time, and another may run it.
-    async fn give_back(&self, said: &Said, begun: Record) -> Then {
+    async fn give_back(&self, said: &TaskMessage, begun: Record) -> Then {
         let starts = Starts {
             begun: begun.starts.begun - 1,
             state: State::Returned,
@@ -270,7 +270,7 @@ impl Lent {
         Then::Again(Duration::ZERO)
     }
 
-    async fn answer_error(&self, said: &Said, error: TaskError, place: usize) -> Then {
+    async fn answer_error(&self, said: &TaskMessage, error: TaskError, place: usize) -> Then {
         let mut bytes = Vec::new();
         for _ in 0..said.count {
             remote::write_error(&error, &mut bytes);
@@ -279,7 +279,13 @@ impl Lent {
     }
 
     /// Writes the outcome, unless there is one.
-    async fn answer(&self, said: &Said, bytes: Vec<u8>, wall: Duration, place: usize) -> Then {
+    async fn answer(
+        &self,
+        said: &TaskMessage,
+        bytes: Vec<u8>,
+        wall: Duration,
+        place: usize,
+    ) -> Then {
         let mut headers = HeaderMap::new();
         headers.insert(WORKER, format!("{}/{place}", self.id));
         headers.insert(WALL, wall.as_nanos().to_string());
@@ -331,7 +337,7 @@ impl Lent {
     }
 
     /// It has brought down whoever ran it: the others go on without it.
-    async fn move_aside(&self, message: &Message, said: &Said, starts: u32) -> Then {
+    async fn move_aside(&self, message: &Message, said: &TaskMessage, starts: u32) -> Then {
         let kept = PublishMessage::build()
             .payload(message.payload.clone())
             .headers(message.headers.clone().unwrap_or_default());

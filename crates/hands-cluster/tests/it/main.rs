@@ -1,4 +1,8 @@
 //! The promises of a cluster, proved against a real server.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the error in hand"
+)]
 
 #[macro_use]
 mod conformance;

@@ -103,7 +103,7 @@ impl Pool for Own {
     }
 }
 
-pool_conformance!(machines, |workers| Own::new(workers));
+pool_conformance!(machines, Own::new);
 
 fn unregistered(n: u64) -> u64 {
     n
@@ -180,15 +180,7 @@ fn fifty_mebibytes_go_there_and_back_and_leave_nothing() {
         let back = own.pool.submit(the_same, long.clone()).join().unwrap();
         assert!(back == long, "{} bytes came back", back.len());
         own.pool.join();
-        // Nothing but what says of each task how it ended.
-        let since = Instant::now();
-        while own.server.kept("OBJ_HANDS_default_LARGE") > 0 {
-            assert!(
-                since.elapsed() < Duration::from_secs(20),
-                "something is left"
-            );
-            std::thread::yield_now();
-        }
+        own.server.await_kept("OBJ_HANDS_default_LARGE", 0);
     });
 }
 

@@ -127,15 +127,20 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
-    }
-
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("a kill");
             child.wait().expect("an end");
+        }
+    }
+
+    /// Waits until a stream of it holds this number of messages.
+    pub(crate) fn await_kept(&self, stream: &str, messages: u64) {
+        let since = Instant::now();
+        while self.kept(stream) != messages {
+            assert!(since.elapsed() < START, "it holds {}", self.kept(stream));
+            std::thread::yield_now();
         }
     }
 

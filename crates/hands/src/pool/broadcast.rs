@@ -19,7 +19,7 @@ use std::thread::Thread;
 use parking_lot::Mutex;
 
 use super::crew::Crew;
-use super::worker::Worker;
+use super::worker::ThreadWorker;
 use crate::task::blocking::Host;
 use crate::task::cell::{Runnable, TaskCell};
 use crate::task::{Handle, TaskError};
@@ -63,7 +63,7 @@ where
     F: Fn(usize) -> R + Send + Sync + 'static,
     R: Send + 'static,
 {
-    let own = Worker::current().filter(|own| Arc::ptr_eq(&own.crew, crew));
+    let own = ThreadWorker::current().filter(|own| Arc::ptr_eq(&own.crew, crew));
     let run = Arc::new(run);
     let mut handles = Vec::new();
     let mut here = None;

@@ -31,7 +31,7 @@ use super::broadcast::Mailbox;
 use super::job::QueuedJob;
 use super::sizer::Meter;
 use super::stack::Stacks;
-use super::worker::Worker;
+use super::worker::ThreadWorker;
 use crate::event::{EventKind, Events, Parting, TaskEnd};
 use crate::primitive::Padded;
 use crate::queue::{PutError, Queue, Shutdown};
@@ -502,7 +502,12 @@ impl Crew {
             .map_or(Ok(()), |initializer| caught(|| initializer(number)));
         match initialised {
             Ok(()) => {
-                let worker = Rc::new(Worker::new(Arc::clone(&self), own, owners.clone(), mailbox));
+                let worker = Rc::new(ThreadWorker::new(
+                    Arc::clone(&self),
+                    own,
+                    owners.clone(),
+                    mailbox,
+                ));
                 become_host(Some(Rc::clone(&worker) as _));
                 worker.work(first);
                 become_host(None);

@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::stack::Stack;
-use super::worker::Worker;
+use super::worker::ThreadWorker;
 use crate::context::Context;
 use crate::foreign::{NoUnwind, dispose};
 use crate::primitive::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, Thread, UnsafeCell, park};
@@ -59,13 +59,13 @@ where
     RA: Send,
     RB: Send,
 {
-    match Worker::current() {
+    match ThreadWorker::current() {
         Some(worker) => fork(&worker, a, b),
         None => (a(), b()),
     }
 }
 
-fn fork<A, B, RA, RB>(worker: &Worker, a: A, b: B) -> (RA, RB)
+fn fork<A, B, RA, RB>(worker: &ThreadWorker, a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA,
     B: FnOnce() -> RB + Send,
@@ -133,7 +133,7 @@ fn pause_until(is_done: impl Fn() -> bool) -> bool {
 /// Somebody's right, and duty, to run a [`Piece`]: there is one of it, and it is used up.
 pub(super) struct Half {
     piece: NonNull<()>,
-    run: unsafe fn(NonNull<()>, &Worker),
+    run: unsafe fn(NonNull<()>, &ThreadWorker),
 }
 
 // SAFETY: it stands for a `Piece` whose function and result are `Send` (`Piece::half` asks for
@@ -166,7 +166,7 @@ where
     }
 
     /// Runs parts of it until it is done, and waits when there are none.
-    fn await_thief(&self, worker: &Worker) {
+    fn await_thief(&self, worker: &ThreadWorker) {
         let is_done = || self.done.load(Ordering::Acquire);
         while !is_done() {
             if self.help(worker) || (0..LOOKS).any(|_| pause_until(is_done)) {
@@ -181,7 +181,7 @@ where
     }
 
     /// Runs a part of it that nobody has begun, if there is one.
-    fn help(&self, worker: &Worker) -> bool {
+    fn help(&self, worker: &ThreadWorker) -> bool {
         if !room::has_room() {
             return false;
         }
@@ -197,7 +197,7 @@ where
     /// # Safety
     ///
     /// `piece` points to a `Piece<B, R>` that is alive, and the caller is the only one to run it.
-    unsafe fn run(piece: NonNull<()>, thief: &Worker) {
+    unsafe fn run(piece: NonNull<()>, thief: &ThreadWorker) {
         // SAFETY: the caller vouches for it, until `done` is set below.
         let piece = unsafe { piece.cast::<Piece<'_, B, R>>().as_ref() };
         piece.base.store(thief.stack.height(), Ordering::Relaxed);
@@ -227,7 +227,7 @@ where
 
 impl Half {
     /// Runs the piece, as a thief.
-    pub(super) fn run(self, thief: &Worker) {
+    pub(super) fn run(self, thief: &ThreadWorker) {
         // SAFETY: the pointer is to the piece that `half` was called on, of the types that `run` is
         // for. It is alive: its owner stays in the frame until it has this `Half` back or has seen
         // `done`, and neither can be, as it is here.

@@ -87,7 +87,7 @@
 //!
 //! The queue is [`Queue`](crate::queue::Queue), the library's own: a waiter for work waits in
 //! its line, which cannot lose a wake-up; its `join` and `shutdown` are the pool's. A task's cell
-//! ([`task`](crate::task)) is the other half.
+//! ([`task`](mod@crate::task)) is the other half.
 
 mod adapters;
 mod apart;

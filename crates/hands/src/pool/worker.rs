@@ -28,7 +28,7 @@ use crate::thread::room;
 const LOOKS: u32 = 400;
 
 /// A worker, on its own thread.
-pub(super) struct Worker {
+pub(super) struct ThreadWorker {
     pub(super) crew: Arc<Crew>,
     number: u32,
     pub(super) stack: Arc<Stack>,
@@ -40,18 +40,18 @@ pub(super) struct Worker {
 }
 
 thread_local! {
-    static OWN: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    static OWN: RefCell<Option<Rc<ThreadWorker>>> = const { RefCell::new(None) };
 }
 
-impl Worker {
+impl ThreadWorker {
     pub(super) fn new(
         crew: Arc<Crew>,
         number: u32,
         owners: Owners,
         mailbox: Arc<Mailbox>,
-    ) -> Worker {
+    ) -> ThreadWorker {
         mailbox.open();
-        Worker {
+        ThreadWorker {
             stack: crew.stacks.add(),
             thread: primitive::current(),
             mailbox,
@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// The worker that the caller runs on, if it is one.
-    pub(super) fn current() -> Option<Rc<Worker>> {
+    pub(super) fn current() -> Option<Rc<ThreadWorker>> {
         OWN.try_with(|own| own.borrow().clone()).ok().flatten()
     }
 
@@ -230,7 +230,7 @@ impl Worker {
     }
 }
 
-impl Host for Worker {
+impl Host for ThreadWorker {
     fn pool(&self) -> PoolId {
         self.crew.id
     }
@@ -275,14 +275,14 @@ impl Aside for Crew {
 
 /// What the events say of a task.
 struct TaskTold<'a> {
-    worker: &'a Worker,
+    worker: &'a ThreadWorker,
     number: u64,
     class: &'static str,
     begun: Cell<Option<Begun>>,
 }
 
 impl<'a> TaskTold<'a> {
-    fn new(worker: &'a Worker, number: u64, class: &'static str) -> TaskTold<'a> {
+    fn new(worker: &'a ThreadWorker, number: u64, class: &'static str) -> TaskTold<'a> {
         TaskTold {
             worker,
             number,

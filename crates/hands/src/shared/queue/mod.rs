@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use self::ring::{Got, Ring, RingPut, Side};
-use self::watch::{Registered, Watch};
+use self::watch::{Watch, WatchedHandle};
 use super::memory::Memory;
 use super::wait::deadline;
 use crate::queue::{GetError, PutError, Shutdown, TaskDoneError, WorkQueue};
@@ -434,13 +434,13 @@ impl<T: Data> Queue<T> {
         &self,
         mut attempt: impl FnMut(&Queue<T>) -> Option<R> + Send,
     ) -> impl Future<Output = R> + Send {
-        let mut registered: Option<Registered> = None;
+        let mut registered: Option<WatchedHandle> = None;
         std::future::poll_fn(move |context| {
             drop(registered.take());
             if let Some(done) = attempt(self) {
                 return Poll::Ready(done);
             }
-            let place = registered.insert(Registered::new(&self.inner, context.waker()));
+            let place = registered.insert(WatchedHandle::new(&self.inner, context.waker()));
             debug_assert!(Arc::ptr_eq(&place.inner, &self.inner));
             // It may have changed before that.
             match attempt(self) {

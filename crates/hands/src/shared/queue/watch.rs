@@ -50,13 +50,13 @@ impl Watch {
 }
 
 /// A coroutine's place among those who are woken; given up when dropped.
-pub(super) struct Registered {
+pub(super) struct WatchedHandle {
     pub(super) inner: Arc<QueueInner>,
     id: u64,
 }
 
-impl Registered {
-    pub(super) fn new(inner: &Arc<QueueInner>, waker: &Waker) -> Registered {
+impl WatchedHandle {
+    pub(super) fn new(inner: &Arc<QueueInner>, waker: &Waker) -> WatchedHandle {
         let mut state = inner.watch.state.lock();
         let id = state.next;
         state.next += 1;
@@ -80,14 +80,14 @@ impl Registered {
                 waker.wake_by_ref();
             }
         }
-        Registered {
+        WatchedHandle {
             inner: Arc::clone(inner),
             id,
         }
     }
 }
 
-impl Drop for Registered {
+impl Drop for WatchedHandle {
     fn drop(&mut self) {
         let watch = &self.inner.watch;
         let mut state = watch.state.lock();

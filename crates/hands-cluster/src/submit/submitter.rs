@@ -1,13 +1,4 @@
-//! The submitter's side: what was handed over and has no outcome yet, and who is told of it.
-//!
-//! A task is published by the connection's thread, which sends it again, under the same name, until
-//! the server has it. Its outcome comes in one of three ways, whichever is first: the server repeats
-//! it to us when it is written; we look for it now and then, as a message may be lost; or it cannot
-//! come any more. What is the user's (reading a result, callbacks) runs on a thread of its own.
-
-mod deliver;
-mod look;
-mod send;
+//! The table of what has no outcome yet, and what can be asked of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -19,123 +10,58 @@ use hands::event::{Events, TaskEnd};
 use hands::remote::{Remote, RemotePool};
 use hands::sync::{Condvar, Mutex};
 use hands::task::{Options, TaskError, WorkerId};
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use self::deliver::Delivery;
-use self::send::Outgoing;
+use super::entry::{Delivery, Outgoing, PendingTask, SentTask, Status};
 use crate::ClusterError;
-use crate::cluster::Settings;
-use crate::link::Link;
-use crate::names::Names;
+use crate::link::ServerLink;
+use crate::names::PoolNames;
+use crate::settings::Settings;
 use crate::start::{self, NotWritten, Starts, State};
 use crate::streams::Streams;
 
 /// A worker that has not been heard of for so long is gone.
 const SILENT: Duration = Duration::from_secs(10);
 
-/// A task on its way.
-pub(crate) struct Task {
-    name: &'static str,
-    hash: u64,
-    remote: Arc<dyn Remote>,
-    count: u64,
-    id: Option<String>,
-}
-
-impl Task {
-    pub(crate) fn new(name: &'static str, hash: u64, remote: Arc<dyn Remote>, count: u64) -> Task {
-        Task {
-            name,
-            hash,
-            remote,
-            count,
-            id: None,
-        }
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    pub(crate) fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    pub(crate) fn refuse(self, why: TaskError) {
-        self.remote.refuse(why);
-    }
-
-    /// It has no arguments, and so all of its outcomes.
-    pub(crate) fn finish(self) {
-        self.remote.finish(&|_| ());
-    }
-}
-
-/// A task without an outcome.
-pub(super) struct Entry {
-    pub(super) id: String,
-    pub(super) remote: Arc<dyn Remote>,
-    pub(super) name: &'static str,
-    pub(super) hash: u64,
-    pub(super) count: u64,
-    /// Its number among the events.
-    number: u64,
-    submitted: Instant,
-    /// Of its message; 0: the server has not said that it has it.
-    pub(super) sequence: AtomicU64,
-    /// How often it was looked for in vain, in a row.
-    pub(super) missing: AtomicU32,
-    /// Another program has submitted it.
-    is_foreign: bool,
-}
-
 #[derive(Default)]
-struct Table {
-    entries: HashMap<String, Arc<Entry>>,
+pub(super) struct PendingTable {
+    pub(super) entries: HashMap<String, Arc<PendingTask>>,
     /// By where the task is in memory.
     places: HashMap<usize, String>,
     is_closed: bool,
 }
 
-/// What a worker says of itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Status {
-    pub(crate) id: String,
-    pub(crate) host: String,
-    pub(crate) version: String,
-    /// 0: it is ending.
-    pub(crate) slots: usize,
-    pub(crate) busy: usize,
-}
-
 pub(crate) struct Submitter {
-    me: Weak<Submitter>,
-    link: Link,
-    names: Names,
-    streams: Streams,
-    settings: Settings,
-    client: String,
+    pub(super) me: Weak<Submitter>,
+    pub(super) link: ServerLink,
+    pub(super) names: PoolNames,
+    pub(super) streams: Streams,
+    pub(super) settings: Settings,
+    pub(super) client: String,
     pub(crate) events: Events,
-    table: Mutex<Table>,
-    next: AtomicU64,
-    outgoing: UnboundedSender<Outgoing>,
-    deliveries: mpsc::Sender<Delivery>,
+    pub(super) table: Mutex<PendingTable>,
+    pub(super) next: AtomicU64,
+    pub(super) outgoing: UnboundedSender<Outgoing>,
+    pub(super) deliveries: mpsc::Sender<Delivery>,
     /// Tasks that have no outcome that was told.
-    unfinished: Mutex<usize>,
-    finished: Condvar,
-    workers: Mutex<HashMap<String, (Status, Instant)>>,
-    tracks: Mutex<HashMap<String, (u32, Duration)>>,
-    has_ended: Arc<AtomicBool>,
+    pub(super) unfinished: Mutex<usize>,
+    pub(super) finished: Condvar,
+    pub(super) workers: Mutex<HashMap<String, (Status, Instant)>>,
+    pub(super) tracks: Mutex<HashMap<String, (u32, Duration)>>,
+    pub(super) has_ended: Arc<AtomicBool>,
 }
 
 impl Submitter {
-    pub(crate) fn new(
-        link: Link,
-        names: Names,
+    pub(super) fn new(
+        link: ServerLink,
+        names: PoolNames,
         streams: Streams,
         settings: Settings,
-    ) -> Result<Arc<Submitter>, ClusterError> {
+    ) -> (
+        Arc<Submitter>,
+        UnboundedReceiver<Outgoing>,
+        mpsc::Receiver<Delivery>,
+    ) {
         let (outgoing, to_send) = tokio::sync::mpsc::unbounded_channel();
         let (deliveries, to_deliver) = mpsc::channel();
         let submitter = Arc::new_cyclic(|me| Submitter {
@@ -156,17 +82,11 @@ impl Submitter {
             tracks: Mutex::default(),
             has_ended: Arc::default(),
         });
-        deliver::start(Arc::downgrade(&submitter), to_deliver)?;
-        let listens = submitter.listen();
-        let lost = || ClusterError::server("open the pool", "the connection has ended");
-        link.wait(listens).ok_or_else(lost)??;
-        link.spawn(send::all(Arc::downgrade(&submitter), to_send));
-        link.spawn(look::now_and_then(Arc::downgrade(&submitter)));
-        Ok(submitter)
+        (submitter, to_send, to_deliver)
     }
 
     /// Hears of outcomes and of workers from now on.
-    fn listen(
+    pub(super) fn listen(
         self: &Arc<Submitter>,
     ) -> impl Future<Output = Result<(), ClusterError>> + Send + use<> {
         let (link, me) = (self.link.clone(), Arc::downgrade(self));
@@ -240,12 +160,12 @@ impl Submitter {
         (*self.unfinished.lock(), busy)
     }
 
-    fn new_id(&self) -> String {
+    pub(crate) fn new_id(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         format!("{}.{number}", self.client)
     }
 
-    pub(crate) fn submit(&self, task: Task, bytes: Vec<u8>, options: Options) {
+    pub(crate) fn submit(&self, task: SentTask, bytes: Vec<u8>, options: Options) {
         let submitted = Instant::now();
         let deadline = options.deadline_at();
         if deadline.is_some_and(|at| at <= submitted) {
@@ -253,7 +173,7 @@ impl Submitter {
             return task.refuse(TaskError::TimedOut { after });
         }
         let id = task.id.clone().unwrap_or_else(|| self.new_id());
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(PendingTask {
             id: id.clone(),
             remote: Arc::clone(&task.remote),
             name: task.name,
@@ -284,7 +204,7 @@ impl Submitter {
     }
 
     /// False: the pool takes no more.
-    fn note(&self, entry: &Arc<Entry>) -> bool {
+    fn note(&self, entry: &Arc<PendingTask>) -> bool {
         let mut table = self.table.lock();
         if table.is_closed && !entry.is_foreign {
             return false;
@@ -308,7 +228,7 @@ impl Submitter {
             remote.refuse(TaskError::Lost);
             return;
         }
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(PendingTask {
             id: id.to_owned(),
             remote,
             name: "(another program's)",
@@ -321,14 +241,10 @@ impl Submitter {
             is_foreign: true,
         });
         self.note(&entry);
-        let me = Weak::clone(&self.me);
-        self.link.spawn(async move {
-            look::until_it_comes(me, entry).await;
-        });
     }
 
     /// From here on it has an outcome, which is being told. `None`: it had one.
-    pub(super) fn forget(&self, id: &str) -> Option<Arc<Entry>> {
+    pub(super) fn forget(&self, id: &str) -> Option<Arc<PendingTask>> {
         let mut table = self.table.lock();
         let entry = table.entries.remove(id)?;
         let place = Arc::as_ptr(&entry.remote).cast::<()>().addr();
@@ -337,7 +253,7 @@ impl Submitter {
     }
 
     /// It has this for an outcome, on the caller's thread. False: it has another.
-    fn resolve(&self, entry: &Arc<Entry>, why: TaskError) -> bool {
+    fn resolve(&self, entry: &Arc<PendingTask>, why: TaskError) -> bool {
         if self.forget(&entry.id).is_none() {
             return false;
         }
@@ -353,7 +269,16 @@ impl Submitter {
         true
     }
 
-    fn one_is_done(&self) {
+    /// Gives a task this outcome, unless it has one.
+    pub(super) fn refuse(&self, entry: &Arc<PendingTask>, why: TaskError) {
+        if self.forget(&entry.id).is_some() {
+            let entry = Arc::clone(entry);
+            let outcome = Err(why);
+            let _ = self.deliveries.send(Delivery { entry, outcome });
+        }
+    }
+
+    pub(super) fn one_is_done(&self) {
         *self.unfinished.lock() -= 1;
         self.finished.notify_all();
     }
@@ -384,7 +309,7 @@ impl Submitter {
 
     /// Keeps it from being begun. True: it will not be, and has this outcome. One that was begun is
     /// told.
-    fn give_up(&self, entry: &Arc<Entry>, why: TaskError) -> bool {
+    fn give_up(&self, entry: &Arc<PendingTask>, why: TaskError) -> bool {
         let (link, names) = (self.link.clone(), self.names.clone());
         let (streams, of) = (self.streams.clone(), Arc::clone(entry));
         let cancels = async move { keep_from_beginning(&link, &names, &streams, &of).await };
@@ -394,7 +319,7 @@ impl Submitter {
         }
     }
 
-    fn expire_at(&self, entry: Arc<Entry>, deadline: Instant) {
+    fn expire_at(&self, entry: Arc<PendingTask>, deadline: Instant) {
         let me = Weak::clone(&self.me);
         self.link.spawn(async move {
             tokio::time::sleep_until(deadline.into()).await;
@@ -404,7 +329,7 @@ impl Submitter {
             let after = deadline.saturating_duration_since(entry.submitted);
             let why = TaskError::TimedOut { after };
             // Nobody waits for a function that does not look at its token.
-            deliver::refuse(&submitter, &entry, why);
+            submitter.refuse(&entry, why);
             let (link, names) = (&submitter.link, &submitter.names);
             keep_from_beginning(link, names, &submitter.streams, &entry).await;
         });
@@ -412,7 +337,12 @@ impl Submitter {
 }
 
 /// True: it will not be begun. If it was, its worker is told that it is not wanted any more.
-async fn keep_from_beginning(link: &Link, names: &Names, streams: &Streams, entry: &Entry) -> bool {
+pub(super) async fn keep_from_beginning(
+    link: &ServerLink,
+    names: &PoolNames,
+    streams: &Streams,
+    entry: &PendingTask,
+) -> bool {
     let subject = names.start(&entry.id);
     let mut before = start::Record::default();
     for _ in 0..20 {
@@ -465,13 +395,4 @@ impl RemotePool for Submitter {
     }
 
     fn assist(&self, _: Option<Instant>, _: &dyn Fn() -> bool) {}
-}
-
-impl Task {
-    /// The name by which another program can take it up.
-    pub(crate) fn named(mut self, submitter: &Submitter) -> (Task, String) {
-        let id = submitter.new_id();
-        self.id = Some(id.clone());
-        (self, id)
-    }
 }
