@@ -6,6 +6,7 @@
 
 #[macro_use]
 mod conformance;
+mod examples;
 mod faults;
 mod pool;
 mod queue;

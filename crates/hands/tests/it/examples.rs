@@ -276,21 +276,6 @@ fn headers_of_three_sites_come_while_the_others_are_waited_for() {
     );
 }
 
-#[test]
-fn the_same_function_has_the_same_answer_on_every_kind_of_worker() {
-    for on in ["threads", "processes", "coroutines"] {
-        let output = output_with("anywhere", &["--on", on]);
-        assert_eq!(output, "78498 primes below 1000000\n");
-    }
-    let refused = example("anywhere")
-        .arg("--at")
-        .output()
-        .expect("built with the tests");
-    assert!(!refused.status.success());
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert!(told.contains("Error: \"write `--on threads`"), "{told}");
-}
-
 /// A request, and what comes back.
 fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");

@@ -1,9 +1,16 @@
-//! The same function on threads, processes and coroutines. The kind of worker is one line.
+//! The same function on threads, processes, coroutines and machines. The kind of worker is one line.
 //!
 //! ```console
 //! $ cargo run --release --example anywhere -- --on threads
 //! $ cargo run --release --example anywhere -- --on processes
 //! $ cargo run --release --example anywhere -- --on coroutines
+//! ```
+//!
+//! On machines, with a server (`nats-server -js`) and any number of workers:
+//!
+//! ```console
+//! $ cargo run --release --example anywhere -- --work nats://127.0.0.1:4222
+//! $ cargo run --release --example anywhere -- --on nats://127.0.0.1:4222
 //! ```
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
@@ -11,8 +18,10 @@
 use std::ops::Range;
 
 use hands::prelude::*;
+use hands_cluster::Cluster;
 
-/// Primes in a range, without any cleverness.
+/// Primes in a range, without any cleverness. The attribute lets it run on other machines.
+#[hands::task]
 fn primes(range: Range<u64>) -> usize {
     let is_prime = |n: &u64| {
         *n > 1
@@ -38,7 +47,13 @@ fn main() -> hands::Result<()> {
         [] | ["--on", "threads"] => count(&ThreadPool::new()?, below)?,
         ["--on", "processes"] => count(&ProcessPool::new()?, below)?,
         ["--on", "coroutines"] => count(&AsyncPool::new()?, below)?,
-        _ => return Err("write `--on threads`, `--on processes` or `--on coroutines`".into()),
+        ["--on", url] if url.contains("://") => count(&Cluster::connect(url)?, below)?,
+        ["--work", url] => return Ok(hands_cluster::worker(url).run()?),
+        _ => {
+            return Err(
+                "write `--on threads`, `--on processes`, `--on coroutines` or `--on nats://HOST`".into(),
+            );
+        }
     };
     println!("{primes} primes below {below}");
     Ok(())
