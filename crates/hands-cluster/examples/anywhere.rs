@@ -51,7 +51,8 @@ fn main() -> hands::Result<()> {
         ["--work", url] => return Ok(hands_cluster::worker(url).run()?),
         _ => {
             return Err(
-                "write `--on threads`, `--on processes`, `--on coroutines` or `--on nats://HOST`".into(),
+                "write `--on threads`, `--on processes`, `--on coroutines` or `--on nats://HOST`"
+                    .into(),
             );
         }
     };

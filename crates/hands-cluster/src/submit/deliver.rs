@@ -53,26 +53,31 @@ pub(super) fn start(
 impl Submitter {
     /// An outcome has come, perhaps not for the first time.
     pub(super) async fn came(&self, id: &str, headers: Option<HeaderMap>, payload: bytes::Bytes) {
-        if !self.table.lock().entries.contains_key(id) {
-            return;
-        }
-        let bytes = large::get(&self.streams.large, headers.as_ref(), &payload).await;
-        let Some(entry) = self.forget(id) else {
+        let entries = self.table.lock().entries.get(id).cloned();
+        let Some(entries) = entries else {
             return;
         };
+        let bytes = large::get(&self.streams.large, headers.as_ref(), &payload).await;
         let text = |name| {
             let value = headers.as_ref().and_then(|headers| headers.get(name));
             value.map_or("", |value| value.as_str()).to_owned()
         };
+        let wall = Duration::from_nanos(number(&text(WALL)).unwrap_or(0));
         let outcome = match bytes {
-            Ok(bytes) => Ok((
-                bytes,
-                text(WORKER),
-                Duration::from_nanos(number(&text(WALL)).unwrap_or(0)),
-            )),
+            Ok(bytes) => Ok((bytes, text(WORKER), wall)),
             Err(what) => Err(TaskError::Decode { what }),
         };
-        let _ = self.deliveries.send(Delivery { entry, outcome });
+        let mut is_told = false;
+        for entry in entries {
+            if self.forget(&entry) {
+                is_told |= !entry.is_foreign;
+                let outcome = outcome.clone();
+                let _ = self.deliveries.send(Delivery { entry, outcome });
+            }
+        }
+        if !is_told {
+            return;
+        }
         // What was stored for it has been used.
         if let Some(name) = large::named(headers.as_ref()) {
             large::remove(&self.link, &self.names, &self.streams.large, name).await;

@@ -37,7 +37,8 @@ pub(super) async fn now_and_then(me: Weak<Submitter>) {
         };
         let mut due: Vec<Arc<PendingTask>> = {
             let table = submitter.table.lock();
-            table.entries.values().filter(is_due).cloned().collect()
+            let all = table.entries.values().flatten();
+            all.filter(is_due).cloned().collect()
         };
         // A part of them each time, in turns.
         due.sort_by(|a, b| a.id.cmp(&b.id));

@@ -25,9 +25,10 @@ const SILENT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct PendingTable {
-    pub(super) entries: HashMap<String, Arc<PendingTask>>,
+    /// By their names: one task may have several handles here.
+    pub(super) entries: HashMap<String, Vec<Arc<PendingTask>>>,
     /// By where the task is in memory.
-    places: HashMap<usize, String>,
+    places: HashMap<usize, Arc<PendingTask>>,
     is_closed: bool,
 }
 
@@ -211,8 +212,9 @@ impl Submitter {
         }
         *self.unfinished.lock() += 1;
         let place = Arc::as_ptr(&entry.remote).cast::<()>().addr();
-        table.places.insert(place, entry.id.clone());
-        table.entries.insert(entry.id.clone(), Arc::clone(entry));
+        table.places.insert(place, Arc::clone(entry));
+        let of_its_name = table.entries.entry(entry.id.clone()).or_default();
+        of_its_name.push(Arc::clone(entry));
         true
     }
 
@@ -243,18 +245,23 @@ impl Submitter {
         self.note(&entry);
     }
 
-    /// From here on it has an outcome, which is being told. `None`: it had one.
-    pub(super) fn forget(&self, id: &str) -> Option<Arc<PendingTask>> {
+    /// From here on it has an outcome, which is being told. False: it had one.
+    pub(super) fn forget(&self, entry: &Arc<PendingTask>) -> bool {
         let mut table = self.table.lock();
-        let entry = table.entries.remove(id)?;
         let place = Arc::as_ptr(&entry.remote).cast::<()>().addr();
-        table.places.remove(&place);
-        Some(entry)
+        let is_there = table.places.remove(&place).is_some();
+        if let Some(of_its_name) = table.entries.get_mut(&entry.id) {
+            of_its_name.retain(|other| !Arc::ptr_eq(other, entry));
+            if of_its_name.is_empty() {
+                table.entries.remove(&entry.id);
+            }
+        }
+        is_there
     }
 
     /// It has this for an outcome, on the caller's thread. False: it has another.
     fn resolve(&self, entry: &Arc<PendingTask>, why: TaskError) -> bool {
-        if self.forget(&entry.id).is_none() {
+        if !self.forget(entry) {
             return false;
         }
         let how = match why {
@@ -271,7 +278,7 @@ impl Submitter {
 
     /// Gives a task this outcome, unless it has one.
     pub(super) fn refuse(&self, entry: &Arc<PendingTask>, why: TaskError) {
-        if self.forget(&entry.id).is_some() {
+        if self.forget(entry) {
             let entry = Arc::clone(entry);
             let outcome = Err(why);
             let _ = self.deliveries.send(Delivery { entry, outcome });
@@ -299,7 +306,7 @@ impl Submitter {
     }
 
     pub(crate) fn give_up_all(&self) {
-        let entries: Vec<_> = self.table.lock().entries.values().cloned().collect();
+        let entries: Vec<_> = self.table.lock().places.values().cloned().collect();
         for entry in entries {
             if !entry.is_foreign {
                 self.give_up(&entry, TaskError::Cancelled);
@@ -384,8 +391,7 @@ impl RemotePool for Submitter {
         let place = std::ptr::from_ref(task).cast::<()>().addr();
         let entry = {
             let table = self.table.lock();
-            let id = table.places.get(&place);
-            id.and_then(|id| table.entries.get(id)).cloned()
+            table.places.get(&place).cloned()
         };
         entry.is_some_and(|entry| self.give_up(&entry, TaskError::Cancelled))
     }

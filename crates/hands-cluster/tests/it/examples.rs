@@ -10,7 +10,10 @@ fn example(name: &str, words: &[&str]) -> Command {
     let folder = tests.parent().and_then(|deps| deps.parent()).unwrap();
     // Ended with the test.
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(folder.join("examples").join(name)).args(words);
+    command
+        .args(["--pdeathsig", "KILL"])
+        .arg(folder.join("examples").join(name))
+        .args(words);
     command.stdin(Stdio::null());
     command
 }
@@ -53,7 +56,11 @@ fn shared_queue_squares_each_number_once_on_two_programs() {
     in_time(|| {
         let server = Server::start();
         let url = server.url();
-        let works = || example("shared_queue", &["work", &url]).stdout(Stdio::null()).spawn();
+        let works = || {
+            example("shared_queue", &["work", &url])
+                .stdout(Stdio::null())
+                .spawn()
+        };
         let _works = [(); 2].map(|()| Ended(works().unwrap()));
         let output = output("shared_queue", &["put", &url]);
         assert!(output.contains("7 * 7 = 49"), "{output}");

@@ -10,6 +10,7 @@ mod examples;
 mod faults;
 mod pool;
 mod queue;
+mod rights;
 mod server;
 #[path = "../../../hands/tests/it/support.rs"]
 #[allow(dead_code, reason = "each crate's tests use a part of it")]

@@ -144,8 +144,10 @@ fn another_program_takes_up_a_handle() {
         let own = Own::new(1);
         let (id, handle) = own.pool.submit_named(square, 12);
         let other = Cluster::connect(&own.server.url()).unwrap();
+        let again = own.pool.handle::<u64>(&id);
         assert_eq!(other.handle::<u64>(&id).join(), Ok(144));
         assert_eq!(handle.join(), Ok(144));
+        assert_eq!(again.join(), Ok(144));
         // Also after it was told, as long as it is kept.
         assert_eq!(other.handle::<u64>(&id).join(), Ok(144));
         for nobody in ["", "x", "a.b.c", "*.1", "0123.4567"] {
