@@ -278,7 +278,7 @@ impl Cluster {
         task: Sent,
         arguments: impl Iterator<Item = &'a A>,
     ) {
-        if !remote::registered().any(|function| (function.hash)() == task.hash()) {
+        if remote::find(task.hash()).is_none() {
             let name = task.name().to_owned();
             return task.refuse(TaskError::Unregistered { name });
         }

@@ -1,7 +1,7 @@
 //! Downloads: many URLs at once, each to a file, and each in exactly one state at the end.
 //!
 //! ```text
-//! Plan ─▶ list, metalink ─▶ source: named, in order ─▶ fetchers on an AsyncPool: transfer ─▶ mailbox ─▶ Event
+//! FetchPlan ─▶ list, metalink ─▶ source: named, in order ─▶ fetchers on an AsyncPool: transfer ─▶ mailbox ─▶ FetchEvent
 //!                                                       │ permits: pace
 //!                                                       └ part ─▶ disk
 //! ```
@@ -10,11 +10,11 @@
 //! sends to stdout. The program `hands fetch` is flags and words around it.
 //!
 //! ```no_run
-//! use hands_fetch::{Event, Fetch, Plan, State};
+//! use hands_fetch::{FetchEvent, Fetch, FetchPlan, FetchState};
 //!
 //! let fetch = Fetch::start(FetchPlan::of(["https://example.org/a.tar.gz"]))?;
 //! for event in fetch.events() {
-//!     if let Event::End { url, state, .. } = event {
+//!     if let FetchEvent::End { url, state, .. } = event {
 //!         println!("{url}: {state:?}");
 //!     }
 //! }

@@ -10,9 +10,9 @@ use std::time::Duration;
 /// A run of downloads.
 ///
 /// ```
-/// use hands_fetch::Plan;
+/// use hands_fetch::FetchPlan;
 ///
-/// let plan = Plan::of(["https://example.org/a.tar.gz"]);
+/// let plan = FetchPlan::of(["https://example.org/a.tar.gz"]);
 /// assert_eq!(plan.transfer.retries, 5);
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -7,9 +7,10 @@
 //! answers with the outcome's bytes. What is not on the list is not run.
 
 use std::any::type_name;
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::task::remote::Read;
 use crate::task::{AsyncTask, Data, Handle, Outcome, Task, TaskError};
@@ -55,7 +56,12 @@ pub fn registered() -> impl Iterator<Item = &'static Registered> {
 
 /// The one with this hash.
 pub fn find(hash: u64) -> Option<&'static Registered> {
-    registered().find(|function| (function.hash)() == hash)
+    static BY_HASH: LazyLock<HashMap<u64, &Registered>> = LazyLock::new(|| {
+        registered()
+            .map(|function| ((function.hash)(), function))
+            .collect()
+    });
+    BY_HASH.get(&hash).copied()
 }
 
 /// A function's full name, and the hash of that, of the types of its argument and its result, and

@@ -194,7 +194,7 @@ fn names(grouped: &mut Grouped) -> Result<Row, InputError> {
 /// The rows of one job after the other.
 ///
 /// ```
-/// use hands_batch::input::{Pull, Source, SourceSpec, Spec, split_args};
+/// use hands_batch::input::{Pull, InputSource, SourceSpec, Spec, split_args};
 ///
 /// let words = ["echo", ":::", "1", "2", ":::", "a", "b"].map(Into::into).to_vec();
 /// let (command, sources) = split_args(words);

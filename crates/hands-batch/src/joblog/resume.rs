@@ -56,16 +56,16 @@ pub enum ResumeDecision {
 /// A job log that a new run follows.
 ///
 /// ```
-/// use hands_batch::joblog::{Decision, Mode, Resume};
+/// use hands_batch::joblog::{ResumeDecision, ResumeMode, Resume};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("log");
 /// # std::fs::write(&path, "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n\
 /// #     1\t:\t1795418470.102\t     0.003\t0\t2\t0\t0\techo a\n")?;
-/// let resume = Resume::read(&path, Mode::Skip)?;
-/// assert_eq!(resume.decide(1, b"echo a"), Decision::Skip);
-/// assert_eq!(resume.decide(2, b"echo b"), Decision::Run);
-/// assert_eq!(resume.decide(1, b"echo c"), Decision::Mismatch { logged: b"echo a".to_vec() });
+/// let resume = Resume::read(&path, ResumeMode::Skip)?;
+/// assert_eq!(resume.decide(1, b"echo a"), ResumeDecision::Skip);
+/// assert_eq!(resume.decide(2, b"echo b"), ResumeDecision::Run);
+/// assert_eq!(resume.decide(1, b"echo c"), ResumeDecision::Mismatch { logged: b"echo a".to_vec() });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

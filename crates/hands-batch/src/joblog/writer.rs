@@ -20,12 +20,12 @@ use hands::command::engine::with_file_limit_as_error;
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use hands_batch::joblog::{Entry, JobLog};
+/// use hands_batch::joblog::{JobLogEntry, JobLog};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("log");
 /// let mut log = JobLog::create(&path)?;
-/// log.record(&Entry {
+/// log.record(&JobLogEntry {
 ///     seq: 1,
 ///     start: SystemTime::now(),
 ///     runtime: Duration::from_millis(3),

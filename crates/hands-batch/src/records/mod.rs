@@ -45,7 +45,7 @@ impl Default for RecordSpec {
 /// The blocks of a stream.
 ///
 /// ```
-/// use hands_batch::input::{Pull, Source};
+/// use hands_batch::input::{Pull, InputSource};
 /// use hands_batch::records::{RecordSpec, Records};
 ///
 /// let file = tempfile::tempfile().and_then(|mut file| {

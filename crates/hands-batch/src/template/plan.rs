@@ -49,16 +49,16 @@ impl Default for TemplateOptions {
 /// A command with placeholders, read once and then filled in for every job.
 ///
 /// ```
-/// use hands_batch::template::{JobArgs, Options, Template};
+/// use hands_batch::template::{JobArgs, TemplateOptions, Template};
 ///
 /// # fn main() -> Result<(), hands_batch::template::TemplateError> {
 /// let rows = [vec![b"my file.txt".to_vec()]];
 /// let args = JobArgs { rows: &rows, seq: 1, slot: 1 };
 ///
-/// let direct = Template::parse(&["cp {} {.}.bak"], Options::default())?;
+/// let direct = Template::parse(&["cp {} {.}.bak"], TemplateOptions::default())?;
 /// assert_eq!(direct.argv(&args)?, [&b"cp"[..], b"my file.txt", b"my file.bak"]);
 ///
-/// let script = Template::parse(&["sort {} | uniq > {/.}.sorted"], Options::default())?;
+/// let script = Template::parse(&["sort {} | uniq > {/.}.sorted"], TemplateOptions::default())?;
 /// assert!(script.needs_shell());
 /// assert_eq!(script.argv(&args)?.last().map(Vec::as_slice), Some(&b"my file"[..]));
 /// assert_eq!(script.display(&args), b"sort 'my file.txt' | uniq > 'my file'.sorted");

@@ -18,10 +18,10 @@ use regex::bytes::{Regex, RegexBuilder};
 /// A placeholder's definition.
 ///
 /// ```
-/// use hands_batch::template::{JobArgs, Options, Rule, Template};
+/// use hands_batch::template::{JobArgs, TemplateOptions, Rule, Template};
 ///
 /// let rule = Rule::parse(r"{..} s:\.[^/.]+$::; s:\.[^/.]+$::")?;
-/// let options = Options { rules: vec![rule], ..Options::default() };
+/// let options = TemplateOptions { rules: vec![rule], ..TemplateOptions::default() };
 /// let template = Template::parse(&["echo {..}"], options)?;
 /// let rows = [vec![b"a/b.tar.gz".to_vec()]];
 /// assert_eq!(template.argv(&JobArgs { rows: &rows, seq: 1, slot: 1 })?, [&b"echo"[..], b"a/b"]);

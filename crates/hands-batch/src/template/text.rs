@@ -11,10 +11,10 @@ use super::plan::TemplateOptions;
 /// without placeholders.
 ///
 /// ```
-/// use hands_batch::template::{JobArgs, Options, Text};
+/// use hands_batch::template::{JobArgs, TemplateOptions, TemplateText};
 ///
-/// let options = Options { names: vec![b"file".to_vec(), b"year".to_vec()], ..Options::default() };
-/// let text = Text::parse(b"{#}: {/.} of {year}", &options);
+/// let options = TemplateOptions { names: vec![b"file".to_vec(), b"year".to_vec()], ..TemplateOptions::default() };
+/// let text = TemplateText::parse(b"{#}: {/.} of {year}", &options);
 /// let rows = [vec![b"logs/a.txt".to_vec(), b"2024".to_vec()]];
 /// let args = JobArgs { rows: &rows, seq: 7, slot: 1 };
 /// assert_eq!(text.expand(&args), b"7: a 2024 of 2024");

@@ -20,6 +20,8 @@ use crate::settings::Settings;
 use crate::start::{self, NotWritten, Starts, State};
 use crate::streams::Streams;
 
+/// A worker that runs a task answers within this time when it is asked to cancel it.
+const ANSWERS: Duration = Duration::from_secs(1);
 /// A worker that has not been heard of for so long is gone.
 const SILENT: Duration = Duration::from_secs(10);
 
@@ -343,7 +345,8 @@ impl Submitter {
     }
 }
 
-/// True: it will not be begun. If it was, its worker is told that it is not wanted any more.
+/// True: it will not be begun, or not again. If a worker runs it, that is told that it is not
+/// wanted any more.
 pub(super) async fn keep_from_beginning(
     link: &ServerLink,
     names: &PoolNames,
@@ -375,11 +378,15 @@ pub(super) async fn keep_from_beginning(
             State::Returned => before = record,
             State::Cancelled => return true,
             State::Begun => {
-                let _ = link
-                    .client()
-                    .publish(names.cancel(&entry.id), "".into())
-                    .await;
-                return false;
+                let asked = link.client().request(names.cancel(&entry.id), "".into());
+                let answer = tokio::time::timeout(ANSWERS, asked).await;
+                let result = names.result(&entry.id);
+                let is_answered = streams.results.direct_get_last_for_subject(result).await;
+                if matches!(answer, Ok(Ok(_))) || is_answered.is_ok() {
+                    return false;
+                }
+                // Its worker is gone, and nobody is to begin it again.
+                before = record;
             }
         }
     }

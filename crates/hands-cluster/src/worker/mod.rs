@@ -180,6 +180,7 @@ impl WorkerBuilder {
             is_stopping: AtomicBool::new(false),
             wakes: tokio::sync::Notify::new(),
             ended: Event::new(),
+            has_ended: Arc::default(),
         });
         let begins = pull::begin(Arc::clone(&lent));
         link.wait(begins).ok_or_else(lost)??;
@@ -287,6 +288,8 @@ pub(super) struct Lent {
     /// There may be something to take.
     wakes: tokio::sync::Notify,
     ended: Event,
+    /// It has said goodbye.
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Lent {
@@ -309,7 +312,7 @@ impl Lent {
         }
     }
 
-    fn stop(&self, grace: Duration) {
+    fn stop(self: &Arc<Lent>, grace: Duration) {
         if self.is_stopping.swap(true, Ordering::SeqCst) {
             self.ended.wait();
             return;
@@ -331,12 +334,19 @@ impl Lent {
         }
         let free = Arc::clone(&self.free);
         let says = pull::say_goodbye(self.link.clone(), self.names.clone(), self.status(0));
-        self.link.wait(async move {
+        let all_back = self.link.wait(async move {
             // A function that does not look at its token is not waited for for ever.
             let given_back = free.acquire_many_owned(all);
-            let _ = tokio::time::timeout(Duration::from_secs(2), given_back).await;
+            let given_back = tokio::time::timeout(Duration::from_secs(2), given_back).await;
             says.await;
+            given_back.is_ok()
         });
+        self.has_ended.store(true, Ordering::SeqCst);
+        if all_back == Some(false) {
+            // Its pool would wait for what never ends: it is left behind, as a thread is that
+            // nobody can end.
+            let _left = std::mem::ManuallyDrop::new(Arc::clone(self));
+        }
         self.ended.set();
     }
 }

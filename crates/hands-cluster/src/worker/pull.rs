@@ -114,6 +114,9 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
     lent.link.spawn(async move {
         while let Some(cancel) = cancels.next().await {
             let Some(lent) = lives.upgrade() else { return };
+            if lent.has_ended.load(Ordering::SeqCst) {
+                return;
+            }
             let words: Vec<&str> = cancel.subject.rsplitn(3, '.').collect();
             if let [number, client, ..] = words[..] {
                 let handle = lent
@@ -122,6 +125,9 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
                     .get(&format!("{client}.{number}"))
                     .cloned();
                 if let Some(handle) = handle {
+                    if let Some(reply) = cancel.reply {
+                        let _ = lent.link.client().publish(reply, "yes".into()).await;
+                    }
                     // Here, and not on this thread: it may call the user's wakers.
                     drop(tokio::task::spawn_blocking(move || handle.cancel()));
                 }

@@ -35,6 +35,8 @@ struct TaskMessage {
     options: Options,
     /// Its time was up before it began.
     is_late: bool,
+    /// Where its argument is, if that is not in the message.
+    stored: Option<String>,
 }
 
 impl TaskMessage {
@@ -72,6 +74,7 @@ impl TaskMessage {
             most_starts: small(MOST_STARTS, 3).max(1),
             options,
             is_late,
+            stored: large::named(Some(headers)).map(str::to_owned),
         })
     }
 }
@@ -119,10 +122,15 @@ pub(super) async fn one(
 fn hold(lent: &Arc<Lent>, message: &Message) -> tokio::task::JoinHandle<()> {
     let third = lent.streams.hold / 3;
     let (client, reply) = (lent.link.client().clone(), message.reply.clone());
+    let has_ended = Arc::clone(&lent.has_ended);
     tokio::spawn(async move {
         let Some(reply) = reply else { return };
         loop {
             tokio::time::sleep(third).await;
+            // A worker that has said goodbye holds nothing, whatever still runs.
+            if has_ended.load(Ordering::SeqCst) {
+                return;
+            }
             let _ = client.publish(reply.clone(), "+WPI".into()).await;
         }
     })
@@ -327,9 +335,8 @@ impl Lent {
                     continue;
                 }
             }
-            let argument = format!("{}.a", said.id);
-            if store.info(&argument).await.is_ok() && said.count > 0 {
-                large::remove(&self.link, &self.names, store, &argument).await;
+            if let Some(argument) = &said.stored {
+                large::remove(&self.link, &self.names, store, argument).await;
             }
             return Then::Done;
         }

@@ -186,6 +186,36 @@ fn fifty_mebibytes_go_there_and_back_and_leave_nothing() {
     });
 }
 
+#[hands::task]
+fn never_ends((): ()) {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_worker_whose_task_never_ends_stops_all_the_same_and_gives_it_back() {
+    in_time(|| {
+        let server = Server::start();
+        let worker = worker(&server.url())
+            .on_threads()
+            .slots(1)
+            .grace(Duration::ZERO);
+        let worker = worker.start().unwrap();
+        let pool = Cluster::builder(&server.url())
+            .hold(Duration::from_secs(1))
+            .connect()
+            .unwrap();
+        let handle = pool.submit(never_ends, ());
+        server.await_kept("HANDS_default_RESULTS", 1);
+        worker.stop();
+        drop(worker);
+        assert!(!handle.is_finished());
+        handle.cancel();
+        pool.shutdown(Shutdown::Now);
+    });
+}
+
 #[test]
 fn an_address_or_a_name_that_is_none_is_said() {
     let wrong = |url: &str| Cluster::connect(url).unwrap_err().to_string();

@@ -20,7 +20,7 @@
 //!     finished += u32::from(matches!(event.kind, EventKind::Finished { .. }));
 //! }
 //! assert_eq!((finished, listener.lost()), (1, 0));
-//! # hands::Result::Ok(())
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
 //! # How it works

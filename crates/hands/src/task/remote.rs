@@ -5,6 +5,11 @@
 //! chunk that is sent on its own. To those who send tasks and take in replies each is a [`Remote`];
 //! to the caller it is what a handle claims.
 
+#![cfg_attr(
+    not(feature = "cluster"),
+    allow(unreachable_pub, reason = "it is reached by way of `remote`")
+)]
+
 use std::any::type_name;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
