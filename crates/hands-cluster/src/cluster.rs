@@ -151,12 +151,14 @@ impl ClusterBuilder {
         let makes = streams::make(link.clone(), names.clone(), self.settings);
         let lost = || ClusterError::server("make the pool", "the connection has ended");
         let streams = link.wait(makes).ok_or_else(lost)??;
+        let warnings = streams.warnings(self.settings);
         let submitter = submit::open(link.clone(), names.clone(), streams, self.settings)?;
         Ok(Cluster {
             submitter,
             link,
             names,
             settings: self.settings,
+            warnings,
         })
     }
 }
@@ -211,6 +213,7 @@ pub struct Cluster {
     link: ServerLink,
     names: PoolNames,
     settings: Settings,
+    warnings: Vec<String>,
 }
 
 impl Cluster {
@@ -227,6 +230,15 @@ impl Cluster {
     /// For a pool of another name, or a server that wants to know who asks.
     pub fn builder(url: &str) -> ClusterBuilder {
         ClusterBuilder::new(url)
+    }
+
+    /// What is weaker than it might be, in sentences: that one server keeps everything, that it keeps
+    /// it in memory alone, that the pool is another than was asked for.
+    ///
+    /// How often the server makes its disk permanent (`sync_interval`) no client can see; the
+    /// crate's page says what depends on it.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// A queue of this name that all programs of the pool share.
@@ -251,7 +263,7 @@ impl Cluster {
         let sent = Sent::new(name, hash, single, 1).named(&id);
         let _ = task;
         self.send(Options::new(), sent, std::iter::once(&argument));
-        (id, handle)
+        (format!("{id}.{hash:016x}"), handle)
     }
 
     /// The handle of a task that another program has submitted, or this one before it was started

@@ -61,10 +61,10 @@
 //!
 //! | who | publishes | subscribes |
 //! |---|---|---|
-//! | submitter | `hands.p.task.*`, `hands.p.start.>`, `hands.p.result.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who`, `$JS.API.STREAM.INFO.HANDS_p_TASKS`, `$JS.API.STREAM.INFO.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_TASKS`, `$JS.API.STREAM.MSG.DELETE.HANDS_p_TASKS`, `$JS.API.INFO`, and for large arguments `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>` | `_INBOX.>`, `hands.p.done.>`, `hands.p.worker.*` |
-//! | worker | `hands.p.start.>`, `hands.p.result.>`, `hands.p.poisoned.>`, `hands.p.worker.*`, `$JS.ACK.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.*.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.MSG.NEXT.HANDS_p_TASKS.>`, `$JS.API.STREAM.INFO.*`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.INFO`, `_INBOX.>` to answer, and for large outcomes `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>` | `_INBOX.>`, `hands.p.new.*`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who` |
+//! | submitter | `hands.p.task.>`, `hands.p.start.>`, `hands.p.result.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who`, `$JS.API.STREAM.INFO.HANDS_p_TASKS`, `$JS.API.STREAM.INFO.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_TASKS.>`, `$JS.API.STREAM.MSG.DELETE.HANDS_p_TASKS`, `$JS.API.INFO`, and for large arguments `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>` | `_INBOX.>`, `hands.p.done.>`, `hands.p.worker.*` |
+//! | worker | `hands.p.start.>`, `hands.p.result.>`, `hands.p.poisoned.>`, `hands.p.worker.*`, `$JS.ACK.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.*.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.MSG.NEXT.HANDS_p_TASKS.>`, `$JS.API.STREAM.INFO.*`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.INFO`, `_INBOX.>` to answer, and for large outcomes `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>` | `_INBOX.>`, `hands.p.new.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who` |
 //!
-//! Who may publish to `hands.p.task.*` has the workers run any function on their lists with any
+//! Who may publish to `hands.p.task.>` has the workers run any function on their lists with any
 //! argument, and nothing else: no code travels.
 //!
 //! # Threads

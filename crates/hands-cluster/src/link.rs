@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::AccountErrorKind;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
 use tokio::runtime::{self, Runtime};
@@ -250,14 +251,19 @@ async fn check(client: &Client) -> Result<(), ClusterError> {
     if !client.is_server_compatible(2, 11, 0) {
         return Err(ClusterError::TooOld { version });
     }
-    let context = jetstream::new(client.clone());
-    match tokio::time::timeout(PATIENCE, context.query_account()).await {
-        Ok(Ok(_)) => Ok(()),
-        // Who may not ask that may still do all else.
-        Ok(Err(error)) if error.to_string().contains("permission") => Ok(()),
-        Ok(Err(error)) => Err(ClusterError::NoJetStream {
-            why: error.to_string(),
-        }),
-        Err(_) => Ok(()),
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(Duration::from_secs(1));
+    // Servers that have just been started, several of them, agree on a leader first.
+    for _ in 0..15 {
+        let error = match context.query_account().await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if error.kind() != AccountErrorKind::TimedOut {
+            let why = error.to_string();
+            return Err(ClusterError::NoJetStream { why });
+        }
     }
+    // Who may not ask gets no answer, and may still do all else.
+    Ok(())
 }

@@ -35,9 +35,9 @@ impl PoolNames {
         format!("hands.{}.{rest}", self.pool)
     }
 
-    /// Where the tasks of a function wait.
-    pub(crate) fn task(&self, hash: u64) -> String {
-        self.subject(&format!("task.{hash:016x}"))
+    /// Where a task of a function waits; `>` for all of them.
+    pub(crate) fn task(&self, hash: u64, id: &str) -> String {
+        self.subject(&format!("task.{hash:016x}.{id}"))
     }
 
     /// Where workers that have a function answer.

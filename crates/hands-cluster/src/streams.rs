@@ -2,18 +2,18 @@
 //!
 //! | stream | holds | until |
 //! |---|---|---|
-//! | `HANDS_<pool>_TASKS` | tasks, a subject for each function | they are acknowledged |
+//! | `HANDS_<pool>_TASKS` | tasks: `task.<function>.<id>` | they are acknowledged |
 //! | `HANDS_<pool>_RESULTS` | `start.<id>`: that a task was begun, or cancelled; `result.<id>`: its outcome; `poisoned.<id>`: what was moved aside | [`keep`](crate::ClusterBuilder::keep) is over |
 //! | `HANDS_<pool>_LARGE` | arguments and outcomes that no message holds | they are used, or `keep` is over |
 //!
 //! The result of a task is written only if there is none (the server compares), so a task has one
 //! outcome, however many workers have run it. The server repeats each to `done.<id>`, where the
-//! submitter listens, and tells workers at `new.<function>` of each new task.
+//! submitter listens, and tells workers at `new.<function>.<id>` of each new task.
 
 use std::time::Duration;
 
 use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::stream::{self, Republish, RetentionPolicy, Stream};
+use async_nats::jetstream::stream::{self, Republish, RetentionPolicy, StorageType, Stream};
 
 use crate::link::ServerLink;
 use crate::names::PoolNames;
@@ -30,6 +30,39 @@ pub(crate) struct Streams {
     pub(crate) hold: Duration,
 }
 
+impl Streams {
+    /// What is weaker than it might be, or not as it was asked for.
+    pub(crate) fn warnings(&self, asked: Settings) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for stream in [&self.tasks, &self.results] {
+            let config = &stream.cached_info().config;
+            let name = &config.name;
+            if config.storage == StorageType::Memory {
+                warnings.push(format!(
+                    "`{name}` is kept in memory, and is lost when its server ends"
+                ));
+            }
+            match config.num_replicas {
+                1 if asked.replicas == 1 => warnings.push(format!(
+                    "`{name}` is kept by one server: what is lost with its disk is lost; `replicas(3)` on three servers survives one of them"
+                )),
+                there if there != asked.replicas => warnings.push(format!(
+                    "`{name}` is kept by {there} servers, not by {}: it was made like that, and stays so",
+                    asked.replicas
+                )),
+                _ => {}
+            }
+        }
+        if self.hold != asked.hold {
+            warnings.push(format!(
+                "a task may be held for {:?} without news of its worker, not for {:?}: the pool was made like that, and stays so",
+                self.hold, asked.hold
+            ));
+        }
+        warnings
+    }
+}
+
 /// Where the stream of tasks says that, in milliseconds.
 const HOLD: &str = "hands-hold";
 
@@ -42,14 +75,14 @@ pub(crate) async fn make(
     let context = link.context();
     let tasks = stream::Config {
         name: names.tasks(),
-        subjects: vec![names.subject("task.*")],
+        subjects: vec![names.subject("task.>")],
         retention: RetentionPolicy::WorkQueue,
         num_replicas: settings.replicas,
         // One for each function.
         max_consumers: 10_000,
         republish: Some(Republish {
-            source: names.subject("task.*"),
-            destination: names.subject("new.{{wildcard(1)}}"),
+            source: names.subject("task.>"),
+            destination: names.subject("new.>"),
             headers_only: true,
         }),
         allow_direct: true,

@@ -20,6 +20,7 @@ const OLD: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 256;
 /// A task that is neither queued nor answered at so many looks is lost.
 const IN_VAIN: u32 = 3;
+const IN_VAIN_ELSEWHERE: u32 = 30;
 
 pub(super) async fn now_and_then(me: Weak<Submitter>) {
     let (mut from, mut ticks) = (0, 0);
@@ -62,24 +63,26 @@ async fn look_for(submitter: &Submitter, entry: &Arc<PendingTask>) {
         Err(error) if error.kind() == DirectGetErrorKind::NotFound => {}
         Err(_) => return,
     }
-    let start = submitter.names.start(&entry.id);
-    let has_begun = match results.direct_get_last_for_subject(start).await {
-        Ok(_) => true,
-        Err(error) if error.kind() == DirectGetErrorKind::NotFound => false,
-        Err(_) => return,
-    };
     let sequence = entry.sequence.load(Ordering::SeqCst);
-    if entry.is_foreign && !has_begun || sequence > 0 && !is_queued(submitter, sequence).await {
-        // Its outcome may have been written since we looked.
-        if entry.missing.fetch_add(1, Ordering::SeqCst) + 1 >= IN_VAIN {
+    // Our own are on their way until the server has said that it has them.
+    let may_be_gone = entry.is_foreign || sequence > 0;
+    if may_be_gone && !is_queued(submitter, entry).await {
+        // Its outcome may have been written since we looked; another program's task may be on its
+        // way.
+        let in_vain = if entry.is_foreign {
+            IN_VAIN_ELSEWHERE
+        } else {
+            IN_VAIN
+        };
+        if entry.missing.fetch_add(1, Ordering::SeqCst) + 1 >= in_vain {
             submitter.refuse(entry, TaskError::Lost);
         }
         return;
     }
     entry.missing.store(0, Ordering::SeqCst);
-    if !has_begun
-        && !entry.is_foreign
+    if !entry.is_foreign
         && entry.submitted.elapsed() > submitter.settings.start_timeout
+        && !has_begun(submitter, entry).await
         && nobody_serves(submitter, entry).await
     {
         let (link, names) = (&submitter.link, &submitter.names);
@@ -91,8 +94,28 @@ async fn look_for(submitter: &Submitter, entry: &Arc<PendingTask>) {
 }
 
 /// Whether the server still has the task; when in doubt it has.
-async fn is_queued(submitter: &Submitter, sequence: u64) -> bool {
-    match submitter.streams.tasks.direct_get(sequence).await {
+async fn is_queued(submitter: &Submitter, entry: &PendingTask) -> bool {
+    let subject = submitter.names.task(entry.hash, &entry.id);
+    match submitter
+        .streams
+        .tasks
+        .direct_get_last_for_subject(subject)
+        .await
+    {
+        Ok(_) => true,
+        Err(error) => error.kind() != DirectGetErrorKind::NotFound,
+    }
+}
+
+/// Whether a worker has begun it; when in doubt one has.
+async fn has_begun(submitter: &Submitter, entry: &PendingTask) -> bool {
+    let subject = submitter.names.start(&entry.id);
+    match submitter
+        .streams
+        .results
+        .direct_get_last_for_subject(subject)
+        .await
+    {
         Ok(_) => true,
         Err(error) => error.kind() != DirectGetErrorKind::NotFound,
     }

@@ -40,7 +40,7 @@ pub(super) async fn all(me: Weak<Submitter>, mut outgoing: UnboundedReceiver<Out
                 continue;
             }
         };
-        let subject = submitter.names.task(entry.hash);
+        let subject = submitter.names.task(entry.hash, &entry.id);
         let context = submitter.link.context().clone();
         // Sent here, so in order; waited for elsewhere.
         let sent = context.send_publish(subject.clone(), message.clone()).await;

@@ -221,22 +221,16 @@ impl Submitter {
     }
 
     /// Waits for a task that another program has submitted.
-    pub(crate) fn take_up(&self, id: &str, remote: Arc<dyn Remote>) {
-        let is_id = |id: &str| {
-            let letters = id
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || letter == '.');
-            letters && id.len() < 80 && id.split('.').filter(|word| !word.is_empty()).count() == 2
-        };
-        if !is_id(id) {
+    pub(crate) fn take_up(&self, name: &str, remote: Arc<dyn Remote>) {
+        let Some((id, hash)) = parts(name) else {
             remote.refuse(TaskError::Lost);
             return;
-        }
+        };
         let entry = Arc::new(PendingTask {
             id: id.to_owned(),
             remote,
             name: "(another program's)",
-            hash: 0,
+            hash,
             count: 1,
             number: 0,
             submitted: Instant::now(),
@@ -343,6 +337,18 @@ impl Submitter {
             keep_from_beginning(link, names, &submitter.streams, &entry).await;
         });
     }
+}
+
+/// The task's name in the cluster, and its function, of `client.number.function`.
+fn parts(name: &str) -> Option<(&str, u64)> {
+    let (id, hash) = name.rsplit_once('.')?;
+    let (client, number) = id.split_once('.')?;
+    let is_hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_good =
+        is_hex(client, 32) && is_hex(hash, 16) && crate::message::number(number).is_some();
+    Some((id, u64::from_str_radix(hash, 16).ok()?)).filter(|_| is_good)
 }
 
 /// True: it will not be begun, or not again. If a worker runs it, that is told that it is not

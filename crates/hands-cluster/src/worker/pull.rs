@@ -49,7 +49,7 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
                     .take(512)
                     .collect(),
             ),
-            filter_subject: lent.names.task(hash),
+            filter_subject: lent.names.task(hash, ">"),
             ack_policy: AckPolicy::Explicit,
             ack_wait: lent.streams.hold,
             max_deliver: -1,
@@ -88,7 +88,7 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
             }
         });
     }
-    let notes = client.subscribe(lent.names.subject("new.*")).await;
+    let notes = client.subscribe(lent.names.subject("new.>")).await;
     let mut notes = notes.map_err(|error| failed(&error))?;
     let cancels = client.subscribe(lent.names.subject("cancel.>")).await;
     let mut cancels = cancels.map_err(|error| failed(&error))?;
@@ -100,10 +100,10 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
     lent.link.spawn(async move {
         while let Some(note) = notes.next().await {
             let Some(lent) = lives.upgrade() else { return };
-            let hash = note.subject.rsplit('.').next().unwrap_or_default();
-            let is_due = u64::from_str_radix(hash, 16)
-                .ok()
-                .and_then(|hash| due.get(&hash));
+            // `….new.<function>.<client>.<number>`
+            let hash = note.subject.rsplit('.').nth(2).unwrap_or_default();
+            let hash = u64::from_str_radix(hash, 16).ok();
+            let is_due = hash.and_then(|hash| due.get(&hash));
             if let Some(is_due) = is_due {
                 is_due.store(true, Ordering::SeqCst);
                 lent.wakes.notify_waiters();

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hands::pool::Pool;
-use hands::queue::WorkQueue;
+use hands::queue::{PutError, WorkQueue};
 use hands::task::TaskError;
 use hands_cluster::{Cluster, worker};
 use rustix::process::{Pid, Signal, kill_process};
@@ -233,6 +233,141 @@ fn a_server_that_is_killed_and_comes_back_costs_no_outcome() {
             }
         }
         assert_eq!(outcomes, 300);
+    });
+}
+
+#[test]
+fn a_server_that_is_stopped_for_a_while_costs_no_outcome() {
+    in_time(|| {
+        let server = Server::start();
+        let pool = pool(&server);
+        let folder = folder();
+        let _workers = [(); 2].map(|()| Killed::new("a_worker", &server));
+        let queue = pool.queue::<u64>("full").capacity(1).open().unwrap();
+        let inputs = (0..200).map(|n| (folder.path().to_owned(), n));
+        for (n, outcome) in (0..).zip(pool.map(squared, inputs).chunk(1)) {
+            assert_eq!(outcome, Ok(n * n));
+            if n == 50 {
+                server.signal(Signal::STOP);
+                // Until somebody has waited for an answer in vain.
+                let put = queue.put_timeout(1, Duration::from_secs(4));
+                assert!(matches!(put, Err(PutError::TimedOut(1))), "{put:?}");
+                server.signal(Signal::CONT);
+            }
+        }
+        assert!(fs::read_dir(folder.path()).unwrap().count() >= 200);
+    });
+}
+
+#[test]
+fn of_three_servers_one_may_be_killed() {
+    in_time(|| {
+        let ports: Vec<u16> = (0..3)
+            .map(|_| {
+                std::net::TcpListener::bind("127.0.0.1:0")
+                    .unwrap()
+                    .local_addr()
+                    .unwrap()
+                    .port()
+            })
+            .collect();
+        let routes: Vec<String> = ports
+            .iter()
+            .map(|port| format!("nats-route://127.0.0.1:{port}"))
+            .collect();
+        let routes = routes.join(", ");
+        let mut servers: Vec<Server> = ports
+            .iter()
+            .map(|port| {
+                Server::with(&format!(
+                    "server_name: s{port}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+                ))
+            })
+            .collect();
+        let builder = Cluster::builder(&servers[0].url()).replicas(3).hold(HOLD);
+        let pool = builder.connect().unwrap();
+        let folder = folder();
+        let _worker = Killed::new("a_worker", &servers[1]);
+        let inputs = (0..100).map(|n| (folder.path().to_owned(), n));
+        for (n, outcome) in (0..).zip(pool.map(squared, inputs).chunk(1)) {
+            assert_eq!(outcome, Ok(n * n));
+            if n == 30 {
+                servers[2].kill();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_task_that_was_published_twice_has_one_outcome() {
+    in_time(|| {
+        let server = Server::start();
+        let pool = pool(&server);
+        let folder = folder();
+        let (id, handle) = pool.submit_named(squared, (folder.path().to_owned(), 9));
+        // Nobody has it yet: it can be copied, under another name among the messages.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let client = async_nats::connect(server.url()).await.unwrap();
+            let context = async_nats::jetstream::new(client);
+            let stream = context.get_stream("HANDS_default_TASKS").await.unwrap();
+            let message = loop {
+                match stream.direct_get(1).await {
+                    Ok(message) => break message,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            };
+            let mut headers = message.headers.clone();
+            headers.insert("Nats-Msg-Id", "another");
+            let subject = message.subject.clone();
+            let sent = context
+                .publish_with_headers(subject, headers, message.payload.clone())
+                .await;
+            sent.unwrap().await.unwrap();
+        });
+        server.await_kept("HANDS_default_TASKS", 2);
+        let _worker = Killed::new("a_worker", &server);
+        assert_eq!(handle.join(), Ok(81));
+        server.await_kept("HANDS_default_TASKS", 0);
+        assert_eq!(pool.handle::<u64>(&id).join(), Ok(81));
+        assert!((1..=2).contains(&begun(folder.path(), 9)));
+    });
+}
+
+#[hands::task]
+fn panics_twice((folder, n): (PathBuf, u64)) -> u64 {
+    mark(&folder, n);
+    assert!(begun(&folder, n) > 2, "not yet");
+    n
+}
+
+#[test]
+fn a_task_that_panics_is_begun_again_as_often_as_it_may_be() {
+    in_time(|| {
+        let server = Server::start();
+        let folder = folder();
+        let _worker = Killed::new("a_worker", &server);
+        for (retries, is_ok) in [(1, false), (2, true)] {
+            let pool = Cluster::builder(&server.url())
+                .retries(retries)
+                .connect()
+                .unwrap();
+            let n = u64::from(retries);
+            let outcome = pool
+                .submit(panics_twice, (folder.path().to_owned(), n))
+                .join();
+            match is_ok {
+                true => assert_eq!(outcome, Ok(n)),
+                false => assert!(
+                    matches!(outcome, Err(TaskError::Panicked(_))),
+                    "{outcome:?}"
+                ),
+            }
+            assert_eq!(begun(folder.path(), n), usize::try_from(n).unwrap() + 1);
+        }
     });
 }
 

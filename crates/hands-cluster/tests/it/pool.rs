@@ -8,8 +8,8 @@ use hands::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use hands_cluster::{Cluster, ClusterError, Worker, worker};
 
 use crate::conformance::pool::{
-    await_cancel, leave_a_mark, nothing, odd_ones_panic, pass_and_square, repeat, square, the_same,
-    wait_at_zero,
+    Gate, await_cancel, leave_a_mark, nothing, odd_ones_panic, pass_and_square, repeat, square,
+    the_same, wait_at_zero,
 };
 use crate::server::Server;
 use crate::support::in_time;
@@ -142,15 +142,23 @@ fn a_coroutine_runs_elsewhere_too() {
 fn another_program_takes_up_a_handle() {
     in_time(|| {
         let own = Own::new(1);
+        let gate = Gate::new();
+        let running = own.pool.submit(pass_and_square, (gate.path(), 3));
+        gate.await_one();
+        // It waits behind another.
         let (id, handle) = own.pool.submit_named(square, 12);
         let other = Cluster::connect(&own.server.url()).unwrap();
         let again = own.pool.handle::<u64>(&id);
-        assert_eq!(other.handle::<u64>(&id).join(), Ok(144));
+        let waits = other.handle::<u64>(&id);
+        let waits = waits.join_timeout(Duration::from_secs(4)).unwrap_err();
+        gate.open();
+        assert_eq!(running.join(), Ok(9));
+        assert_eq!(waits.join(), Ok(144));
         assert_eq!(handle.join(), Ok(144));
         assert_eq!(again.join(), Ok(144));
         // Also after it was told, as long as it is kept.
         assert_eq!(other.handle::<u64>(&id).join(), Ok(144));
-        for nobody in ["", "x", "a.b.c", "*.1", "0123.4567"] {
+        for nobody in ["", "x", "a.b.c", "*.1.0", &id.replace('.', ">")] {
             assert_eq!(
                 other.handle::<u64>(nobody).join(),
                 Err(TaskError::Lost),
@@ -213,6 +221,27 @@ fn a_worker_whose_task_never_ends_stops_all_the_same_and_gives_it_back() {
         assert!(!handle.is_finished());
         handle.cancel();
         pool.shutdown(Shutdown::Now);
+    });
+}
+
+#[test]
+fn what_is_weaker_than_asked_for_is_said() {
+    in_time(|| {
+        let server = Server::start();
+        let first = Cluster::connect(&server.url()).unwrap();
+        assert!(
+            first.warnings()[0].contains("is kept by one server"),
+            "{:?}",
+            first.warnings()
+        );
+        let builder = Cluster::builder(&server.url())
+            .replicas(3)
+            .hold(Duration::from_secs(5));
+        let told = builder.connect().unwrap().warnings().join("\n");
+        assert!(
+            told.contains("not by 3") && told.contains("not for 5s"),
+            "{told}"
+        );
     });
 }
 

@@ -82,29 +82,29 @@ macro_rules! pool_conformance {
 }
 
 /// Tasks that have come to it wait until it is opened.
-struct Gate {
+pub(crate) struct Gate {
     folder: tempfile::TempDir,
 }
 
 impl Gate {
-    fn new() -> Gate {
+    pub(crate) fn new() -> Gate {
         let folder = folder();
         fifo(folder.path(), "came");
         fifo(folder.path(), "open");
         Gate { folder }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 
     /// Waits until one task has come.
-    fn await_one(&self) {
+    pub(crate) fn await_one(&self) {
         fs::read(self.path().join("came")).unwrap();
     }
 
     /// Lets one task go on that has come, or will.
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         fs::write(self.path().join("open"), "").unwrap();
     }
 }
