@@ -25,6 +25,8 @@ use crate::names::PoolNames;
 const LOOK: Duration = Duration::from_millis(500);
 /// And one who does not want to wait, for another look to end.
 const SHORT_LOOK: Duration = Duration::from_millis(10);
+/// So often at most: there may always be another.
+const AGAIN: u32 = 50;
 /// Where a queue says that it was shut down, and how.
 const STATE: &str = "hands-state";
 const DRAIN: &str = "drain";
@@ -91,7 +93,7 @@ pub(super) struct QueueCore {
     /// Came when nobody wanted them any more.
     spare: Arc<Mutex<VecDeque<Message>>>,
     /// Looks for an item that are under way.
-    looking: Arc<AtomicUsize>,
+    looking: Arc<Looking>,
     number: AtomicU64,
     id: String,
 }
@@ -276,6 +278,10 @@ impl QueueCore {
         let link = self.link.clone();
         async move {
             let (give, take) = tokio::sync::oneshot::channel();
+            let mut take = Take {
+                take,
+                of: view.clone(),
+            };
             link.spawn(async move {
                 let (got, looks) = view.get(until, &wanted).await;
                 if let Err(Found::Item(message)) = give.send(got) {
@@ -285,7 +291,7 @@ impl QueueCore {
                 drop(looks);
                 view.changed.notify_waiters();
             });
-            let got = take.await.unwrap_or(Found::Empty);
+            let got = (&mut take.take).await.unwrap_or(Found::Empty);
             drop(wants);
             got
         }
@@ -389,8 +395,10 @@ impl QueueCore {
 impl Drop for QueueCore {
     fn drop(&mut self) {
         // What is not done is for others.
-        let held: Vec<Message> = self.held.lock().drain(..).collect();
-        for message in held.into_iter().chain(self.spare.lock().drain(..)) {
+        let mut left: Vec<Message> = self.held.lock().drain(..).collect();
+        left.extend(self.spare.lock().drain(..));
+        // Without the locks: the connection's thread may want them meanwhile.
+        for message in left {
             self.view()
                 .acknowledge(&self.link, message, AckKind::Nak(None));
         }
@@ -416,19 +424,44 @@ impl Drop for Wants {
     }
 }
 
+/// Where what a look has found is waited for.
+struct Take {
+    take: tokio::sync::oneshot::Receiver<Found>,
+    of: View,
+}
+
+impl Drop for Take {
+    fn drop(&mut self) {
+        self.take.close();
+        // It came, and was not taken out: it is the next one's.
+        if let Ok(Found::Item(message)) = self.take.try_recv() {
+            self.of.spare.lock().push_back(*message);
+            self.of.changed.notify_waiters();
+        }
+    }
+}
+
 /// A look for an item that is under way, until what it has found is somebody's.
-struct Looks(Arc<AtomicUsize>);
+struct Looks(Arc<Looking>);
+
+/// How many looks are under way, and how many have ever been begun.
+#[derive(Default)]
+struct Looking {
+    now: AtomicUsize,
+    begun: AtomicU64,
+}
 
 impl Looks {
-    fn new(looking: &Arc<AtomicUsize>) -> Looks {
-        looking.fetch_add(1, Ordering::SeqCst);
+    fn new(looking: &Arc<Looking>) -> Looks {
+        looking.now.fetch_add(1, Ordering::SeqCst);
+        looking.begun.fetch_add(1, Ordering::SeqCst);
         Looks(Arc::clone(looking))
     }
 }
 
 impl Drop for Looks {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -442,7 +475,7 @@ struct View {
     changed: Arc<Notify>,
     is_shut_down: Arc<AtomicBool>,
     spare: Arc<Mutex<VecDeque<Message>>>,
-    looking: Arc<AtomicUsize>,
+    looking: Arc<Looking>,
     alive: Arc<Mutex<HashMap<u64, async_nats::Subject>>>,
 }
 
@@ -538,6 +571,7 @@ impl View {
     }
 
     async fn get(&self, until: Until, wanted: &AtomicBool) -> (Found, Option<Looks>) {
+        let mut again = 0;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -546,6 +580,9 @@ impl View {
             if !wanted.load(Ordering::SeqCst) {
                 return (Found::Empty, None);
             }
+            // In this order: a look is counted as begun, or is under way, or its item is spare.
+            let before = self.looking.begun.load(Ordering::SeqCst);
+            let others = self.looking.now.load(Ordering::SeqCst);
             let looks = Looks::new(&self.looking);
             if let Some(message) = self.next().await {
                 return (Found::Item(Box::new(message)), Some(looks));
@@ -557,9 +594,15 @@ impl View {
             }
             match until {
                 // What another look has found, that nobody wants any more, is here in a moment.
-                Until::Once if self.looking.load(Ordering::SeqCst) > 0 => {
-                    self.rest(changed, Until::Moment(Instant::now() + SHORT_LOOK))
-                        .await;
+                Until::Once
+                    if again < AGAIN
+                        && (others > 0
+                            || self.looking.now.load(Ordering::SeqCst) > 0
+                            || self.looking.begun.load(Ordering::SeqCst) != before + 1) =>
+                {
+                    again += 1;
+                    let soon = Instant::now() + SHORT_LOOK;
+                    self.rest(changed, Until::Moment(soon)).await;
                 }
                 Until::Once => return (Found::Empty, None),
                 _ if until.is_over() => return (Found::TimedOut, None),
