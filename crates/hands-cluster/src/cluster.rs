@@ -232,8 +232,8 @@ impl Cluster {
         ClusterBuilder::new(url)
     }
 
-    /// What is weaker than it might be, in sentences: that one server keeps everything, that it keeps
-    /// it in memory alone, that the pool is another than was asked for.
+    /// What is weaker than it might be, in sentences: that one server keeps everything, that it
+    /// keeps it in memory alone, that the pool is another than was asked for.
     ///
     /// How often the server makes its disk permanent (`sync_interval`) no client can see; the
     /// crate's page says what depends on it.
