@@ -383,31 +383,8 @@ fn started(flags: FetchPlan) -> Result<Fetch, String> {
     let (size, most) = (size.min(affordable()), most.min(affordable()));
     let cookies = cookies::of_flags(&flags)?;
     let client = client::new(&flags, headers, per_host, cookies.clone())?;
-    let data = match flags.request.data.as_deref() {
-        None => None,
-        Some(text) => match text.strip_prefix('@') {
-            None => Some(text.as_bytes().to_vec()),
-            Some("-") => return Err("`--data @-`: name a file; stdin may be the list".to_owned()),
-            Some(path) => {
-                let data = std::fs::read(path);
-                Some(data.map_err(|error| format!("`--data @{path}`: {error}"))?)
-            }
-        },
-    };
-    let mut warnings = Vec::new();
-    let mut sums = ChecksumList::default();
-    for path in &flags.files.checksums {
-        let text = source::text(path, "--checksums")?;
-        let wrong = |line| {
-            format!(
-                "`--checksums {}`: line {line} is no checksum and name, as `sha256sum` writes them",
-                path.display()
-            )
-        };
-        let odd = sums.add(&text).map_err(wrong)?;
-        let odd = odd.into_iter().map(wrong);
-        warnings.extend(odd.map(|line| format!("{line}; it is passed over")));
-    }
+    let data = data_of(&flags)?;
+    let (sums, warnings) = checksums_of(&flags)?;
     let netrc = netrc(&flags)?;
     let user = flags.request.user.as_ref().map(|user| {
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
@@ -469,6 +446,42 @@ fn started(flags: FetchPlan) -> Result<Fetch, String> {
         drop(fetcher.pool.spawn(fetches));
     }
     Ok(Fetch { fetcher, warnings })
+}
+
+/// What is sent with each request.
+fn data_of(flags: &FetchPlan) -> Result<Option<Vec<u8>>, String> {
+    let Some(text) = flags.request.data.as_deref() else {
+        return Ok(None);
+    };
+    match text.strip_prefix('@') {
+        None => Ok(Some(text.as_bytes().to_vec())),
+        Some("-") => Err("`--data @-`: name a file; stdin may be the list".to_owned()),
+        Some(path) => {
+            let data = std::fs::read(path);
+            Ok(Some(
+                data.map_err(|error| format!("`--data @{path}`: {error}"))?,
+            ))
+        }
+    }
+}
+
+/// The lists of checksums, and what in them was passed over.
+fn checksums_of(flags: &FetchPlan) -> Result<(ChecksumList, Vec<String>), String> {
+    let mut warnings = Vec::new();
+    let mut sums = ChecksumList::default();
+    for path in &flags.files.checksums {
+        let text = source::text(path, "--checksums")?;
+        let wrong = |line| {
+            format!(
+                "`--checksums {}`: line {line} is no checksum and name, as `sha256sum` writes them",
+                path.display()
+            )
+        };
+        let odd = sums.add(&text).map_err(wrong)?;
+        let odd = odd.into_iter().map(wrong);
+        warnings.extend(odd.map(|line| format!("{line}; it is passed over")));
+    }
+    Ok((sums, warnings))
 }
 
 /// How many connections the limit on descriptors allows: each has a socket, a file and its state,

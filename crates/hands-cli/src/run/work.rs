@@ -107,6 +107,59 @@ struct Resuming {
     compared: bool,
 }
 
+/// What the words of the command are, where it takes inputs.
+fn command_of(
+    plan: &Plan,
+    words: &[OsString],
+    shell: Option<Vec<u8>>,
+    options: TemplateOptions,
+) -> Result<CommandForm, String> {
+    if words.is_empty() {
+        let shell = shell.unwrap_or_else(|| b"/bin/sh".to_vec());
+        return Ok(CommandForm::Line { shell });
+    }
+    let is_fixed = plan.inputs.grouping == OutputGrouping::Uninserted;
+    let options = TemplateOptions {
+        append: options.append && !is_fixed,
+        ..options
+    };
+    let template = Template::parse(words, options).map_err(|error| error.to_string())?;
+    if is_fixed {
+        return Ok(CommandForm::Fixed(template));
+    }
+    if plan.inputs.grouping == OutputGrouping::Fill(None) && template.names_its_inputs() {
+        return Err("with `-X` a job gets as many inputs as fit, and this command uses only those it names\n  hint: `{}` stands for all of them; with `-n N` a job gets N, and {1} to {N} are each of them".into());
+    }
+    Ok(CommandForm::Template(template))
+}
+
+/// Where `--results` go, or the files of `--files`.
+fn results_of(
+    plan: &Plan,
+    files: Option<&Path>,
+    names: Vec<Vec<u8>>,
+    known: &TemplateOptions,
+) -> Option<ResultsFlags> {
+    let kind = match &plan.output.results {
+        Some(parts::ResultsPlan::Folder(folder)) => JobKind::Folder {
+            folder: folder.clone(),
+            names,
+        },
+        Some(parts::ResultsPlan::Template(text)) => {
+            JobKind::Template(TemplateText::parse(text, known))
+        }
+        Some(parts::ResultsPlan::Table(..)) | None => {
+            let text = files?.join("{#}");
+            let text = text.as_os_str().as_bytes();
+            JobKind::Template(TemplateText::parse(text, &TemplateOptions::default()))
+        }
+    };
+    Some(ResultsFlags {
+        kind,
+        taken: HashMap::new(),
+    })
+}
+
 impl Jobs {
     /// Opens the inputs and reads the command.
     pub(crate) fn new(
@@ -166,30 +219,7 @@ impl Jobs {
                 {
                     return Err(why);
                 }
-                let command = if words.is_empty() {
-                    CommandForm::Line {
-                        shell: shell.clone().unwrap_or_else(|| b"/bin/sh".to_vec()),
-                    }
-                } else if plan.inputs.grouping == OutputGrouping::Uninserted {
-                    CommandForm::Fixed(
-                        Template::parse(
-                            &words,
-                            TemplateOptions {
-                                append: false,
-                                ..options(&names)
-                            },
-                        )
-                        .map_err(|error| error.to_string())?,
-                    )
-                } else {
-                    let template = parse(&names)?;
-                    if plan.inputs.grouping == OutputGrouping::Fill(None)
-                        && template.names_its_inputs()
-                    {
-                        return Err("with `-X` a job gets as many inputs as fit, and this command uses only those it names\n  hint: `{}` stands for all of them; with `-n N` a job gets N, and {1} to {N} are each of them".into());
-                    }
-                    CommandForm::Template(template)
-                };
+                let command = command_of(plan, &words, shell.clone(), options(&names))?;
                 (JobFeed::Inputs(inputs), names, command)
             }
         };
@@ -206,26 +236,7 @@ impl Jobs {
                 .tag
                 .as_ref()
                 .map(|tag| TemplateText::parse(tag, &known)),
-            results: match &plan.output.results {
-                Some(parts::ResultsPlan::Folder(folder)) => Some(JobKind::Folder {
-                    folder: folder.clone(),
-                    names,
-                }),
-                Some(parts::ResultsPlan::Template(text)) => {
-                    Some(JobKind::Template(TemplateText::parse(text, &known)))
-                }
-                Some(parts::ResultsPlan::Table(..)) | None => files.map(|folder| {
-                    let text = folder.join("{#}");
-                    JobKind::Template(TemplateText::parse(
-                        text.as_os_str().as_bytes(),
-                        &TemplateOptions::default(),
-                    ))
-                }),
-            }
-            .map(|kind| ResultsFlags {
-                kind,
-                taken: HashMap::new(),
-            }),
+            results: results_of(plan, files, names, &known),
             inputs,
             trim: plan.inputs.trim,
             shuffled: plan.inputs.shuffled.then(Vec::new),

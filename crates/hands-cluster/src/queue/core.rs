@@ -104,44 +104,12 @@ impl QueueCore {
         names: PoolNames,
         settings: QueueSettings,
     ) -> Result<QueueCore, ClusterError> {
-        let name = settings.name.clone();
-        let subject = names.subject(&format!("q.{name}"));
-        let notes = names.subject(&format!("qn.{name}"));
-        let config = stream::Config {
-            name: names.queue(&name),
-            subjects: vec![format!("{subject}.*")],
-            retention: RetentionPolicy::WorkQueue,
-            num_replicas: settings.replicas,
-            max_consumers: 1000,
-            republish: Some(Republish {
-                source: format!("{subject}.*"),
-                destination: notes.clone(),
-                headers_only: true,
-            }),
-            ..Default::default()
-        };
-        let made = "open the queue";
-        let stream = crate::patient(|| link.context().get_or_create_stream(config.clone()))
-            .await
-            .map_err(|error| ClusterError::server(made, error))?;
-        let mut consumers = Vec::new();
-        for lane in 0..settings.lanes {
-            let config = pull::Config {
-                durable_name: Some(format!("lane{lane}")),
-                filter_subject: format!("{subject}.{lane}"),
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: settings.hold,
-                max_deliver: -1,
-                max_ack_pending: 1_000_000,
-                ..Default::default()
-            };
-            let durable = format!("lane{lane}");
-            let consumer = stream.get_or_create_consumer(&durable, config);
-            let consumer = consumer
-                .await
-                .map_err(|error| ClusterError::server(made, error))?;
-            consumers.push(consumer);
-        }
+        let subject = names.subject(&format!("q.{}", settings.name));
+        let notes = names.subject(&format!("qn.{}", settings.name));
+        let stream = names.queue(&settings.name);
+        let made = made(&link, stream, &subject, &notes, &settings).await;
+        let failed = |error: &dyn std::fmt::Display| ClusterError::server("open the queue", error);
+        let (stream, consumers) = made.map_err(|error| failed(&error))?;
         let changed = Arc::new(Notify::new());
         let is_shut_down = Arc::new(AtomicBool::new(
             stream.cached_info().config.metadata.contains_key(STATE),
@@ -150,12 +118,10 @@ impl QueueCore {
             .client()
             .subscribe(notes.clone())
             .await
-            .map_err(|error| ClusterError::server(made, error))?;
+            .map_err(|error| failed(&error))?;
         // From now on nothing is missed.
-        link.client()
-            .flush()
-            .await
-            .map_err(|error| ClusterError::server(made, error))?;
+        let flushed = link.client().flush().await;
+        flushed.map_err(|error| failed(&error))?;
         let core = QueueCore {
             changed: Arc::clone(&changed),
             is_shut_down: Arc::clone(&is_shut_down),
@@ -403,6 +369,45 @@ impl Drop for QueueCore {
                 .acknowledge(&self.link, message, AckKind::Nak(None));
         }
     }
+}
+
+/// The queue's stream, and a consumer for each lane; made if they are not there.
+async fn made(
+    link: &ServerLink,
+    name: String,
+    subject: &str,
+    notes: &str,
+    settings: &QueueSettings,
+) -> Result<(Stream, Vec<PullConsumer>), async_nats::Error> {
+    let config = stream::Config {
+        name,
+        subjects: vec![format!("{subject}.*")],
+        retention: RetentionPolicy::WorkQueue,
+        num_replicas: settings.replicas,
+        max_consumers: 1000,
+        republish: Some(Republish {
+            source: format!("{subject}.*"),
+            destination: notes.to_owned(),
+            headers_only: true,
+        }),
+        ..Default::default()
+    };
+    let stream = crate::patient(|| link.context().get_or_create_stream(config.clone())).await?;
+    let mut consumers = Vec::new();
+    for lane in 0..settings.lanes {
+        let durable = format!("lane{lane}");
+        let config = pull::Config {
+            durable_name: Some(durable.clone()),
+            filter_subject: format!("{subject}.{lane}"),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: settings.hold,
+            max_deliver: -1,
+            max_ack_pending: 1_000_000,
+            ..Default::default()
+        };
+        consumers.push(stream.get_or_create_consumer(&durable, config).await?);
+    }
+    Ok((stream, consumers))
 }
 
 /// Dropped with a future: what it has asked for is not wanted any more.

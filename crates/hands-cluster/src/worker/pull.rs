@@ -1,10 +1,12 @@
 //! Which tasks a worker takes, and when.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::Subscriber;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use futures_util::StreamExt;
 use hands::remote::{self, Registered};
@@ -30,125 +32,134 @@ struct Served {
 
 /// Says what it serves, and begins to take tasks.
 pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
-    let failed = |error: &dyn std::fmt::Display| ClusterError::server("take the worker in", error);
-    let client = lent.link.client();
     let mut served = Vec::new();
     let mut due = HashMap::new();
     for function in remote::registered() {
         let hash = (function.hash)();
-        if due.contains_key(&hash) {
-            continue;
+        if let Entry::Vacant(place) = due.entry(hash) {
+            let of = serve(&lent, function).await?;
+            place.insert(Arc::clone(&of.is_due));
+            served.push(of);
         }
-        let durable = format!("f{hash:016x}");
-        let config = pull::Config {
-            durable_name: Some(durable.clone()),
-            description: Some(
-                (function.name)()
-                    .chars()
-                    .filter(char::is_ascii)
-                    .take(512)
-                    .collect(),
-            ),
-            filter_subject: lent.names.task(hash, ">"),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: lent.streams.hold,
-            max_deliver: -1,
-            max_ack_pending: 1_000_000,
-            ..Default::default()
-        };
-        let made = || {
-            lent.streams
-                .tasks
-                .get_or_create_consumer(&durable, config.clone())
-        };
-        let consumer = patient(made).await.map_err(|error| failed(&error))?;
-        let is_due = Arc::new(AtomicBool::new(true));
-        due.insert(hash, Arc::clone(&is_due));
-        served.push(Served {
-            function,
-            consumer,
-            is_due,
-        });
-        let subject = lent.names.serves(hash);
-        let asked = client.subscribe(subject).await;
-        let mut asked = asked.map_err(|error| failed(&error))?;
-        let answers = client.clone();
-        let lives = Arc::downgrade(&lent);
-        lent.link.spawn(async move {
-            while let Some(question) = asked.next().await {
-                if lives
-                    .upgrade()
-                    .is_none_or(|lent| lent.is_stopping.load(Ordering::SeqCst))
-                {
-                    return;
-                }
-                if let Some(reply) = question.reply {
-                    let _ = answers.publish(reply, "yes".into()).await;
-                }
-            }
-        });
     }
-    let notes = client.subscribe(lent.names.subject("new.>")).await;
-    let mut notes = notes.map_err(|error| failed(&error))?;
-    let cancels = client.subscribe(lent.names.subject("cancel.>")).await;
-    let mut cancels = cancels.map_err(|error| failed(&error))?;
-    let who = client.subscribe(lent.names.subject("who")).await;
-    let mut who = who.map_err(|error| failed(&error))?;
-    client.flush().await.map_err(|error| failed(&error))?;
+    let notes = heard(&lent, "new.>").await?;
+    let cancels = heard(&lent, "cancel.>").await?;
+    let who = heard(&lent, "who").await?;
+    let flushed = lent.link.client().flush().await;
+    flushed.map_err(|error| failed(&error))?;
+    let lives = Arc::downgrade(&lent);
+    lent.link
+        .spawn(hear_of_tasks(Weak::clone(&lives), notes, due));
+    lent.link
+        .spawn(hear_of_cancels(Weak::clone(&lives), cancels));
+    lent.link
+        .spawn(say_hello_now_and_then(Weak::clone(&lives), who));
+    lent.link.spawn(take(lives, served));
+    Ok(())
+}
 
-    let lives = Arc::downgrade(&lent);
+fn failed(error: &dyn std::fmt::Display) -> ClusterError {
+    ClusterError::server("take the worker in", error)
+}
+
+async fn heard(lent: &Lent, rest: &str) -> Result<Subscriber, ClusterError> {
+    let subject = lent.names.subject(rest);
+    let heard = lent.link.client().subscribe(subject).await;
+    heard.map_err(|error| failed(&error))
+}
+
+/// Has the server keep the function's tasks for who has it, and answers who asks whether anybody
+/// has.
+async fn serve(lent: &Arc<Lent>, function: &'static Registered) -> Result<Served, ClusterError> {
+    let hash = (function.hash)();
+    let durable = format!("f{hash:016x}");
+    let shown = (function.name)().chars().filter(char::is_ascii);
+    let config = pull::Config {
+        durable_name: Some(durable.clone()),
+        description: Some(shown.take(512).collect()),
+        filter_subject: lent.names.task(hash, ">"),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: lent.streams.hold,
+        max_deliver: -1,
+        max_ack_pending: 1_000_000,
+        ..Default::default()
+    };
+    let tasks = &lent.streams.tasks;
+    let made = || tasks.get_or_create_consumer(&durable, config.clone());
+    let consumer = patient(made).await.map_err(|error| failed(&error))?;
+    let asked = lent.link.client().subscribe(lent.names.serves(hash)).await;
+    let mut asked = asked.map_err(|error| failed(&error))?;
+    let answers = lent.link.client().clone();
+    let lives = Arc::downgrade(lent);
     lent.link.spawn(async move {
-        while let Some(note) = notes.next().await {
-            let Some(lent) = lives.upgrade() else { return };
-            // `….new.<function>.<client>.<number>`
-            let hash = note.subject.rsplit('.').nth(2).unwrap_or_default();
-            let hash = u64::from_str_radix(hash, 16).ok();
-            let is_due = hash.and_then(|hash| due.get(&hash));
-            if let Some(is_due) = is_due {
-                is_due.store(true, Ordering::SeqCst);
-                lent.wakes.notify_waiters();
-            }
-        }
-    });
-    let lives = Arc::downgrade(&lent);
-    lent.link.spawn(async move {
-        while let Some(cancel) = cancels.next().await {
-            let Some(lent) = lives.upgrade() else { return };
-            if lent.has_ended.load(Ordering::SeqCst) {
+        while let Some(question) = asked.next().await {
+            let lent = lives.upgrade();
+            if lent.is_none_or(|lent| lent.is_stopping.load(Ordering::SeqCst)) {
                 return;
             }
-            let words: Vec<&str> = cancel.subject.rsplitn(3, '.').collect();
-            if let [number, client, ..] = words[..] {
-                let handle = lent
-                    .running
-                    .lock()
-                    .get(&format!("{client}.{number}"))
-                    .cloned();
-                if let Some(handle) = handle {
-                    if let Some(reply) = cancel.reply {
-                        let _ = lent.link.client().publish(reply, "yes".into()).await;
-                    }
-                    // Here, and not on this thread: it may call the user's wakers.
-                    drop(tokio::task::spawn_blocking(move || handle.cancel()));
-                }
+            if let Some(reply) = question.reply {
+                let _ = answers.publish(reply, "yes".into()).await;
             }
         }
     });
-    let lives = Arc::downgrade(&lent);
-    lent.link.spawn(async move {
-        loop {
-            {
-                let Some(lent) = lives.upgrade() else { return };
-                if lent.is_stopping.load(Ordering::SeqCst) {
-                    return;
-                }
-                lent.say_hello().await;
-            }
-            let _ = tokio::time::timeout(ALIVE, who.next()).await;
+    Ok(Served {
+        function,
+        consumer,
+        is_due: Arc::new(AtomicBool::new(true)),
+    })
+}
+
+async fn hear_of_tasks(
+    lives: Weak<Lent>,
+    mut notes: Subscriber,
+    due: HashMap<u64, Arc<AtomicBool>>,
+) {
+    while let Some(note) = notes.next().await {
+        let Some(lent) = lives.upgrade() else { return };
+        // `….new.<function>.<client>.<number>`
+        let hash = note.subject.rsplit('.').nth(2).unwrap_or_default();
+        let hash = u64::from_str_radix(hash, 16).ok();
+        if let Some(is_due) = hash.and_then(|hash| due.get(&hash)) {
+            is_due.store(true, Ordering::SeqCst);
+            lent.wakes.notify_waiters();
         }
-    });
-    lent.link.spawn(take(Arc::downgrade(&lent), served));
-    Ok(())
+    }
+}
+
+/// Who asks is told if this worker runs the task; nobody else answers.
+async fn hear_of_cancels(lives: Weak<Lent>, mut cancels: Subscriber) {
+    while let Some(cancel) = cancels.next().await {
+        let Some(lent) = lives.upgrade() else { return };
+        if lent.has_ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let words: Vec<&str> = cancel.subject.rsplitn(3, '.').collect();
+        let [number, client, ..] = words[..] else {
+            continue;
+        };
+        let id = format!("{client}.{number}");
+        let handle = lent.running.lock().get(&id).cloned();
+        if let Some(handle) = handle {
+            if let Some(reply) = cancel.reply {
+                let _ = lent.link.client().publish(reply, "yes".into()).await;
+            }
+            // Not on this thread: it may call the user's wakers.
+            drop(tokio::task::spawn_blocking(move || handle.cancel()));
+        }
+    }
+}
+
+async fn say_hello_now_and_then(lives: Weak<Lent>, mut who: Subscriber) {
+    loop {
+        {
+            let Some(lent) = lives.upgrade() else { return };
+            if lent.is_stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            lent.say_hello().await;
+        }
+        let _ = tokio::time::timeout(ALIVE, who.next()).await;
+    }
 }
 
 /// Takes tasks as long as there are free slots.

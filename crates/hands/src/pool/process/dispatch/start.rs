@@ -73,13 +73,9 @@ impl Starter {
         });
     }
 
-    /// Starts a worker.
-    pub(in crate::pool::process) fn start(&self, slot: usize) -> Result<(), SpawnError> {
-        let system = SpawnError::system("make what a worker needs");
+    /// What all processes of the pool have in common.
+    fn builder(&self, slot: usize) -> ProcessBuilder {
         let plan = &self.pool.plan;
-        let control = ControlBlock::new().map_err(&system)?;
-        let (socket, its) = wire::pair().map_err(&system)?;
-        let service = self.pool.service.try_clone().map_err(&system)?;
         let mut builder = ProcessBuilder::new()
             .name(format!("{}-{slot}", plan.name))
             .daemon(true)
@@ -95,6 +91,17 @@ impl Starter {
         if let Some(limit) = plan.cpu_limit {
             builder = builder.cpu_limit(limit);
         }
+        builder
+    }
+
+    /// Starts a worker.
+    pub(in crate::pool::process) fn start(&self, slot: usize) -> Result<(), SpawnError> {
+        let system = SpawnError::system("make what a worker needs");
+        let plan = &self.pool.plan;
+        let control = ControlBlock::new().map_err(&system)?;
+        let (socket, its) = wire::pair().map_err(&system)?;
+        let service = self.pool.service.try_clone().map_err(&system)?;
+        let mut builder = self.builder(slot);
         let tail = match &self.pool.forwarder {
             None => Arc::new(StderrTail::default()),
             Some(forwarder) => {
@@ -167,6 +174,12 @@ impl Starter {
         });
         self.watch(worker.process.events(), slot as u64)
             .map_err(&system)?;
+        self.place(slot, worker);
+        Ok(())
+    }
+
+    /// A worker is there, in its place, and may be given tasks.
+    fn place(&self, slot: usize, worker: WorkerHandle) {
         let (mut events, mut wake) = (Vec::new(), Vec::new());
         {
             let mut crew = self.pool.crew.lock();
@@ -180,7 +193,7 @@ impl Starter {
                 drop(crew);
                 worker.kill();
                 worker.process.wait();
-                return Ok(());
+                return;
             }
             worker.control.watched().store(SERVICE, Ordering::SeqCst);
             crew.slots[slot] = Some(worker);
@@ -192,7 +205,6 @@ impl Starter {
         }
         wake.iter().for_each(Notifier::ring);
         self.pool.tell_elsewhere(events, DeliveryTurn::ANY);
-        Ok(())
     }
 }
 
