@@ -9,7 +9,7 @@ use async_nats::jetstream::stream::DirectGetErrorKind;
 use hands::task::TaskError;
 
 use super::entry::PendingTask;
-use super::submitter::{Submitter, keep_from_beginning};
+use super::submitter::{Submitter, keep_from_beginning, take_off};
 
 /// How often it is looked for other programs' tasks, of which nothing is heard at all.
 const TICK: Duration = Duration::from_millis(100);
@@ -87,6 +87,7 @@ async fn look_for(submitter: &Submitter, entry: &Arc<PendingTask>) {
     {
         let (link, names) = (&submitter.link, &submitter.names);
         if keep_from_beginning(link, names, &submitter.streams, entry).await {
+            take_off(&submitter.streams, entry).await;
             let name = entry.name.to_owned();
             submitter.refuse(entry, TaskError::NoWorker { name });
         }

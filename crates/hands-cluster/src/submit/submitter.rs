@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::entry::{Delivery, Outgoing, PendingTask, SentTask, Status};
 use crate::ClusterError;
-use crate::link::ServerLink;
+use crate::link::{PATIENCE, ServerLink};
 use crate::names::PoolNames;
 use crate::settings::Settings;
 use crate::start::{self, NotWritten, Starts, State};
@@ -22,6 +22,8 @@ use crate::streams::Streams;
 
 /// A worker that runs a task answers within this time when it is asked to cancel it.
 const ANSWERS: Duration = Duration::from_secs(1);
+/// The number of tasks that are cancelled at a time.
+const AT_ONCE: usize = 256;
 /// A worker that has not been heard of for so long is gone.
 const SILENT: Duration = Duration::from_secs(10);
 
@@ -303,9 +305,25 @@ impl Submitter {
 
     pub(crate) fn give_up_all(&self) {
         let entries: Vec<_> = self.table.lock().places.values().cloned().collect();
-        for entry in entries {
-            if !entry.is_foreign {
-                self.give_up(&entry, TaskError::Cancelled);
+        let (link, names) = (self.link.clone(), self.names.clone());
+        let streams = self.streams.clone();
+        let of_ours = format!("task.*.{}.>", self.client);
+        let cancels = async move {
+            let each = entries.into_iter().filter(|entry| !entry.is_foreign);
+            let each = each.map(|entry| async {
+                let is_kept = keep_from_beginning(&link, &names, &streams, &entry).await;
+                (entry, is_kept)
+            });
+            let cancelled = futures_util::stream::iter(each).buffer_unordered(AT_ONCE);
+            let cancelled = cancelled.collect::<Vec<_>>().await;
+            // All of them at once: one by one the server takes a millisecond for each.
+            let purge = streams.tasks.purge().filter(names.subject(&of_ours));
+            let _ = tokio::time::timeout(PATIENCE, purge).await;
+            cancelled
+        };
+        for (entry, is_kept) in self.link.wait(cancels).unwrap_or_default() {
+            if is_kept {
+                self.resolve(&entry, TaskError::Cancelled);
             }
         }
     }
@@ -315,7 +333,13 @@ impl Submitter {
     fn give_up(&self, entry: &Arc<PendingTask>, why: TaskError) -> bool {
         let (link, names) = (self.link.clone(), self.names.clone());
         let (streams, of) = (self.streams.clone(), Arc::clone(entry));
-        let cancels = async move { keep_from_beginning(&link, &names, &streams, &of).await };
+        let cancels = async move {
+            let is_kept = keep_from_beginning(&link, &names, &streams, &of).await;
+            if is_kept {
+                take_off(&streams, &of).await;
+            }
+            is_kept
+        };
         match self.link.wait(cancels) {
             Some(true) => self.resolve(entry, why),
             _ => false,
@@ -334,7 +358,9 @@ impl Submitter {
             // Nobody waits for a function that does not look at its token.
             submitter.refuse(&entry, why);
             let (link, names) = (&submitter.link, &submitter.names);
-            keep_from_beginning(link, names, &submitter.streams, &entry).await;
+            if keep_from_beginning(link, names, &submitter.streams, &entry).await {
+                take_off(&submitter.streams, &entry).await;
+            }
         });
     }
 }
@@ -349,6 +375,14 @@ fn parts(name: &str) -> Option<(&str, u64)> {
     let is_good =
         is_hex(client, 32) && is_hex(hash, 16) && crate::message::number(number).is_some();
     Some((id, u64::from_str_radix(hash, 16).ok()?)).filter(|_| is_good)
+}
+
+/// Takes a task that will not be begun off the queue. Left there, a worker would find that out.
+pub(super) async fn take_off(streams: &Streams, entry: &PendingTask) {
+    let sequence = entry.sequence.load(Ordering::SeqCst);
+    if sequence > 0 {
+        let _ = streams.tasks.delete_message(sequence).await;
+    }
 }
 
 /// True: it will not be begun, or not again. If a worker runs it, that is told that it is not
@@ -368,10 +402,6 @@ pub(super) async fn keep_from_beginning(
         };
         match start::write(link, &subject, cancelled, before.number).await {
             Ok(_) => {
-                let sequence = entry.sequence.load(Ordering::SeqCst);
-                if sequence > 0 {
-                    let _ = streams.tasks.delete_message(sequence).await;
-                }
                 return true;
             }
             Err(NotWritten::Unreachable) => tokio::time::sleep(Duration::from_millis(250)).await,

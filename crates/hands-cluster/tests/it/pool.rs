@@ -194,6 +194,23 @@ fn fifty_mebibytes_go_there_and_back_and_leave_nothing() {
     });
 }
 
+#[test]
+fn ten_thousand_tasks_without_a_worker_are_cancelled_by_a_shutdown_and_leave_nothing_queued() {
+    in_time(|| {
+        let server = Server::start();
+        let pool = Cluster::connect(&server.url()).unwrap();
+        let handles: Vec<_> = (0..10_000).map(|n| pool.submit(square, n)).collect();
+        server.await_kept("HANDS_default_TASKS", 10_000);
+        pool.shutdown(Shutdown::Now);
+        assert!(
+            handles
+                .into_iter()
+                .all(|handle| handle.join() == Err(TaskError::Cancelled))
+        );
+        server.await_kept("HANDS_default_TASKS", 0);
+    });
+}
+
 #[hands::task]
 fn never_ends((): ()) {
     loop {
