@@ -270,8 +270,8 @@ impl Cluster {
     /// anew, by the name that [`submit_named`](Self::submit_named) gave.
     ///
     /// Its outcome is [`Lost`](TaskError::Lost) if there is no such task, or its outcome is no
-    /// longer [kept](ClusterBuilder::keep), and an error if it is not that of an `R`. One above half a MiB
-    /// is kept until it has first been told.
+    /// longer [kept](ClusterBuilder::keep), and an error if it is not that of an `R`. One
+    /// above half a MiB is kept until it has first been told.
     pub fn handle<R: Data>(&self, id: &str) -> Handle<R> {
         let single = Single::<R>::new::<()>(self.as_remote(), remote::reads());
         let handle = remote::handle(&single);
