@@ -1,4 +1,5 @@
-//! The same function on threads, processes, coroutines and machines. The kind of worker is one line.
+//! The same function on threads, processes, coroutines and machines. The kind of worker is one
+//! line.
 //!
 //! ```console
 //! $ cargo run --release --example anywhere -- --on threads

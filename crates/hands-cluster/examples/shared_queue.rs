@@ -3,7 +3,7 @@
 //!
 //! ```console
 //! $ nats-server -js &
-//! $ cargo run --release --example shared_queue -- work nats://127.0.0.1:4222     # here and elsewhere
+//! $ cargo run --release --example shared_queue -- work nats://127.0.0.1:4222
 //! $ cargo run --release --example shared_queue -- put nats://127.0.0.1:4222
 //! ```
 

@@ -11,6 +11,7 @@ use hands::remote::{self, Chunk, RemotePool, Single};
 use hands::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 
 use crate::link::{Access, ServerLink};
+use crate::message::MOST_ARGUMENTS;
 use crate::names::PoolNames;
 use crate::queue::QueueBuilder;
 use crate::settings::Settings;
@@ -256,13 +257,10 @@ impl Cluster {
         R: Data,
     {
         const { F::CAPTURES_NOTHING }
-        let (name, hash) = remote::signature::<F, A, R>();
-        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
-        let handle = remote::handle(&single);
-        let id = self.submitter.new_id();
-        let sent = Sent::new(name, hash, single, 1).named(&id);
         let _ = task;
-        self.send(Options::new(), sent, std::iter::once(&argument));
+        let (_, hash) = remote::signature::<F, A, R>();
+        let id = self.submitter.new_id();
+        let handle = self.call::<F, A, R>(Options::new(), &argument, Some(&id));
         (format!("{id}.{hash:016x}"), handle)
     }
 
@@ -276,6 +274,24 @@ impl Cluster {
         let single = Single::<R>::new::<()>(self.as_remote(), remote::reads());
         let handle = remote::handle(&single);
         self.submitter.take_up(id, single);
+        handle
+    }
+
+    /// Hands over one call of a function of this type.
+    fn call<F, A, R>(&self, options: Options, argument: &A, id: Option<&str>) -> Handle<R>
+    where
+        A: Data,
+        R: Data,
+    {
+        let (name, hash) = remote::signature::<F, A, R>();
+        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
+        let handle = remote::handle(&single);
+        let sent = Sent::new(name, hash, single, 1);
+        let sent = match id {
+            None => sent,
+            Some(id) => sent.named(id),
+        };
+        self.send(options, sent, std::iter::once(argument));
         handle
     }
 
@@ -320,15 +336,7 @@ impl Pool for Cluster {
     {
         const { F::CAPTURES_NOTHING }
         let _ = task;
-        let (name, hash) = remote::signature::<F, A, R>();
-        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
-        let handle = remote::handle(&single);
-        self.send(
-            options,
-            Sent::new(name, hash, single, 1),
-            std::iter::once(&argument),
-        );
-        handle
+        self.call::<F, A, R>(options, &argument, None)
     }
 
     fn submit_chunk<F, A, R>(&self, task: F, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>>
@@ -346,6 +354,11 @@ impl Pool for Cluster {
         let sent = Sent::new(name, hash, chunk, count as u64);
         match count {
             0 => sent.finish(),
+            more if more as u64 > MOST_ARGUMENTS => sent.refuse(TaskError::Encode {
+                what: format!(
+                    "{more} arguments in one piece; a task on other machines has {MOST_ARGUMENTS} at most"
+                ),
+            }),
             _ => self.send(Options::new(), sent, arguments.iter()),
         }
         handle
@@ -399,15 +412,7 @@ impl CoroutinePool for Cluster {
     {
         const { F::CAPTURES_NOTHING }
         let _ = task;
-        let (name, hash) = remote::signature::<F, A, R>();
-        let single = Single::<R>::new::<F>(self.as_remote(), remote::reads());
-        let handle = remote::handle(&single);
-        self.send(
-            options,
-            Sent::new(name, hash, single, 1),
-            std::iter::once(&argument),
-        );
-        handle
+        self.call::<F, A, R>(options, &argument, None)
     }
 }
 

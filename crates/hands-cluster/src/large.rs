@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use tokio::io::AsyncReadExt;
 
-use crate::link::ServerLink;
+use crate::link::{PATIENCE, ServerLink};
 use crate::names::PoolNames;
 
 /// Bytes that travel in the message itself. The server's limit, with headers, is a MiB.
@@ -43,15 +43,23 @@ pub(crate) async fn get(
         return Ok(payload.to_vec());
     };
     let failed = |error: &dyn std::fmt::Display| format!("what the server stored: {error}");
-    let mut object = store.get(name).await.map_err(|error| failed(&error))?;
+    let object = tokio::time::timeout(PATIENCE, store.get(name)).await;
+    let object = object.map_err(|_| "the server does not answer".to_owned())?;
+    let mut object = object.map_err(|error| failed(&error))?;
     let size = object.info().size;
     if size > MOST {
         return Err(format!("what the server stored is too large: {size} bytes"));
     }
-    let mut bytes = Vec::new();
-    let read = object.read_to_end(&mut bytes).await;
-    read.map_err(|error| failed(&error))?;
-    Ok(bytes)
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 128 * 1024]);
+    loop {
+        // A server that has stopped sends nothing, and says nothing either.
+        let read = tokio::time::timeout(PATIENCE, object.read(&mut piece)).await;
+        let read = read.map_err(|_| "the server does not send what it stored".to_owned())?;
+        match read.map_err(|error| failed(&error))? {
+            0 => return Ok(bytes),
+            length => bytes.extend_from_slice(&piece[..length]),
+        }
+    }
 }
 
 pub(crate) fn named(headers: Option<&HeaderMap>) -> Option<&str> {

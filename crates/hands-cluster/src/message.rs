@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+/// The number of arguments that one task may have: what says more is no task.
+pub(crate) const MOST_ARGUMENTS: u64 = 1 << 20;
+
 /// Its name in all the cluster.
 pub(crate) const ID: &str = "Hands-Id";
 /// Its function, for people.

@@ -1,5 +1,5 @@
-//! The pool on machines beside the bare client doing the same by hand: the limit that it is measured
-//! against. Both use one server, one connection a side, and the same writes: a task, its outcome if
+//! The pool on machines beside the bare client doing the same by hand: the limit that it is
+//! measured against. Both use one server, one connection a side, and the same writes: a task, its outcome if
 //! there is none, a confirmed acknowledgement. `benches/README.md` says how to read the table.
 #![allow(
     clippy::print_stdout,

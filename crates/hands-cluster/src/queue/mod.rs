@@ -116,6 +116,9 @@ impl<T: Data> QueueBuilder<T> {
 /// [`task_done`] is for the item that was got first of those that are not done.
 /// [`take`](ClusterQueue::take) gives a guard instead, for one item.
 ///
+/// A put whose time is up while the server does not answer gives the item back, and may have put it
+/// all the same: the server says neither.
+///
 /// The limit of a message, one MiB unless the server says otherwise, is that of an item.
 ///
 /// # Panics

@@ -1,5 +1,8 @@
 //! Outcomes, told on threads of their own: reading them and the callbacks are the user's code.
 
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,6 +16,9 @@ use super::entry::{Delivery, PendingTask};
 use super::submitter::Submitter;
 use crate::message::{WALL, WORKER, number};
 use crate::{ClusterError, large};
+
+/// An outcome that is there and could not be read so often is not read any more.
+const UNREAD: u32 = 10;
 
 pub(super) fn start(
     me: Weak<Submitter>,
@@ -58,6 +64,14 @@ impl Submitter {
             return;
         };
         let bytes = large::get(&self.streams.large, headers.as_ref(), &payload).await;
+        if bytes.is_err() {
+            // The server may only be away: it is looked for again.
+            let again =
+                |entry: &Arc<PendingTask>| entry.unread.fetch_add(1, Ordering::SeqCst) + 1 < UNREAD;
+            if entries.iter().all(again) {
+                return;
+            }
+        }
         let text = |name| {
             let value = headers.as_ref().and_then(|headers| headers.get(name));
             value.map_or("", |value| value.as_str()).to_owned()
@@ -84,8 +98,17 @@ impl Submitter {
         }
     }
 
-    /// Tells who waits for it.
-    fn tell(&self, Delivery { entry, outcome }: Delivery) {
+    /// Tells who waits for it. A result that nobody wants is dropped here, and may panic.
+    fn tell(&self, delivery: Delivery) {
+        let told = AssertUnwindSafe(|| self.tell_outcome(delivery));
+        if let Err(payload) = catch_unwind(told) {
+            // The hook has reported it. What was thrown is the user's, and may panic once more.
+            drop(catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(ManuallyDrop::new));
+        }
+        self.one_is_done();
+    }
+
+    fn tell_outcome(&self, Delivery { entry, outcome }: Delivery) {
         let tally = self.events.tally();
         match outcome {
             Err(why) => {
@@ -126,7 +149,6 @@ impl Submitter {
                 });
             }
         }
-        self.one_is_done();
     }
 
     fn tell_events(&self, entry: &PendingTask, worker: &str, how: TaskEnd, wall: Duration) {

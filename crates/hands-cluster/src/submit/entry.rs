@@ -71,6 +71,8 @@ pub(super) struct PendingTask {
     pub(super) sequence: AtomicU64,
     /// How often it was looked for in vain, in a row.
     pub(super) missing: AtomicU32,
+    /// How often its outcome was there and could not be read.
+    pub(super) unread: AtomicU32,
     /// Another program has submitted it.
     pub(super) is_foreign: bool,
 }

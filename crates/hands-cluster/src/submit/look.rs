@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::RequestErrorKind;
-use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use hands::task::TaskError;
 
 use super::entry::PendingTask;
@@ -94,29 +94,21 @@ async fn look_for(submitter: &Submitter, entry: &Arc<PendingTask>) {
     }
 }
 
-/// Whether the server still has the task; when in doubt it has.
+/// Whether the server still has the task.
 async fn is_queued(submitter: &Submitter, entry: &PendingTask) -> bool {
     let subject = submitter.names.task(entry.hash, &entry.id);
-    match submitter
-        .streams
-        .tasks
-        .direct_get_last_for_subject(subject)
-        .await
-    {
-        Ok(_) => true,
-        Err(error) => error.kind() != DirectGetErrorKind::NotFound,
-    }
+    is_there(&submitter.streams.tasks, subject).await
 }
 
-/// Whether a worker has begun it; when in doubt one has.
+/// Whether a worker has begun it.
 async fn has_begun(submitter: &Submitter, entry: &PendingTask) -> bool {
     let subject = submitter.names.start(&entry.id);
-    match submitter
-        .streams
-        .results
-        .direct_get_last_for_subject(subject)
-        .await
-    {
+    is_there(&submitter.streams.results, subject).await
+}
+
+/// Whether a message is there; when in doubt it is.
+async fn is_there(stream: &Stream, subject: String) -> bool {
+    match stream.direct_get_last_for_subject(subject).await {
         Ok(_) => true,
         Err(error) => error.kind() != DirectGetErrorKind::NotFound,
     }

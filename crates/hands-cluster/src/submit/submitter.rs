@@ -13,12 +13,12 @@ use hands::task::{Options, TaskError, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::entry::{Delivery, Outgoing, PendingTask, SentTask, Status};
-use crate::ClusterError;
 use crate::link::{PATIENCE, ServerLink};
 use crate::names::PoolNames;
 use crate::settings::Settings;
 use crate::start::{self, NotWritten, Starts, State};
 use crate::streams::Streams;
+use crate::{ClusterError, large};
 
 /// A worker that runs a task answers within this time when it is asked to cancel it.
 const ANSWERS: Duration = Duration::from_secs(1);
@@ -118,7 +118,15 @@ impl Submitter {
                     let words: Vec<&str> = message.subject.rsplitn(3, '.').collect();
                     if let [number, client, ..] = words[..] {
                         let id = format!("{client}.{number}");
-                        submitter.came(&id, message.headers, message.payload).await;
+                        if large::named(message.headers.as_ref()).is_none() {
+                            submitter.came(&id, message.headers, message.payload).await;
+                            continue;
+                        }
+                        // It takes its time, and the others do not wait for it.
+                        let of = Arc::clone(&submitter);
+                        submitter.link.spawn(async move {
+                            of.came(&id, message.headers, message.payload).await;
+                        });
                     }
                 }
             });
@@ -188,6 +196,7 @@ impl Submitter {
             submitted,
             sequence: AtomicU64::new(0),
             missing: AtomicU32::new(0),
+            unread: AtomicU32::new(0),
             is_foreign: false,
         });
         if !self.note(&entry) {
@@ -238,6 +247,7 @@ impl Submitter {
             submitted: Instant::now(),
             sequence: AtomicU64::new(0),
             missing: AtomicU32::new(0),
+            unread: AtomicU32::new(0),
             is_foreign: true,
         });
         self.note(&entry);

@@ -16,7 +16,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Lent;
 use crate::large;
 use crate::link::PATIENCE;
-use crate::message::{COUNT, DEADLINE, ID, MOST_STARTS, RETRIES, TIMEOUT, WALL, WORKER, number};
+use crate::message::{
+    COUNT, DEADLINE, ID, MOST_ARGUMENTS, MOST_STARTS, RETRIES, TIMEOUT, WALL, WORKER, number,
+};
 use crate::start::{self, NotWritten, Record, Starts, State};
 
 /// A task that is tried again comes back after this time, twice as long each time.
@@ -69,7 +71,7 @@ impl TaskMessage {
         };
         Some(TaskMessage {
             id,
-            count: value(COUNT).filter(|count| (1..=1 << 24).contains(count))?,
+            count: value(COUNT).filter(|count| (1..=MOST_ARGUMENTS).contains(count))?,
             retries: small(RETRIES, 0),
             most_starts: small(MOST_STARTS, 3).max(1),
             options,
@@ -157,8 +159,7 @@ impl Lent {
                 .answer_error(said, TaskError::TimedOut { after }, place)
                 .await;
         }
-        let headers = message.headers.as_ref();
-        let bytes = match large::get(&self.streams.large, headers, &message.payload).await {
+        let bytes = match self.argument(message).await {
             Ok(bytes) => bytes,
             Err(what) => {
                 return self
@@ -196,16 +197,31 @@ impl Lent {
                 if panicked && begun.starts.retried < said.retries {
                     let starts = Starts {
                         begun: begun.starts.begun - 1,
-                        retried: begun.starts.retried + 1,
+                        retried: begun.starts.retried.saturating_add(1),
                         state: State::Returned,
                     };
                     let subject = self.names.start(&said.id);
                     let _ = start::write(&self.link, &subject, starts, begun.number).await;
                     return Then::Again(back_off(starts.retried));
                 }
-                self.answer(said, bytes, wall, place).await
+                self.answer(said, bytes, (wall, place, false)).await
             }
             Some(Err(error)) => self.answer_error(said, error, place).await,
+        }
+    }
+
+    /// The argument's bytes; asked for again while the server may only be away.
+    async fn argument(&self, message: &Message) -> Result<Vec<u8>, String> {
+        let mut tries = 0;
+        loop {
+            let headers = message.headers.as_ref();
+            match large::get(&self.streams.large, headers, &message.payload).await {
+                Err(_) if tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => return other,
+            }
         }
     }
 
@@ -215,7 +231,8 @@ impl Lent {
         let mut before = Record::default();
         for _ in 0..TRIES {
             let starts = Starts {
-                begun: before.starts.begun + 1,
+                // What the server says is bounded by nobody.
+                begun: before.starts.begun.saturating_add(1),
                 state: State::Begun,
                 ..before.starts
             };
@@ -279,11 +296,27 @@ impl Lent {
     }
 
     async fn answer_error(&self, said: &TaskMessage, error: TaskError, place: usize) -> Then {
-        let mut bytes = Vec::new();
-        for _ in 0..said.count {
-            remote::write_error(&error, &mut bytes);
+        let bytes = errors(said, &error);
+        self.answer(said, bytes, (Duration::ZERO, place, false))
+            .await
+    }
+
+    /// The outcome that counts is another's: what we have stored for ours is nobody's.
+    async fn discard_unless_told(&self, subject: &str, stored: &str, is_stored: bool) {
+        if !is_stored {
+            return;
         }
-        self.answer(said, bytes, Duration::ZERO, place).await
+        let told = self
+            .streams
+            .results
+            .direct_get_last_for_subject(subject)
+            .await;
+        let is_ours = |message: &async_nats::jetstream::message::StreamMessage| {
+            large::named(Some(&message.headers)) == Some(stored)
+        };
+        if told.is_ok_and(|told| !is_ours(&told)) {
+            large::remove(&self.link, &self.names, &self.streams.large, stored).await;
+        }
     }
 
     /// Writes the outcome, unless there is one.
@@ -291,14 +324,14 @@ impl Lent {
         &self,
         said: &TaskMessage,
         bytes: Vec<u8>,
-        wall: Duration,
-        place: usize,
+        (wall, place, keeps_argument): (Duration, usize, bool),
     ) -> Then {
         let mut headers = HeaderMap::new();
         headers.insert(WORKER, format!("{}/{place}", self.id));
         headers.insert(WALL, wall.as_nanos().to_string());
         let store = &self.streams.large;
-        let stored = format!("{}.r", said.id);
+        // A name of this run's own: another run of the task must not write over what is told.
+        let stored = format!("{}.r.{}", said.id, crate::unique());
         let mut payload = Err(String::new());
         for _ in 0..TRIES {
             payload = large::put(store, &stored, bytes.clone(), &mut headers).await;
@@ -310,6 +343,7 @@ impl Lent {
         let Ok(payload) = payload else {
             return Then::Again(BACK_OFF);
         };
+        let is_stored = large::named(Some(&headers)).is_some();
         let message = PublishMessage::build()
             .payload(payload.into())
             .headers(headers)
@@ -326,7 +360,9 @@ impl Lent {
             match sent.await {
                 Ok(_) => {}
                 // Somebody else has, or we have, and did not hear that.
-                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
+                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                    self.discard_unless_told(&subject, &stored, is_stored).await;
+                }
                 Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
                     return Then::Again(LONGEST_BACK_OFF);
                 }
@@ -335,7 +371,7 @@ impl Lent {
                     continue;
                 }
             }
-            if let Some(argument) = &said.stored {
+            if let Some(argument) = said.stored.as_ref().filter(|_| !keeps_argument) {
                 large::remove(&self.link, &self.names, store, argument).await;
             }
             return Then::Done;
@@ -343,7 +379,7 @@ impl Lent {
         Then::Nothing
     }
 
-    /// It has brought down whoever ran it: the others go on without it.
+    /// It has brought down each worker that ran it: the others go on without it.
     async fn move_aside(&self, message: &Message, said: &TaskMessage, starts: u32) -> Then {
         let kept = PublishMessage::build()
             .payload(message.payload.clone())
@@ -353,8 +389,9 @@ impl Lent {
         if let Ok(sent) = context.send_publish(subject, kept).await {
             let _ = sent.await;
         }
-        self.answer_error(said, TaskError::Poisoned { starts }, 0)
-            .await
+        // With its argument, for somebody to look at.
+        let bytes = errors(said, &TaskError::Poisoned { starts });
+        self.answer(said, bytes, (Duration::ZERO, 0, true)).await
     }
 
     /// Answers the server, and asks until it has heard.
@@ -375,6 +412,13 @@ impl Lent {
             }
         }
     }
+}
+
+/// The outcomes of a task that has this for each of its arguments.
+fn errors(said: &TaskMessage, error: &TaskError) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    (0..said.count).for_each(|_| remote::write_error(error, &mut bytes));
+    bytes
 }
 
 fn back_off(times: u32) -> Duration {

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hands::pool::Pool;
@@ -298,6 +299,33 @@ fn of_three_servers_one_may_be_killed() {
     });
 }
 
+/// Puts a second copy of the only task among the messages, under another name.
+fn publish_again(server: &Server) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        let stream = context.get_stream("HANDS_default_TASKS").await.unwrap();
+        let message = loop {
+            match stream.direct_get(1).await {
+                Ok(message) => break message,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        let mut headers = message.headers.clone();
+        headers.insert("Nats-Msg-Id", "another");
+        let (subject, payload) = (message.subject.clone(), message.payload.clone());
+        let sent = context
+            .publish_with_headers(subject, headers, payload)
+            .await;
+        sent.unwrap().await.unwrap();
+    });
+    server.await_kept("HANDS_default_TASKS", 2);
+}
+
 #[test]
 fn a_task_that_was_published_twice_has_one_outcome() {
     in_time(|| {
@@ -305,35 +333,70 @@ fn a_task_that_was_published_twice_has_one_outcome() {
         let pool = pool(&server);
         let folder = folder();
         let (id, handle) = pool.submit_named(squared, (folder.path().to_owned(), 9));
-        // Nobody has it yet: it can be copied, under another name among the messages.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let client = async_nats::connect(server.url()).await.unwrap();
-            let context = async_nats::jetstream::new(client);
-            let stream = context.get_stream("HANDS_default_TASKS").await.unwrap();
-            let message = loop {
-                match stream.direct_get(1).await {
-                    Ok(message) => break message,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            };
-            let mut headers = message.headers.clone();
-            headers.insert("Nats-Msg-Id", "another");
-            let subject = message.subject.clone();
-            let sent = context
-                .publish_with_headers(subject, headers, message.payload.clone())
-                .await;
-            sent.unwrap().await.unwrap();
-        });
-        server.await_kept("HANDS_default_TASKS", 2);
+        publish_again(&server);
         let _worker = Killed::new("a_worker", &server);
         assert_eq!(handle.join(), Ok(81));
         server.await_kept("HANDS_default_TASKS", 0);
         assert_eq!(pool.handle::<u64>(&id).join(), Ok(81));
         assert!((1..=2).contains(&begun(folder.path(), 9)));
+    });
+}
+
+/// A mebibyte that is different each time.
+#[hands::task]
+fn a_mebibyte(folder: PathBuf) -> Vec<u8> {
+    mark(&folder, 1);
+    vec![u8::try_from(begun(&folder, 1)).unwrap(); 1 << 20]
+}
+
+#[test]
+fn a_large_outcome_of_a_second_run_takes_no_place_and_leaves_nothing() {
+    in_time(|| {
+        let server = Server::start();
+        let pool = pool(&server);
+        let folder = folder();
+        let handle = pool.submit(a_mebibyte, folder.path().to_owned());
+        publish_again(&server);
+        let _worker = Killed::new("a_worker", &server);
+        let outcome = handle.join().unwrap();
+        assert_eq!(outcome, vec![1; 1 << 20]);
+        server.await_kept("HANDS_default_TASKS", 0);
+        assert_eq!(begun(folder.path(), 1), 2);
+        server.await_kept("OBJ_HANDS_default_LARGE", 0);
+    });
+}
+
+/// Panics when it is dropped, where that was asked for.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Bomb;
+
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!IS_ARMED.load(Ordering::SeqCst), "dropped");
+    }
+}
+
+#[hands::task]
+fn a_bomb((): ()) -> Bomb {
+    Bomb
+}
+
+#[test]
+fn a_result_that_panics_when_it_is_dropped_holds_up_no_other() {
+    in_time(|| {
+        let server = Server::start();
+        let pool = pool(&server);
+        let folder = folder();
+        IS_ARMED.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            drop(pool.submit(a_bomb, ()));
+        }
+        let handle = pool.submit(squared, (folder.path().to_owned(), 4));
+        let _worker = Killed::new("a_worker", &server);
+        assert_eq!(handle.join(), Ok(16));
+        pool.join();
     });
 }
 
