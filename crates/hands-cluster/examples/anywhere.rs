@@ -14,6 +14,7 @@
 //! $ cargo run --release --example anywhere -- --on nats://127.0.0.1:4222
 //! ```
 
+#![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::ops::Range;
