@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const SHORT_LOOK: Duration = Duration::from_millis(10);
 /// So often at most: there may always be another.
 const AGAIN: u32 = 50;
+/// So often are a stream and its consumers asked until they agree.
+const AGREE: u32 = 20;
 /// Where a queue says that it was shut down, and how.
 const STATE: &str = "hands-state";
 const DRAIN: &str = "drain";
@@ -492,13 +494,29 @@ impl View {
     }
 
     /// Those that nobody holds.
+    ///
+    /// A stream has an item, and lets go of one, a moment before its consumers know of it, or after;
+    /// so both are asked until they agree. If they do not, the larger figure counts: a bound is not
+    /// overstepped by what one of them has not heard.
     async fn waiting(&self) -> Option<u64> {
-        let mut waiting = self.spare.lock().len() as u64;
-        for consumer in &self.consumers {
-            let info = tokio::time::timeout(PATIENCE, consumer.get_info()).await;
-            waiting += info.ok()?.ok()?.num_pending;
+        let mut most = 0;
+        for _ in 0..AGREE {
+            let messages = self.messages().await?;
+            let (mut waiting, mut held) = (0, 0);
+            for consumer in &self.consumers {
+                let info = tokio::time::timeout(PATIENCE, consumer.get_info()).await;
+                let info = info.ok()?.ok()?;
+                waiting += info.num_pending;
+                held += info.num_ack_pending as u64;
+            }
+            let left = messages.saturating_sub(held);
+            most = waiting.max(left);
+            if waiting == left {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Some(waiting)
+        Some(most + self.spare.lock().len() as u64)
     }
 
     /// Until something has changed, or it is time to look.
