@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const SHORT_LOOK: Duration = Duration::from_millis(10);
 /// So often at most: there may always be another.
 const AGAIN: u32 = 50;
-/// So often are a stream and its consumers asked until they agree.
-const AGREE: u32 = 20;
+/// So often at most are a stream and its consumers asked until they agree.
+const AGREE: u32 = 3;
 /// Where a queue says that it was shut down, and how.
 const STATE: &str = "hands-state";
 const DRAIN: &str = "drain";
@@ -495,9 +495,9 @@ impl View {
 
     /// Those that nobody holds.
     ///
-    /// A stream has an item, and lets go of one, a moment before its consumers know of it, or after;
-    /// so both are asked until they agree. If they do not, the larger figure counts: a bound is not
-    /// overstepped by what one of them has not heard.
+    /// A stream and its consumers hear of an item one after the other, so both are asked until they
+    /// agree. If they do not, the larger figure counts: no bound is overstepped by what one of them
+    /// has yet to hear.
     async fn waiting(&self) -> Option<u64> {
         let mut most = 0;
         for _ in 0..AGREE {
@@ -514,7 +514,6 @@ impl View {
             if waiting == left {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Some(most + self.spare.lock().len() as u64)
     }
