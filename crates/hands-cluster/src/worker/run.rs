@@ -11,7 +11,7 @@ use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use hands::remote::{self, Registered};
 use hands::task::{Options, TaskError};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Lent;
 use crate::large;
@@ -87,9 +87,14 @@ enum Then {
     Done,
     /// It comes again, after this time.
     Again(Duration),
-    /// It is left to itself: the server has been away for so long that it is another's by now.
+    /// It is left to itself: the server does not answer, or the message is another's by now.
     Nothing,
+    /// So it is, but it still runs here, until this is told.
+    Abandoned(Outcomes),
 }
+
+/// Where the machine's own pool tells what has become of a task.
+type Outcomes = oneshot::Receiver<Result<Vec<u8>, TaskError>>;
 
 pub(super) async fn one(
     lent: Arc<Lent>,
@@ -113,6 +118,8 @@ pub(super) async fn one(
             lent.confirm(&message, nak.as_bytes()).await;
         }
         Then::Nothing => {}
+        // Its slot is free once it has ended.
+        Then::Abandoned(ends) => drop(ends.await),
     }
     lent.busy.fetch_sub(1, Ordering::SeqCst);
     lent.places.lock().push(place);
@@ -173,15 +180,18 @@ impl Lent {
         self.running
             .lock()
             .insert(said.id.clone(), Arc::clone(&handle));
-        let outcome = self.outcome(&handle).await;
+        let outcome = self.outcome(said, begun, &handle).await;
         self.running.lock().remove(&said.id);
         drop(handle);
         let wall = since.elapsed();
         let is_stopping = self.is_stopping.load(Ordering::SeqCst);
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(ends) => return Then::Abandoned(ends),
+        };
         match outcome {
-            None => Then::Nothing,
-            Some(Err(TaskError::Cancelled)) if is_stopping => self.give_back(said, begun).await,
-            Some(Err(TaskError::Died(died))) => {
+            Err(TaskError::Cancelled) if is_stopping => self.give_back(said, begun).await,
+            Err(TaskError::Died(died)) => {
                 if begun.starts.begun >= said.most_starts {
                     let starts = begun.starts.begun;
                     return match said.most_starts {
@@ -191,7 +201,7 @@ impl Lent {
                 }
                 Then::Again(back_off(begun.starts.begun))
             }
-            Some(Ok(bytes)) => {
+            Ok(bytes) => {
                 let panicked = said.count == 1
                     && matches!(remote::error_of(&bytes), Some(TaskError::Panicked(_)));
                 if panicked && begun.starts.retried < said.retries {
@@ -206,7 +216,7 @@ impl Lent {
                 }
                 self.answer(said, bytes, (wall, place, false)).await
             }
-            Some(Err(error)) => self.answer_error(said, error, place).await,
+            Err(error) => self.answer_error(said, error, place).await,
         }
     }
 
@@ -250,37 +260,52 @@ impl Lent {
         Err(Then::Nothing)
     }
 
-    /// Waits for the machine's own pool. `None`: the server was away for so long that the task is
-    /// another's by now.
+    /// Waits for the machine's own pool. `Err`: the task is another's by now, as the server was
+    /// away for so long or says so.
     async fn outcome(
         &self,
+        said: &TaskMessage,
+        begun: Record,
         handle: &Arc<hands::task::Handle<Vec<u8>>>,
-    ) -> Option<Result<Vec<u8>, TaskError>> {
-        let (give, mut take) = tokio::sync::oneshot::channel();
+    ) -> Result<Result<Vec<u8>, TaskError>, Outcomes> {
+        let (give, mut take) = oneshot::channel();
         let give = hands::sync::Mutex::new(Some(give));
         handle.on_done(move |outcome| {
             if let Some(give) = give.lock().take() {
                 let _ = give.send(outcome.clone());
             }
         });
-        let mut away: Option<Instant> = None;
+        let hold = self.streams.hold;
+        let (mut away, mut looked): (Option<Instant>, _) = (None, Instant::now());
         loop {
             match tokio::time::timeout(PAUSE, &mut take).await {
-                Ok(Ok(outcome)) => return Some(outcome),
-                Ok(Err(_)) => return Some(Err(TaskError::Cancelled)),
+                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(_)) => return Ok(Err(TaskError::Cancelled)),
                 Err(_) => {}
             }
-            if self.link.client().connection_state() == Connection::Connected {
+            let is_anothers = if self.link.client().connection_state() != Connection::Connected {
+                away.get_or_insert_with(Instant::now).elapsed() > hold
+            } else if looked.elapsed() > hold / 3 {
+                (away, looked) = (None, Instant::now());
+                self.has_been_begun_since(said, begun).await
+            } else {
                 away = None;
-                continue;
-            }
-            let since = *away.get_or_insert_with(Instant::now);
-            if since.elapsed() > self.streams.hold {
+                false
+            };
+            if is_anothers {
                 let handle = Arc::clone(handle);
                 drop(tokio::task::spawn_blocking(move || handle.cancel()));
-                return None;
+                return Err(take);
             }
         }
+    }
+
+    /// Whether another worker has begun it since, or it is not to be begun any more.
+    async fn has_been_begun_since(&self, said: &TaskMessage, begun: Record) -> bool {
+        let subject = self.names.start(&said.id);
+        let there = start::read(&self.streams.results, &subject).await;
+        // No record: it was kept for as long as it is to be.
+        there.is_some_and(|there| there.number > begun.number)
     }
 
     /// It has not ended in time, and another may run it.

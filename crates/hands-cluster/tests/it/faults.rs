@@ -24,7 +24,7 @@ pub(crate) const SCENES: Scenes = &[
 ];
 
 /// The tests' pool: a task of a worker that is gone comes to another after a second.
-const HOLD: Duration = Duration::from_secs(1);
+pub(crate) const HOLD: Duration = Duration::from_secs(1);
 
 fn a_worker() {
     let worker = worker(&var("SERVER"))
@@ -47,15 +47,15 @@ fn a_holder() {
 }
 
 /// A worker in a process of its own, which is killed with this.
-struct Killed(Child);
+pub(crate) struct Killed(Child);
 
 impl Killed {
-    fn new(scene: &str, server: &Server) -> Killed {
+    pub(crate) fn new(scene: &str, server: &Server) -> Killed {
         Killed::with(scene, &[("SERVER", server.url())])
     }
 
     /// The process itself, and none around it: it is what is killed.
-    fn with(scene: &str, vars: &[(&str, String)]) -> Killed {
+    pub(crate) fn with(scene: &str, vars: &[(&str, String)]) -> Killed {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
         command.arg(std::env::current_exe().unwrap());
@@ -81,7 +81,7 @@ impl Drop for Killed {
     }
 }
 
-fn pool(server: &Server) -> Cluster {
+pub(crate) fn pool(server: &Server) -> Cluster {
     Cluster::builder(&server.url())
         .hold(HOLD)
         .connect()
@@ -89,14 +89,14 @@ fn pool(server: &Server) -> Cluster {
 }
 
 /// Leaves a file that says that it was begun.
-fn mark(folder: &Path, n: u64) {
+pub(crate) fn mark(folder: &Path, n: u64) {
     let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let name = format!("{n}-{}-{}", std::process::id(), time.as_nanos());
     fs::write(folder.join(name), "").unwrap();
 }
 
 /// How often each was begun.
-fn begun(folder: &Path, n: u64) -> usize {
+pub(crate) fn begun(folder: &Path, n: u64) -> usize {
     let starts = format!("{n}-");
     let names = fs::read_dir(folder)
         .unwrap()
