@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::control::Control;
+use super::elsewhere::{Elsewhere, Machines};
 use super::policy::{Halt, HaltWhen, LoadGate, MemFreeGate, Retries, Timeout};
 use super::sink::Sink;
 use hands::command::engine::{Conditions, DEFAULT_GRACE};
@@ -92,6 +93,7 @@ pub struct Batch {
     pub(super) linger: Option<Duration>,
     pub(super) terminal: TerminalUse,
     pub(super) events: Events,
+    pub(super) elsewhere: Option<Machines>,
 }
 
 impl Default for Batch {
@@ -123,6 +125,7 @@ impl Batch {
             linger: None,
             terminal: TerminalUse::Never,
             events: Events::new(),
+            elsewhere: None,
         }
     }
 
@@ -264,6 +267,13 @@ impl Batch {
     /// An [`Observer`](super::Observer) hears more: command lines, output, reasons.
     pub fn events(mut self, events: &Events) -> Batch {
         self.events = events.clone();
+        self
+    }
+
+    /// Runs the jobs on other machines, as many at once as those take. The batch's environment,
+    /// directory and limits are not theirs.
+    pub fn elsewhere(mut self, machines: impl Elsewhere + 'static) -> Batch {
+        self.elsewhere = Some(Machines(Box::new(machines)));
         self
     }
 

@@ -182,6 +182,14 @@ impl Collator {
         }
     }
 
+    /// The job is begun anew, while it still counts as running.
+    pub(super) fn restart(&mut self, number: u64, key: Key) {
+        self.discard(number);
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.key = Some(key);
+        }
+    }
+
     fn unpause(&mut self, number: u64) -> Option<Key> {
         let entry = self.entries.get_mut(&number)?;
         if !std::mem::replace(&mut entry.paused, false) {

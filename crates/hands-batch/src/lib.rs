@@ -10,12 +10,14 @@
 //! | `schedule` | the loop: who starts when, what becomes of who has ended |
 //! | `collate`, `hold`, `sink` | outputs kept apart, kept waiting, and written without blocking |
 //! | `observer`, `control` | the two ways between a batch and its owner |
+//! | `elsewhere` | [`Elsewhere`]: jobs on other machines |
 //! | [`policy`] | decisions without side effects: slots, load, time-outs, retries, halting |
 #![forbid(unsafe_code)]
 
 mod builder;
 mod collate;
 mod control;
+mod elsewhere;
 mod error;
 #[cfg(test)]
 mod hang_up;
@@ -33,6 +35,7 @@ mod work;
 
 pub use self::builder::{Batch, Grouping, Summary, TerminalUse};
 pub use self::control::{Control, Stop};
+pub use self::elsewhere::{Elsewhere, ElsewhereEnd, ElsewhereError, ElsewhereEvent, ElsewhereJob};
 pub use self::error::BatchError;
 pub use self::observer::{
     BatchProgress, Finished, Notice, Observer, Outcome, RunningView, Started,

@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
 use super::control::Control;
+use super::elsewhere::ElsewhereError;
 use super::work::JobPlace;
 use hands::command::{CommandError, OutputStream};
 
@@ -90,6 +91,8 @@ pub struct Finished<'a> {
     pub delay: Option<Duration>,
     /// Bytes of the largest of its processes at its peak.
     pub max_rss: u64,
+    /// The machines that it was begun on, where that is not this one.
+    pub host: Option<&'a str>,
     /// Bytes given to its stdin.
     pub sent: u64,
     /// Bytes it wrote, where the batch reads its output.
@@ -105,8 +108,10 @@ impl Finished<'_> {
             (_, Some(status)) => status.code().unwrap_or(0),
             (_, None) => self
                 .error
-                .and_then(|error| error.downcast_ref::<CommandError>())
-                .and_then(CommandError::shell_code)
+                .and_then(|error| match error.downcast_ref::<ElsewhereError>() {
+                    Some(error) => Some(error.code),
+                    None => error.downcast_ref::<CommandError>()?.shell_code(),
+                })
                 .unwrap_or(126),
         }
     }
@@ -173,6 +178,13 @@ pub enum Notice {
     },
     /// Without its watchdog a `SIGKILL` of the program may leave jobs behind.
     NoWatchdog(String),
+    /// A job on another machine is begun anew there, as its machine is gone or cut off.
+    BegunAnew {
+        /// Which.
+        number: u64,
+        /// Why, in words.
+        why: String,
+    },
     /// A job has ended, and something that it has started still holds its output: what had come by
     /// then is what there is of it. Told once.
     OutputHeld {

@@ -65,6 +65,10 @@ pub struct Job {
     pub stdin: Option<Vec<u8>>,
     /// A file or pipe as its stdin instead.
     pub stdin_file: Option<Arc<OwnedFd>>,
+    /// Files that it needs, where it runs [elsewhere](crate::Elsewhere).
+    pub send: Vec<Vec<u8>>,
+    /// Files that it makes, where it runs elsewhere.
+    pub fetch: Vec<Vec<u8>>,
     /// Written before each line of its output when not empty.
     pub tag: Vec<u8>,
     /// A folder, made if need be, in which its output is kept as files `stdout` and `stderr`, with

@@ -10,12 +10,13 @@ use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats};
 use hands::remote::{self, Chunk, RemotePool, Single};
 use hands::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 
-use crate::link::{Access, ServerLink};
+use crate::feed::{FeedReader, RunNotes};
+use crate::link::{Access, PATIENCE, ServerLink};
 use crate::message::MOST_ARGUMENTS;
-use crate::names::PoolNames;
+use crate::names::{self, PoolNames};
 use crate::queue::QueueBuilder;
 use crate::settings::Settings;
-use crate::submit::{self, SentTask as Sent, Submitter};
+use crate::submit::{self, SentTask as Sent, Submitter, WorkerOrder, WorkerStatus};
 use crate::{ClusterError, streams};
 
 /// How to connect, and what a pool is to be like.
@@ -26,6 +27,8 @@ pub struct ClusterBuilder {
     pub(crate) pool: String,
     pub(crate) access: Access,
     pub(crate) settings: Settings,
+    label: Option<String>,
+    pub(crate) run: Option<String>,
 }
 
 impl ClusterBuilder {
@@ -42,6 +45,8 @@ impl ClusterBuilder {
                 retries: 0,
                 most_starts: 3,
             },
+            label: None,
+            run: None,
         }
     }
 
@@ -98,6 +103,19 @@ impl ClusterBuilder {
         self
     }
 
+    /// Only workers with this [label](crate::WorkerBuilder::label) get the tasks.
+    pub fn label(mut self, label: &str) -> ClusterBuilder {
+        self.label = Some(label.to_owned());
+        self
+    }
+
+    /// Goes on with the [run](Cluster::run_id) of a program that has ended: its tasks are this
+    /// one's.
+    pub fn run_id(mut self, run: &str) -> ClusterBuilder {
+        self.run = Some(run.to_owned());
+        self
+    }
+
     /// The number of servers that keep each task and outcome: 1 unless set; 3 survives the loss of
     /// one of three. It counts for who makes the pool first.
     pub fn replicas(mut self, replicas: usize) -> ClusterBuilder {
@@ -148,17 +166,31 @@ impl ClusterBuilder {
     /// [`ClusterError`].
     pub fn connect(self) -> Result<Cluster, ClusterError> {
         let names = PoolNames::new(&self.pool)?;
+        if let Some(name) = &self.label {
+            names::checked(name)?;
+        }
+        if let Some(run) = self.run.as_ref().filter(|run| !names::is_run(run)) {
+            let name = run.chars().take(80).collect();
+            return Err(ClusterError::Name { name });
+        }
         let link = ServerLink::new(&self.url, "hands", &self.access)?;
         let makes = streams::make(link.clone(), names.clone(), self.settings);
         let lost = || ClusterError::server("make the pool", "the connection has ended");
         let streams = link.wait(makes).ok_or_else(lost)??;
         let warnings = streams.warnings(self.settings);
-        let submitter = submit::open(link.clone(), names.clone(), streams, self.settings)?;
+        let submitter = submit::open(
+            link.clone(),
+            names.clone(),
+            streams,
+            self.settings,
+            self.run,
+        )?;
         Ok(Cluster {
             submitter,
             link,
             names,
             settings: self.settings,
+            label: self.label,
             warnings,
         })
     }
@@ -214,6 +246,7 @@ pub struct Cluster {
     link: ServerLink,
     names: PoolNames,
     settings: Settings,
+    label: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -242,6 +275,81 @@ impl Cluster {
         &self.warnings
     }
 
+    /// The name of what this program does here: with it another may
+    /// [go on](ClusterBuilder::run_id) when this one has ended.
+    pub fn run_id(&self) -> &str {
+        self.submitter.client()
+    }
+
+    /// The workers that have been heard of lately.
+    pub fn statuses(&self) -> Vec<WorkerStatus> {
+        self.submitter.statuses()
+    }
+
+    /// Asks all workers to say how they are, and waits for their answers for this time.
+    pub fn ask_statuses(&self, wait: Duration) -> Vec<WorkerStatus> {
+        let (client, who) = (self.link.client().clone(), self.names.subject("who"));
+        self.link.wait(async move {
+            let _ = client.publish(who, "".into()).await;
+            tokio::time::sleep(wait).await;
+        });
+        self.statuses()
+    }
+
+    /// Tells a worker what to do, by its name or its id. Whether any of that name has been heard
+    /// of.
+    pub fn tell_worker(&self, worker: &str, what: WorkerOrder) -> bool {
+        let of_that_name: Vec<_> = self
+            .statuses()
+            .into_iter()
+            .filter(|status| status.name == worker || status.id == worker)
+            .collect();
+        let told = of_that_name
+            .iter()
+            .map(|status| self.names.told(&status.id));
+        let (client, told) = (self.link.client().clone(), told.collect::<Vec<_>>());
+        self.link.wait(async move {
+            for subject in told {
+                let _ = client.publish(subject, what.word().into()).await;
+            }
+            let _ = client.flush().await;
+        });
+        !of_that_name.is_empty()
+    }
+
+    /// The number of tasks that the server holds: those that wait, and those that run.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not say.
+    pub fn held(&self) -> Result<u64, ClusterError> {
+        let tasks = self.submitter.tasks();
+        let asked = self.link.wait(async move {
+            let info = tokio::time::timeout(PATIENCE, tasks.get_info()).await;
+            info.ok()?.ok().map(|info| info.state.messages)
+        });
+        let lost = || ClusterError::server("count the tasks", "it does not answer");
+        asked.flatten().ok_or_else(lost)
+    }
+
+    /// Bytes that tasks of this run write while they run: see [`FeedReader`].
+    ///
+    /// # Errors
+    ///
+    /// When the server does not make what that needs.
+    pub fn feeds(&self) -> Result<FeedReader, ClusterError> {
+        FeedReader::open(&self.link, &self.names, self.run_id(), self.settings)
+    }
+
+    /// Notes that this run keeps on the server, for who goes on with it: see [`RunNotes`].
+    ///
+    /// # Errors
+    ///
+    /// When the server does not make what that needs.
+    pub fn notes(&self) -> Result<RunNotes, ClusterError> {
+        RunNotes::open(&self.link, &self.names, self.run_id(), self.settings)
+    }
+
     /// A queue of this name that all programs of the pool share.
     pub fn queue<T: Data>(&self, name: &str) -> QueueBuilder<T> {
         let names = self.names.clone();
@@ -259,6 +367,7 @@ impl Cluster {
         const { F::CAPTURES_NOTHING }
         let _ = task;
         let (_, hash) = remote::signature::<F, A, R>();
+        let hash = names::labelled(hash, self.label.as_deref());
         let id = self.submitter.new_id();
         let handle = self.call::<F, A, R>(Options::new(), &argument, Some(&id));
         (format!("{id}.{hash:016x}"), handle)
@@ -311,6 +420,7 @@ impl Cluster {
             let name = task.name().to_owned();
             return task.refuse(TaskError::Unregistered { name });
         }
+        let task = task.labelled(self.label.as_deref());
         match remote::write_arguments(arguments) {
             Ok(bytes) => self.submitter.submit(task, bytes, options),
             Err(why) => task.refuse(why),

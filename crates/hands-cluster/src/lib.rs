@@ -76,6 +76,7 @@
 
 mod cluster;
 mod error;
+mod feed;
 mod large;
 mod link;
 mod message;
@@ -92,9 +93,11 @@ use std::time::Duration;
 
 pub use cluster::{Cluster, ClusterBuilder};
 pub use error::ClusterError;
+pub use feed::{FeedPiece, FeedReader, FeedWriter, RunNotes};
 use hands::remote;
 pub use queue::{ClusterQueue, HeldItem, QueueBuilder};
-pub use worker::{Worker, WorkerBuilder, worker};
+pub use submit::{WorkerOrder, WorkerStatus};
+pub use worker::{Worker, WorkerBuilder, begun_before, worker};
 
 /// Asks again for a while: a server that has just started, or has lost its leader, does not answer.
 pub(crate) async fn patient<T, E, F>(ask: impl Fn() -> F) -> Result<T, E>

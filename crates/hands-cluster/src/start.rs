@@ -20,13 +20,16 @@ use serde::{Deserialize, Serialize};
 use crate::link::ServerLink;
 
 /// What is known of a task's starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Starts {
     /// How often it was begun and not given back.
     pub(crate) begun: u32,
     /// How often it was begun anew because it had panicked.
     pub(crate) retried: u32,
     pub(crate) state: State,
+    /// Who has begun it, one after the other, as far as that was not given back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) workers: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +44,7 @@ pub(crate) enum State {
 }
 
 /// A record, and its number on the server; 0: there is none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) starts: Starts,
     pub(crate) number: u64,
@@ -64,6 +67,7 @@ pub(crate) async fn read(results: &Stream, subject: &str) -> Option<Record> {
                 begun: 1,
                 retried: 0,
                 state: State::Begun,
+                workers: Vec::new(),
             }),
             number: message.sequence,
         }),

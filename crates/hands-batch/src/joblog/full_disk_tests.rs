@@ -44,6 +44,7 @@ fn fill(directory: &Path) -> (JobLog, u64) {
     let mut log = JobLog::create(&path).unwrap();
     let mut record = |seq: u64| {
         log.record(&JobLogEntry {
+            host: ":",
             seq,
             start: UNIX_EPOCH,
             runtime: Duration::ZERO,
@@ -107,6 +108,7 @@ fn a_row_that_meets_a_full_disk_is_taken_back_and_goes_in_once_there_is_room() {
         fs::remove_file(ballast).unwrap();
         let start = UNIX_EPOCH;
         let entry = JobLogEntry {
+            host: ":",
             seq: full,
             start,
             runtime: Duration::ZERO,

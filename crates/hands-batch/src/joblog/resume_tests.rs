@@ -28,6 +28,7 @@ fn file(text: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
 
 fn entry(seq: u64, exit: i32, command: &[u8]) -> JobLogEntry<'_> {
     JobLogEntry {
+        host: ":",
         seq,
         start: UNIX_EPOCH,
         runtime: Duration::ZERO,

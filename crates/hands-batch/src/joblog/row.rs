@@ -14,6 +14,8 @@ const ESCAPE: u8 = 0x01;
 pub struct JobLogEntry<'a> {
     /// The job's number, counted from 1.
     pub seq: u64,
+    /// The machine it ran on; `:` is this one.
+    pub host: &'a str,
     /// When it was started. Kept in milliseconds.
     pub start: SystemTime,
     /// From start to end. Kept in milliseconds.
@@ -40,6 +42,7 @@ impl JobLogEntry<'_> {
         let runtime = format!("{}.{:03}", runtime / 1000, runtime % 1000);
         let Self {
             seq,
+            host,
             sent,
             received,
             exit,
@@ -49,7 +52,7 @@ impl JobLogEntry<'_> {
         let start = epoch_seconds(self.start);
         write!(
             out,
-            "{seq}\t:\t{start}\t{runtime:>10}\t{sent}\t{received}\t{exit}\t{signal}\t"
+            "{seq}\t{host}\t{start}\t{runtime:>10}\t{sent}\t{received}\t{exit}\t{signal}\t"
         )
         .expect("writing to a Vec cannot fail");
         escape(self.command, out);
@@ -178,6 +181,7 @@ mod tests {
     fn entry(seq: u64, command: &[u8]) -> JobLogEntry<'_> {
         JobLogEntry {
             seq,
+            host: ":",
             start: UNIX_EPOCH + Duration::from_millis(1_795_418_470_102),
             runtime: Duration::from_micros(3_999),
             sent: 0,

@@ -26,6 +26,7 @@ use hands::command::engine::with_file_limit_as_error;
 /// # let path = dir.path().join("log");
 /// let mut log = JobLog::create(&path)?;
 /// log.record(&JobLogEntry {
+///     host: ":",
 ///     seq: 1,
 ///     start: SystemTime::now(),
 ///     runtime: Duration::from_millis(3),
@@ -256,6 +257,7 @@ mod tests {
 
     fn entry(seq: u64) -> JobLogEntry<'static> {
         JobLogEntry {
+            host: ":",
             seq,
             start: UNIX_EPOCH,
             runtime: Duration::ZERO,

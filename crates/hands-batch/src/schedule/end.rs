@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{PendingItem, Scheduler};
 use crate::control::Stop;
+use crate::elsewhere::ElsewhereEnd;
 use crate::observer::{Finished, Notice, Outcome};
 use crate::work::{JobPlace, Work};
 use hands::command::CommandError;
@@ -14,7 +15,7 @@ use hands::command::engine::{Cause, ChildEnd, Key};
 use hands::event::{EventKind, Name, TaskEnd};
 
 impl<W: Work> Scheduler<'_, W> {
-    pub(super) fn finished(&mut self, key: Key, ended: &ChildEnd) {
+    pub(super) fn finished(&mut self, key: Key, ended: &ChildEnd, there: Option<&ElsewhereEnd>) {
         let Some(job) = self.running.remove(&key) else {
             return;
         };
@@ -30,7 +31,9 @@ impl<W: Work> Scheduler<'_, W> {
         if let Some(sizer) = &mut self.sizer {
             sizer.ended(ended);
         }
-        let lost = ended.status.is_none().then(|| CommandError::StatusLost {
+        let why = there.and_then(|there| there.why.as_ref());
+        let is_lost = ended.status.is_none() && why.is_none();
+        let lost = is_lost.then(|| CommandError::StatusLost {
             program: job.display.as_slice().into(),
         });
         let success = ended.cause.is_none() && ended.status.is_some_and(|status| status.success());
@@ -53,13 +56,17 @@ impl<W: Work> Scheduler<'_, W> {
             display: &job.display,
             outcome,
             status: ended.status,
-            error: lost.as_ref().map(|error| error as _),
+            error: match why {
+                Some(why) => Some(why as _),
+                None => lost.as_ref().map(|error| error as _),
+            },
             at: job.at,
             wall: ended.wall,
             cpu_user: ended.usage.cpu_user,
             cpu_system: ended.usage.cpu_system,
             delay: ended.delay,
             max_rss: ended.usage.max_rss,
+            host: there.map(|there| there.host.as_str()),
             sent: job.sent,
             received: job.received,
         };

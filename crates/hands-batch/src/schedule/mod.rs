@@ -10,6 +10,7 @@
 //! again); a job's end is reported once per attempt and counted once per item; nothing is written
 //! to a sink but by [`Scheduler::write`].
 
+mod elsewhere;
 mod end;
 mod sizer;
 mod start;
@@ -91,6 +92,7 @@ const WAKE: u32 = 0;
 const INPUT: u32 = 1;
 const STDOUT: u32 = 2;
 const STDERR: u32 = 3;
+const ELSEWHERE: u32 = 4;
 
 /// Running jobs shown in [`BatchProgress`].
 const SHOWN: usize = 4;
@@ -163,6 +165,8 @@ struct Scheduler<'a, W: Work> {
     /// That of the program, if it has one that jobs may ask for.
     terminal: Option<Terminal>,
     told_held: bool,
+    /// Of those that run elsewhere, the last one's.
+    next_ticket: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -296,6 +300,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             raw_paused: Vec::new(),
             terminal: Terminal::open(batch.terminal),
             told_held: false,
+            next_ticket: 0,
             batch,
             work,
             observer,
@@ -304,8 +309,10 @@ impl<'a, W: Work> Scheduler<'a, W> {
 
     pub(super) fn run(&mut self) -> Result<Summary, BatchError> {
         let mut events = Vec::new();
+        self.watch_elsewhere()?;
         loop {
             self.obey();
+            self.resize_elsewhere();
             // Not more in a row than can be heard and written meanwhile: starts that are refused
             // take no slot.
             let mut left = STARTS;
@@ -315,6 +322,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
                     Attempt::Nothing => break,
                 }
             }
+            self.flush_elsewhere();
             self.write()?;
             self.tick(false);
             if self.running.is_empty() && self.no_more() && self.all_written() {
@@ -323,13 +331,14 @@ impl<'a, W: Work> Scheduler<'a, W> {
             self.turn(left == 0, &mut events)?;
             for event in events.drain(..) {
                 match event {
-                    EngineEvent::Finished(key, ended) => self.finished(key, &ended),
+                    EngineEvent::Finished(key, ended) => self.finished(key, &ended, None),
                     EngineEvent::Stopped(key, signal) => self.job_stopped(key, signal),
                     EngineEvent::Ready(WAKE) => {
                         self.control.clear();
                         self.observer.woken(&self.control);
                     }
                     EngineEvent::Ready(INPUT) => self.unwatch_input(),
+                    EngineEvent::Ready(ELSEWHERE) => self.hear(),
                     EngineEvent::Ready(_) => {}
                 }
             }
@@ -400,48 +409,13 @@ impl<'a, W: Work> Scheduler<'a, W> {
         .into_iter()
         .flatten()
         .min();
-        let mut results_error = None;
-        let killing = self.stop >= Stop::Kill;
-        let Scheduler {
-            engine,
-            running,
-            collator,
-            sinks,
-            observer,
-            raw_paused,
-            ..
-        } = self;
-        let mut receive = |key: Key, stream: OutputStream, bytes: &[u8]| {
-            let Some(job) = running.get_mut(&key) else {
-                return Flow::Continue;
-            };
-            job.received += bytes.len() as u64;
-            // Told to kill, we do not wait for a reader that does not read.
-            if killing {
-                return Flow::Continue;
-            }
-            if let Some(results) = &mut job.results
-                && let Err(error) = results.write(stream, bytes)
-            {
-                let folder = results.folder().to_owned();
-                results_error.get_or_insert(BatchError::Results { folder, error });
-            }
-            match collator {
-                Some(collator) => collator.data(job.place.number, stream, bytes, sinks),
-                None => {
-                    observer.output(job.place.number, stream, bytes, sinks.stdout.queue());
-                    if sinks.are_full() {
-                        raw_paused.push(key);
-                        return Flow::Pause;
-                    }
-                    Flow::Continue
-                }
-            }
-        };
+        let (engine, mut taker) = Taker::beside(self);
+        let mut receive =
+            |key: Key, stream: OutputStream, bytes: &[u8]| taker.take(key, stream, bytes);
         engine
             .turn(until, &mut receive, events)
             .map_err(CommandError::system("wait for jobs"))?;
-        if let Some(error) = results_error {
+        if let Some(error) = taker.results_error {
             self.fail(error, Stop::Terminate);
         }
         Ok(())
@@ -478,5 +452,66 @@ impl<'a, W: Work> Scheduler<'a, W> {
             done,
         };
         self.observer.tick(&progress);
+    }
+}
+
+/// Where what a job writes goes: all of the scheduler that has to do with it.
+struct Taker<'a, I> {
+    running: &'a mut HashMap<Key, RunningJob<I>>,
+    collator: &'a mut Option<Collator>,
+    sinks: &'a mut Sinks,
+    observer: &'a mut dyn Observer,
+    raw_paused: &'a mut Vec<Key>,
+    /// Told to kill, we do not wait for a reader that does not read.
+    is_killing: bool,
+    results_error: Option<BatchError>,
+}
+
+impl<'a, I> Taker<'a, I> {
+    fn of<W: Work<Item = I>>(of: &'a mut Scheduler<'_, W>) -> Taker<'a, I> {
+        Taker::beside(of).1
+    }
+
+    fn beside<W: Work<Item = I>>(of: &'a mut Scheduler<'_, W>) -> (&'a mut Engine, Taker<'a, I>) {
+        let taker = Taker {
+            running: &mut of.running,
+            collator: &mut of.collator,
+            sinks: &mut of.sinks,
+            observer: &mut *of.observer,
+            raw_paused: &mut of.raw_paused,
+            is_killing: of.stop >= Stop::Kill,
+            results_error: None,
+        };
+        (&mut of.engine, taker)
+    }
+
+    fn take(&mut self, key: Key, stream: OutputStream, bytes: &[u8]) -> Flow {
+        let Some(job) = self.running.get_mut(&key) else {
+            return Flow::Continue;
+        };
+        job.received += bytes.len() as u64;
+        if self.is_killing {
+            return Flow::Continue;
+        }
+        if let Some(results) = &mut job.results
+            && let Err(error) = results.write(stream, bytes)
+        {
+            let folder = results.folder().to_owned();
+            let error = BatchError::Results { folder, error };
+            self.results_error.get_or_insert(error);
+        }
+        let number = job.place.number;
+        match self.collator {
+            Some(collator) => collator.data(number, stream, bytes, self.sinks),
+            None => {
+                let out = self.sinks.stdout.queue();
+                self.observer.output(number, stream, bytes, out);
+                if self.sinks.are_full() {
+                    self.raw_paused.push(key);
+                    return Flow::Pause;
+                }
+                Flow::Continue
+            }
+        }
     }
 }

@@ -208,8 +208,14 @@ impl<W: Work> Scheduler<'_, W> {
         };
         let sent = job.stdin.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let at = SystemTime::now();
-        self.start_watchdog();
-        let key = match self.launch(place, &mut job) {
+        let launched = match self.is_elsewhere() {
+            true => Ok(self.send(place, &mut job)),
+            false => {
+                self.start_watchdog();
+                self.launch(place, &mut job)
+            }
+        };
+        let key = match launched {
             Ok(key) => key,
             Err(error) if error.is_shortage() && self.wait_out(&error) => {
                 pending.made = Some((place, job));
@@ -378,6 +384,7 @@ impl<W: Work> Scheduler<'_, W> {
             cpu_system: Duration::ZERO,
             delay: None,
             max_rss: 0,
+            host: None,
             sent: 0,
             received: 0,
         };

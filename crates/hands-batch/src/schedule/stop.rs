@@ -24,8 +24,12 @@ impl<W: Work> Scheduler<'_, W> {
         self.stop_at(told);
         match told {
             Stop::No | Stop::Drain => {}
-            Stop::Terminate => self.engine.terminate_all(Cause::Asked),
+            Stop::Terminate => {
+                self.engine.terminate_all(Cause::Asked);
+                self.end_elsewhere();
+            }
             Stop::Kill => {
+                self.end_elsewhere();
                 let keys = self.engine.keys();
                 self.engine.kill_all(&keys);
                 // Their pipes are read to the end, into nothing.
@@ -58,6 +62,7 @@ impl<W: Work> Scheduler<'_, W> {
         self.failure.get_or_insert(error);
         if stop >= Stop::Terminate {
             self.engine.terminate_all(Cause::Asked);
+            self.end_elsewhere();
         }
         self.stop_at(stop);
         self.control.stop(stop);
@@ -69,6 +74,7 @@ impl<W: Work> Scheduler<'_, W> {
         self.observer.notice(&Notice::Halted { now });
         if now {
             self.engine.terminate_all(Cause::Asked);
+            self.end_elsewhere();
         }
         let stop = if now { Stop::Terminate } else { Stop::Drain };
         self.stop_at(stop);
@@ -77,6 +83,7 @@ impl<W: Work> Scheduler<'_, W> {
 
     /// Ends all jobs in bounded time after an error, so that none outlives the batch.
     pub(super) fn abandon(&mut self) {
+        self.abandon_elsewhere();
         for key in self.engine.keys() {
             // What it was held back with goes nowhere now.
             self.engine.resume(key);

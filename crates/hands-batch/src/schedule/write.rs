@@ -47,7 +47,7 @@ impl<W: Work> Scheduler<'_, W> {
             resume.append(&mut self.raw_paused);
         }
         for key in resume {
-            self.engine.resume(key);
+            self.go_on(key);
         }
         Ok(())
     }
@@ -78,7 +78,9 @@ impl<W: Work> Scheduler<'_, W> {
     /// The job whose output may stream although it has not ended: it runs alone, and no other can
     /// overtake it.
     pub(super) fn sole(&self) -> Option<u64> {
-        let alone = self.running.len() == 1 && (self.jobs == 1 || self.no_more());
+        // One that is begun anew elsewhere writes anew.
+        let alone =
+            !self.is_elsewhere() && self.running.len() == 1 && (self.jobs == 1 || self.no_more());
         alone
             .then(|| self.running.values().next().map(|job| job.place.number))
             .flatten()

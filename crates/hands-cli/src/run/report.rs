@@ -156,6 +156,7 @@ impl RunReport {
         let timed_out = matches!(job.outcome, Outcome::TimedOut { .. });
         let entry = JobLogEntry {
             seq: job.place.number,
+            host: job.host.unwrap_or(":"),
             start: job.at,
             runtime: job.wall,
             sent: job.sent,
@@ -303,6 +304,9 @@ self.tell(&format!("waiting to start more: {why}"));
                 "job {number} ({}) has ended, and what it has started still holds its output: what had come by then is kept (`--wait-pipes` waits for the rest)",
                 short(display)
             )),
+            Notice::BegunAnew { number, why } => {
+                self.tell(&format!("job {number} is begun anew: {why}"));
+            }
             Notice::HasTerminal { number } => {
                 self.tell(&format!("job {number} asks for the terminal, and has it until it ends"));
             }

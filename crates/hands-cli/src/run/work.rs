@@ -522,6 +522,7 @@ impl Work for Jobs {
             tag,
             results,
             results_are_files: results_are_files.unwrap_or(false),
+            ..Job::default()
         })
     }
 

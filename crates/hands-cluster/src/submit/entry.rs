@@ -39,6 +39,12 @@ impl SentTask {
         self
     }
 
+    /// For workers with this label alone.
+    pub(crate) fn labelled(mut self, label: Option<&str>) -> SentTask {
+        self.hash = crate::names::labelled(self.hash, label);
+        self
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
@@ -92,12 +98,47 @@ pub(super) struct Delivery {
 }
 
 /// What a worker says of itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Status {
-    pub(crate) id: String,
-    pub(crate) host: String,
-    pub(crate) version: String,
-    /// 0: it is ending.
-    pub(crate) slots: usize,
-    pub(crate) busy: usize,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// It has this for as long as it runs, and no other has.
+    pub id: String,
+    /// What people call it: its machine's name unless it was given another.
+    #[serde(default)]
+    pub name: String,
+    /// Its machine.
+    pub host: String,
+    /// That of its program.
+    pub version: String,
+    /// The number of tasks that it runs at a time; 0: it is ending.
+    pub slots: usize,
+    /// The number that it runs now.
+    pub busy: usize,
+    /// It finishes what it runs, and takes nothing more.
+    #[serde(default)]
+    pub is_draining: bool,
+    /// See [`WorkerBuilder::label`](crate::WorkerBuilder::label).
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Its machine's load, as `uptime` has it, in hundredths.
+    #[serde(default)]
+    pub load: u64,
+}
+
+/// What a worker may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerOrder {
+    /// To finish what it runs, however long that takes, and then to end.
+    Drain,
+    /// To end, as SIGTERM tells it.
+    End,
+}
+
+impl WorkerOrder {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            WorkerOrder::Drain => "drain",
+            WorkerOrder::End => "end",
+        }
+    }
 }

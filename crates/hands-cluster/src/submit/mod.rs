@@ -20,7 +20,8 @@ use crate::names::PoolNames;
 use crate::settings::Settings;
 use crate::streams::Streams;
 
-pub(crate) use self::entry::{SentTask, Status};
+pub(crate) use self::entry::SentTask;
+pub use self::entry::{WorkerOrder, WorkerStatus};
 pub(crate) use self::submitter::Submitter;
 
 /// A submitter whose parts are at work.
@@ -29,8 +30,10 @@ pub(crate) fn open(
     names: PoolNames,
     streams: Streams,
     settings: Settings,
+    run: Option<String>,
 ) -> Result<Arc<Submitter>, ClusterError> {
-    let (submitter, to_send, to_deliver) = Submitter::new(link.clone(), names, streams, settings);
+    let (submitter, to_send, to_deliver) =
+        Submitter::new(link.clone(), names, streams, settings, run);
     deliver::start(Arc::downgrade(&submitter), to_deliver)?;
     let listens = submitter.listen();
     let lost = || ClusterError::server("open the pool", "the connection has ended");

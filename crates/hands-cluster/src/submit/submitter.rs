@@ -12,7 +12,7 @@ use hands::sync::{Condvar, Mutex};
 use hands::task::{Options, TaskError, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::entry::{Delivery, Outgoing, PendingTask, SentTask, Status};
+use super::entry::{Delivery, Outgoing, PendingTask, SentTask, WorkerStatus};
 use crate::link::{PATIENCE, ServerLink};
 use crate::names::PoolNames;
 use crate::settings::Settings;
@@ -51,7 +51,7 @@ pub(crate) struct Submitter {
     /// Tasks that have no outcome that was told.
     pub(super) unfinished: Mutex<usize>,
     pub(super) finished: Condvar,
-    pub(super) workers: Mutex<HashMap<String, (Status, Instant)>>,
+    pub(super) workers: Mutex<HashMap<String, (WorkerStatus, Instant)>>,
     pub(super) tracks: Mutex<HashMap<String, (u32, Duration)>>,
     pub(super) has_ended: Arc<AtomicBool>,
 }
@@ -62,6 +62,7 @@ impl Submitter {
         names: PoolNames,
         streams: Streams,
         settings: Settings,
+        run: Option<String>,
     ) -> (
         Arc<Submitter>,
         UnboundedReceiver<Outgoing>,
@@ -75,10 +76,14 @@ impl Submitter {
             names,
             streams,
             settings,
-            client: crate::unique(),
+            // Numbers of another program of the same run are not to be had twice.
+            next: AtomicU64::new(match run {
+                Some(_) => time_now(),
+                None => 1,
+            }),
+            client: run.unwrap_or_else(crate::unique),
             events: Events::new(),
             table: Mutex::default(),
-            next: AtomicU64::new(1),
             outgoing,
             deliveries,
             unfinished: Mutex::new(0),
@@ -135,7 +140,7 @@ impl Submitter {
                     let Some(submitter) = me.upgrade() else {
                         return;
                     };
-                    if let Ok(status) = serde_json::from_slice::<Status>(&message.payload) {
+                    if let Ok(status) = serde_json::from_slice::<WorkerStatus>(&message.payload) {
                         submitter.heard_of(status);
                     }
                 }
@@ -144,7 +149,7 @@ impl Submitter {
         }
     }
 
-    fn heard_of(&self, status: Status) {
+    fn heard_of(&self, status: WorkerStatus) {
         let mut workers = self.workers.lock();
         match status.slots {
             0 => drop(workers.remove(&status.id)),
@@ -157,10 +162,19 @@ impl Submitter {
     }
 
     /// The workers that have been heard of lately.
-    pub(crate) fn statuses(&self) -> Vec<Status> {
+    pub(crate) fn statuses(&self) -> Vec<WorkerStatus> {
         let mut workers = self.workers.lock();
         workers.retain(|_, (_, at)| at.elapsed() < SILENT);
         workers.values().map(|(status, _)| status.clone()).collect()
+    }
+
+    /// The run's name.
+    pub(crate) fn client(&self) -> &str {
+        &self.client
+    }
+
+    pub(crate) fn tasks(&self) -> async_nats::jetstream::stream::Stream {
+        self.streams.tasks.clone()
     }
 
     pub(crate) fn slots(&self) -> usize {
@@ -375,6 +389,12 @@ impl Submitter {
     }
 }
 
+/// Microseconds since 1970.
+fn time_now() -> u64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+    since.map_or(1, |since| u64::try_from(since.as_micros()).unwrap_or(1))
+}
+
 /// The task's name in the cluster, and its function, of `client.number.function`.
 fn parts(name: &str) -> Option<(&str, u64)> {
     let (id, hash) = name.rsplit_once('.')?;
@@ -408,7 +428,7 @@ pub(super) async fn keep_from_beginning(
     for _ in 0..20 {
         let cancelled = Starts {
             state: State::Cancelled,
-            ..before.starts
+            ..before.starts.clone()
         };
         match start::write(link, &subject, cancelled, before.number).await {
             Ok(_) => {

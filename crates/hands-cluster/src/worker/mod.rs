@@ -19,6 +19,7 @@
 mod pull;
 mod run;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub fn worker(url: &str) -> WorkerBuilder {
     WorkerBuilder {
         cluster: ClusterBuilder::new(url),
         slots: None,
+        name: None,
+        labels: Vec::new(),
         on: On::Processes,
         grace: Duration::from_secs(30),
     }
@@ -73,6 +76,8 @@ enum On {
 pub struct WorkerBuilder {
     cluster: ClusterBuilder,
     slots: Option<usize>,
+    name: Option<String>,
+    labels: Vec<String>,
     on: On,
     grace: Duration,
 }
@@ -117,6 +122,20 @@ impl WorkerBuilder {
         self
     }
 
+    /// What people call it, in logs and lists: its machine's name unless set.
+    pub fn name(mut self, name: impl Into<String>) -> WorkerBuilder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Takes tasks that are for workers with this label
+    /// ([`ClusterBuilder::label`](crate::ClusterBuilder::label)), too: `gpu`, or where the data is.
+    /// It may have several.
+    pub fn label(mut self, label: &str) -> WorkerBuilder {
+        self.labels.push(label.to_owned());
+        self
+    }
+
     /// Runs functions on threads of this program instead of in processes: faster for short ones,
     /// and one that brings its process down takes the worker with it.
     pub fn on_threads(mut self) -> WorkerBuilder {
@@ -147,7 +166,10 @@ impl WorkerBuilder {
         let cannot = |error: &dyn fmt::Display| ClusterError::System {
             why: format!("the worker's pool cannot be made: {error}"),
         };
+        let has_functions = hands::remote::registered()
+            .any(|function| matches!(function.run, RegisteredRun::Function(_)));
         let functions = match self.on {
+            _ if !has_functions => Functions::None,
             On::Processes => ProcessPool::builder()
                 .workers(slots)
                 .build()
@@ -161,12 +183,18 @@ impl WorkerBuilder {
         let coroutines = coroutines.map_err(|error| cannot(&error))?;
         let settings = self.cluster.settings;
         let names = PoolNames::new(&self.cluster.pool)?;
+        for label in &self.labels {
+            crate::names::checked(label)?;
+        }
+        let name = self.name.unwrap_or_else(pull::host_name);
         let link = ServerLink::new(&self.cluster.url, "hands worker", &self.cluster.access)?;
         let makes = streams::make(link.clone(), names.clone(), settings);
         let lost = || ClusterError::server("make the pool", "the connection has ended");
         let streams = link.wait(makes).ok_or_else(lost)??;
         let lent = Arc::new(Lent {
             id: crate::unique(),
+            name,
+            labels: self.labels,
             link: link.clone(),
             names,
             streams,
@@ -178,10 +206,13 @@ impl WorkerBuilder {
             coroutines,
             running: Mutex::default(),
             is_stopping: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            told: tokio::sync::Notify::new(),
             wakes: tokio::sync::Notify::new(),
             ended: Event::new(),
             has_ended: Arc::default(),
         });
+        crate::feed::lend(&link, &lent.names);
         let begins = pull::begin(Arc::clone(&lent));
         link.wait(begins).ok_or_else(lost)??;
         Ok(Worker {
@@ -190,8 +221,8 @@ impl WorkerBuilder {
         })
     }
 
-    /// [`start`](Self::start), until the program is told to end by SIGTERM or SIGINT, which is all
-    /// that it waits for: then it takes no further tasks, lets those that run end within the
+    /// [`start`](Self::start), until the program is told to end: by SIGTERM or SIGINT, or by a
+    /// [`WorkerOrder`](crate::WorkerOrder). Then it takes no further tasks, lets those that run end within the
     /// [grace](Self::grace), and gives back the rest.
     ///
     /// # Errors
@@ -199,7 +230,8 @@ impl WorkerBuilder {
     /// As [`start`](Self::start).
     pub fn run(self) -> Result<(), ClusterError> {
         let worker = self.start()?;
-        let waits = worker.lent.link.run(async {
+        let told = Arc::clone(&worker.lent);
+        let waits = worker.lent.link.run(async move {
             use tokio::signal::unix::{SignalKind, signal};
             let term = signal(SignalKind::terminate());
             let interrupt = signal(SignalKind::interrupt());
@@ -208,9 +240,10 @@ impl WorkerBuilder {
                     tokio::select! {
                         _ = term.recv() => {}
                         _ = interrupt.recv() => {}
+                        () = told.told.notified() => {}
                     }
                 }
-                _ => std::future::pending().await,
+                _ => told.told.notified().await,
             }
         });
         drop(crate::link::wait_for(waits));
@@ -244,19 +277,58 @@ impl Drop for Worker {
 enum Functions {
     Processes(ProcessPool),
     Threads(ThreadPool),
+    /// This program has coroutines alone.
+    None,
+}
+
+/// A function's hash, the bytes of its arguments, their number, and who has begun it before.
+type Call = (u64, Vec<u8>, u64, Vec<String>);
+
+tokio::task_local! {
+    /// Who has begun the coroutine that runs.
+    static BEFORE: Vec<String>;
+}
+
+thread_local! {
+    /// Who has begun the function that runs.
+    static BEFORE_HERE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The names of the workers that have begun the task that runs, and did not finish it, one after
+/// the other. Empty unless a worker is gone, or was cut off, and outside of tasks.
+pub fn begun_before() -> Vec<String> {
+    let of_a_coroutine = BEFORE.try_with(Clone::clone);
+    of_a_coroutine.unwrap_or_else(|_| BEFORE_HERE.with(|before| before.borrow().clone()))
+}
+
+/// As long as a function runs on this thread.
+struct Before;
+
+impl Before {
+    fn of_thread(before: Vec<String>) -> Before {
+        BEFORE_HERE.with(|own| *own.borrow_mut() = before);
+        Before
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        BEFORE_HERE.with(|own| own.borrow_mut().clear());
+    }
 }
 
 /// What is called in the machine's own pool.
-fn call((hash, bytes, count): (u64, Vec<u8>, u64)) -> Vec<u8> {
+fn call((hash, bytes, count, before): Call) -> Vec<u8> {
+    let _before = Before::of_thread(before);
     match hands::remote::find(hash).map(|function| function.run) {
         Some(RegisteredRun::Function(run)) => run(&bytes, count),
         _ => gone(hash, count),
     }
 }
 
-fn call_async((hash, bytes, count): (u64, Vec<u8>, u64)) -> Running {
+fn call_async((hash, bytes, count, before): Call) -> Running {
     match hands::remote::find(hash).map(|function| function.run) {
-        Some(RegisteredRun::Coroutine(run)) => run(bytes, count),
+        Some(RegisteredRun::Coroutine(run)) => Box::pin(BEFORE.scope(before, run(bytes, count))),
         _ => Box::pin(std::future::ready(gone(hash, count))),
     }
 }
@@ -272,6 +344,8 @@ fn gone(hash: u64, count: u64) -> Vec<u8> {
 
 pub(super) struct Lent {
     id: String,
+    name: String,
+    labels: Vec<String>,
     link: ServerLink,
     names: PoolNames,
     streams: Streams,
@@ -285,6 +359,10 @@ pub(super) struct Lent {
     /// By a task's name: what cancels it.
     running: Mutex<std::collections::HashMap<String, Arc<Handle<Vec<u8>>>>>,
     is_stopping: AtomicBool,
+    /// It takes no further tasks.
+    is_draining: AtomicBool,
+    /// It was told to end.
+    told: tokio::sync::Notify,
     /// There may be something to take.
     wakes: tokio::sync::Notify,
     ended: Event,
@@ -293,12 +371,7 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    fn submit(
-        &self,
-        run: RegisteredRun,
-        options: Options,
-        what: (u64, Vec<u8>, u64),
-    ) -> Handle<Vec<u8>> {
+    fn submit(&self, run: RegisteredRun, options: Options, what: Call) -> Handle<Vec<u8>> {
         match (run, &self.functions) {
             (RegisteredRun::Coroutine(_), _) => {
                 self.coroutines.submit_async_with(options, call_async, what)
@@ -308,6 +381,10 @@ impl Lent {
             }
             (RegisteredRun::Function(_), Functions::Threads(pool)) => {
                 Pool::submit_with(pool, options, call, what)
+            }
+            // There is none: see `start`.
+            (RegisteredRun::Function(_), Functions::None) => {
+                self.coroutines.submit_async_with(options, call_async, what)
             }
         }
     }

@@ -13,8 +13,8 @@ use hands::remote::{self, Registered};
 
 use super::{Lent, run};
 use crate::link::{PATIENCE, ServerLink};
-use crate::names::PoolNames;
-use crate::submit::Status;
+use crate::names::{PoolNames, labelled};
+use crate::submit::{WorkerOrder, WorkerStatus};
 use crate::{ClusterError, patient};
 
 /// A worker looks for tasks at least so often, as a note may be lost.
@@ -35,16 +35,20 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
     let mut served = Vec::new();
     let mut due = HashMap::new();
     for function in remote::registered() {
-        let hash = (function.hash)();
-        if let Entry::Vacant(place) = due.entry(hash) {
-            let of = serve(&lent, function).await?;
-            place.insert(Arc::clone(&of.is_due));
-            served.push(of);
+        let labels = lent.labels.iter().map(|label| Some(label.as_str()));
+        for label in std::iter::once(None).chain(labels) {
+            let hash = labelled((function.hash)(), label);
+            if let Entry::Vacant(place) = due.entry(hash) {
+                let of = serve(&lent, function, hash).await?;
+                place.insert(Arc::clone(&of.is_due));
+                served.push(of);
+            }
         }
     }
     let notes = heard(&lent, "new.>").await?;
     let cancels = heard(&lent, "cancel.>").await?;
     let who = heard(&lent, "who").await?;
+    let told = heard(&lent, &format!("tell.{}", lent.id)).await?;
     let flushed = lent.link.client().flush().await;
     flushed.map_err(|error| failed(&error))?;
     let lives = Arc::downgrade(&lent);
@@ -52,6 +56,7 @@ pub(super) async fn begin(lent: Arc<Lent>) -> Result<(), ClusterError> {
         .spawn(hear_of_tasks(Weak::clone(&lives), notes, due));
     lent.link
         .spawn(hear_of_cancels(Weak::clone(&lives), cancels));
+    lent.link.spawn(hear_of_orders(Weak::clone(&lives), told));
     lent.link
         .spawn(say_hello_now_and_then(Weak::clone(&lives), who));
     lent.link.spawn(take(lives, served));
@@ -70,8 +75,11 @@ async fn heard(lent: &Lent, rest: &str) -> Result<Subscriber, ClusterError> {
 
 /// Has the server keep the function's tasks for who has it, and answers who asks whether anybody
 /// has.
-async fn serve(lent: &Arc<Lent>, function: &'static Registered) -> Result<Served, ClusterError> {
-    let hash = (function.hash)();
+async fn serve(
+    lent: &Arc<Lent>,
+    function: &'static Registered,
+    hash: u64,
+) -> Result<Served, ClusterError> {
     let durable = format!("f{hash:016x}");
     let shown = (function.name)().chars().filter(char::is_ascii);
     let config = pull::Config {
@@ -94,7 +102,10 @@ async fn serve(lent: &Arc<Lent>, function: &'static Registered) -> Result<Served
     lent.link.spawn(async move {
         while let Some(question) = asked.next().await {
             let lent = lives.upgrade();
-            if lent.is_none_or(|lent| lent.is_stopping.load(Ordering::SeqCst)) {
+            let is_ending = |lent: Arc<Lent>| {
+                lent.is_stopping.load(Ordering::SeqCst) || lent.is_draining.load(Ordering::SeqCst)
+            };
+            if lent.is_none_or(is_ending) {
                 return;
             }
             if let Some(reply) = question.reply {
@@ -149,6 +160,30 @@ async fn hear_of_cancels(lives: Weak<Lent>, mut cancels: Subscriber) {
     }
 }
 
+/// Ends when it is told to.
+async fn hear_of_orders(lives: Weak<Lent>, mut told: Subscriber) {
+    while let Some(order) = told.next().await {
+        let Some(lent) = lives.upgrade() else { return };
+        if order.payload == WorkerOrder::End.word() {
+            lent.told.notify_one();
+        } else if order.payload == WorkerOrder::Drain.word()
+            && !lent.is_draining.swap(true, Ordering::SeqCst)
+        {
+            lent.say_hello().await;
+            let (free, all) = (Arc::clone(&lent.free), lent.slots);
+            let lives = Weak::clone(&lives);
+            lent.link.spawn(async move {
+                let all = u32::try_from(all).unwrap_or(u32::MAX);
+                // All that run have ended, and nobody has begun another.
+                drop(free.acquire_many_owned(all).await);
+                if let Some(lent) = lives.upgrade() {
+                    lent.told.notify_one();
+                }
+            });
+        }
+    }
+}
+
 async fn say_hello_now_and_then(lives: Weak<Lent>, mut who: Subscriber) {
     loop {
         {
@@ -174,6 +209,9 @@ async fn take(lives: Weak<Lent>, served: Vec<Served>) {
         let woken = lent.wakes.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
+        if lent.is_draining.load(Ordering::SeqCst) {
+            return;
+        }
         let Ok(slot) = Arc::clone(&lent.free).acquire_owned().await else {
             return;
         };
@@ -232,9 +270,13 @@ async fn fetch(consumer: &PullConsumer, most: usize) -> Vec<async_nats::jetstrea
 }
 
 impl Lent {
-    pub(super) fn status(&self, slots: usize) -> Status {
-        Status {
+    pub(super) fn status(&self, slots: usize) -> WorkerStatus {
+        WorkerStatus {
             id: self.id.clone(),
+            name: self.name.clone(),
+            is_draining: self.is_draining.load(Ordering::SeqCst),
+            labels: self.labels.clone(),
+            load: load(),
             host: host_name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots,
@@ -247,20 +289,28 @@ impl Lent {
     }
 }
 
-async fn say(link: &ServerLink, names: &PoolNames, status: &Status) {
+async fn say(link: &ServerLink, names: &PoolNames, status: &WorkerStatus) {
     let subject = names.subject(&format!("worker.{}", status.id));
     if let Ok(text) = serde_json::to_vec(status) {
         let _ = link.client().publish(subject, text.into()).await;
     }
 }
 
-pub(super) async fn say_goodbye(link: ServerLink, names: PoolNames, status: Status) {
+pub(super) async fn say_goodbye(link: ServerLink, names: PoolNames, status: WorkerStatus) {
     say(&link, &names, &status).await;
     let _ = tokio::time::timeout(PATIENCE, link.client().flush()).await;
 }
 
+/// This machine's load over the last minute, in hundredths.
+fn load() -> u64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split(' ').next().unwrap_or_default();
+    let digits: String = first.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
 /// This machine's name.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }

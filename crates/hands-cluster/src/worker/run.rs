@@ -27,6 +27,9 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 /// How often what the server does not answer is asked again.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(250);
+/// Of those who have begun a task, so many are remembered, by so many letters.
+const KEPT: usize = 8;
+const LONGEST_NAME: usize = 100;
 
 /// What the task's message says.
 struct TaskMessage {
@@ -175,12 +178,14 @@ impl Lent {
             }
         };
         let since = Instant::now();
-        let what = ((function.hash)(), bytes, said.count);
+        let workers = &begun.starts.workers;
+        let before = workers[..workers.len().saturating_sub(1)].to_vec();
+        let what = ((function.hash)(), bytes, said.count, before);
         let handle = Arc::new(self.submit(function.run, said.options, what));
         self.running
             .lock()
             .insert(said.id.clone(), Arc::clone(&handle));
-        let outcome = self.outcome(said, begun, &handle).await;
+        let outcome = self.outcome(said, &begun, &handle).await;
         self.running.lock().remove(&said.id);
         drop(handle);
         let wall = since.elapsed();
@@ -209,10 +214,12 @@ impl Lent {
                         begun: begun.starts.begun - 1,
                         retried: begun.starts.retried.saturating_add(1),
                         state: State::Returned,
+                        workers: begun.starts.workers.clone(),
                     };
                     let subject = self.names.start(&said.id);
+                    let back_off = back_off(starts.retried);
                     let _ = start::write(&self.link, &subject, starts, begun.number).await;
-                    return Then::Again(back_off(starts.retried));
+                    return Then::Again(back_off);
                 }
                 self.answer(said, bytes, (wall, place, false)).await
             }
@@ -244,6 +251,7 @@ impl Lent {
                 // What the server says is bounded by nobody.
                 begun: before.starts.begun.saturating_add(1),
                 state: State::Begun,
+                workers: with_one_more(&before.starts.workers, &self.name),
                 ..before.starts
             };
             match start::write(&self.link, &subject, starts, before.number).await {
@@ -265,7 +273,7 @@ impl Lent {
     async fn outcome(
         &self,
         said: &TaskMessage,
-        begun: Record,
+        begun: &Record,
         handle: &Arc<hands::task::Handle<Vec<u8>>>,
     ) -> Result<Result<Vec<u8>, TaskError>, Outcomes> {
         let (give, mut take) = oneshot::channel();
@@ -301,7 +309,7 @@ impl Lent {
     }
 
     /// Whether another worker has begun it since, or it is not to be begun any more.
-    async fn has_been_begun_since(&self, said: &TaskMessage, begun: Record) -> bool {
+    async fn has_been_begun_since(&self, said: &TaskMessage, begun: &Record) -> bool {
         let subject = self.names.start(&said.id);
         let there = start::read(&self.streams.results, &subject).await;
         // No record: it was kept for as long as it is to be.
@@ -313,6 +321,11 @@ impl Lent {
         let starts = Starts {
             begun: begun.starts.begun - 1,
             state: State::Returned,
+            workers: {
+                let mut workers = begun.starts.workers;
+                workers.pop();
+                workers
+            },
             ..begun.starts
         };
         let subject = self.names.start(&said.id);
@@ -437,6 +450,14 @@ impl Lent {
             }
         }
     }
+}
+
+/// The last few of those who have begun a task, and one more.
+fn with_one_more(workers: &[String], name: &str) -> Vec<String> {
+    let first = workers.len().saturating_sub(KEPT - 1);
+    let mut workers = workers[first..].to_vec();
+    workers.push(name.chars().take(LONGEST_NAME).collect());
+    workers
 }
 
 /// The outcomes of a task that has this for each of its arguments.
