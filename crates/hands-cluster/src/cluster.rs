@@ -10,7 +10,7 @@ use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats};
 use hands::remote::{self, Chunk, RemotePool, Single};
 use hands::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 
-use crate::feed::{FeedReader, RunNotes};
+use crate::feed::{FeedReader, RunFiles, RunNotes};
 use crate::link::{Access, PATIENCE, ServerLink};
 use crate::message::MOST_ARGUMENTS;
 use crate::names::{self, PoolNames};
@@ -341,6 +341,11 @@ impl Cluster {
         FeedReader::open(&self.link, &self.names, self.run_id(), self.settings)
     }
 
+    /// Files that go to tasks, and come from them, by way of the server.
+    pub fn files(&self) -> RunFiles {
+        RunFiles::new(&self.link, &self.names)
+    }
+
     /// Notes that this run keeps on the server, for who goes on with it: see [`RunNotes`].
     ///
     /// # Errors
@@ -371,6 +376,32 @@ impl Cluster {
         let id = self.submitter.new_id();
         let handle = self.call::<F, A, R>(Options::new(), &argument, Some(&id));
         (format!("{id}.{hash:016x}"), handle)
+    }
+
+    /// A name for a task of this coroutine that is to be [submitted](Self::submit_as).
+    pub fn new_name<F, A, R>(&self, _: F) -> String
+    where
+        F: AsyncTask<A, R, Running: Send>,
+        A: Data,
+        R: Data,
+    {
+        let (_, hash) = remote::signature::<F, A, R>();
+        let hash = names::labelled(hash, self.label.as_deref());
+        format!("{}.{hash:016x}", self.submitter.new_id())
+    }
+
+    /// Hands over a task under a [name](Self::new_name) that was written down before: so whoever
+    /// has read it can take the task up, whenever this program ends.
+    pub fn submit_as<F, A, R>(&self, name: &str, task: F, argument: A) -> Handle<R>
+    where
+        F: AsyncTask<A, R, Running: Send>,
+        A: Data,
+        R: Data,
+    {
+        const { F::CAPTURES_NOTHING }
+        let _ = task;
+        let id = name.rsplit_once('.').map_or(name, |(id, _)| id);
+        self.call::<F, A, R>(Options::new(), &argument, Some(id))
     }
 
     /// The handle of a task that another program has submitted, or this one before it was started

@@ -93,7 +93,7 @@ use std::time::Duration;
 
 pub use cluster::{Cluster, ClusterBuilder};
 pub use error::ClusterError;
-pub use feed::{FeedPiece, FeedReader, FeedWriter, RunNotes};
+pub use feed::{FeedPiece, FeedReader, FeedWriter, RunFiles, RunNotes};
 use hands::remote;
 pub use queue::{ClusterQueue, HeldItem, QueueBuilder};
 pub use submit::{WorkerOrder, WorkerStatus};

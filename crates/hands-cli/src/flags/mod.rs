@@ -11,6 +11,7 @@ mod input;
 mod jobs;
 mod limits;
 mod log;
+mod machines;
 pub(crate) mod manual;
 mod output;
 mod parallel;
@@ -25,6 +26,7 @@ pub(crate) use input::InputFlags;
 pub(crate) use jobs::JobFlags;
 pub(crate) use limits::LimitFlags;
 pub(crate) use log::LogFlags;
+pub(crate) use machines::{AccessFlags, ClusterCommand, MachineFlags, WorkerFlags};
 pub(crate) use output::{ColourWhen, OutputFlags, ProgressStyle};
 pub(crate) use pipe::PipeFlags;
 pub(crate) use run::RunFlags;
@@ -63,6 +65,15 @@ pub(crate) enum CommandLine {
     /// A file has its name when it is whole and not before; what was interrupted is taken up again.
     /// Failed tries are repeated, and each URL ends in one state: ok, unchanged, skipped or failed.
     Fetch(Box<FetchFlags>),
+
+    /// Lend this machine to a cluster: run jobs of `hands run --cluster`
+    ///
+    /// Runs the programs that you allow, and nothing else, until it is told to end.
+    Worker(Box<WorkerFlags>),
+
+    /// Start, list and end what runs jobs on other machines
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
 
     /// Run a command when fewer than N of its name run
     ///

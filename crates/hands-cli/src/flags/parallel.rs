@@ -76,12 +76,19 @@ fn elder(name: &str) -> Option<Elder> {
         "--link-input" => Words(&["--link"]),
         "-l" => Words(&["-n", "1"]),
         "-i" => Words(&[]),
-        "-S" | "--sshlogin" | "--slf" | "--sshloginfile" | "--onall" | "--nonall"
-        | "--hostgroups" | "--hgrp" | "--transfer" | "--transferfile" | "--tf" | "--return"
-        | "--cleanup" | "--basefile" | "--bf" | "--trc" | "--controlmaster" | "-M"
-        | "--sshdelay" | "--ssh" | "--filter-hosts" | "--limit" => {
-            Missing("jobs run on this machine; start `hands run` there: ssh HOST hands run ...")
+        "-S" | "--sshlogin" | "--slf" | "--sshloginfile" | "--hostgroups" | "--hgrp"
+        | "--controlmaster" | "-M" | "--sshdelay" | "--ssh" | "--filter-hosts" => Missing(
+            "other machines take part by themselves: start `hands worker URL --allow PROGRAM` on each, and say `hands run --cluster URL` here; `hands cluster dev` starts a server to try it with",
+        ),
+        "--onall" | "--nonall" => Missing(
+            "each job runs on one machine; for a command on all of them: hands run ssh {} COMMAND ::: HOST...",
+        ),
+        "--transfer" | "--transferfile" | "--tf" | "--basefile" | "--bf" => {
+            Missing("`--send FILE` sends a file with each job: `--cluster URL --send {}`")
         }
+        "--trc" => Missing("`--send {} --return FILE`; what was sent is removed by itself"),
+        "--cleanup" => Missing("what was sent with `--send` is removed by itself; leave it out"),
+        "--limit" => Missing("`--load` and `--memfree` hold jobs back"),
         "--semaphore" => Missing("`hands sem` does that"),
         "--fg" | "--bg" | "--id" | "--semaphorename" | "--semaphoretimeout" | "--wait" => {
             Missing("it is for `hands sem`")

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{InputFlags, JobFlags, LimitFlags, LogFlags, OutputFlags, PipeFlags};
+use super::{InputFlags, JobFlags, LimitFlags, LogFlags, MachineFlags, OutputFlags, PipeFlags};
 
 /// Everything that can follow `hands run`.
 #[derive(Debug, Default, Args)]
@@ -32,6 +32,9 @@ pub(crate) struct RunFlags {
 
     #[command(flatten)]
     pub(crate) pipe: PipeFlags,
+
+    #[command(flatten)]
+    pub(crate) machines: MachineFlags,
 
     /// The command, then its inputs after `:::`, or files of them after `::::`
     ///

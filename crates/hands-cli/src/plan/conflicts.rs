@@ -15,13 +15,18 @@ pub(super) fn check(flags: &RunFlags) -> Result<(), PlanError> {
     output(flags)?;
     inputs(flags)?;
     pipe(flags)?;
-    log(flags)
+    log(flags)?;
+    super::machines::check(flags)
 }
 
 /// Both were given.
-struct GivenFlags(bool, &'static str);
+pub(super) struct GivenFlags(pub(super) bool, pub(super) &'static str);
 
-fn clash(one: &GivenFlags, others: &[GivenFlags], hint: &'static str) -> Result<(), PlanError> {
+pub(super) fn clash(
+    one: &GivenFlags,
+    others: &[GivenFlags],
+    hint: &'static str,
+) -> Result<(), PlanError> {
     match others.iter().find(|other| one.0 && other.0) {
         None => Ok(()),
         Some(other) => {
@@ -31,7 +36,11 @@ fn clash(one: &GivenFlags, others: &[GivenFlags], hint: &'static str) -> Result<
     }
 }
 
-fn needs(one: &GivenFlags, other: &GivenFlags, hint: &'static str) -> Result<(), PlanError> {
+pub(super) fn needs(
+    one: &GivenFlags,
+    other: &GivenFlags,
+    hint: &'static str,
+) -> Result<(), PlanError> {
     if one.0 && !other.0 {
         return Err(PlanError::new(format!("`{}` needs `{}`", one.1, other.1)).hint(hint));
     }

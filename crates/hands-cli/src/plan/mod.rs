@@ -14,10 +14,12 @@ mod conflicts;
 mod error;
 mod escape;
 mod fetch;
+mod machines;
 pub(crate) mod parts;
 
 pub(crate) use self::error::PlanError;
 pub(crate) use self::fetch::fetch_plan;
+pub(crate) use self::machines::{MachinesPlan, access, worker_plan};
 
 pub(crate) use parts::{Inputs, JobLimits, JobLogFlags, OutputGrouping, OutputPlan, PipePlan};
 
@@ -78,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) tee: bool,
     /// `--pipepart`: stands for stdin.
     pub(crate) stdin: Option<PathBuf>,
+    /// `--cluster`.
+    pub(crate) machines: Option<MachinesPlan>,
 }
 
 impl Plan {
@@ -96,6 +100,7 @@ impl Plan {
             output,
             pipe,
             log,
+            machines,
             words,
         } = flags;
         let progress = match output.progress {
@@ -150,6 +155,7 @@ impl Plan {
             progress,
             output: OutputPlan::from(output),
             log: JobLogFlags::new(log),
+            machines: MachinesPlan::new(machines, jobs.jobs),
             words,
         })
     }

@@ -369,6 +369,13 @@ pub(crate) struct OutputPlan {
     pub(crate) results: Option<ResultsPlan>,
 }
 
+impl OutputPlan {
+    /// Whether what a job writes is to be seen while it runs.
+    pub(crate) fn shows_at_once(&self) -> bool {
+        matches!(self.mode, OutputMode::Direct | OutputMode::Lines) && !self.keep_order
+    }
+}
+
 /// Where `--results` go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ResultsPlan {

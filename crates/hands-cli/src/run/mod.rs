@@ -40,6 +40,7 @@ use self::report::RunReport;
 use self::signals::Signals;
 use self::table::ShownTable;
 use self::work::Jobs;
+use crate::machines::run::MachineRun;
 use crate::plan::Plan;
 use crate::plan::parts::{self, OutputMode};
 use crate::ui::codes::{INTERRUPTED, MANY_FAILED, NOBODY_READS};
@@ -47,7 +48,7 @@ use crate::ui::usage;
 
 /// So long the output of a job that has ended is waited for, while something that it has started in
 /// the background holds it.
-const LINGER: Duration = Duration::from_millis(500);
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
 /// `-j auto` runs no more jobs at once for each core.
 pub(crate) const MOST_FOR_A_CORE: usize = 32;
@@ -81,6 +82,13 @@ fn run(plan: Plan) -> Result<u8, String> {
     if let Some(file) = &plan.stdin {
         take_for_stdin(file)?;
     }
+    let machines = plan.machines.as_ref().filter(|_| !plan.dry_run);
+    let mut elsewhere = machines.map(MachineRun::open).transpose()?;
+    if let Some(elsewhere) = &mut elsewhere
+        && resume::reads_stdin(&plan)
+    {
+        elsewhere.take_stdin()?;
+    }
     let inputs = (plan.output.mode == OutputMode::Table).then(table::Inputs::default);
     let files = match plan.output.mode {
         OutputMode::Files if !plan.dry_run => {
@@ -103,7 +111,12 @@ fn run(plan: Plan) -> Result<u8, String> {
     let display = Display::new(plan.progress, plan.output.mode);
     let batch = batch(&plan, slots.get(), &cores, &display)?.control(&control);
     // Only now that nothing is left to be refused: opening a log for a new run empties it.
-    let log = plan.log.as_ref().map(open_log).transpose()?;
+    let goes_on = elsewhere.as_ref().is_some_and(MachineRun::goes_on);
+    let log = plan
+        .log
+        .as_ref()
+        .map(|log| open_log(log, goes_on))
+        .transpose()?;
     let table = match (&plan.output.results, inputs) {
         (Some(parts::ResultsPlan::Table(path, separator)), Some(inputs)) => {
             let table = ShownTable::create(path, *separator, inputs);
@@ -114,7 +127,15 @@ fn run(plan: Plan) -> Result<u8, String> {
     };
     let mut report = RunReport::new(&plan, display, log, control, signals, table);
     report.files = files.map(|folder| Files::new(folder, plan.output.keep_order));
-    let result = batch.run(jobs, &mut report);
+    let result = match (elsewhere, &plan.machines) {
+        (Some(mut elsewhere), Some(machines)) => {
+            let (jobs, there) = elsewhere.split(jobs, &plan, machines)?;
+            let result = batch.elsewhere(there).run(jobs, &mut report);
+            elsewhere.end();
+            result
+        }
+        _ => batch.run(jobs, &mut report),
+    };
     let code = finish(result, &mut report)?;
     if report.is_unused() && code == 0 && advice::seems_to_have_inputs(&plan) {
         let _ = writeln!(
@@ -186,6 +207,8 @@ fn batch(
 ) -> Result<Batch, String> {
     let grouping = match plan.output.mode {
         OutputMode::Json | OutputMode::Table | OutputMode::Files => Grouping::Raw,
+        // Those of other machines come line by line at the soonest.
+        OutputMode::Direct if plan.machines.is_some() => Grouping::Lines,
         OutputMode::Direct => Grouping::None,
         // In order, the job whose turn it is streams; that is all that lines in order can mean.
         _ if plan.output.keep_order => Grouping::Ordered,
@@ -278,10 +301,10 @@ fn read_log(log: &parts::JobLogFlags) -> Option<Result<Resume, String>> {
     Some(Resume::read(&log.path, mode).map_err(|error| error.to_string()))
 }
 
-fn open_log(log: &parts::JobLogFlags) -> Result<JobLog, String> {
+fn open_log(log: &parts::JobLogFlags, goes_on: bool) -> Result<JobLog, String> {
     let opened = match log.resume {
-        None => JobLog::create(&log.path),
-        Some(_) => JobLog::append(&log.path),
+        None if !goes_on => JobLog::create(&log.path),
+        _ => JobLog::append(&log.path),
     };
     opened.map_err(|error| error.to_string())
 }

@@ -21,14 +21,17 @@ use hands_batch::{Job, JobPlace, Work, WorkError};
 use super::item::RunItem;
 use super::robin::Robin;
 use super::{advice, sources, table};
-use crate::plan::Plan;
 use crate::plan::parts::{self, GivenParts, OutputGrouping, Trim};
+use crate::plan::{MachinesPlan, Plan};
 
 /// All jobs of the batch, made as they are needed.
 pub(crate) struct Jobs {
     feed: JobFeed,
     command: CommandForm,
     tag: Option<TemplateText>,
+    /// `--send` and `--return`.
+    send: Vec<TemplateText>,
+    fetch: Vec<TemplateText>,
     results: Option<ResultsFlags>,
     /// Jobs that may be tried again need their block more than once.
     keep_blocks: bool,
@@ -95,6 +98,16 @@ impl ResultsFlags {
             _ => (sources::told_apart(&path, args.seq), is_file),
         }
     }
+}
+
+/// Names of files that travel with a job.
+fn travelling(
+    plan: &Plan,
+    known: &TemplateOptions,
+    which: impl Fn(&MachinesPlan) -> &Vec<Vec<u8>>,
+) -> Vec<TemplateText> {
+    let texts = plan.machines.as_ref().map(which).into_iter().flatten();
+    texts.map(|text| TemplateText::parse(text, known)).collect()
 }
 
 /// What is left of an earlier run.
@@ -236,6 +249,8 @@ impl Jobs {
                 .tag
                 .as_ref()
                 .map(|tag| TemplateText::parse(tag, &known)),
+            send: travelling(plan, &known, |machines| &machines.send),
+            fetch: travelling(plan, &known, |machines| &machines.fetch),
             results: results_of(plan, files, names, &known),
             inputs,
             trim: plan.inputs.trim,
@@ -502,6 +517,8 @@ impl Work for Jobs {
         if let Some(inputs) = &self.inputs {
             inputs.lock().insert(args.seq, args.rows.concat());
         }
+        let files = |texts: &[TemplateText]| texts.iter().map(|text| text.expand(&args)).collect();
+        let (send, fetch) = (files(&self.send), files(&self.fetch));
         let results = self.results.as_mut().map(|results| results.of(&args));
         let (results, results_are_files) = results.unzip();
         let stdin = match item {
@@ -522,7 +539,8 @@ impl Work for Jobs {
             tag,
             results,
             results_are_files: results_are_files.unwrap_or(false),
-            ..Job::default()
+            send,
+            fetch,
         })
     }
 

@@ -17,6 +17,7 @@
 //! has ended waits, and goes on when another reader has come. Pieces stay on the server until
 //! their reader has [done](FeedReader::done) with them, or the pool no longer keeps outcomes.
 
+mod files;
 mod notes;
 mod reader;
 mod writer;
@@ -28,6 +29,7 @@ use crate::names::PoolNames;
 use crate::settings::Settings;
 use crate::{ClusterError, patient};
 
+pub use self::files::RunFiles;
 pub use self::notes::RunNotes;
 pub use self::reader::{FeedPiece, FeedReader};
 pub use self::writer::FeedWriter;

@@ -75,6 +75,50 @@ impl RunNotes {
         self.link.wait(sends).ok_or_else(lost)?
     }
 
+    /// [`add`](Self::add), which returns when the note is on its way to the server, before whatever
+    /// is sent from here later.
+    pub fn add_soon(&self, kind: &str, note: Vec<u8>) {
+        let subject = self.names.note(&self.run, kind);
+        let link = self.link.clone();
+        let id = crate::unique();
+        self.link.wait(async move {
+            let payload = bytes::Bytes::from(note);
+            let message = || {
+                async_nats::jetstream::message::PublishMessage::build()
+                    .payload(payload.clone())
+                    .message_id(&id)
+            };
+            let sent = link
+                .context()
+                .send_publish(subject.clone(), message())
+                .await;
+            let again = (link.clone(), subject, message());
+            link.spawn(async move {
+                let is_there = match sent {
+                    Ok(sent) => sent.await.is_ok(),
+                    Err(_) => false,
+                };
+                let (link, subject, message) = again;
+                let mut tries = 0;
+                // Under its name it is kept once.
+                while !is_there && tries < 60 {
+                    tries += 1;
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    let sent = async {
+                        let context = link.context();
+                        context
+                            .send_publish(subject.clone(), message.clone())
+                            .await?
+                            .await
+                    };
+                    if sent.await.is_ok() {
+                        return;
+                    }
+                }
+            });
+        });
+    }
+
     /// All notes, each with its kind.
     ///
     /// # Errors

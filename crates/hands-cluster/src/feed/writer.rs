@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::message::PublishMessage;
 use futures_util::StreamExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::WINDOW;
 use crate::link::ServerLink;
@@ -17,7 +18,7 @@ use crate::names::PoolNames;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// The connection of this program's worker.
-static LENT: OnceLock<(ServerLink, PoolNames)> = OnceLock::new();
+pub(super) static LENT: OnceLock<(ServerLink, PoolNames)> = OnceLock::new();
 
 /// From now on this program's tasks may write to feeds.
 pub(crate) fn lend(link: &ServerLink, names: &PoolNames) {
@@ -27,8 +28,9 @@ pub(crate) fn lend(link: &ServerLink, names: &PoolNames) {
 /// Bytes on their way from a task that runs here to who has submitted it.
 pub struct FeedWriter {
     pieces: UnboundedSender<Vec<u8>>,
-    state: Arc<FeedState>,
+    state: Open,
     name: String,
+    sent: oneshot::Receiver<()>,
 }
 
 struct FeedState {
@@ -61,6 +63,7 @@ impl FeedWriter {
             taken: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
         });
+        let (give, sent) = oneshot::channel();
         let (of, taken) = (Arc::clone(&state), names.taken(&name));
         let (subject, own) = (names.feed(&name), link.clone());
         link.spawn(async move {
@@ -68,7 +71,10 @@ impl FeedWriter {
                 return;
             };
             let sends = send(own.clone(), subject, to_send, Arc::clone(&of));
-            own.spawn(sends);
+            own.spawn(async move {
+                sends.await;
+                let _ = give.send(());
+            });
             // Until nobody writes any more, and what was written has been taken.
             loop {
                 let heard = tokio::time::timeout(AGAIN, told.next()).await;
@@ -90,9 +96,23 @@ impl FeedWriter {
         });
         Some(FeedWriter {
             pieces,
-            state,
+            state: Open(state),
             name,
+            sent,
         })
+    }
+
+    /// Nothing more is written. Returns when the server has all that was.
+    pub async fn close(self) {
+        let FeedWriter {
+            pieces,
+            sent,
+            state,
+            ..
+        } = self;
+        drop(pieces);
+        let _ = sent.await;
+        drop(state);
     }
 
     /// What the reader knows it by: `<run>.<name>.<attempt>`.
@@ -104,24 +124,27 @@ impl FeedWriter {
     /// [room](Self::has_room) for.
     pub fn write(&self, piece: Vec<u8>) {
         let length = piece.len() as u64;
-        self.state.written.fetch_add(length, Ordering::SeqCst);
+        self.state.0.written.fetch_add(length, Ordering::SeqCst);
         let _ = self.pieces.send(piece);
     }
 
     /// Whether the reader is near enough behind.
     pub fn has_room(&self) -> bool {
-        self.state.ahead() < WINDOW
+        self.state.0.ahead() < WINDOW
     }
 
     /// How many bytes were written.
     pub fn written(&self) -> u64 {
-        self.state.written.load(Ordering::SeqCst)
+        self.state.0.written.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for FeedWriter {
+/// Kept by the writer: the last one says that nobody writes any more.
+struct Open(Arc<FeedState>);
+
+impl Drop for Open {
     fn drop(&mut self) {
-        self.state.is_closed.store(true, Ordering::SeqCst);
+        self.0.is_closed.store(true, Ordering::SeqCst);
     }
 }
 

@@ -230,28 +230,11 @@ impl WorkerBuilder {
     /// As [`start`](Self::start).
     pub fn run(self) -> Result<(), ClusterError> {
         let worker = self.start()?;
-        let told = Arc::clone(&worker.lent);
-        let waits = worker.lent.link.run(async move {
-            use tokio::signal::unix::{SignalKind, signal};
-            let term = signal(SignalKind::terminate());
-            let interrupt = signal(SignalKind::interrupt());
-            match (term, interrupt) {
-                (Ok(mut term), Ok(mut interrupt)) => {
-                    tokio::select! {
-                        _ = term.recv() => {}
-                        _ = interrupt.recv() => {}
-                        () = told.told.notified() => {}
-                    }
-                }
-                _ => told.told.notified().await,
-            }
-        });
-        drop(crate::link::wait_for(waits));
+        worker.wait();
         worker.stop();
         Ok(())
     }
 }
-
 /// A machine that is lent to a cluster. Dropping it [stops](Worker::stop) it.
 #[derive(Debug)]
 pub struct Worker {
@@ -260,6 +243,31 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Waits until it is told to end, by SIGTERM or SIGINT, whose name is returned, or by a
+    /// [`WorkerOrder`](crate::WorkerOrder).
+    pub fn wait(&self) -> Option<&'static str> {
+        let told = Arc::clone(&self.lent);
+        let waits = self.lent.link.run(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            let term = signal(SignalKind::terminate());
+            let interrupt = signal(SignalKind::interrupt());
+            match (term, interrupt) {
+                (Ok(mut term), Ok(mut interrupt)) => {
+                    tokio::select! {
+                        _ = term.recv() => Some("SIGTERM"),
+                        _ = interrupt.recv() => Some("SIGINT"),
+                        () = told.told.notified() => None,
+                    }
+                }
+                _ => {
+                    told.told.notified().await;
+                    None
+                }
+            }
+        });
+        crate::link::wait_for(waits).unwrap_or_default()
+    }
+
     /// Takes no further tasks, lets those that run end within the [grace](WorkerBuilder::grace),
     /// and gives back the rest. The second time it does nothing.
     pub fn stop(&self) {
