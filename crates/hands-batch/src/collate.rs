@@ -356,6 +356,11 @@ impl Collator {
             && front.is_some_and(|front| !front.complete && front.key.is_none())
     }
 
+    /// Whether this job runs, or its output waits.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.entries.contains_key(&number)
+    }
+
     /// Jobs that run or whose output waits.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

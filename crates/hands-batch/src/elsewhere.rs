@@ -128,6 +128,9 @@ pub trait Elsewhere: Send {
     /// Ends a job: one that waits does not begin. It is told of all the same.
     fn end(&mut self, ticket: u64);
 
+    /// What this job wrote has been written, and it is not tried again: nothing of it need be kept.
+    fn told(&mut self, number: u64);
+
     /// Nobody waits for what is under way: it is ended, as far as that is heard of.
     fn abandon(&mut self);
 }

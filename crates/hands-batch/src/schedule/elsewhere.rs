@@ -126,6 +126,7 @@ impl<W: Work> Scheduler<'_, W> {
             let RunningJob { at, .. } = job;
             *at = end.at;
         }
+        let number = self.running.get(&key).map(|job| job.place.number);
         let ended = ChildEnd {
             status: end.status,
             usage: Usage {
@@ -144,6 +145,29 @@ impl<W: Work> Scheduler<'_, W> {
             is_held: false,
         };
         self.finished(key, &ended, Some(end));
+        self.untold.extend(number);
+    }
+
+    /// Says of which jobs nothing is left to be written.
+    pub(super) fn tell_elsewhere(&mut self) {
+        if self.untold.is_empty()
+            || self.sinks.stdout.queued() > 0
+            || self.sinks.stderr.queued() > 0
+        {
+            return;
+        }
+        let (retrying, collator) = (&self.retrying, &self.collator);
+        let mut told = Vec::new();
+        self.untold.retain(|number| {
+            let waits = collator.as_ref().is_some_and(|all| all.has(*number));
+            if !waits && !retrying.contains_key(number) {
+                told.push(*number);
+            }
+            waits
+        });
+        if let Some(machines) = self.machines() {
+            told.into_iter().for_each(|number| machines.told(number));
+        }
     }
 
     /// There is room for what these write.

@@ -167,6 +167,8 @@ struct Scheduler<'a, W: Work> {
     told_held: bool,
     /// Of those that run elsewhere, the last one's.
     next_ticket: u64,
+    /// Of those that ran elsewhere, the ones whose output may not have been written yet.
+    untold: Vec<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -301,6 +303,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             terminal: Terminal::open(batch.terminal),
             told_held: false,
             next_ticket: 0,
+            untold: Vec::new(),
             batch,
             work,
             observer,
@@ -324,6 +327,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             }
             self.flush_elsewhere();
             self.write()?;
+            self.tell_elsewhere();
             self.tick(false);
             if self.running.is_empty() && self.no_more() && self.all_written() {
                 break;

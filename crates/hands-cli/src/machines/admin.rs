@@ -123,7 +123,8 @@ pub(crate) fn tell(access: &AccessPlan, worker: &str, order: WorkerOrder) -> Exi
     match told {
         Ok((true, _)) => ExitCode::SUCCESS,
         Ok((false, known)) => {
-            let names: Vec<_> = known.iter().map(|status| printable(&status.name)).collect();
+            let mut names: Vec<_> = known.iter().map(|status| printable(&status.name)).collect();
+            names.sort();
             let hint = match names.as_slice() {
                 [] => "no worker answers".to_owned(),
                 names => format!("there are {}", names.join(", ")),

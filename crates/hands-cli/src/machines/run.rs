@@ -132,6 +132,9 @@ impl MachineRun {
     /// The batch is over, and with it the run.
     pub(crate) fn end(self) {
         self.journal.remove();
+        // The program ends in a moment, and what is left was given up: a server that is away is
+        // not waited for.
+        std::mem::forget(self.cluster);
     }
 }
 

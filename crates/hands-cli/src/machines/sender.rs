@@ -18,7 +18,6 @@ use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use hands::command::OutputStream;
@@ -39,6 +38,8 @@ const MOST_TOGETHER: usize = 64;
 const MOST_BYTES: usize = 256 * 1024;
 /// How often it is looked how many slots there are.
 const LOOK: Duration = Duration::from_millis(200);
+/// So long the server, and workers, have to hear that jobs are not wanted any more.
+const CANCELS: Duration = Duration::from_secs(5);
 /// Pieces of output that are told of before anything else is looked at.
 const PIECES: usize = 64;
 
@@ -66,31 +67,36 @@ pub(crate) struct MachineJobs {
     held_up: HashSet<u64>,
     /// Pieces for those that are held up.
     kept: HashMap<u64, VecDeque<FeedPiece>>,
-    ended: Vec<u64>,
+    /// The tasks of jobs whose ends were told, and how many of each task's jobs have nothing left
+    /// to be written.
+    tasks: HashMap<u64, u64>,
+    unwritten: HashMap<u64, usize>,
+    written: Vec<u64>,
     canceller: Canceller,
     is_abandoned: bool,
 }
 
-/// Cancels tasks on a thread of its own. Dropped, it waits until all are.
+/// Cancels tasks on a thread of its own. Dropped, it waits until all are, or for a while: a server
+/// that is away is not waited for.
 struct Canceller {
     handles: mpsc::Sender<Handle<Vec<JobEnd>>>,
-    thread: Option<JoinHandle<()>>,
+    done: mpsc::Receiver<()>,
 }
 
 impl Canceller {
     fn start() -> Result<Canceller, String> {
         let (handles, to_cancel) = mpsc::channel::<Handle<Vec<JobEnd>>>();
+        let (give, done) = mpsc::channel();
         let thread = std::thread::Builder::new().name("hands-cancel".to_owned());
         let cancels = move || {
             for handle in to_cancel {
                 handle.cancel();
             }
+            drop(give);
         };
-        let thread = thread.spawn(cancels);
-        Ok(Canceller {
-            handles,
-            thread: Some(thread.map_err(|error| format!("cannot start a thread: {error}"))?),
-        })
+        let started = thread.spawn(cancels);
+        started.map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Canceller { handles, done })
     }
 }
 
@@ -98,9 +104,7 @@ impl Drop for Canceller {
     fn drop(&mut self) {
         // Its channel is closed by that.
         self.handles = mpsc::channel().0;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.done.recv_timeout(CANCELS);
     }
 }
 
@@ -196,7 +200,9 @@ impl MachineJobs {
             events: VecDeque::new(),
             held_up: HashSet::new(),
             kept: HashMap::new(),
-            ended: Vec::new(),
+            tasks: HashMap::new(),
+            unwritten: HashMap::new(),
+            written: Vec::new(),
             canceller: Canceller::start()?,
             is_abandoned: false,
             cluster,
@@ -376,7 +382,6 @@ impl MachineJobs {
         let all_told = sent_all(&self.batches, batch);
         if all_told {
             self.batches.remove(&batch);
-            self.feeds.done(&batch.to_string());
         }
     }
 
@@ -384,7 +389,9 @@ impl MachineJobs {
         if let Some((batch, index)) = self.places.remove(&ticket)
             && let Some(sent) = self.batches.get(&batch)
         {
-            self.ended.push(sent.jobs[index].number);
+            self.tasks.insert(sent.jobs[index].number, batch);
+            let jobs = sent.jobs.len();
+            self.unwritten.entry(batch).or_insert(jobs);
         }
         if let ([.., before, last], None) = (end.hosts.as_slice(), &end.feed) {
             // What it writes comes now, all of it of the run that counts.
@@ -423,6 +430,7 @@ impl MachineJobs {
         };
         self.events
             .push_back(ElsewhereEvent::Finished { ticket, end });
+        self.bell.ring();
     }
 
     /// Takes in what has come by feeds.
@@ -560,8 +568,8 @@ impl Elsewhere for MachineJobs {
     }
 
     fn flush(&mut self) {
-        if !self.ended.is_empty() {
-            self.journal.ended(&std::mem::take(&mut self.ended));
+        if !self.written.is_empty() {
+            self.journal.ended(&std::mem::take(&mut self.written));
         }
         if self.pending.is_empty() {
             return;
@@ -651,6 +659,20 @@ impl Elsewhere for MachineJobs {
         let count = sent.jobs.len();
         for index in 0..count {
             self.finish(batch, index);
+        }
+    }
+
+    fn told(&mut self, number: u64) {
+        self.written.push(number);
+        let Some(batch) = self.tasks.remove(&number) else {
+            return;
+        };
+        if let Some(left) = self.unwritten.get_mut(&batch) {
+            *left -= 1;
+            if *left == 0 {
+                self.unwritten.remove(&batch);
+                self.feeds.done(&batch.to_string());
+            }
         }
     }
 

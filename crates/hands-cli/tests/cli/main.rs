@@ -1,6 +1,7 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
 mod auto;
+mod cluster;
 mod documented;
 mod dry_run;
 mod elders;
