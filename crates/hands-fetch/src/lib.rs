@@ -84,6 +84,7 @@ use self::turns::FetchTurns;
 
 pub use self::board::{FetchProgress, FileProgress};
 pub use self::plan::{FetchPlan, FilePlan, RequestPlan, TransferPlan, WhatToFetch};
+pub use self::source::NamedUrl;
 pub use self::state::{FetchState, NOBODY_READS};
 pub use self::stream::is_stdout;
 pub use self::text::clean;
@@ -295,6 +296,15 @@ impl Fetch {
     /// descriptors are short.
     pub fn start(plan: FetchPlan) -> Result<Fetch, FetchError> {
         started(plan).map_err(FetchError)
+    }
+
+    /// What a plan names, without fetching any of it: for runs that are spread over machines.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn named(plan: &FetchPlan) -> Result<Vec<NamedUrl>, FetchError> {
+        source::named(plan).map_err(FetchError)
     }
 
     /// What was odd about the plan, and is passed over.

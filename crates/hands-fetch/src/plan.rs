@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A run of downloads.
 ///
 /// ```
@@ -15,7 +17,7 @@ use std::time::Duration;
 /// let plan = FetchPlan::of(["https://example.org/a.tar.gz"]);
 /// assert_eq!(plan.transfer.retries, 5);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FetchPlan {
     /// What is to be fetched.
     pub what: WhatToFetch,
@@ -37,7 +39,7 @@ impl FetchPlan {
 }
 
 /// What is to be fetched.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WhatToFetch {
     /// What to fetch; `https://` is added where no scheme is given
     pub urls: Vec<String>,
@@ -63,7 +65,7 @@ pub struct WhatToFetch {
 }
 
 /// Where it goes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FilePlan {
     /// Put files into this folder; it is made if need be [default: .]
     pub dir: Option<PathBuf>,
@@ -106,7 +108,7 @@ pub struct FilePlan {
 }
 
 /// How it gets here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TransferPlan {
     /// Fetch N files at once; `None` finds out how many are worth it
     pub jobs: Option<NonZeroUsize>,
@@ -194,7 +196,7 @@ impl Default for TransferPlan {
 }
 
 /// What is asked, and of whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestPlan {
     /// Send this header: `Name: value`
     pub header: Vec<String>,

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use super::FetchPlan;
 use super::list::{self, List, ListItem, Wanted};
+use super::name::TakenNames;
 use super::state::{FetchJob, FetchState, FetchTarget};
 use super::stream::is_stdout;
 use super::{FetchEvent, Fetcher, metalink, name, ranges};
@@ -199,7 +200,7 @@ impl UrlSource {
                 let target = if fetcher.flags.what.head {
                     FetchTarget::Stdout { waits: false }
                 } else {
-                    target(&fetcher, &wanted, &mut known, is_one)?
+                    target(&fetcher.flags, &fetcher.names, &wanted, &mut known, is_one)?
                 };
                 Ok((wanted, target))
             });
@@ -218,12 +219,13 @@ impl UrlSource {
 }
 
 fn target(
-    fetcher: &Fetcher,
+    flags: &FetchPlan,
+    names: &Mutex<TakenNames>,
     wanted: &Wanted,
     known: &mut HashSet<u64>,
     is_one: bool,
 ) -> Result<FetchTarget, FetchState> {
-    let files = &fetcher.flags.files;
+    let files = &flags.files;
     let Some(url) = wanted.sources.first() else {
         return Err(FetchState::Failed("there is no URL".to_owned()));
     };
@@ -257,7 +259,7 @@ fn target(
         if let Some(folder) = path.parent() {
             stays_within(base, folder).map_err(FetchState::Failed)?;
         }
-        if !fetcher.names.lock().take(&path) {
+        if !names.lock().take(&path) {
             let why = format!("another URL of this run is `{}` already", path.display());
             return Err(FetchState::Failed(why));
         }
@@ -271,7 +273,7 @@ fn target(
     }
     match name::of_url(url) {
         Some(name) if !files.content_disposition => {
-            let path = fetcher.names.lock().claim(dir.join(name));
+            let path = names.lock().claim(dir.join(name));
             Ok(FetchTarget::File(path))
         }
         name => Ok(FetchTarget::Named {
@@ -279,6 +281,45 @@ fn target(
             otherwise: name.unwrap_or_else(|| "index.html".to_owned()),
         }),
     }
+}
+
+/// A URL of a plan, with the name that its file is to have, for somebody else to fetch.
+#[derive(Clone, Debug)]
+pub struct NamedUrl {
+    /// Its place in the list, from 1.
+    pub number: u64,
+    /// As it was written.
+    pub text: String,
+    /// As a list has it, with its name; or what has become of it already.
+    pub entry: Result<String, FetchState>,
+}
+
+/// All URLs of a plan, in order, each with the name that its file would have if this run fetched
+/// it.
+pub(super) fn named(plan: &FetchPlan) -> Result<Vec<NamedUrl>, String> {
+    let source = UrlSource::new(plan)?;
+    let (names, mut known) = (Mutex::new(TakenNames::default()), HashSet::new());
+    let base = plan.files.dir.clone().unwrap_or_default();
+    let mut all = Vec::new();
+    for (number, item) in (1..).zip(source.items) {
+        let ListItem { text, wanted } = item?;
+        let entry = wanted.map_err(FetchState::Failed).and_then(|mut wanted| {
+            if let FetchTarget::File(path) =
+                target(plan, &names, &wanted, &mut known, source.is_one)?
+            {
+                let below = path.strip_prefix(&base).unwrap_or(&path);
+                wanted.out = Some(below.to_string_lossy().into_owned());
+                wanted.dir = None;
+            }
+            Ok(wanted.listed())
+        });
+        all.push(NamedUrl {
+            number,
+            text,
+            entry,
+        });
+    }
+    Ok(all)
 }
 
 /// No link on the way may lead out of the folder.

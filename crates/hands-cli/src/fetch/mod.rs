@@ -3,6 +3,8 @@
 mod progress;
 mod report;
 
+pub(crate) use self::report::Downloads;
+
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -10,6 +12,8 @@ use hands_fetch::Fetch;
 
 use self::report::FetchReport;
 use crate::flags::FetchFlags;
+use crate::machines::AccessPlan;
+use crate::machines::fetch::ClusterFetch;
 use crate::plan::fetch_plan;
 use crate::ui::usage;
 
@@ -24,6 +28,21 @@ pub(crate) fn main(flags: FetchFlags) -> ExitCode {
 fn run(mut flags: FetchFlags) -> Result<u8, String> {
     let plan = fetch_plan(&mut flags).map_err(|error| error.to_string())?;
     let report = FetchReport::new(&flags.shown, &plan)?;
+    if let Some(url) = flags.machines.cluster.take() {
+        let access = AccessPlan {
+            url,
+            pool: flags.machines.pool.take(),
+            token_file: flags.machines.token_file.take(),
+            ..AccessPlan::default()
+        };
+        let fetch = ClusterFetch::start(
+            &access,
+            flags.machines.label.as_deref(),
+            plan,
+            flags.machines.fetch,
+        )?;
+        return Ok(report.run(&fetch));
+    }
     let fetch = Fetch::start(plan).map_err(|error| error.to_string())?;
     for warning in fetch.warnings() {
         // A closed stderr leaves nobody to tell.

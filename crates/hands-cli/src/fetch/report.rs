@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hands_fetch::{Fetch, FetchEvent, FetchPlan, FetchState, NOBODY_READS as STDOUT_CLOSED, clean};
+use hands_fetch::{
+    Fetch, FetchEvent, FetchPlan, FetchProgress, FetchState, NOBODY_READS as STDOUT_CLOSED, clean,
+};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -23,6 +25,46 @@ use crate::ui::usage::USAGE;
 
 /// A stopped run waits so long for what is under way to come to rest.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Downloads that are under way, here or on other machines.
+pub(crate) trait Downloads {
+    /// What has happened since, and whether more may; it waits a little for that.
+    fn wait(&self) -> (Vec<FetchEvent>, bool);
+    /// The same, without waiting.
+    fn take(&self) -> Vec<FetchEvent>;
+    /// Begins no more, and ends what is under way.
+    fn stop(&self);
+    /// A file is being given its name.
+    fn is_naming(&self) -> bool;
+    fn progress(&self) -> FetchProgress;
+    fn connections(&self) -> usize;
+}
+
+impl Downloads for Fetch {
+    fn wait(&self) -> (Vec<FetchEvent>, bool) {
+        Fetch::wait(self)
+    }
+
+    fn take(&self) -> Vec<FetchEvent> {
+        Fetch::take(self)
+    }
+
+    fn stop(&self) {
+        Fetch::stop(self);
+    }
+
+    fn is_naming(&self) -> bool {
+        Fetch::is_naming(self)
+    }
+
+    fn progress(&self) -> FetchProgress {
+        Fetch::progress(self)
+    }
+
+    fn connections(&self) -> usize {
+        Fetch::connections(self)
+    }
+}
 
 pub(super) struct FetchReport {
     is_json: bool,
@@ -118,7 +160,7 @@ impl FetchReport {
     }
 
     /// Says what there is to say until all is over, and gives the exit code.
-    pub(super) fn run(mut self, fetch: &Fetch) -> u8 {
+    pub(super) fn run(mut self, fetch: &dyn Downloads) -> u8 {
         loop {
             let (told, is_more) = fetch.wait();
             for told in told {
@@ -146,12 +188,12 @@ impl FetchReport {
         self.finish(fetch)
     }
 
-    fn stop(&mut self, fetch: &Fetch) {
+    fn stop(&mut self, fetch: &dyn Downloads) {
         fetch.stop();
         self.stopping_since = Some(Instant::now());
     }
 
-    fn say(&mut self, told: FetchEvent, fetch: &Fetch) {
+    fn say(&mut self, told: FetchEvent, fetch: &dyn Downloads) {
         match told {
             FetchEvent::Start { number, url } => {
                 self.event(&FetchJsonEvent::Start { number, url: &url })
@@ -190,7 +232,7 @@ impl FetchReport {
 
     fn ended(
         &mut self,
-        fetch: &Fetch,
+        fetch: &dyn Downloads,
         number: u64,
         url: &str,
         path: Option<&Path>,
@@ -242,7 +284,13 @@ impl FetchReport {
         }
     }
 
-    fn head(&mut self, fetch: &Fetch, number: u64, url: &str, head: Result<Vec<u8>, String>) {
+    fn head(
+        &mut self,
+        fetch: &dyn Downloads,
+        number: u64,
+        url: &str,
+        head: Result<Vec<u8>, String>,
+    ) {
         match head {
             Ok(head) => {
                 self.counts.ok += 1;
@@ -294,7 +342,7 @@ impl FetchReport {
         });
     }
 
-    fn finish(&mut self, fetch: &Fetch) -> u8 {
+    fn finish(&mut self, fetch: &dyn Downloads) -> u8 {
         let counts = self.counts;
         let is_interrupted = self.interrupted.load(Ordering::Relaxed);
         let exit_code = match counts.failed {

@@ -24,6 +24,37 @@ pub(crate) struct FetchFlags {
     pub(crate) request: RequestFlags,
     #[command(flatten)]
     pub(crate) shown: ShownFlags,
+    #[command(flatten)]
+    pub(crate) machines: FetchMachineFlags,
+}
+
+/// Which machines fetch.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Other machines")]
+pub(crate) struct FetchMachineFlags {
+    /// Spread the list over the workers of this cluster: `nats://HOST:4222`
+    ///
+    /// Workers that were started with `--allow hands` take part. Files go into a folder of the same
+    /// name as here, which the machines share, unless --return is given. `--jobs`, `--per-host` and
+    /// rates count for each worker's share.
+    #[arg(long, value_name = "URL")]
+    pub(crate) cluster: Option<String>,
+
+    /// Only workers with this label fetch
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<String>,
+
+    /// Bring the files here by way of the cluster, where the machines share no folder
+    #[arg(long = "return")]
+    pub(crate) fetch: bool,
+
+    /// The pool of this name [default: jobs]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+
+    /// Read the cluster's token from FILE [default: $HANDS_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// What is to be fetched.

@@ -12,6 +12,7 @@
 //! | `access` | how a cluster is reached, and where secrets come from |
 //! | `job` | what travels |
 //! | `sender`, `travel` | the side that has the jobs |
+//! | `fetch` | downloads, both sides |
 //! | `attach` | what another program needs to go on with a run |
 //! | `runner`, `files`, `allow`, `log` | the side that runs them |
 //! | `worker`, `admin`, `dev` | the commands `hands worker` and `hands cluster` |
@@ -21,6 +22,7 @@ pub(crate) mod admin;
 pub(crate) mod allow;
 pub(crate) mod attach;
 pub(crate) mod dev;
+pub(crate) mod fetch;
 pub(crate) mod files;
 pub(crate) mod job;
 mod log;

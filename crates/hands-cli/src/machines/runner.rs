@@ -61,9 +61,14 @@ pub(crate) fn lend(rules: OwnersRules) -> Result<(), String> {
     runner().map(drop)
 }
 
+/// What this machine's owner has said.
+pub(super) fn rules() -> OwnersRules {
+    RULES.get().cloned().unwrap_or_default()
+}
+
 fn runner() -> Result<&'static Runner, String> {
     let runner = RUNNER.get_or_init(|| {
-        Runner::start(RULES.get().cloned().unwrap_or_default())
+        Runner::start(rules())
             .map_err(|error| format!("cannot start the thread of the jobs: {error}"))
     });
     runner.as_ref().map_err(Clone::clone)

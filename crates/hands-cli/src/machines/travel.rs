@@ -49,7 +49,7 @@ pub(super) fn fetch(made: &BTreeMap<Vec<u8>, String>, files: &RunFiles) -> Resul
     Ok(())
 }
 
-fn fetch_one(path: &Path, stored: &str, files: &RunFiles) -> Result<(), String> {
+pub(super) fn fetch_one(path: &Path, stored: &str, files: &RunFiles) -> Result<(), String> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -99,7 +99,22 @@ fn check(flags: &FetchFlags) -> Result<(), PlanError> {
         shown.progress,
         Some(ProgressStyle::Bar | ProgressStyle::Plain)
     );
+    let machines = &flags.machines;
     let contradictions = [
+        (
+            machines.cluster.is_none()
+                && (machines.label.is_some()
+                    || machines.fetch
+                    || machines.pool.is_some()
+                    || machines.token_file.is_some()),
+            "`--label`, `--return`, `--pool` and `--token-file` are about other machines",
+            "`--cluster URL` says where they are",
+        ),
+        (
+            machines.cluster.is_some() && (flags.files.output.is_some() || flags.what.head),
+            "`--cluster` cannot be used with `--output` or `--head`",
+            "workers fetch files into a folder; in a list, `out=` below each URL names its file",
+        ),
         (
             shown.quiet && is_shown,
             "`--quiet` and `--progress` cannot be used together",

@@ -1,6 +1,7 @@
 //! Jobs on other machines, tried as a person would: a server by `hands cluster dev`, workers by
 //! `hands worker`, runs by `hands run --cluster`. All of them are killed with the test.
 
+mod fetch;
 mod files;
 mod run;
 mod submitter;

@@ -11,7 +11,7 @@ mod odd;
 mod one_file;
 mod resume;
 mod rough;
-mod server;
+pub(crate) mod server;
 mod sources;
 
 use std::path::Path;
