@@ -10,6 +10,7 @@
 //! | `schedule` | the loop: who starts when, what becomes of who has ended |
 //! | `collate`, `hold`, `sink` | outputs kept apart, kept waiting, and written without blocking |
 //! | `observer`, `control` | the two ways between a batch and its owner |
+//! | `sizer` | how many at once are of use |
 //! | `elsewhere` | [`Elsewhere`]: jobs on other machines |
 //! | [`policy`] | decisions without side effects: slots, load, time-outs, retries, halting |
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ pub mod records;
 mod results;
 mod schedule;
 mod sink;
+mod sizer;
 pub mod template;
 mod work;
 
@@ -41,4 +43,5 @@ pub use self::observer::{
     BatchProgress, Finished, Notice, Observer, Outcome, RunningView, Started,
 };
 pub use self::sink::Sink;
+pub use self::sizer::BatchSizer;
 pub use self::work::{Commands, Job, JobPlace, Work, WorkError};

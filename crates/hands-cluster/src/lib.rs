@@ -61,8 +61,10 @@
 //!
 //! | who | publishes | subscribes |
 //! |---|---|---|
-//! | submitter | `hands.p.task.>`, `hands.p.start.>`, `hands.p.result.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who`, `$JS.API.STREAM.INFO.HANDS_p_TASKS`, `$JS.API.STREAM.INFO.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_TASKS.>`, `$JS.API.STREAM.MSG.DELETE.HANDS_p_TASKS`, `$JS.API.STREAM.PURGE.HANDS_p_TASKS`, `$JS.API.INFO`, and for large arguments `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>` | `_INBOX.>`, `hands.p.done.>`, `hands.p.worker.*` |
-//! | worker | `hands.p.start.>`, `hands.p.result.>`, `hands.p.poisoned.>`, `hands.p.worker.*`, `$JS.ACK.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.*.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.MSG.NEXT.HANDS_p_TASKS.>`, `$JS.API.STREAM.INFO.*`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.INFO`, `_INBOX.>` to answer, and for large outcomes `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>` | `_INBOX.>`, `hands.p.new.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who` |
+//! | submitter | `hands.p.task.>`, `hands.p.start.>`, `hands.p.result.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who`, `$JS.API.STREAM.INFO.HANDS_p_TASKS`, `$JS.API.STREAM.INFO.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS`, `$JS.API.DIRECT.GET.HANDS_p_TASKS.>`, `$JS.API.STREAM.MSG.DELETE.HANDS_p_TASKS`, `$JS.API.STREAM.PURGE.HANDS_p_TASKS`, `$JS.API.INFO`, and for large arguments `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>`; for feeds and notes `hands.p.note.>`, `hands.p.taken.>`, `$JS.API.STREAM.INFO.HANDS_p_FEEDS`, `$JS.API.STREAM.PURGE.HANDS_p_FEEDS`, `$JS.API.CONSUMER.CREATE.HANDS_p_FEEDS`, `$JS.API.CONSUMER.CREATE.HANDS_p_FEEDS.>`, `$JS.API.CONSUMER.MSG.NEXT.HANDS_p_FEEDS.>` | `_INBOX.>`, `hands.p.done.>`, `hands.p.worker.*` |
+//! | worker | `hands.p.start.>`, `hands.p.result.>`, `hands.p.poisoned.>`, `hands.p.worker.*`, `$JS.ACK.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.*.HANDS_p_TASKS.>`, `$JS.API.CONSUMER.MSG.NEXT.HANDS_p_TASKS.>`, `$JS.API.STREAM.INFO.*`, `$JS.API.DIRECT.GET.HANDS_p_RESULTS.>`, `$JS.API.INFO`, `_INBOX.>` to answer, and for large outcomes `$O.HANDS_p_LARGE.>`, `$JS.API.*.*.OBJ_HANDS_p_LARGE`, `$JS.API.*.*.OBJ_HANDS_p_LARGE.>`, `$JS.FC.OBJ_HANDS_p_LARGE.>`; for feeds `hands.p.feed.>` | `_INBOX.>`, `hands.p.new.>`, `hands.p.cancel.>`, `hands.p.serves.*`, `hands.p.who`, `hands.p.tell.*`, `hands.p.taken.>` |
+//!
+//! Who may also publish to `hands.p.tell.*` may have workers end.
 //!
 //! Who may publish to `hands.p.task.>` has the workers run any function on their lists with any
 //! argument, and nothing else: no code travels.
@@ -97,7 +99,7 @@ pub use feed::{FeedPiece, FeedReader, FeedWriter, RunFiles, RunNotes};
 use hands::remote;
 pub use queue::{ClusterQueue, HeldItem, QueueBuilder};
 pub use submit::{WorkerOrder, WorkerStatus};
-pub use worker::{Worker, WorkerBuilder, begun_before, worker};
+pub use worker::{CurrentTask, Worker, WorkerBuilder, current_task, worker};
 
 /// Asks again for a while: a server that has just started, or has lost its leader, does not answer.
 pub(crate) async fn patient<T, E, F>(ask: impl Fn() -> F) -> Result<T, E>

@@ -1,6 +1,6 @@
 //! Jobs on other machines, as the loop sees them.
 
-use super::{RunningJob, Scheduler, Taker};
+use super::{OutputTaker, RunningJob, Scheduler};
 use crate::control::Stop;
 use crate::elsewhere::{Elsewhere, ElsewhereEnd, ElsewhereEvent, ElsewhereJob};
 use crate::error::BatchError;
@@ -91,7 +91,7 @@ impl<W: Work> Scheduler<'_, W> {
                     stream,
                     bytes,
                 } => {
-                    let mut taker = Taker::of(self);
+                    let mut taker = OutputTaker::of(self);
                     let flow = taker.take(key(ticket), stream, &bytes);
                     let error = taker.results_error;
                     if flow == Flow::Pause

@@ -12,7 +12,7 @@
 
 mod elsewhere;
 mod end;
-mod sizer;
+mod resize;
 mod start;
 mod stop;
 mod terminal;
@@ -23,7 +23,6 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime};
 
-use self::sizer::Sizer;
 use self::terminal::Terminal;
 use super::builder::{AtOnce, Batch, Grouping, Summary};
 use super::collate::{self, Collator, Sinks};
@@ -33,6 +32,7 @@ use super::observer::{BatchProgress, Notice, Observer, RunningView};
 use super::policy::{HaltState, TimeLimit};
 use super::results::Results;
 use super::sink::Sink;
+use super::sizer::BatchSizer;
 use super::work::{Job, JobPlace, Work};
 use hands::command::CommandError;
 use hands::command::OutputStream;
@@ -122,7 +122,7 @@ struct Scheduler<'a, W: Work> {
     batch: Batch,
     /// How many run at once.
     jobs: usize,
-    sizer: Option<Sizer>,
+    sizer: Option<BatchSizer>,
     work: W,
     observer: &'a mut dyn Observer,
     engine: Engine,
@@ -221,7 +221,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             AtOnce::Cores => (hands::cores().get(), hands::cores().get(), None),
             AtOnce::Count(jobs) => (jobs.get(), jobs.get(), None),
             AtOnce::Auto(limits) => {
-                let sizer = Sizer::new(limits);
+                let sizer = BatchSizer::new(limits);
                 (sizer.size(), limits.max, Some(sizer))
             }
         };
@@ -353,7 +353,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             return Err(error);
         }
         self.summary.exhausted = self.input == Input::Ended && !self.given_up;
-        self.summary.sizing = self.sizer.as_ref().map(Sizer::decision);
+        self.summary.sizing = self.sizer.as_ref().map(BatchSizer::decision);
         self.summary.succeeded = self.tally.of(TaskEnd::Well);
         self.summary.failed = self.tally.of(TaskEnd::Failed);
         self.summary.ended = self.tally.of(TaskEnd::Cancelled);
@@ -413,7 +413,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         .into_iter()
         .flatten()
         .min();
-        let (engine, mut taker) = Taker::beside(self);
+        let (engine, mut taker) = OutputTaker::beside(self);
         let mut receive =
             |key: Key, stream: OutputStream, bytes: &[u8]| taker.take(key, stream, bytes);
         engine
@@ -460,7 +460,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
 }
 
 /// Where what a job writes goes: all of the scheduler that has to do with it.
-struct Taker<'a, I> {
+struct OutputTaker<'a, I> {
     running: &'a mut HashMap<Key, RunningJob<I>>,
     collator: &'a mut Option<Collator>,
     sinks: &'a mut Sinks,
@@ -471,13 +471,15 @@ struct Taker<'a, I> {
     results_error: Option<BatchError>,
 }
 
-impl<'a, I> Taker<'a, I> {
-    fn of<W: Work<Item = I>>(of: &'a mut Scheduler<'_, W>) -> Taker<'a, I> {
-        Taker::beside(of).1
+impl<'a, I> OutputTaker<'a, I> {
+    fn of<W: Work<Item = I>>(of: &'a mut Scheduler<'_, W>) -> OutputTaker<'a, I> {
+        OutputTaker::beside(of).1
     }
 
-    fn beside<W: Work<Item = I>>(of: &'a mut Scheduler<'_, W>) -> (&'a mut Engine, Taker<'a, I>) {
-        let taker = Taker {
+    fn beside<W: Work<Item = I>>(
+        of: &'a mut Scheduler<'_, W>,
+    ) -> (&'a mut Engine, OutputTaker<'a, I>) {
+        let taker = OutputTaker {
             running: &mut of.running,
             collator: &mut of.collator,
             sinks: &mut of.sinks,

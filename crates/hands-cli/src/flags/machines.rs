@@ -54,11 +54,13 @@ pub(crate) struct MachineFlags {
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,
 
-    /// Send this file to the job's machine, into a folder of its own: `{}`; may be repeated
+    /// Send this file with each job: `{}`; may be repeated
+    ///
+    /// Each job then has a folder of its own, with what was sent and nothing else.
     #[arg(long, value_name = "FILE")]
     pub(crate) send: Vec<OsString>,
 
-    /// Bring this file back from the job's folder when it has ended: `{.}.out`; may be repeated
+    /// Bring this file back from each job: `{.}.out`; may be repeated
     #[arg(long = "return", value_name = "FILE")]
     pub(crate) fetch: Vec<OsString>,
 
@@ -80,7 +82,9 @@ pub(crate) struct WorkerFlags {
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
-    /// Run N jobs at once: `8`, `50%` of the cores, `+2` [default: one for each core]
+    /// Run N jobs at once: `8`, `50%` of the cores, `auto` [default: one for each core]
+    ///
+    /// `auto` finds out how many keep the cores busy, as `hands run -j auto` does.
     #[arg(
         short = 'j',
         long,

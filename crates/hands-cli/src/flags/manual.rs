@@ -51,6 +51,18 @@ At the end of the batch all that is in a job's own group is ended; what has
 made a session of its own (setsid, a daemon) stays.",
     ),
     (
+        "Other machines",
+        "\
+hands worker URL --allow PROGRAM lends a machine; hands run --cluster URL runs
+there what it would run here, with the same order, log and exit codes.
+hands cluster dev starts a server to try it with. Jobs start in a folder of
+the same name, which the machines share, or with --send and --return in one of
+their own. A machine that is lost costs its jobs one more start; the log names
+both. If this program ends before the run, --attach goes on: each run says its
+ID in its first line. Secrets come from HANDS_TOKEN or --token-file, never
+from a command line. docs/machines.md says more.",
+    ),
+    (
         "The terminal",
         "\
 Jobs are in the background. One that reads the terminal (ssh, sudo, an editor)

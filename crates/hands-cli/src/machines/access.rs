@@ -80,7 +80,7 @@ fn secret(path: &std::path::Path) -> Result<String, String> {
 }
 
 /// What of the plan is handed to the library, by one method for both of its builders.
-pub(crate) struct Access {
+pub(crate) struct OpenedAccess {
     pub(crate) url: String,
     pub(crate) pool: String,
     pub(crate) token: Option<String>,
@@ -90,7 +90,7 @@ pub(crate) struct Access {
 
 impl AccessPlan {
     /// The address, and the secrets that go with it.
-    pub(crate) fn resolve(&self) -> Result<Access, String> {
+    pub(crate) fn resolve(&self) -> Result<OpenedAccess, String> {
         let address = address(&self.url)?;
         let is_encrypted = address.is_encrypted || self.root_certificates.is_some();
         if !address.is_loopback && !is_encrypted && !self.insecure {
@@ -103,7 +103,7 @@ impl AccessPlan {
             Some(file) => Some(secret(file)?),
             None => std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
         };
-        Ok(Access {
+        Ok(OpenedAccess {
             url: address.url,
             pool: self.pool.clone().unwrap_or_else(|| "jobs".to_owned()),
             token,

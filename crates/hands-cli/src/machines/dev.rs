@@ -176,6 +176,7 @@ fn address(
             let last = log.lines().last().unwrap_or("it says nothing");
             return Err(format!("the server does not start: {last}"));
         }
-        std::thread::sleep(Duration::from_millis(10));
+        // Nothing tells of a file that another program makes.
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }

@@ -70,7 +70,8 @@ pub(crate) async fn run_fetch(share: FetchShare) -> Result<Vec<FetchedUrl>, Stri
     let stop = StopFlag::default();
     let guard = StopGuard(Arc::clone(&stop.0));
     let (give, ends) = oneshot::channel();
-    let files = share.is_returned.then(RunFiles::of_worker).flatten();
+    let files = hands_cluster::current_task().and_then(|task| task.files());
+    let files = files.filter(|_| share.is_returned);
     let run = share.run.clone();
     let folder = match share.is_returned {
         false => None,

@@ -10,21 +10,20 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use hands_cluster::RunFiles;
-
 use super::job::{JobBatch, JobEnd};
 use super::runner::run_here;
 
 /// Runs the only job of a batch in a folder of its own.
-pub(super) async fn run_apart(batch: JobBatch, before: Vec<String>) -> JobEnd {
-    match prepared_and_run(batch, before).await {
+pub(super) async fn run_apart(batch: JobBatch) -> JobEnd {
+    match prepared_and_run(batch).await {
         Ok(end) => end,
         Err(why) => JobEnd::refused(why, 126),
     }
 }
 
-async fn prepared_and_run(batch: JobBatch, before: Vec<String>) -> Result<JobEnd, String> {
-    let files = RunFiles::of_worker().ok_or("this program is no worker")?;
+async fn prepared_and_run(batch: JobBatch) -> Result<JobEnd, String> {
+    let files = hands_cluster::current_task().and_then(|task| task.files());
+    let files = files.ok_or("this program is no worker")?;
     let folder = tempfile::Builder::new()
         .prefix("hands-job-")
         .tempdir()
@@ -41,7 +40,7 @@ async fn prepared_and_run(batch: JobBatch, before: Vec<String>) -> Result<JobEnd
         files.get(stored, &path).await?;
     }
     let run = batch.run.clone();
-    let ends = run_here(batch, before, Some(folder.path().to_owned())).await;
+    let ends = run_here(batch, Some(folder.path().to_owned())).await;
     let Some(mut end) = ends.into_iter().next() else {
         return Err("the worker is ending".to_owned());
     };

@@ -14,7 +14,7 @@
 //! | `sender`, `travel` | the side that has the jobs |
 //! | `fetch` | downloads, both sides |
 //! | `attach` | what another program needs to go on with a run |
-//! | `runner`, `files`, `allow`, `log` | the side that runs them |
+//! | `task`, `runner`, `files`, `allow`, `log` | the side that runs them |
 //! | `worker`, `admin`, `dev` | the commands `hands worker` and `hands cluster` |
 
 pub(crate) mod access;
@@ -29,6 +29,7 @@ mod log;
 pub(crate) mod run;
 pub(crate) mod runner;
 pub(crate) mod sender;
+mod task;
 mod travel;
 pub(crate) mod worker;
 

@@ -17,7 +17,7 @@ use super::attach::{Earlier, Journal, RunRecord};
 use super::job::JobConditions;
 use super::sender::MachineJobs;
 use super::{AccessPlan, say};
-use crate::plan::{MachinesPlan, Plan};
+use crate::plan::{LINGER, MachinesPlan, Plan};
 
 /// Outcomes are kept for so long for who goes on with a run.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
@@ -111,13 +111,13 @@ impl MachineRun {
         work: W,
         plan: &Plan,
         machines: &MachinesPlan,
-    ) -> Result<(Rest<W>, MachineJobs), String> {
+    ) -> Result<(RestOfRun<W>, MachineJobs), String> {
         let conditions = conditions(plan, machines)?;
         let journal = self.journal.again();
         let cluster = Arc::clone(&self.cluster);
         let mut jobs = MachineJobs::new(cluster, journal, conditions, machines.most)?;
         jobs.take_up(std::mem::take(&mut self.earlier.sent));
-        let rest = Rest {
+        let rest = RestOfRun {
             work,
             ended: std::mem::take(&mut self.earlier.ended),
         };
@@ -134,7 +134,7 @@ impl MachineRun {
         self.journal.remove();
         // The program ends in a moment, and what is left was given up: a server that is away is
         // not waited for.
-        std::mem::forget(self.cluster);
+        let _left = std::mem::ManuallyDrop::new(self.cluster);
     }
 }
 
@@ -157,19 +157,19 @@ fn conditions(plan: &Plan, machines: &MachinesPlan) -> Result<JobConditions, Str
         cpu_limit: limits.cpu,
         nice: limits.nice.unwrap_or(0),
         grace: limits.grace,
-        linger: (!plan.wait_pipes).then_some(crate::run::LINGER),
+        linger: (!plan.wait_pipes).then_some(LINGER),
         live: plan.output.shows_at_once(),
         apart: !machines.send.is_empty() || !machines.fetch.is_empty(),
     })
 }
 
 /// Work of which some is done.
-pub(crate) struct Rest<W> {
+pub(crate) struct RestOfRun<W> {
     work: W,
     ended: HashSet<u64>,
 }
 
-impl<W: Work> Work for Rest<W> {
+impl<W: Work> Work for RestOfRun<W> {
     type Item = W::Item;
 
     fn next(&mut self) -> Result<Pull<(u64, W::Item)>, WorkError> {

@@ -2,7 +2,7 @@
 //! `hands run` has it.
 //!
 //! ```text
-//!   run_jobs (a coroutine for each batch) ── order ──▶ the thread: engine ── ends ──▶ run_jobs
+//!   run_here (of a coroutine for each batch) ── order ──▶ the thread: engine ── ends ──▶ run_here
 //!                                                        │ output: a little travels with the end,
 //!                                                        ▼ what is more, or wanted at once, by a feed
 //!                                                      FeedWriter
@@ -24,13 +24,15 @@ use hands::command::engine::{
     JobStart, Key, OutputTarget, Resolver, RunMark, Setting, StdinSource, Watchdog, open_null,
 };
 use hands::command::{CommandError, OutputStream};
-use hands_cluster::FeedWriter;
+use hands::sizing::Limits;
+use hands_batch::BatchSizer;
+use hands_cluster::{CurrentTask, FeedWriter};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
 use super::allow::Allowed;
 use super::job::{JobBatch, JobConditions, JobEnd, now};
-use super::{files, log};
+use super::log;
 
 /// So much of a job's output travels with its end; and so much of all the jobs of a batch.
 const INLINE: usize = 32 * 1024;
@@ -49,16 +51,27 @@ pub(crate) struct OwnersRules {
     pub(crate) nice: i32,
     /// Jobs start below these folders alone, if there are any.
     pub(crate) folders: Vec<PathBuf>,
+    /// `-j auto`: find out how many at once are of use, within these.
+    pub(crate) auto: Option<Limits>,
 }
+
+/// Told how many jobs at once are of use.
+type OnSize = Box<dyn Fn(usize) + Send + Sync>;
 
 /// Set once, before the worker begins.
 static RULES: OnceLock<OwnersRules> = OnceLock::new();
+static ON_SIZE: OnceLock<OnSize> = OnceLock::new();
 static RUNNER: OnceLock<Result<Runner, String>> = OnceLock::new();
 
 /// From now on this program runs jobs of others, by these rules.
 pub(crate) fn lend(rules: OwnersRules) -> Result<(), String> {
     let _ = RULES.set(rules);
     runner().map(drop)
+}
+
+/// From now on this is told how many jobs at once are of use, where that is to be found out.
+pub(super) fn on_size(tell: OnSize) {
+    let _ = ON_SIZE.set(tell);
 }
 
 /// What this machine's owner has said.
@@ -74,31 +87,8 @@ fn runner() -> Result<&'static Runner, String> {
     runner.as_ref().map_err(Clone::clone)
 }
 
-/// Runs jobs, one after the other, and tells how each ended.
-#[hands::task]
-pub(crate) async fn run_jobs(batch: JobBatch) -> Vec<JobEnd> {
-    let before = hands_cluster::begun_before();
-    if !batch.conditions.apart {
-        return run_here(batch, before, None).await;
-    }
-    let JobBatch { jobs, .. } = batch.clone();
-    let mut ends = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let batch = JobBatch {
-            jobs: vec![job],
-            ..batch.clone()
-        };
-        ends.push(files::run_apart(batch, before.clone()).await);
-    }
-    ends
-}
-
 /// Runs jobs on this machine's thread of jobs; in this folder, if one is named.
-pub(super) async fn run_here(
-    batch: JobBatch,
-    before: Vec<String>,
-    folder: Option<PathBuf>,
-) -> Vec<JobEnd> {
+pub(super) async fn run_here(batch: JobBatch, folder: Option<PathBuf>) -> Vec<JobEnd> {
     let count = batch.jobs.len();
     let refused = |why: &str| vec![JobEnd::refused(why, 126); count];
     let runner = match runner() {
@@ -106,7 +96,8 @@ pub(super) async fn run_here(
         Err(why) => return refused(&why),
     };
     let (give, ends) = oneshot::channel();
-    let guard = runner.order(batch, before, folder, give);
+    let task = hands_cluster::current_task();
+    let guard = runner.order(batch, task, folder, give);
     let ends = ends.await;
     drop(guard);
     let Ok((ends, feeds)) = ends else {
@@ -122,7 +113,7 @@ pub(super) async fn run_here(
 /// How jobs ended, and the feeds they wrote to.
 type Ends = (Vec<JobEnd>, Vec<FeedWriter>);
 
-enum Order {
+enum BenchOrder {
     Run(Box<Ordered>),
     End(u64),
     Room(u64),
@@ -132,7 +123,7 @@ enum Order {
 struct Ordered {
     id: u64,
     batch: JobBatch,
-    before: Vec<String>,
+    task: Option<CurrentTask>,
     /// Where its jobs start, if not where the run says.
     folder: Option<PathBuf>,
     give: oneshot::Sender<Ends>,
@@ -140,16 +131,16 @@ struct Ordered {
 
 /// The thread, as others see it.
 struct Runner {
-    orders: Arc<Orders>,
+    orders: Arc<BenchOrders>,
 }
 
-struct Orders {
-    queue: Mutex<(u64, VecDeque<Order>)>,
+struct BenchOrders {
+    queue: Mutex<(u64, VecDeque<BenchOrder>)>,
     wake: OwnedFd,
 }
 
-impl Orders {
-    fn push(&self, order: impl FnOnce(u64) -> Order) -> u64 {
+impl BenchOrders {
+    fn push(&self, order: impl FnOnce(u64) -> BenchOrder) -> u64 {
         let id = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             queue.0 += 1;
@@ -161,7 +152,7 @@ impl Orders {
         id
     }
 
-    fn take(&self) -> VecDeque<Order> {
+    fn take(&self) -> VecDeque<BenchOrder> {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.wake, &mut count);
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,26 +161,29 @@ impl Orders {
 }
 
 /// Dropped with the coroutine: what still runs of its batch is ended.
-struct Guard<'a> {
-    orders: &'a Orders,
+struct BatchGuard<'a> {
+    orders: &'a BenchOrders,
     id: u64,
 }
 
-impl Drop for Guard<'_> {
+impl Drop for BatchGuard<'_> {
     fn drop(&mut self) {
         let id = self.id;
-        self.orders.push(|_| Order::End(id));
+        self.orders.push(|_| BenchOrder::End(id));
     }
 }
 
 impl Runner {
     fn start(rules: OwnersRules) -> std::io::Result<Runner> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let orders = Arc::new(Orders {
+        let orders = Arc::new(BenchOrders {
             queue: Mutex::default(),
             wake,
         });
         let mut engine = Engine::new()?;
+        if rules.auto.is_some() {
+            engine.note_delays();
+        }
         engine.watch(orders.wake.as_fd(), WAKE, false)?;
         let run = RunMark::new();
         // Without it, jobs outlive a worker that is killed: that is not what its owner wants.
@@ -199,6 +193,7 @@ impl Runner {
             orders: Arc::clone(&orders),
             run,
             null: open_null().map_err(std::io::Error::other)?,
+            sizer: rules.auto.map(BatchSizer::new),
             rules,
             prepared: HashMap::new(),
             batches: HashMap::new(),
@@ -212,20 +207,20 @@ impl Runner {
     fn order(
         &self,
         batch: JobBatch,
-        before: Vec<String>,
+        task: Option<CurrentTask>,
         folder: Option<PathBuf>,
         give: oneshot::Sender<Ends>,
-    ) -> Guard<'_> {
+    ) -> BatchGuard<'_> {
         let id = self.orders.push(|id| {
-            Order::Run(Box::new(Ordered {
+            BenchOrder::Run(Box::new(Ordered {
                 id,
                 batch,
-                before,
+                task,
                 folder,
                 give,
             }))
         });
-        Guard {
+        BatchGuard {
             orders: &self.orders,
             id,
         }
@@ -251,7 +246,7 @@ struct Running {
 }
 
 /// A job that runs.
-struct Job {
+struct BenchJob {
     batch: u64,
     index: usize,
     at: Duration,
@@ -263,13 +258,14 @@ struct Job {
 
 struct Bench {
     engine: Engine,
-    orders: Arc<Orders>,
+    orders: Arc<BenchOrders>,
     run: RunMark,
     null: OwnedFd,
     rules: OwnersRules,
+    sizer: Option<BatchSizer>,
     prepared: HashMap<JobConditions, Prepared>,
     batches: HashMap<u64, Running>,
-    running: HashMap<Key, Job>,
+    running: HashMap<Key, BenchJob>,
 }
 
 impl Bench {
@@ -294,7 +290,7 @@ impl Bench {
             };
             if engine.turn(None, &mut receive, &mut events).is_err() {
                 // Out of memory, or of descriptors: in a moment it may go on.
-                std::thread::sleep(Duration::from_millis(100));
+                std::thread::park_timeout(Duration::from_millis(100));
             }
             for event in events.drain(..) {
                 match event {
@@ -309,7 +305,7 @@ impl Bench {
     fn obey(&mut self) {
         for order in self.orders.take() {
             match order {
-                Order::Run(of) => {
+                BenchOrder::Run(of) => {
                     let id = of.id;
                     let running = Running {
                         next: 0,
@@ -322,7 +318,7 @@ impl Bench {
                     self.batches.insert(id, running);
                     self.go_on(id);
                 }
-                Order::End(id) => {
+                BenchOrder::End(id) => {
                     let Some(batch) = self.batches.get_mut(&id) else {
                         continue;
                     };
@@ -340,7 +336,7 @@ impl Bench {
                         self.engine.terminate(key, Cause::Asked);
                     }
                 }
-                Order::Room(id) => {
+                BenchOrder::Room(id) => {
                     let keys: Vec<Key> = (self.running.iter_mut())
                         .filter(|(_, job)| job.batch == id && job.is_held_up)
                         .map(|(&key, job)| {
@@ -373,7 +369,7 @@ impl Bench {
                 Err((why, code)) => {
                     if let Some(batch) = self.batches.get_mut(&id) {
                         let mut end = JobEnd::refused(why, code);
-                        end.hosts = hosts(&batch.of.before, &self.rules.name);
+                        end.hosts = hosts(batch.of.task.as_ref(), &self.rules.name);
                         batch.ends.push(end);
                     }
                 }
@@ -445,7 +441,7 @@ impl Bench {
             let path = prepared.setting.seen_from_there(&program);
             told(CommandError::from_failed(failed, &name, &path, size))
         })?;
-        let job = Job {
+        let job = BenchJob {
             batch: id,
             index,
             at: now(),
@@ -471,10 +467,24 @@ impl Bench {
         Ok(())
     }
 
+    /// Asks the sizer, if there is one.
+    fn resize(&mut self, ended: &ChildEnd) {
+        let Some(sizer) = &mut self.sizer else { return };
+        let before = sizer.size();
+        sizer.ended(ended);
+        // This one still counts: as many as may are at work, so there may be more to do.
+        let is_full = self.running.len() + 1 >= before;
+        let now = sizer.decide(is_full);
+        if let Some(tell) = ON_SIZE.get().filter(|_| now != before) {
+            tell(now);
+        }
+    }
+
     fn finished(&mut self, key: Key, ended: &ChildEnd) {
         let Some(job) = self.running.remove(&key) else {
             return;
         };
+        self.resize(ended);
         let Some(batch) = self.batches.get_mut(&job.batch) else {
             return;
         };
@@ -495,7 +505,7 @@ impl Bench {
             max_rss: ended.usage.max_rss,
             output: job.output,
             feed: feed.map(|feed| (feed.name().to_owned(), feed.written())),
-            hosts: hosts(&batch.of.before, &self.rules.name),
+            hosts: hosts(batch.of.task.as_ref(), &self.rules.name),
             ..JobEnd::default()
         };
         log::ended(spec, &end);
@@ -510,10 +520,10 @@ impl Running {
     /// Takes what a job has written.
     fn take(
         &mut self,
-        job: &mut Job,
+        job: &mut BenchJob,
         stream: OutputStream,
         bytes: &[u8],
-        orders: &Arc<Orders>,
+        orders: &Arc<BenchOrders>,
     ) -> Flow {
         if self.is_unwanted {
             return Flow::Continue;
@@ -524,8 +534,11 @@ impl Running {
         if job.feed.is_none() && (of.conditions.live || !fits) {
             let name = format!("{}.{}.{}", of.run, of.batch, job.index);
             let (orders, id) = (Arc::clone(orders), job.batch);
-            job.feed = FeedWriter::open(&name, move || {
-                orders.push(|_| Order::Room(id));
+            let task = self.of.task.as_ref();
+            job.feed = task.and_then(|task| {
+                task.feed(&name, move || {
+                    orders.push(|_| BenchOrder::Room(id));
+                })
             });
         }
         let Some(feed) = &job.feed else {
@@ -559,8 +572,8 @@ fn piece(number: u8, bytes: &[u8]) -> Vec<u8> {
     piece
 }
 
-fn hosts(before: &[String], own: &str) -> Vec<String> {
-    let mut hosts = before.to_vec();
+fn hosts(task: Option<&CurrentTask>, own: &str) -> Vec<String> {
+    let mut hosts = task.map_or_else(Vec::new, |task| task.begun_before().to_vec());
     hosts.push(own.to_owned());
     hosts
 }

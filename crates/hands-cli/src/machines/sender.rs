@@ -28,7 +28,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::attach::{Journal, SentJob, SentNote};
 use super::job::{JobBatch, JobConditions, JobEnd};
-use super::runner::run_jobs;
+use super::task::run_jobs;
 use super::travel;
 
 /// Jobs are sent together that take so long in all.
@@ -50,7 +50,7 @@ pub(crate) struct MachineJobs {
     files: RunFiles,
     journal: Journal,
     conditions: JobConditions,
-    bell: Arc<Bell>,
+    bell: Arc<MachineBell>,
     /// No more at once than this, if that was said.
     most: Option<usize>,
     slots: usize,
@@ -128,12 +128,12 @@ struct SentPlace {
 }
 
 /// Rings when there is something to hear.
-struct Bell {
+struct MachineBell {
     fd: OwnedFd,
     rung: Mutex<Vec<u64>>,
 }
 
-impl Bell {
+impl MachineBell {
     fn ring(&self) {
         let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
     }
@@ -147,7 +147,7 @@ impl Bell {
 
 /// Woken when a task has its outcome.
 struct BatchBell {
-    bell: Arc<Bell>,
+    bell: Arc<MachineBell>,
     batch: u64,
 }
 
@@ -173,7 +173,7 @@ impl MachineJobs {
     ) -> Result<MachineJobs, String> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let fd = fd.map_err(|error| format!("cannot wait for other machines: {error}"))?;
-        let bell = Arc::new(Bell {
+        let bell = Arc::new(MachineBell {
             fd,
             rung: Mutex::default(),
         });

@@ -1,6 +1,7 @@
 //! `hands worker`: this machine, lent to a cluster.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{AccessPlan, with_access};
@@ -45,10 +46,12 @@ fn work(plan: WorkerPlan) -> Result<(), String> {
     if let Some(path) = &plan.joblog {
         log::open(path)?;
     }
+    let most = rules.auto.map_or(plan.slots, |limits| limits.max);
     let allowed = rules.allowed.clone();
     runner::lend(rules)?;
     let mut builder = with_access!(hands_cluster::worker(&access.url), access)
         .slots(plan.slots)
+        .most_slots(most)
         .name(name.clone())
         .grace(plan.grace)
         .hold(plan.hold)
@@ -56,7 +59,13 @@ fn work(plan: WorkerPlan) -> Result<(), String> {
     for label in &plan.labels {
         builder = builder.label(label);
     }
-    let worker = builder.start().map_err(|error| error.to_string())?;
+    let worker = Arc::new(builder.start().map_err(|error| error.to_string())?);
+    let resizes = Arc::downgrade(&worker);
+    runner::on_size(Box::new(move |slots| {
+        if let Some(worker) = resizes.upgrade() {
+            worker.resize(slots);
+        }
+    }));
     tell(&name, &access.url, plan.slots, &allowed);
     let signal = worker.wait();
     say(&match signal {

@@ -15,8 +15,7 @@ pub(super) fn check(flags: &RunFlags) -> Result<(), PlanError> {
     output(flags)?;
     inputs(flags)?;
     pipe(flags)?;
-    log(flags)?;
-    super::machines::check(flags)
+    log(flags)
 }
 
 /// Both were given.

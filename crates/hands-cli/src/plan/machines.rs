@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use hands_batch::policy::Slots;
+use hands::sizing::Limits;
+use hands_batch::policy::{Room, Slots};
 
-use super::PlanError;
 use super::conflicts::{GivenFlags, clash, needs};
+use super::{MOST_FOR_A_CORE, PlanError};
 use crate::flags::{AccessFlags, MachineFlags, RunFlags, WorkerFlags};
 use crate::machines::AccessPlan;
 use crate::machines::allow::Allowed;
@@ -72,6 +73,7 @@ pub(crate) fn access(url: String, flags: AccessFlags) -> AccessPlan {
 /// What `hands worker` is to do.
 pub(crate) fn worker_plan(flags: WorkerFlags) -> WorkerPlan {
     let cores = hands::cores();
+    let is_auto = matches!(flags.jobs, Some(Slots::Auto));
     let slots = flags.jobs.map_or(cores, |jobs| match jobs {
         Slots::Count(slots) => slots,
         jobs => jobs.resolve(cores),
@@ -98,6 +100,10 @@ pub(crate) fn worker_plan(flags: WorkerFlags) -> WorkerPlan {
             timeout: flags.timeout,
             nice: flags.nice.unwrap_or(0),
             folders: flags.folder,
+            auto: is_auto.then(|| {
+                let most = Room::now().jobs().get().min(MOST_FOR_A_CORE * cores.get());
+                Limits::new(cores.get() as f64, most)
+            }),
         },
     }
 }

@@ -32,6 +32,13 @@ use hands_batch::policy::{Halt, HaltCount, HaltOn, HaltWhen, Load, Retries, Slot
 
 use crate::flags::{ColourWhen, JobFlags, ProgressStyle, RunFlags};
 
+/// So long the output of a job that has ended is waited for, while something that it has started in
+/// the background holds it.
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
+
+/// `-j auto` runs no more jobs at once for each core.
+pub(crate) const MOST_FOR_A_CORE: usize = 32;
+
 /// A batch to run, free of contradictions.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
@@ -93,6 +100,7 @@ impl Plan {
     /// value only the whole can show to be wrong.
     pub(crate) fn new(flags: RunFlags) -> Result<Self, PlanError> {
         conflicts::check(&flags)?;
+        machines::check(&flags)?;
         let RunFlags {
             inputs,
             jobs,

@@ -27,7 +27,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use hands::sizing;
 use hands_batch::joblog::{JobLog, Resume, ResumeMode};
@@ -41,17 +40,10 @@ use self::signals::Signals;
 use self::table::ShownTable;
 use self::work::Jobs;
 use crate::machines::run::MachineRun;
-use crate::plan::Plan;
 use crate::plan::parts::{self, OutputMode};
+use crate::plan::{LINGER, MOST_FOR_A_CORE, Plan};
 use crate::ui::codes::{INTERRUPTED, MANY_FAILED, NOBODY_READS};
 use crate::ui::usage;
-
-/// So long the output of a job that has ended is waited for, while something that it has started in
-/// the background holds it.
-pub(crate) const LINGER: Duration = Duration::from_millis(500);
-
-/// `-j auto` runs no more jobs at once for each core.
-pub(crate) const MOST_FOR_A_CORE: usize = 32;
 
 /// Runs the batch and gives the code to exit with.
 pub(crate) fn main(plan: Plan) -> ExitCode {

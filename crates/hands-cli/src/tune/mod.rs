@@ -30,10 +30,11 @@ use self::advice::Bounds;
 use self::measure::{Measured, SizeProbe};
 use self::work::{TuneRound, TuneSample};
 use crate::flags::TuneFlags;
+use crate::plan::MOST_FOR_A_CORE;
 use crate::plan::Plan;
+use crate::run::limited;
 use crate::run::signals::Signals;
 use crate::run::work::Jobs;
-use crate::run::{MOST_FOR_A_CORE, limited};
 use crate::ui::codes::{INTERRUPTED, NOBODY_READS};
 use crate::ui::usage;
 

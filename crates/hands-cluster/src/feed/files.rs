@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::writer::LENT;
 use crate::large;
 use crate::link::{PATIENCE, ServerLink};
 use crate::names::PoolNames;
@@ -28,12 +27,6 @@ impl RunFiles {
             link: link.clone(),
             names: names.clone(),
         }
-    }
-
-    /// For a task: by the connection of the worker that runs it. `None`: this program is no worker.
-    pub fn of_worker() -> Option<RunFiles> {
-        let (link, names) = LENT.get()?;
-        Some(RunFiles::new(link, names))
     }
 
     /// Stores a file, and tells the name by which it can be had: one for a run, and what is in it.

@@ -33,7 +33,6 @@ pub use self::files::RunFiles;
 pub use self::notes::RunNotes;
 pub use self::reader::{FeedPiece, FeedReader};
 pub use self::writer::FeedWriter;
-pub(crate) use self::writer::lend;
 
 /// A task may have written so many bytes that nobody has taken yet.
 pub(crate) const WINDOW: u64 = 1 << 20;

@@ -1,7 +1,7 @@
 //! The task's side.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
@@ -17,18 +17,10 @@ use crate::names::PoolNames;
 /// A piece that the server did not take is sent again after this time.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// The connection of this program's worker.
-pub(super) static LENT: OnceLock<(ServerLink, PoolNames)> = OnceLock::new();
-
-/// From now on this program's tasks may write to feeds.
-pub(crate) fn lend(link: &ServerLink, names: &PoolNames) {
-    let _ = LENT.set((link.clone(), names.clone()));
-}
-
 /// Bytes on their way from a task that runs here to who has submitted it.
 pub struct FeedWriter {
     pieces: UnboundedSender<Vec<u8>>,
-    state: Open,
+    state: OpenFeed,
     name: String,
     sent: oneshot::Receiver<()>,
 }
@@ -47,11 +39,12 @@ impl FeedState {
 }
 
 impl FeedWriter {
-    /// The feed of this name: `<run>.<name>`. `None`: this program is no worker, or the name has
-    /// what no name may have. `on_room` is called, on another thread, when there is room again
-    /// after there was none.
-    pub fn open(name: &str, on_room: impl Fn() + Send + Sync + 'static) -> Option<FeedWriter> {
-        let (link, names) = LENT.get()?;
+    pub(crate) fn open(
+        link: &ServerLink,
+        names: &PoolNames,
+        name: &str,
+        on_room: impl Fn() + Send + Sync + 'static,
+    ) -> Option<FeedWriter> {
         let is_good = |word: &str| crate::names::checked(word).is_ok();
         if name.split('.').count() > 4 || !name.split('.').all(is_good) {
             return None;
@@ -96,7 +89,7 @@ impl FeedWriter {
         });
         Some(FeedWriter {
             pieces,
-            state: Open(state),
+            state: OpenFeed(state),
             name,
             sent,
         })
@@ -140,9 +133,9 @@ impl FeedWriter {
 }
 
 /// Kept by the writer: the last one says that nobody writes any more.
-struct Open(Arc<FeedState>);
+struct OpenFeed(Arc<FeedState>);
 
-impl Drop for Open {
+impl Drop for OpenFeed {
     fn drop(&mut self) {
         self.0.is_closed.store(true, Ordering::SeqCst);
     }

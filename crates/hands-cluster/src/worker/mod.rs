@@ -16,10 +16,10 @@
 //! often it was begun, whoever ends how. It writes the outcome before it acknowledges the task; if
 //! it ends between the two the task comes again, to another, whose outcome is then refused.
 
+mod current;
 mod pull;
 mod run;
 
-use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ use hands::sync::{Event, Mutex};
 use hands::task::{Handle, Options};
 use tokio::sync::Semaphore;
 
+pub use self::current::{CurrentTask, current_task};
+use self::current::{ORIGIN, OriginScope, TaskOrigin};
 use crate::cluster::ClusterBuilder;
 use crate::link::ServerLink;
 use crate::names::PoolNames;
@@ -56,6 +58,7 @@ pub fn worker(url: &str) -> WorkerBuilder {
     WorkerBuilder {
         cluster: ClusterBuilder::new(url),
         slots: None,
+        most: 0,
         name: None,
         labels: Vec::new(),
         on: On::Processes,
@@ -76,6 +79,7 @@ enum On {
 pub struct WorkerBuilder {
     cluster: ClusterBuilder,
     slots: Option<usize>,
+    most: usize,
     name: Option<String>,
     labels: Vec<String>,
     on: On,
@@ -119,6 +123,13 @@ impl WorkerBuilder {
     /// The number of tasks at a time: one for each [core](hands::cores()) unless set.
     pub fn slots(mut self, slots: usize) -> WorkerBuilder {
         self.slots = Some(slots.max(1));
+        self
+    }
+
+    /// The most that it may be [resized](Worker::resize) to. It counts for coroutines alone: functions
+    /// have as many threads or processes as there are slots at first.
+    pub fn most_slots(mut self, slots: usize) -> WorkerBuilder {
+        self.most = slots;
         self
     }
 
@@ -179,7 +190,7 @@ impl WorkerBuilder {
                 .map(Functions::Threads)
                 .map_err(|error| cannot(&error))?,
         };
-        let coroutines = AsyncPool::builder().in_flight(slots).build();
+        let coroutines = AsyncPool::builder().in_flight(slots.max(self.most)).build();
         let coroutines = coroutines.map_err(|error| cannot(&error))?;
         let settings = self.cluster.settings;
         let names = PoolNames::new(&self.cluster.pool)?;
@@ -198,7 +209,8 @@ impl WorkerBuilder {
             link: link.clone(),
             names,
             streams,
-            slots,
+            slots: AtomicUsize::new(slots),
+            most: slots.max(self.most),
             free: Arc::new(Semaphore::new(slots)),
             busy: AtomicUsize::new(0),
             places: Mutex::new((0..slots).rev().collect()),
@@ -212,7 +224,7 @@ impl WorkerBuilder {
             ended: Event::new(),
             has_ended: Arc::default(),
         });
-        crate::feed::lend(&link, &lent.names);
+        current::enter(&lent.id, &link, &lent.names);
         let begins = pull::begin(Arc::clone(&lent));
         link.wait(begins).ok_or_else(lost)??;
         Ok(Worker {
@@ -222,8 +234,8 @@ impl WorkerBuilder {
     }
 
     /// [`start`](Self::start), until the program is told to end: by SIGTERM or SIGINT, or by a
-    /// [`WorkerOrder`](crate::WorkerOrder). Then it takes no further tasks, lets those that run end within the
-    /// [grace](Self::grace), and gives back the rest.
+    /// [`WorkerOrder`](crate::WorkerOrder). Then it takes no further tasks, lets those that run end
+    /// within the [grace](Self::grace), and gives back the rest.
     ///
     /// # Errors
     ///
@@ -243,6 +255,12 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Takes so many tasks at a time from now on: at least one, and no more than
+    /// [`most_slots`](WorkerBuilder::most_slots).
+    pub fn resize(&self, slots: usize) {
+        self.lent.resize(slots);
+    }
+
     /// Waits until it is told to end, by SIGTERM or SIGINT, whose name is returned, or by a
     /// [`WorkerOrder`](crate::WorkerOrder).
     pub fn wait(&self) -> Option<&'static str> {
@@ -289,54 +307,21 @@ enum Functions {
     None,
 }
 
-/// A function's hash, the bytes of its arguments, their number, and who has begun it before.
-type Call = (u64, Vec<u8>, u64, Vec<String>);
-
-tokio::task_local! {
-    /// Who has begun the coroutine that runs.
-    static BEFORE: Vec<String>;
-}
-
-thread_local! {
-    /// Who has begun the function that runs.
-    static BEFORE_HERE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The names of the workers that have begun the task that runs, and did not finish it, one after
-/// the other. Empty unless a worker is gone, or was cut off, and outside of tasks.
-pub fn begun_before() -> Vec<String> {
-    let of_a_coroutine = BEFORE.try_with(Clone::clone);
-    of_a_coroutine.unwrap_or_else(|_| BEFORE_HERE.with(|before| before.borrow().clone()))
-}
-
-/// As long as a function runs on this thread.
-struct Before;
-
-impl Before {
-    fn of_thread(before: Vec<String>) -> Before {
-        BEFORE_HERE.with(|own| *own.borrow_mut() = before);
-        Before
-    }
-}
-
-impl Drop for Before {
-    fn drop(&mut self) {
-        BEFORE_HERE.with(|own| own.borrow_mut().clear());
-    }
-}
+/// A function's hash, the bytes of its arguments, their number, and where they come from.
+type Call = (u64, Vec<u8>, u64, TaskOrigin);
 
 /// What is called in the machine's own pool.
-fn call((hash, bytes, count, before): Call) -> Vec<u8> {
-    let _before = Before::of_thread(before);
+fn call((hash, bytes, count, origin): Call) -> Vec<u8> {
+    let _origin = OriginScope::enter(origin);
     match hands::remote::find(hash).map(|function| function.run) {
         Some(RegisteredRun::Function(run)) => run(&bytes, count),
         _ => gone(hash, count),
     }
 }
 
-fn call_async((hash, bytes, count, before): Call) -> Running {
+fn call_async((hash, bytes, count, origin): Call) -> Running {
     match hands::remote::find(hash).map(|function| function.run) {
-        Some(RegisteredRun::Coroutine(run)) => Box::pin(BEFORE.scope(before, run(bytes, count))),
+        Some(RegisteredRun::Coroutine(run)) => Box::pin(ORIGIN.scope(origin, run(bytes, count))),
         _ => Box::pin(std::future::ready(gone(hash, count))),
     }
 }
@@ -357,7 +342,8 @@ pub(super) struct Lent {
     link: ServerLink,
     names: PoolNames,
     streams: Streams,
-    slots: usize,
+    slots: AtomicUsize,
+    most: usize,
     free: Arc<Semaphore>,
     busy: AtomicUsize,
     /// Numbers of slots that are free.
@@ -379,6 +365,29 @@ pub(super) struct Lent {
 }
 
 impl Lent {
+    fn slots(&self) -> usize {
+        self.slots.load(Ordering::SeqCst)
+    }
+
+    fn resize(&self, slots: usize) {
+        let slots = slots.clamp(1, self.most);
+        let before = self.slots.swap(slots, Ordering::SeqCst);
+        if slots > before {
+            self.places.lock().extend(before..slots);
+            self.free.add_permits(slots - before);
+            self.wakes.notify_waiters();
+        } else if slots < before {
+            let (free, fewer) = (Arc::clone(&self.free), before - slots);
+            let fewer = u32::try_from(fewer).unwrap_or(u32::MAX);
+            // Those that run end first.
+            self.link.spawn(async move {
+                if let Ok(taken) = free.acquire_many_owned(fewer).await {
+                    taken.forget();
+                }
+            });
+        }
+    }
+
     fn submit(&self, run: RegisteredRun, options: Options, what: Call) -> Handle<Vec<u8>> {
         match (run, &self.functions) {
             (RegisteredRun::Coroutine(_), _) => {
@@ -403,7 +412,7 @@ impl Lent {
             return;
         }
         self.wakes.notify_waiters();
-        let all = u32::try_from(self.slots).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.slots()).unwrap_or(u32::MAX);
         let free = Arc::clone(&self.free);
         let ends = async move {
             let ended = tokio::time::timeout(grace, free.acquire_many_owned(all));
@@ -427,6 +436,7 @@ impl Lent {
             given_back.is_ok()
         });
         self.has_ended.store(true, Ordering::SeqCst);
+        current::leave(&self.id);
         if all_back == Some(false) {
             // Its pool would wait for what never ends: it is left behind, as a thread is that
             // nobody can end.
@@ -440,7 +450,7 @@ impl fmt::Debug for Lent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lent")
             .field("id", &self.id)
-            .field("slots", &self.slots)
+            .field("slots", &self.slots())
             .finish_non_exhaustive()
     }
 }

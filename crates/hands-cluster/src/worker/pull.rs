@@ -170,7 +170,7 @@ async fn hear_of_orders(lives: Weak<Lent>, mut told: Subscriber) {
             && !lent.is_draining.swap(true, Ordering::SeqCst)
         {
             lent.say_hello().await;
-            let (free, all) = (Arc::clone(&lent.free), lent.slots);
+            let (free, all) = (Arc::clone(&lent.free), lent.slots());
             let lives = Weak::clone(&lives);
             lent.link.spawn(async move {
                 let all = u32::try_from(all).unwrap_or(u32::MAX);
@@ -285,7 +285,7 @@ impl Lent {
     }
 
     async fn say_hello(&self) {
-        say(&self.link, &self.names, &self.status(self.slots)).await;
+        say(&self.link, &self.names, &self.status(self.slots())).await;
     }
 }
 

@@ -14,6 +14,7 @@ use hands::task::{Options, TaskError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Lent;
+use super::current::TaskOrigin;
 use crate::large;
 use crate::link::PATIENCE;
 use crate::message::{
@@ -179,8 +180,11 @@ impl Lent {
         };
         let since = Instant::now();
         let workers = &begun.starts.workers;
-        let before = workers[..workers.len().saturating_sub(1)].to_vec();
-        let what = ((function.hash)(), bytes, said.count, before);
+        let origin = TaskOrigin {
+            worker: self.id.clone(),
+            before: workers[..workers.len().saturating_sub(1)].to_vec(),
+        };
+        let what = ((function.hash)(), bytes, said.count, origin);
         let handle = Arc::new(self.submit(function.run, said.options, what));
         self.running
             .lock()

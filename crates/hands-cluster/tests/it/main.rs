@@ -8,6 +8,7 @@
 mod conformance;
 mod examples;
 mod faults;
+mod feed;
 mod partition;
 mod pool;
 mod queue;

@@ -40,13 +40,8 @@ fn submitters_and_workers_need_no_more_than_what_is_listed() {
         ));
         let url = server.url();
         // Who may do all makes the pool.
-        drop(
-            Cluster::builder(&url)
-                .user("all", "x")
-                .pool("p")
-                .connect()
-                .unwrap(),
-        );
+        let maker = Cluster::builder(&url).user("all", "x").pool("p");
+        drop(maker.connect().unwrap().notes().unwrap());
         drop(
             worker(&url)
                 .user("all", "x")
@@ -74,6 +69,17 @@ fn submitters_and_workers_need_no_more_than_what_is_listed() {
         assert_eq!(pool.handle::<u64>(&id).join(), Ok(9));
         pool.submit(square, 4).cancel();
         pool.join();
+        crate::feed::read_all(&pool, 40);
+        let notes = pool.notes().unwrap();
+        notes.add("kind", b"note".to_vec()).unwrap();
+        assert_eq!(notes.read().unwrap().len(), 1);
+        notes.remove();
+        assert!(notes.read().unwrap().is_empty());
+        assert_eq!(
+            pool.ask_statuses(std::time::Duration::from_millis(500))
+                .len(),
+            1
+        );
     });
 }
 

@@ -269,3 +269,23 @@ fn a_worker_that_is_told_to_end_waits_for_what_runs() {
     assert!(worker.0.wait().expect("an end").success());
     assert_eq!(run.end().with_code(0).out(), "done 1\n");
 }
+
+#[test]
+fn a_worker_that_sizes_itself_takes_more_jobs_that_wait() {
+    let machines = Machines::new();
+    let _worker = machines.worker("a", &["-j", "auto", "--allow", "sleep"]);
+    let inputs: String = "0.02\n".repeat(2000);
+    let run = machines.run(&["sleep"]).stdin(inputs).start();
+    let words = ["cluster", "status", machines.url.as_str(), "--json"];
+    let since = std::time::Instant::now();
+    loop {
+        let status = machines.hands(&words).end().with_code(0);
+        let json: serde_json::Value = serde_json::from_str(status.out()).expect("JSON");
+        if json["slots"].as_u64().expect("a number") > hands::cores().get() as u64 {
+            break;
+        }
+        assert!(since.elapsed().as_secs() < 100, "{json}");
+    }
+    run.signal(Signal::TERM);
+    run.end();
+}

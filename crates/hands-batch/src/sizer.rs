@@ -5,16 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Input, Scheduler, Stop};
-use crate::work::Work;
 use hands::command::engine::ChildEnd;
-use hands::event::EventKind;
 use hands::machine::IdleCores;
 use hands::sizing::{Controller, Decision, Limits, Sample};
 
 const LOOK: Duration = Duration::from_millis(50);
 
-pub(super) struct Sizer {
+/// Finds out how many jobs at once are of use, by what those that ended took.
+pub struct BatchSizer {
     controller: Controller,
     idle: IdleCores,
     since: Instant,
@@ -22,11 +20,12 @@ pub(super) struct Sizer {
     sample: Sample,
 }
 
-impl Sizer {
-    pub(super) fn new(limits: Limits) -> Sizer {
+impl BatchSizer {
+    /// Begins with one for each core, within the limits.
+    pub fn new(limits: Limits) -> BatchSizer {
         let mut idle = IdleCores::new();
         let _ = idle.share(LOOK);
-        Sizer {
+        BatchSizer {
             controller: Controller::new(limits),
             idle,
             since: Instant::now(),
@@ -34,15 +33,18 @@ impl Sizer {
         }
     }
 
-    pub(super) fn size(&self) -> usize {
+    /// How many there should be now.
+    pub fn size(&self) -> usize {
         self.controller.size()
     }
 
-    pub(super) fn decision(&self) -> Decision {
+    /// The same, and why.
+    pub fn decision(&self) -> Decision {
         *self.controller.decision()
     }
 
-    pub(super) fn ended(&mut self, ended: &ChildEnd) {
+    /// A job has ended.
+    pub fn ended(&mut self, ended: &ChildEnd) {
         let cpu = ended.usage.cpu_user + ended.usage.cpu_system;
         let delay = ended.delay.unwrap_or_default();
         let sample = &mut self.sample;
@@ -53,7 +55,7 @@ impl Sizer {
     }
 
     /// How many there should be from now on. `queued`: more could be started at once.
-    fn decide(&mut self, queued: bool) -> usize {
+    pub fn decide(&mut self, queued: bool) -> usize {
         let elapsed = self.since.elapsed();
         if elapsed >= LOOK && self.sample.done > 0 {
             let sample = Sample {
@@ -69,22 +71,10 @@ impl Sizer {
     }
 }
 
-impl<W: Work> Scheduler<'_, W> {
-    /// Asks the sizer, if there is one.
-    pub(super) fn resize(&mut self) {
-        // While a rule or the input holds jobs back, more at once would change nothing.
-        let queued = self.stop == Stop::No
-            && !self.control.is_paused()
-            && self.not_before.is_none()
-            && (self.put_off.is_some() || self.input == Input::Open);
-        if let Some(sizer) = &mut self.sizer {
-            let before = self.jobs;
-            self.jobs = sizer.decide(queued);
-            if before != self.jobs {
-                let size = |jobs| u32::try_from(jobs).unwrap_or(u32::MAX);
-                let (from, to) = (size(before), size(self.jobs));
-                self.batch.events.tell(EventKind::Sized { from, to });
-            }
-        }
+impl std::fmt::Debug for BatchSizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchSizer")
+            .field("size", &self.size())
+            .finish_non_exhaustive()
     }
 }
