@@ -126,8 +126,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The most that it may be [resized](Worker::resize) to. It counts for coroutines alone: functions
-    /// have as many threads or processes as there are slots at first.
+    /// The most that it may be [resized](Worker::resize) to. It counts for coroutines alone:
+    /// functions have as many threads or processes as there are slots at first.
     pub fn most_slots(mut self, slots: usize) -> WorkerBuilder {
         self.most = slots;
         self
