@@ -94,6 +94,7 @@ pub struct Batch {
     pub(super) terminal: TerminalUse,
     pub(super) events: Events,
     pub(super) elsewhere: Option<Machines>,
+    pub(super) tails: usize,
 }
 
 impl Default for Batch {
@@ -126,6 +127,7 @@ impl Batch {
             terminal: TerminalUse::Never,
             events: Events::new(),
             elsewhere: None,
+            tails: 0,
         }
     }
 
@@ -267,6 +269,13 @@ impl Batch {
     /// An [`Observer`](super::Observer) hears more: command lines, output, reasons.
     pub fn events(mut self, events: &Events) -> Batch {
         self.events = events.clone();
+        self
+    }
+
+    /// Keeps the last bytes that each job writes to its stderr, for
+    /// [`Finished::stderr_tail`](super::Finished::stderr_tail); not with [`Grouping::None`].
+    pub fn keep_tails(mut self, bytes: usize) -> Batch {
+        self.tails = bytes;
         self
     }
 

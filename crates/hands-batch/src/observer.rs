@@ -93,6 +93,8 @@ pub struct Finished<'a> {
     pub max_rss: u64,
     /// The machines that it was begun on, where that is not this one.
     pub host: Option<&'a str>,
+    /// The last that it wrote to its stderr, where that is [kept](super::Batch::keep_tails).
+    pub stderr_tail: &'a [u8],
     /// Bytes given to its stdin.
     pub sent: u64,
     /// Bytes it wrote, where the batch reads its output.

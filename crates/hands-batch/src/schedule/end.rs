@@ -67,6 +67,7 @@ impl<W: Work> Scheduler<'_, W> {
             delay: ended.delay,
             max_rss: ended.usage.max_rss,
             host: there.map(|there| there.host.as_str()),
+            stderr_tail: &job.tail,
             sent: job.sent,
             received: job.received,
         };

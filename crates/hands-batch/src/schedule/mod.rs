@@ -115,6 +115,8 @@ struct RunningJob<I> {
     limit: Option<Duration>,
     sent: u64,
     received: u64,
+    /// The last of its stderr.
+    tail: Vec<u8>,
     results: Option<Results>,
 }
 
@@ -466,6 +468,8 @@ struct OutputTaker<'a, I> {
     sinks: &'a mut Sinks,
     observer: &'a mut dyn Observer,
     raw_paused: &'a mut Vec<Key>,
+    /// Bytes of a job's stderr that are kept.
+    tails: usize,
     /// Told to kill, we do not wait for a reader that does not read.
     is_killing: bool,
     results_error: Option<BatchError>,
@@ -485,6 +489,7 @@ impl<'a, I> OutputTaker<'a, I> {
             sinks: &mut of.sinks,
             observer: &mut *of.observer,
             raw_paused: &mut of.raw_paused,
+            tails: of.batch.tails,
             is_killing: of.stop >= Stop::Kill,
             results_error: None,
         };
@@ -496,6 +501,12 @@ impl<'a, I> OutputTaker<'a, I> {
             return Flow::Continue;
         };
         job.received += bytes.len() as u64;
+        if self.tails > 0 && stream == OutputStream::Stderr {
+            let last = bytes.len().saturating_sub(self.tails);
+            job.tail.extend_from_slice(&bytes[last..]);
+            let over = job.tail.len().saturating_sub(self.tails);
+            job.tail.drain(..over);
+        }
         if self.is_killing {
             return Flow::Continue;
         }

@@ -289,6 +289,7 @@ impl<W: Work> Scheduler<'_, W> {
             limit,
             sent,
             received: 0,
+            tail: Vec::new(),
             results,
         };
         self.running.insert(key, job);
@@ -385,6 +386,7 @@ impl<W: Work> Scheduler<'_, W> {
             delay: None,
             max_rss: 0,
             host: None,
+            stderr_tail: &[],
             sent: 0,
             received: 0,
         };

@@ -8,6 +8,7 @@ pub(crate) use self::report::Downloads;
 use std::io::Write;
 use std::process::ExitCode;
 
+use hands::event::Trace;
 use hands_fetch::Fetch;
 
 use self::report::FetchReport;
@@ -48,5 +49,16 @@ fn run(mut flags: FetchFlags) -> Result<u8, String> {
         // A closed stderr leaves nobody to tell.
         let _ = writeln!(std::io::stderr(), "hands: warning: {warning}");
     }
-    Ok(report.run(&fetch))
+    let trace = flags.shown.trace.as_deref().map(|path| {
+        let wrong = |error| format!("`--trace {}`: {error}", path.display());
+        let trace = Trace::to_file(&fetch.work_events(), path).map_err(wrong)?;
+        Ok::<_, String>((trace, path))
+    });
+    let trace = trace.transpose()?;
+    let code = report.run(&fetch);
+    if let Some((trace, path)) = trace {
+        let finished = trace.finish();
+        finished.map_err(|error| format!("`--trace {}`: {error}", path.display()))?;
+    }
+    Ok(code)
 }

@@ -393,6 +393,10 @@ pub(crate) struct ShownFlags {
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
 
+    /// Write which file came when to FILE.json, for ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
     /// Show progress on stderr: on a terminal a bar, elsewhere now and then a line
     #[arg(long, value_name = "WHAT")]
     pub(crate) progress: Option<ProgressStyle>,

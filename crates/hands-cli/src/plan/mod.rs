@@ -67,6 +67,9 @@ pub(crate) struct Plan {
     pub(crate) output: OutputPlan,
     /// `--joblog` and whether to resume from it.
     pub(crate) log: Option<JobLogFlags>,
+    /// `--trace` and `--report`.
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
     /// `--dry-run`.
     pub(crate) dry_run: bool,
     /// `--verbose`: each command on stderr before it runs.
@@ -162,6 +165,8 @@ impl Plan {
             color: output.color,
             progress,
             output: OutputPlan::from(output),
+            trace: log.trace.clone(),
+            report: log.report.clone(),
             log: JobLogFlags::new(log),
             machines: MachinesPlan::new(machines, jobs.jobs),
             words,

@@ -13,6 +13,7 @@ pub(crate) mod failures;
 mod files;
 pub(crate) mod item;
 mod nested;
+mod page;
 pub(crate) mod progress;
 mod report;
 mod resume;
@@ -20,6 +21,7 @@ mod robin;
 pub(crate) mod signals;
 mod sources;
 pub(crate) mod table;
+mod trace;
 pub(crate) mod work;
 
 use std::io::{self, IsTerminal, Write};
@@ -34,16 +36,21 @@ use hands_batch::policy::{LoadGate, MemFreeGate, Room, Slots};
 use hands_batch::{Batch, BatchError, Control, Grouping, Sink, Summary, TerminalUse};
 
 use self::files::Files;
+use self::page::ReportPage;
 use self::progress::Display;
 use self::report::RunReport;
 use self::signals::Signals;
 use self::table::ShownTable;
+use self::trace::BatchTrace;
 use self::work::Jobs;
 use crate::machines::run::MachineRun;
 use crate::plan::parts::{self, OutputMode};
 use crate::plan::{LINGER, MOST_FOR_A_CORE, Plan};
 use crate::ui::codes::{INTERRUPTED, MANY_FAILED, NOBODY_READS};
 use crate::ui::usage;
+
+/// So much of what a job wrote to its stderr is in a report.
+const TAIL: usize = 2048;
 
 /// Runs the batch and gives the code to exit with.
 pub(crate) fn main(plan: Plan) -> ExitCode {
@@ -118,6 +125,8 @@ fn run(plan: Plan) -> Result<u8, String> {
         _ => None,
     };
     let mut report = RunReport::new(&plan, display, log, control, signals, table);
+    report.trace = plan.trace.as_deref().map(BatchTrace::create).transpose()?;
+    report.page = plan.report.as_deref().map(ReportPage::new);
     report.files = files.map(|folder| Files::new(folder, plan.output.keep_order));
     let result = match (elsewhere, &plan.machines) {
         (Some(mut elsewhere), Some(machines)) => {
@@ -229,6 +238,9 @@ fn batch(
             true => TerminalUse::Always,
             false => TerminalUse::WhenAlone,
         });
+    if plan.report.is_some() {
+        batch = batch.keep_tails(TAIL);
+    }
     if !plan.wait_pipes {
         batch = batch.linger(LINGER);
     }

@@ -18,10 +18,12 @@ use signal_hook::consts::SIGPIPE;
 use super::events;
 use super::failures::{Failures, reason};
 use super::files::Files;
+use super::page::ReportPage;
 use super::progress::{Display, short};
 use super::resume::Resumption;
 use super::signals::{SignalStep, Signals};
 use super::table::ShownTable;
+use super::trace::BatchTrace;
 use crate::plan::Plan;
 use crate::plan::parts::OutputMode;
 use crate::ui::codes::INTERRUPTED;
@@ -52,6 +54,10 @@ pub(super) struct RunReport {
     table: Option<ShownTable>,
     /// `--files`.
     pub(super) files: Option<Files>,
+    /// `--trace`.
+    pub(super) trace: Option<BatchTrace>,
+    /// `--report`.
+    pub(super) page: Option<ReportPage>,
     /// There may be jobs that an earlier run has done.
     skipped: bool,
     /// Jobs write straight to our stdout.
@@ -87,6 +93,8 @@ impl RunReport {
             told_waiting: None,
             table,
             files: None,
+            trace: None,
+            page: None,
             skipped: plan.log.as_ref().is_some_and(|log| log.resume.is_some()),
             is_direct: plan.output.mode == OutputMode::Direct,
             is_unread: false,
@@ -114,6 +122,11 @@ impl RunReport {
 
     /// The last words, once the batch is over. `summary` is missing when it broke off.
     pub(super) fn close(&mut self, summary: Option<&Summary>) {
+        let traced = self.trace.as_mut().map_or(Ok(()), BatchTrace::finish);
+        let paged = self.page.as_ref().map_or(Ok(()), ReportPage::write);
+        if let Err(why) = traced.and(paged) {
+            self.log_error.get_or_insert(why);
+        }
         if let Some(files) = &mut self.files {
             // Anyone who does not read names has all the same the files.
             let _ = io::stdout().write_all(&files.rest());
@@ -212,6 +225,9 @@ fn say(text: &[u8]) {
 
 impl Observer for RunReport {
     fn started(&mut self, job: &Started<'_>, out: &mut Vec<u8>) {
+        if let Some(trace) = &mut self.trace {
+            trace.started(job);
+        }
         if self.json {
             events::start(job, out);
         }
@@ -232,6 +248,12 @@ impl Observer for RunReport {
     }
 
     fn finished(&mut self, job: &Finished<'_>, out: &mut Vec<u8>) {
+        if let Some(trace) = &mut self.trace {
+            trace.finished(job);
+        }
+        if let Some(page) = &mut self.page {
+            page.add(job);
+        }
         if self.json {
             self.halves.end(job.place.number, out);
             events::end(job, out);

@@ -26,6 +26,7 @@ mod replacements;
 mod results;
 mod resume;
 mod retries;
+mod seen;
 mod sem;
 mod signals;
 mod sources;

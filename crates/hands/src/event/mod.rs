@@ -36,6 +36,7 @@ mod hub;
 mod name;
 mod ring;
 mod tally;
+mod trace;
 
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub(crate) use hub::Ending;
 pub use hub::{Begun, Events, Listener, TooManyListeners};
 pub use name::Name;
 pub use tally::Tally;
+pub use trace::{Trace, TraceSummary};
+#[doc(hidden)]
+pub use trace::{TraceFile, quoted};
 
 /// The number of the first place of a coroutine, among the workers.
 pub(crate) const PLACES: u32 = 1 << 31;
