@@ -1,8 +1,8 @@
 //! [`Trace`]: what happened, as a file that <https://ui.perfetto.dev> and `chrome://tracing` open.
 //!
-//! The format is Chrome's [trace events][1], in JSON. There is a track for each worker, with a slice for each task that it ran, one for the
-//! submitting of tasks, arrows from there to where a task runs, and counters of how many wait and
-//! how many run.
+//! The format is Chrome's [trace events][1], in JSON. There is a track for each worker, with a
+//! slice for each task that it ran, one for the submitting of tasks, arrows from there to where a
+//! task runs, and counters of how many wait and how many run.
 //!
 //! # What a viewer counts on, and this keeps
 //!
