@@ -60,6 +60,8 @@ pub(crate) struct Earlier {
     pub(crate) reads_input: bool,
     /// Jobs that have ended and were told of.
     pub(crate) ended: HashSet<u64>,
+    /// How many of them had failed.
+    pub(crate) failed: u64,
     /// Tasks with jobs that were not.
     pub(crate) sent: Vec<SentNote>,
 }
@@ -90,9 +92,10 @@ impl Journal {
             .add_soon(SENT, serde_json::to_vec(note).unwrap_or_default());
     }
 
-    pub(super) fn ended(&self, numbers: &[u64]) {
-        self.notes
-            .add_soon(ENDED, serde_json::to_vec(numbers).unwrap_or_default());
+    /// Which have ended, and whether well.
+    pub(super) fn ended(&self, jobs: &[(u64, bool)]) {
+        let note = serde_json::to_vec(jobs).unwrap_or_default();
+        self.notes.add_soon(ENDED, note);
     }
 
     /// A piece of what comes from stdin.
@@ -117,8 +120,11 @@ impl Journal {
                     earlier.input_is_whole = true;
                 }
                 ENDED => {
-                    let numbers: Vec<u64> = serde_json::from_slice(&note).unwrap_or_default();
-                    earlier.ended.extend(numbers);
+                    let jobs: Vec<(u64, bool)> = serde_json::from_slice(&note).unwrap_or_default();
+                    for (number, is_well) in jobs {
+                        let is_new = earlier.ended.insert(number);
+                        earlier.failed += u64::from(is_new && !is_well);
+                    }
                 }
                 SENT => {
                     if let Ok(note) = serde_json::from_slice::<SentNote>(&note) {

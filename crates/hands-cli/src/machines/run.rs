@@ -116,12 +116,17 @@ impl MachineRun {
         let journal = self.journal.again();
         let cluster = Arc::clone(&self.cluster);
         let mut jobs = MachineJobs::new(cluster, journal, conditions, machines.most)?;
-        jobs.take_up(std::mem::take(&mut self.earlier.sent));
+        jobs.take_up(std::mem::take(&mut self.earlier.sent), &self.earlier.ended);
         let rest = RestOfRun {
             work,
             ended: std::mem::take(&mut self.earlier.ended),
         };
         Ok((rest, jobs))
+    }
+
+    /// How many jobs had failed that an earlier program has told of.
+    pub(crate) fn failed_before(&self) -> u64 {
+        self.earlier.failed
     }
 
     /// Whether an earlier program has begun this run.

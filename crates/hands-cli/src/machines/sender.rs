@@ -40,6 +40,8 @@ const MOST_BYTES: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(200);
 /// So long the server, and workers, have to hear that jobs are not wanted any more.
 const CANCELS: Duration = Duration::from_secs(5);
+/// After this time it is said that no worker has answered.
+const ALONE: Duration = Duration::from_secs(2);
 /// Pieces of output that are told of before anything else is looked at.
 const PIECES: usize = 64;
 
@@ -55,6 +57,8 @@ pub(crate) struct MachineJobs {
     most: Option<usize>,
     slots: usize,
     looked: Option<Instant>,
+    since: Instant,
+    is_told_of_none: bool,
     /// What a job took lately.
     usual: Option<Duration>,
     pending: Vec<ElsewhereJob>,
@@ -69,9 +73,9 @@ pub(crate) struct MachineJobs {
     kept: HashMap<u64, VecDeque<FeedPiece>>,
     /// The tasks of jobs whose ends were told, and how many of each task's jobs have nothing left
     /// to be written.
-    tasks: HashMap<u64, u64>,
+    tasks: HashMap<u64, (u64, bool)>,
     unwritten: HashMap<u64, usize>,
-    written: Vec<u64>,
+    written: Vec<(u64, bool)>,
     canceller: Canceller,
     is_abandoned: bool,
 }
@@ -164,6 +168,25 @@ impl Wake for BatchBell {
     }
 }
 
+/// Has it looked, now and then, whether there are more workers, or none.
+fn ring_now_and_then(bell: &Arc<MachineBell>) -> Result<(), String> {
+    let rings = Arc::downgrade(bell);
+    let thread = std::thread::Builder::new().name("hands-look".to_owned());
+    let looks = move || {
+        loop {
+            std::thread::park_timeout(ALONE / 2);
+            match rings.upgrade() {
+                Some(bell) => bell.ring(),
+                None => return,
+            }
+        }
+    };
+    let started = thread.spawn(looks);
+    started
+        .map(drop)
+        .map_err(|error| format!("cannot start a thread: {error}"))
+}
+
 impl MachineJobs {
     pub(crate) fn new(
         cluster: Arc<Cluster>,
@@ -177,6 +200,7 @@ impl MachineJobs {
             fd,
             rung: Mutex::default(),
         });
+        ring_now_and_then(&bell)?;
         let feeds = cluster.feeds().map_err(|error| error.to_string())?;
         let rings = Arc::clone(&bell);
         feeds.on_piece(move || rings.ring());
@@ -190,6 +214,8 @@ impl MachineJobs {
             most,
             slots: 0,
             looked: None,
+            since: Instant::now(),
+            is_told_of_none: false,
             usual: None,
             pending: Vec::new(),
             // Those of an earlier program of this run have other numbers.
@@ -210,15 +236,19 @@ impl MachineJobs {
     }
 
     /// Takes up what an earlier program of this run has sent, and not heard of.
-    pub(crate) fn take_up(&mut self, sent: Vec<SentNote>) {
+    pub(crate) fn take_up(&mut self, sent: Vec<SentNote>, ended: &HashSet<u64>) {
         for note in sent {
             let handle = self.cluster.handle::<Vec<JobEnd>>(&note.task);
-            let jobs = note.jobs.iter().map(|job| SentPlace::of(job.number, None));
+            let jobs = note.jobs.iter().map(|job| SentPlace {
+                is_told: ended.contains(&job.number),
+                ..SentPlace::of(job.number, None)
+            });
             let batch = SentBatch {
                 handle: Some(handle),
                 jobs: jobs.collect(),
             };
-            for (index, job) in note.jobs.iter().enumerate() {
+            let open = note.jobs.iter().enumerate();
+            for (index, job) in open.filter(|(_, job)| !ended.contains(&job.number)) {
                 self.under_way.insert(job.number, (note.batch, index));
             }
             self.batches.insert(note.batch, batch);
@@ -389,7 +419,8 @@ impl MachineJobs {
         if let Some((batch, index)) = self.places.remove(&ticket)
             && let Some(sent) = self.batches.get(&batch)
         {
-            self.tasks.insert(sent.jobs[index].number, batch);
+            let is_well = end.status == Some(0) && end.why.is_none();
+            self.tasks.insert(sent.jobs[index].number, (batch, is_well));
             let jobs = sent.jobs.len();
             self.unwritten.entry(batch).or_insert(jobs);
         }
@@ -509,6 +540,12 @@ impl MachineJobs {
         let statuses = self.cluster.statuses();
         let at_work = statuses.iter().filter(|status| !status.is_draining);
         self.slots = at_work.map(|status| status.slots).sum();
+        if self.slots == 0 && !self.is_told_of_none && self.since.elapsed() > ALONE {
+            self.is_told_of_none = true;
+            super::say(
+                "hands: no worker has answered yet, and jobs wait for one\n  hint: `hands worker URL --allow PROGRAM` lends a machine; `hands cluster status URL` lists those there are",
+            );
+        }
     }
 }
 
@@ -663,10 +700,10 @@ impl Elsewhere for MachineJobs {
     }
 
     fn told(&mut self, number: u64) {
-        self.written.push(number);
-        let Some(batch) = self.tasks.remove(&number) else {
+        let Some((batch, is_well)) = self.tasks.remove(&number) else {
             return;
         };
+        self.written.push((number, is_well));
         if let Some(left) = self.unwritten.get_mut(&batch) {
             *left -= 1;
             if *left == 0 {

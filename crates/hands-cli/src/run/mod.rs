@@ -76,7 +76,7 @@ fn run(plan: Plan) -> Result<u8, String> {
         slots => slots.resolve(*cores),
     };
     let resume = plan.log.as_ref().and_then(read_log).transpose()?;
-    let failed_before = resume.as_ref().map_or(0, Resume::skipped_failures);
+    let mut failed_before = resume.as_ref().map_or(0, Resume::skipped_failures);
     look_for_nested(&plan)?;
     if let Some(file) = &plan.stdin {
         take_for_stdin(file)?;
@@ -111,6 +111,7 @@ fn run(plan: Plan) -> Result<u8, String> {
     let batch = batch(&plan, slots.get(), &cores, &display)?.control(&control);
     // Only now that nothing is left to be refused: opening a log for a new run empties it.
     let goes_on = elsewhere.as_ref().is_some_and(MachineRun::goes_on);
+    failed_before += elsewhere.as_ref().map_or(0, MachineRun::failed_before);
     let log = plan
         .log
         .as_ref()
@@ -149,10 +150,11 @@ fn run(plan: Plan) -> Result<u8, String> {
     }
     let s = if failed_before == 1 { "" } else { "s" };
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(
-        io::stderr(),
-        "hands: {failed_before} job{s} failed in an earlier run; `--resume-failed` runs them again"
-    );
+    let when = match goes_on {
+        true => "before this program went on with the run",
+        false => "in an earlier run; `--resume-failed` runs them again",
+    };
+    let _ = writeln!(io::stderr(), "hands: {failed_before} job{s} failed {when}");
     Ok(match code {
         0..=MANY_FAILED => {
             let all = u64::from(code).saturating_add(failed_before);

@@ -115,3 +115,39 @@ fn ctrl_c_ends_the_jobs_there_too() {
     }
     let _ = awaited(&machines.stage, "a.err", "may run");
 }
+
+#[test]
+fn what_failed_before_counts_in_the_end() {
+    let machines = Machines::new();
+    let _worker = machines.worker("a", &["-j1", "--allow", "sh"]);
+    let command = "test {} = 2 || exit 1; touch in; while ! test -e go; do sleep 0.02; done";
+    let run = machines
+        .run(&["--joblog", "log", command, ":::", "1", "2"])
+        .start();
+    let since = std::time::Instant::now();
+    while !machines.stage.path("in").exists() {
+        assert!(since.elapsed().as_secs() < 60);
+        std::thread::yield_now();
+    }
+    awaited(&machines.stage, "log", "\n1\t");
+    run.signal(rustix::process::Signal::KILL);
+    let name = name_of(&run.end().stderr);
+    machines.stage.write("go", "");
+    let ended = machines.run(&["--attach", &name]).end().with_code(1);
+    // It may have been told a moment before that was written down: then it is told again.
+    let says = ["before this program went on", "1 of 2 jobs failed"];
+    assert!(
+        says.iter().any(|says| ended.stderr.contains(says)),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_run_without_workers_says_so_and_takes_the_first_that_comes() {
+    let machines = Machines::new();
+    let mut run = machines.run(&["echo", ":::", "a"]).start();
+    run.told("no worker has answered yet");
+    let _worker = machines.worker("a", &["--allow", "echo"]);
+    assert_eq!(run.end().with_code(0).out(), "a\n");
+}
