@@ -21,6 +21,9 @@ use crate::plan::{LINGER, MachinesPlan, Plan};
 
 /// Outcomes are kept for so long for who goes on with a run.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
+/// A job is begun so often before it counts as what ends its workers. It runs in processes of its
+/// own, so that is hardly ever so: machines go for reasons of theirs.
+const STARTS: u32 = 10;
 /// Bytes of stdin that are written down at a time.
 const PIECE: usize = 64 * 1024;
 
@@ -36,7 +39,7 @@ impl MachineRun {
     pub(crate) fn open(plan: &MachinesPlan) -> Result<MachineRun, String> {
         let access = plan.access.resolve()?;
         let builder = with_access!(Cluster::builder(&access.url), access);
-        let mut builder = builder.keep(KEEP).hold(plan.hold);
+        let mut builder = builder.keep(KEEP).hold(plan.hold).crash_limit(STARTS);
         if let Some(label) = &plan.label {
             builder = builder.label(label);
         }
