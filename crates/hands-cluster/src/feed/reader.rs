@@ -34,7 +34,38 @@ pub struct FeedPiece {
     number: u64,
 }
 
-/// Reads the feeds of all tasks of a run.
+/// Reads the feeds of all tasks of a run: what they write while they run.
+///
+/// ```no_run
+/// use hands::pool::CoroutinePool;
+/// use hands_cluster::{Cluster, current_task};
+///
+/// #[hands::task]
+/// async fn counts(run: String) -> u64 {
+///     let feed = current_task().and_then(|task| task.feed(&format!("{run}.numbers"), || ()));
+///     let feed = feed.expect("a worker of this program");
+///     (0..10).for_each(|n| feed.write(format!("{n}\n").into_bytes()));
+///     feed.close().await;
+///     10
+/// }
+///
+/// # fn main() -> hands::Result<()> {
+/// let pool = Cluster::connect("nats://127.0.0.1:4222")?;
+/// let mut feeds = pool.feeds()?;
+/// let handle = pool.submit_async(counts, pool.run_id().to_owned());
+/// while !handle.is_finished() {
+///     while let Some(piece) = feeds.try_next() {
+///         print!("{}", String::from_utf8_lossy(&piece.bytes));
+///         feeds.took(&piece);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What was written before it was opened, and is still kept, is read first. A piece that was not
+/// [taken](Self::took) holds its task up once a MiB has been written. Dropped, it leaves what it has
+/// not taken for another reader of the run.
 pub struct FeedReader {
     link: ServerLink,
     names: PoolNames,
