@@ -64,8 +64,8 @@ pub struct FeedPiece {
 /// ```
 ///
 /// What was written before it was opened, and is still kept, is read first. A piece that was not
-/// [taken](Self::took) holds its task up once a MiB has been written. Dropped, it leaves what it has
-/// not taken for another reader of the run.
+/// [taken](Self::took) holds its task up once a MiB has been written. Dropped, it leaves what it
+/// has not taken for another reader of the run.
 pub struct FeedReader {
     link: ServerLink,
     names: PoolNames,
