@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use hands::event::{Events, TaskEnd};
 use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats};
 use hands::remote::{self, Chunk, RemotePool, Single};
@@ -329,6 +330,28 @@ impl Cluster {
             info.ok()?.ok().map(|info| info.state.messages)
         });
         let lost = || ClusterError::server("count the tasks", "it does not answer");
+        asked.flatten().ok_or_else(lost)
+    }
+
+    /// The pool's queues, each with the number of its items that are not done.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not say.
+    pub fn queues(&self) -> Result<Vec<(String, u64)>, ClusterError> {
+        let (context, first) = (self.link.context().clone(), self.names.queue(""));
+        let asked = self.link.wait(async move {
+            let mut queues = Vec::new();
+            let mut all = context.streams();
+            while let Some(info) = tokio::time::timeout(PATIENCE, all.next()).await.ok()? {
+                let info = info.ok()?;
+                if let Some(name) = info.config.name.strip_prefix(&first) {
+                    queues.push((name.to_owned(), info.state.messages));
+                }
+            }
+            Some(queues)
+        });
+        let lost = || ClusterError::server("list the queues", "it does not answer");
         asked.flatten().ok_or_else(lost)
     }
 

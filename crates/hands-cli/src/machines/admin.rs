@@ -1,5 +1,6 @@
 //! `hands cluster status`, `drain`, `remove`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +23,8 @@ struct ClusterState {
     tasks: u64,
     slots: usize,
     busy: usize,
+    /// Items of each queue that are not done.
+    queues: BTreeMap<String, u64>,
     workers: Vec<WorkerStatus>,
 }
 
@@ -42,6 +45,9 @@ pub(crate) fn status(access: &AccessPlan, json: bool) -> ExitCode {
             tasks: cluster.held().map_err(|error| error.to_string())?,
             slots: workers.iter().map(|worker| worker.slots).sum(),
             busy: workers.iter().map(|worker| worker.busy).sum(),
+            queues: (cluster.queues().map_err(|error| error.to_string())?)
+                .into_iter()
+                .collect(),
             workers,
         })
     });
@@ -95,7 +101,22 @@ fn shown(state: &ClusterState) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    for (queue, items) in &state.queues {
+        text.push_str(&format!("queue {}: {items} items\n", printable(queue)));
+    }
+    for worker in &state.workers {
+        for job in &worker.running {
+            text.push_str(&format!("{}: {}\n", printable(&worker.name), long(job)));
+        }
+    }
     text
+}
+
+/// A line, as a terminal may show it.
+fn long(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .collect()
 }
 
 /// What others have written, as a terminal may show it.

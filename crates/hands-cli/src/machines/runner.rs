@@ -10,14 +10,14 @@
 //!
 //! A coroutine that is dropped, as nobody wants its jobs any more, has them ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hands::command::engine::{
     ArgBlock, COOKIE, Cause, Changes, ChildEnd, Conditions, Engine, EngineEvent, Environment, Flow,
@@ -55,12 +55,24 @@ pub(crate) struct OwnersRules {
     pub(crate) auto: Option<Limits>,
 }
 
+/// A job, for who lists workers.
+struct ShownJob {
+    run: String,
+    number: u64,
+    since: Instant,
+    command: String,
+}
+
+/// Letters of a command that are shown.
+const LETTERS: usize = 120;
+
 /// Told how many jobs at once are of use.
 type OnSize = Box<dyn Fn(usize) + Send + Sync>;
 
 /// Set once, before the worker begins.
 static RULES: OnceLock<OwnersRules> = OnceLock::new();
 static ON_SIZE: OnceLock<OnSize> = OnceLock::new();
+static SHOWN: Mutex<BTreeMap<Key, ShownJob>> = Mutex::new(BTreeMap::new());
 static RUNNER: OnceLock<Result<Runner, String>> = OnceLock::new();
 
 /// From now on this program runs jobs of others, by these rules.
@@ -72,6 +84,21 @@ pub(crate) fn lend(rules: OwnersRules) -> Result<(), String> {
 /// From now on this is told how many jobs at once are of use, where that is to be found out.
 pub(super) fn on_size(tell: OnSize) {
     let _ = ON_SIZE.set(tell);
+}
+
+/// The jobs that run now, for who lists workers.
+pub(super) fn running() -> Vec<String> {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut jobs: Vec<_> = shown.values().collect();
+    jobs.sort_by_key(|job| job.since);
+    let told = jobs.iter().map(|job| {
+        let seconds = job.since.elapsed().as_secs();
+        format!(
+            "{}, job {}, {seconds} s: {}",
+            job.run, job.number, job.command
+        )
+    });
+    told.collect()
 }
 
 /// What this machine's owner has said.
@@ -383,6 +410,7 @@ impl Bench {
         };
         let conditions = &batch.of.batch.conditions;
         let mut spec = batch.of.batch.jobs[index].clone();
+        let run = batch.of.batch.run.chars().take(8).collect();
         let name = spec.argv.first().cloned().unwrap_or_default();
         let shown = String::from_utf8_lossy(&name).into_owned();
         let host = &self.rules.name;
@@ -450,6 +478,18 @@ impl Bench {
             feed: None,
             is_held_up: false,
         };
+        let shown = ShownJob {
+            run,
+            number: spec.number,
+            since: Instant::now(),
+            command: String::from_utf8_lossy(&spec.argv.join(&b' '))
+                .chars()
+                .take(LETTERS)
+                .collect(),
+        };
+        let mut all = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(key, shown);
+        drop(all);
         self.running.insert(key, job);
         Ok(())
     }
@@ -484,6 +524,9 @@ impl Bench {
         let Some(job) = self.running.remove(&key) else {
             return;
         };
+        let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.remove(&key);
+        drop(shown);
         self.resize(ended);
         let Some(batch) = self.batches.get_mut(&job.batch) else {
             return;

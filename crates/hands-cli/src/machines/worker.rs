@@ -53,6 +53,7 @@ fn work(plan: WorkerPlan) -> Result<(), String> {
         .slots(plan.slots)
         .most_slots(most)
         .name(name.clone())
+        .tells(runner::running)
         .grace(plan.grace)
         .hold(plan.hold)
         .keep(Duration::from_secs(24 * 3600));

@@ -120,6 +120,9 @@ pub struct WorkerStatus {
     /// See [`WorkerBuilder::label`](crate::WorkerBuilder::label).
     #[serde(default)]
     pub labels: Vec<String>,
+    /// What it runs now, in words; empty unless it [says](crate::WorkerBuilder::tells).
+    #[serde(default)]
+    pub running: Vec<String>,
     /// Its machine's load, as `uptime` has it, in hundredths.
     #[serde(default)]
     pub load: u64,

@@ -61,6 +61,7 @@ pub fn worker(url: &str) -> WorkerBuilder {
         most: 0,
         name: None,
         labels: Vec::new(),
+        tells: None,
         on: On::Processes,
         grace: Duration::from_secs(30),
     }
@@ -73,8 +74,10 @@ enum On {
     Threads,
 }
 
+/// What a worker says of what it runs.
+type TellsRunning = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// How a worker is to be.
-#[derive(Debug)]
 #[must_use = "a worker does nothing before `run` or `start`"]
 pub struct WorkerBuilder {
     cluster: ClusterBuilder,
@@ -82,6 +85,7 @@ pub struct WorkerBuilder {
     most: usize,
     name: Option<String>,
     labels: Vec<String>,
+    tells: Option<TellsRunning>,
     on: On,
     grace: Duration,
 }
@@ -136,6 +140,16 @@ impl WorkerBuilder {
     /// What people call it, in logs and lists: its machine's name unless set.
     pub fn name(mut self, name: impl Into<String>) -> WorkerBuilder {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Asked now and then what runs, in words, for lists of workers. The first hundred are told, by
+    /// two hundred letters each.
+    pub fn tells(
+        mut self,
+        what: impl Fn() -> Vec<String> + Send + Sync + 'static,
+    ) -> WorkerBuilder {
+        self.tells = Some(Arc::new(what));
         self
     }
 
@@ -206,6 +220,7 @@ impl WorkerBuilder {
             id: crate::unique(),
             name,
             labels: self.labels,
+            tells: self.tells,
             link: link.clone(),
             names,
             streams,
@@ -247,6 +262,17 @@ impl WorkerBuilder {
         Ok(())
     }
 }
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("cluster", &self.cluster)
+            .field("slots", &self.slots)
+            .field("name", &self.name)
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A machine that is lent to a cluster. Dropping it [stops](Worker::stop) it.
 #[derive(Debug)]
 pub struct Worker {
@@ -339,6 +365,7 @@ pub(super) struct Lent {
     id: String,
     name: String,
     labels: Vec<String>,
+    tells: Option<TellsRunning>,
     link: ServerLink,
     names: PoolNames,
     streams: Streams,

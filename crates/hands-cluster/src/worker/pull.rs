@@ -21,6 +21,9 @@ use crate::{ClusterError, patient};
 const LOOK: Duration = Duration::from_secs(1);
 /// It says that it is there so often.
 const ALIVE: Duration = Duration::from_secs(2);
+/// Of what runs so much is said.
+const TOLD: usize = 100;
+const LETTERS: usize = 200;
 
 /// A function that this worker has.
 struct Served {
@@ -276,12 +279,19 @@ impl Lent {
             name: self.name.clone(),
             is_draining: self.is_draining.load(Ordering::SeqCst),
             labels: self.labels.clone(),
+            running: self.running_in_words(),
             load: load(),
             host: host_name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots,
             busy: self.busy.load(Ordering::SeqCst),
         }
+    }
+
+    fn running_in_words(&self) -> Vec<String> {
+        let words = self.tells.as_ref().map_or_else(Vec::new, |tells| tells());
+        let short = |text: String| text.chars().take(LETTERS).collect();
+        words.into_iter().take(TOLD).map(short).collect()
     }
 
     async fn say_hello(&self) {

@@ -230,6 +230,10 @@ fn workers_are_listed_drained_and_removed() {
         assert!(since.elapsed().as_secs() < 60);
         std::thread::yield_now();
     }
+    let status = machines.hands(&["cluster", "status", url]).end();
+    for job in ["job 1, ", "job 2, ", "while ! test -e go"] {
+        assert!(status.out().contains(job), "{}", status.out());
+    }
     machines
         .hands(&["cluster", "remove", url, "two"])
         .end()
