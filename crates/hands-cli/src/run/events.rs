@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `start` | a job starts | `attempt`, `slot`, `pid`, `time`, `command` |
 //! | `output` | it has written something | `stream`, and `text` or, where it is not UTF-8, `base64` |
-//! | `end` | it has ended | `attempt`, `outcome`, `exit`, `signal`, `time`, `wall`, `cpu_user`, `cpu_system`, `max_rss`, `sent`, `received`, `command`, and where they apply `error`, `retry_in` |
+//! | `end` | it has ended | `attempt`, `outcome`, `exit`, `signal`, `time`, `wall`, `cpu_user`, `cpu_system`, `max_rss`, `sent`, `received`, `command`, and where they apply `host`, `error`, `retry_in` |
 //! | `summary` | all is over (no `seq`) | `succeeded`, `failed`, `ended`, `exhausted`, `exit_code`, and with `-j auto` `jobs` at once at the end and `why` |
 //!
 //! Times are seconds, those named `time` since 1970; sizes are bytes. `outcome` is `success`,
@@ -49,6 +49,8 @@ enum JsonEvent<'a> {
         cpu_user: f64,
         cpu_system: f64,
         max_rss: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<&'a str>,
         sent: u64,
         received: u64,
         command: &'a str,
@@ -170,6 +172,7 @@ pub(super) fn end(job: &Finished<'_>, out: &mut Vec<u8>) {
             cpu_user: job.cpu_user.as_secs_f64(),
             cpu_system: job.cpu_system.as_secs_f64(),
             max_rss: job.max_rss,
+            host: job.host,
             sent: job.sent,
             received: job.received,
             command: &command,

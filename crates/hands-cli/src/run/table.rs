@@ -60,7 +60,7 @@ impl ShownTable {
         let start = job.at.duration_since(std::time::UNIX_EPOCH);
         let mut row: Vec<Vec<u8>> = [
             number.to_string(),
-            ":".to_owned(),
+            job.host.unwrap_or(":").to_owned(),
             format!("{:.3}", start.unwrap_or_default().as_secs_f64()),
             format!("{:.3}", job.wall.as_secs_f64()),
             job.sent.to_string(),

@@ -124,6 +124,38 @@ fn order_tags_codes_log_and_retries_are_those_of_a_run_here() {
 }
 
 #[test]
+fn whatever_lists_jobs_says_where_they_ran() {
+    let machines = Machines::new();
+    let _worker = machines.worker("a", &["--allow", "echo"]);
+    let json = machines
+        .run(&["--json", "echo", ":::", "x"])
+        .end()
+        .with_code(0);
+    assert!(json.out().contains("\"host\":\"a\""), "{}", json.out());
+    machines
+        .run(&["--results", "t.csv", "echo", ":::", "x"])
+        .end()
+        .with_code(0);
+    assert!(
+        machines.stage.text("t.csv").contains("\n1,a,"),
+        "{}",
+        machines.stage.text("t.csv")
+    );
+    machines
+        .run(&[
+            "--report", "r.html", "--trace", "t.json", "echo", ":::", "x",
+        ])
+        .end()
+        .with_code(0);
+    assert!(
+        machines.stage.text("r.html").contains("on a"),
+        "{}",
+        machines.stage.text("r.html")
+    );
+    assert!(machines.stage.text("t.json").contains("\"host\":\"a\""));
+}
+
+#[test]
 fn inputs_may_come_from_stdin_and_blocks_too() {
     let machines = Machines::new();
     let _worker = machines.worker("a", &["-j2", "--allow", "echo,wc"]);
