@@ -16,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Lent;
 use super::current::TaskOrigin;
 use crate::large;
-use crate::link::PATIENCE;
 use crate::message::{
     COUNT, DEADLINE, ID, MOST_ARGUMENTS, MOST_STARTS, RETRIES, TIMEOUT, WALL, WORKER, number,
 };
@@ -28,6 +27,10 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 /// How often what the server does not answer is asked again.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(250);
+/// So long, and so often, it is asked whether the server has heard what has become of a task: its
+/// slot is free only then.
+const CONFIRM: Duration = Duration::from_secs(1);
+const CONFIRMS: u32 = 2;
 /// Of those who have begun a task, so many are remembered, by so many letters.
 const KEPT: usize = 8;
 const LONGEST_NAME: usize = 100;
@@ -157,6 +160,9 @@ impl Lent {
         said: &TaskMessage,
         place: usize,
     ) -> Then {
+        if self.has_outcome(message, said).await {
+            return Then::Done;
+        }
         let begun = match self.begin(said).await {
             Ok(begun) => begun,
             Err(then) => return then,
@@ -229,6 +235,16 @@ impl Lent {
             }
             Err(error) => self.answer_error(said, error, place).await,
         }
+    }
+
+    /// Whether somebody has run it, and the server did not hear that it need not come again.
+    async fn has_outcome(&self, message: &Message, said: &TaskMessage) -> bool {
+        if message.info().is_ok_and(|info| info.delivered <= 1) {
+            return false;
+        }
+        let subject = self.names.result(&said.id);
+        let results = &self.streams.results;
+        results.direct_get_last_for_subject(subject).await.is_ok()
     }
 
     /// The argument's bytes; asked for again while the server may only be away.
@@ -436,15 +452,17 @@ impl Lent {
         self.answer(said, bytes, (Duration::ZERO, 0, true)).await
     }
 
-    /// Answers the server, and asks until it has heard.
+    /// Answers the server, and asks whether it has heard. One that has just come back may know
+    /// nothing of the message and say nothing: then it sends it once more, and whoever gets it
+    /// finds its outcome there.
     async fn confirm(&self, message: &Message, answer: &[u8]) {
         let Some(reply) = message.reply.clone() else {
             return;
         };
-        for _ in 0..4 {
+        for _ in 0..CONFIRMS {
             let answer = bytes::Bytes::copy_from_slice(answer);
             let asked = self.link.client().request(reply.clone(), answer);
-            match tokio::time::timeout(PATIENCE, asked).await {
+            match tokio::time::timeout(CONFIRM, asked).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => {
                     // The consumer is gone, or the server has just come back.
