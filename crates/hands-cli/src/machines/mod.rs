@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `access` | how a cluster is reached, and where secrets come from |
 //! | `job` | what travels |
-//! | `sender`, `travel` | the side that has the jobs |
+//! | `sender`, `bell`, `travel` | the side that has the jobs |
 //! | `fetch` | downloads, both sides |
 //! | `attach` | what another program needs to go on with a run |
 //! | `task`, `runner`, `files`, `allow`, `log` | the side that runs them |
@@ -21,6 +21,7 @@ pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod allow;
 pub(crate) mod attach;
+mod bell;
 pub(crate) mod dev;
 pub(crate) mod fetch;
 pub(crate) mod files;

@@ -12,21 +12,21 @@
 //! feed, and the end is told when all of it is here.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use hands::command::OutputStream;
 use hands::task::{Handle, TaskError};
 use hands_batch::{Elsewhere, ElsewhereEnd, ElsewhereError, ElsewhereEvent, ElsewhereJob};
 use hands_cluster::{Cluster, FeedPiece, FeedReader, RunFiles};
-use rustix::event::{EventfdFlags, eventfd};
 
 use super::attach::{Journal, SentJob, SentNote};
+use super::bell::{Canceller, MachineBell};
 use super::job::{JobBatch, JobConditions, JobEnd};
 use super::task::run_jobs;
 use super::travel;
@@ -38,8 +38,6 @@ const MOST_TOGETHER: usize = 64;
 const MOST_BYTES: usize = 256 * 1024;
 /// How often it is looked how many slots there are.
 const LOOK: Duration = Duration::from_millis(200);
-/// So long the server, and workers, have to hear that jobs are not wanted any more.
-const CANCELS: Duration = Duration::from_secs(5);
 /// After this time it is said that no worker has answered.
 const ALONE: Duration = Duration::from_secs(2);
 /// Pieces of output that are told of before anything else is looked at.
@@ -80,38 +78,6 @@ pub(crate) struct MachineJobs {
     is_abandoned: bool,
 }
 
-/// Cancels tasks on a thread of its own. Dropped, it waits until all are, or for a while: a server
-/// that is away is not waited for.
-struct Canceller {
-    handles: mpsc::Sender<Handle<Vec<JobEnd>>>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Canceller {
-    fn start() -> Result<Canceller, String> {
-        let (handles, to_cancel) = mpsc::channel::<Handle<Vec<JobEnd>>>();
-        let (give, done) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("hands-cancel".to_owned());
-        let cancels = move || {
-            for handle in to_cancel {
-                handle.cancel();
-            }
-            drop(give);
-        };
-        let started = thread.spawn(cancels);
-        started.map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Canceller { handles, done })
-    }
-}
-
-impl Drop for Canceller {
-    fn drop(&mut self) {
-        // Its channel is closed by that.
-        self.handles = mpsc::channel().0;
-        let _ = self.done.recv_timeout(CANCELS);
-    }
-}
-
 /// What was sent in one task.
 struct SentBatch {
     handle: Option<Handle<Vec<JobEnd>>>,
@@ -131,62 +97,6 @@ struct SentPlace {
     is_told: bool,
 }
 
-/// Rings when there is something to hear.
-struct MachineBell {
-    fd: OwnedFd,
-    rung: Mutex<Vec<u64>>,
-}
-
-impl MachineBell {
-    fn ring(&self) {
-        let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
-    }
-
-    fn take(&self) -> Vec<u64> {
-        let mut count = [0; 8];
-        let _ = rustix::io::read(&self.fd, &mut count);
-        std::mem::take(&mut self.rung.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Woken when a task has its outcome.
-struct BatchBell {
-    bell: Arc<MachineBell>,
-    batch: u64,
-}
-
-impl Wake for BatchBell {
-    fn wake(self: Arc<Self>) {
-        let mut rung = self
-            .bell
-            .rung
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        rung.push(self.batch);
-        drop(rung);
-        self.bell.ring();
-    }
-}
-
-/// Has it looked, now and then, whether there are more workers, or none.
-fn ring_now_and_then(bell: &Arc<MachineBell>) -> Result<(), String> {
-    let rings = Arc::downgrade(bell);
-    let thread = std::thread::Builder::new().name("hands-look".to_owned());
-    let looks = move || {
-        loop {
-            std::thread::park_timeout(ALONE / 2);
-            match rings.upgrade() {
-                Some(bell) => bell.ring(),
-                None => return,
-            }
-        }
-    };
-    let started = thread.spawn(looks);
-    started
-        .map(drop)
-        .map_err(|error| format!("cannot start a thread: {error}"))
-}
-
 impl MachineJobs {
     pub(crate) fn new(
         cluster: Arc<Cluster>,
@@ -194,13 +104,7 @@ impl MachineJobs {
         conditions: JobConditions,
         most: Option<usize>,
     ) -> Result<MachineJobs, String> {
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let fd = fd.map_err(|error| format!("cannot wait for other machines: {error}"))?;
-        let bell = Arc::new(MachineBell {
-            fd,
-            rung: Mutex::default(),
-        });
-        ring_now_and_then(&bell)?;
+        let bell = MachineBell::new()?;
         let feeds = cluster.feeds().map_err(|error| error.to_string())?;
         let rings = Arc::clone(&bell);
         feeds.on_piece(move || rings.ring());
@@ -319,10 +223,7 @@ impl MachineJobs {
         let Some(handle) = &mut batch.handle else {
             return;
         };
-        let waker = Waker::from(Arc::new(BatchBell {
-            bell: Arc::clone(&self.bell),
-            batch: number,
-        }));
+        let waker = self.bell.waker(number);
         let Poll::Ready(outcome) = Pin::new(handle).poll(&mut Context::from_waker(&waker)) else {
             return;
         };
@@ -633,7 +534,7 @@ impl Elsewhere for MachineJobs {
     }
 
     fn ready_fd(&self) -> BorrowedFd<'_> {
-        self.bell.fd.as_fd()
+        self.bell.as_fd()
     }
 
     fn next(&mut self) -> Option<ElsewhereEvent> {
@@ -681,7 +582,7 @@ impl Elsewhere for MachineJobs {
         }
         if let Some(handle) = sent.handle.take() {
             // It asks the server, and its worker, and waits for their answers.
-            let _ = self.canceller.handles.send(handle);
+            self.canceller.cancel(handle);
         }
         for index in 0..sent.jobs.len() {
             let place = &mut sent.jobs[index];
