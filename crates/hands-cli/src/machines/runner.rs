@@ -37,6 +37,12 @@ use super::log;
 /// So much of a job's output travels with its end; and so much of all the jobs of a batch.
 const INLINE: usize = 32 * 1024;
 const INLINE_OF_ALL: usize = 256 * 1024;
+/// When the machine is short of something, so soon a start is tried again; and so often while
+/// nothing runs.
+const SHORT: Duration = Duration::from_millis(100);
+const SHORTAGES: u32 = 20;
+/// Stands for the exit code of a job that was not started for want of something.
+const SHORT_CODE: i32 = -2;
 /// Conditions that are remembered.
 const PREPARED: usize = 32;
 const WAKE: u32 = 0;
@@ -225,6 +231,8 @@ impl Runner {
             prepared: HashMap::new(),
             batches: HashMap::new(),
             running: HashMap::new(),
+            short: VecDeque::new(),
+            shortages: 0,
         };
         let thread = std::thread::Builder::new().name("hands-jobs".to_owned());
         thread.spawn(move || bench.run())?;
@@ -293,6 +301,10 @@ struct Bench {
     prepared: HashMap<JobConditions, Prepared>,
     batches: HashMap<u64, Running>,
     running: HashMap<Key, BenchJob>,
+    /// Batches whose next job the machine is short of something for, and how often in a row that
+    /// was so while nothing ran that could give something back.
+    short: VecDeque<u64>,
+    shortages: u32,
 }
 
 impl Bench {
@@ -304,6 +316,7 @@ impl Bench {
                 running,
                 batches,
                 orders,
+                short,
                 ..
             } = &mut self;
             let mut receive = |key: Key, stream: OutputStream, bytes: &[u8]| {
@@ -315,7 +328,8 @@ impl Bench {
                     None => Flow::Continue,
                 }
             };
-            if engine.turn(None, &mut receive, &mut events).is_err() {
+            let again = (!short.is_empty()).then(|| Instant::now() + SHORT);
+            if engine.turn(again, &mut receive, &mut events).is_err() {
                 // Out of memory, or of descriptors: in a moment it may go on.
                 std::thread::park_timeout(Duration::from_millis(100));
             }
@@ -325,6 +339,10 @@ impl Bench {
                     EngineEvent::Ready(_) => self.obey(),
                     EngineEvent::Stopped(..) => {}
                 }
+            }
+            // What has ended may have given back what they are short of.
+            for id in std::mem::take(&mut self.short) {
+                self.go_on(id);
             }
         }
     }
@@ -392,9 +410,23 @@ impl Bench {
             }
             batch.next += 1;
             match self.start(id, index) {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.shortages = 0;
+                    return;
+                }
+                Err((_, SHORT_CODE)) if !self.running.is_empty() || self.shortages < SHORTAGES => {
+                    if self.running.is_empty() {
+                        self.shortages += 1;
+                    }
+                    if let Some(batch) = self.batches.get_mut(&id) {
+                        batch.next -= 1;
+                    }
+                    self.short.push_back(id);
+                    return;
+                }
                 Err((why, code)) => {
                     if let Some(batch) = self.batches.get_mut(&id) {
+                        let code = if code == SHORT_CODE { 126 } else { code };
                         let mut end = JobEnd::refused(why, code);
                         end.hosts = hosts(batch.of.task.as_ref(), &self.rules.name);
                         batch.ends.push(end);
@@ -430,7 +462,10 @@ impl Bench {
             return Ok(());
         };
         let told = |error: CommandError| {
-            let code = error.shell_code().unwrap_or(126);
+            let code = match error.is_shortage() {
+                true => SHORT_CODE,
+                false => error.shell_code().unwrap_or(126),
+            };
             (format!("on {}: {error}", self.rules.name), code)
         };
         if spec.argv.iter().any(|word| word.contains(&0)) {

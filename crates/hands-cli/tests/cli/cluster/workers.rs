@@ -293,3 +293,23 @@ fn a_worker_that_sizes_itself_takes_more_jobs_that_wait() {
     run.signal(Signal::TERM);
     run.end();
 }
+
+#[test]
+fn a_worker_that_is_short_of_descriptors_is_slower_and_loses_no_job() {
+    let machines = Machines::new();
+    let script = format!(
+        "ulimit -n 256; exec \"$HANDS\" worker {} --name a --hold 1 -j 200 --allow sh",
+        machines.url
+    );
+    let worker = machines.stage.shell(&script);
+    let worker = worker.env("HANDS", crate::stage::HANDS);
+    let mut worker = worker.env("HANDS_TOKEN", &machines.token).start();
+    worker.told("may run `sh`");
+    let inputs: String = (0..1000).map(|n| format!("{n}\n")).collect();
+    let run = machines
+        .run(&["-k", "sleep 0.02; echo {}"])
+        .stdin(inputs.clone());
+    assert!(run.end().with_code(0).out() == inputs);
+    worker.signal(Signal::TERM);
+    worker.end().with_code(0);
+}
