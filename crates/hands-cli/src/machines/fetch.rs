@@ -51,7 +51,6 @@ pub(crate) struct FetchedUrl {
     state: FetchState,
     path: Option<PathBuf>,
     time: Duration,
-    listed: Option<String>,
     /// Where the file is stored, if it is to be brought.
     stored: Option<String>,
 }
@@ -143,14 +142,12 @@ fn fetch_here(
                     path,
                     state,
                     time,
-                    listed,
                     ..
                 } => ends.push(FetchedUrl {
                     number,
                     state,
                     path,
                     time,
-                    listed,
                     stored: None,
                 }),
                 FetchEvent::Broken(why) => return Err(why),
@@ -371,7 +368,10 @@ impl ClusterFetch {
                 Err(why) => state = FetchState::Failed(format!("it could not be brought: {why}")),
             }
         }
-        self.tell(url, path, state, end.time, end.listed);
+        // What failed is listed as it was sent: with the name that its file is to have.
+        let has_failed = matches!(state, FetchState::Failed(_));
+        let listed = url.entry.clone().ok().filter(|_| has_failed);
+        self.tell(url, path, state, end.time, listed);
     }
 
     /// A file has its name when it is whole.

@@ -38,11 +38,15 @@ fn a_list_is_spread_over_workers_and_each_file_has_the_name_it_would_have_here()
             "list",
             "--dir",
             folder,
+            "--failed",
+            "failed",
         ];
         let words: Vec<&str> = words.iter().chain(more).copied().collect();
         let ended = machines.hands(&words).end().with_code(1);
         assert!(ended.stderr.contains("42 ok, 1 failed"), "{}", ended.stderr);
         assert!(ended.stderr.contains("/missing: "), "{}", ended.stderr);
+        let failed = format!("{}\n  out=missing\n", server.url("/missing"));
+        assert_eq!(machines.stage.text("failed"), failed);
         let text = |name: &str| machines.stage.text(&format!("{folder}/{name}"));
         assert_eq!(text("f1"), "this is /f1\n");
         assert_eq!(text("f1.1"), "this is /other/f1\n");
