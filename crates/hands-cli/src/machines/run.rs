@@ -1,10 +1,10 @@
 //! `hands run --cluster`: what is different when the jobs of a batch run elsewhere.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hands_batch::input::Pull;
@@ -32,6 +32,8 @@ pub(crate) struct MachineRun {
     cluster: Arc<Cluster>,
     journal: Journal,
     earlier: Earlier,
+    /// Why stdin could not be read to its end.
+    unread: Arc<Mutex<Option<String>>>,
 }
 
 impl MachineRun {
@@ -66,6 +68,7 @@ impl MachineRun {
             cluster: Arc::new(cluster),
             journal,
             earlier,
+            unread: Arc::default(),
         })
     }
 
@@ -89,11 +92,19 @@ impl MachineRun {
             let own = std::io::stdin();
             let own = rustix::io::fcntl_dupfd_cloexec(own, 3).map_err(|error| wrong(&error))?;
             let (mut own, mut write) = (std::fs::File::from(own), std::fs::File::from(write));
-            let journal = self.journal.again();
+            let (journal, unread) = (self.journal.again(), Arc::clone(&self.unread));
             let copies = move || {
                 let mut piece = vec![0; PIECE];
                 loop {
-                    let length = own.read(&mut piece).unwrap_or(0);
+                    let length = match own.read(&mut piece) {
+                        Ok(length) => length,
+                        Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                        Err(error) => {
+                            let why = format!("cannot read stdin: {error}");
+                            *unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                            0
+                        }
+                    };
                     // Written down before it is used: what was used can be read again.
                     if let Err(why) = journal.input(&piece[..length]) {
                         say(&format!("hands: {why}"));
@@ -138,11 +149,18 @@ impl MachineRun {
     }
 
     /// The batch is over, and with it the run.
-    pub(crate) fn end(self) {
+    ///
+    /// # Errors
+    ///
+    /// When there was more on stdin than could be read.
+    pub(crate) fn end(self) -> Result<(), String> {
         self.journal.remove();
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let unread = unread.clone();
         // The program ends in a moment, and what is left was given up: a server that is away is
         // not waited for.
         let _left = std::mem::ManuallyDrop::new(self.cluster);
+        unread.map_or(Ok(()), Err)
     }
 }
 

@@ -129,16 +129,18 @@ fn run(plan: Plan) -> Result<u8, String> {
     report.trace = plan.trace.as_deref().map(BatchTrace::create).transpose()?;
     report.page = plan.report.as_deref().map(ReportPage::new);
     report.files = files.map(|folder| Files::new(folder, plan.output.keep_order));
+    let mut input = Ok(());
     let result = match (elsewhere, &plan.machines) {
         (Some(mut elsewhere), Some(machines)) => {
             let (jobs, there) = elsewhere.split(jobs, &plan, machines)?;
             let result = batch.elsewhere(there).run(jobs, &mut report);
-            elsewhere.end();
+            input = elsewhere.end();
             result
         }
         _ => batch.run(jobs, &mut report),
     };
     let code = finish(result, &mut report)?;
+    input?;
     if report.is_unused() && code == 0 && advice::seems_to_have_inputs(&plan) {
         let _ = writeln!(
             io::stderr(),

@@ -169,6 +169,22 @@ fn inputs_may_come_from_stdin_and_blocks_too() {
 }
 
 #[test]
+fn a_stdin_that_cannot_be_read_is_an_error_and_not_an_empty_one() {
+    let machines = Machines::new();
+    let words = format!("\"$HANDS\" run --cluster {} echo < /", machines.url);
+    let run = machines
+        .stage
+        .shell(&words)
+        .env("HANDS", crate::stage::HANDS);
+    let ended = run.env("HANDS_TOKEN", &machines.token).end().with_code(255);
+    assert!(
+        ended.stderr.contains("cannot read stdin"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn a_long_output_arrives_whole_and_unmixed() {
     let machines = Machines::new();
     let _workers = ["a", "b"].map(|name| machines.worker(name, &["-j2", "--allow", "seq"]));
