@@ -104,7 +104,7 @@ mod tests {
             "ech",
             "echo ",
             "./echo",
-            "/tmp/echo",
+            "other/echo",
             "/bin/false",
             "true",
         ] {

@@ -41,8 +41,6 @@ const INLINE_OF_ALL: usize = 256 * 1024;
 /// nothing runs.
 const SHORT: Duration = Duration::from_millis(100);
 const SHORTAGES: u32 = 20;
-/// Stands for the exit code of a job that was not started for want of something.
-const SHORT_CODE: i32 = -2;
 /// Conditions that are remembered.
 const PREPARED: usize = 32;
 const WAKE: u32 = 0;
@@ -262,6 +260,14 @@ impl Runner {
     }
 }
 
+/// Why a job was not started.
+enum NotStarted {
+    /// The machine is short of something: in a moment it may be.
+    Short(String),
+    /// In words, and the exit code that a shell would give.
+    Refused(String, i32),
+}
+
 /// A run's conditions, as the engine wants them.
 struct Prepared {
     setting: Setting,
@@ -414,7 +420,9 @@ impl Bench {
                     self.shortages = 0;
                     return;
                 }
-                Err((_, SHORT_CODE)) if !self.running.is_empty() || self.shortages < SHORTAGES => {
+                Err(NotStarted::Short(_))
+                    if !self.running.is_empty() || self.shortages < SHORTAGES =>
+                {
                     if self.running.is_empty() {
                         self.shortages += 1;
                     }
@@ -424,9 +432,12 @@ impl Bench {
                     self.short.push_back(id);
                     return;
                 }
-                Err((why, code)) => {
+                Err(not_started) => {
+                    let (why, code) = match not_started {
+                        NotStarted::Short(why) => (why, 126),
+                        NotStarted::Refused(why, code) => (why, code),
+                    };
                     if let Some(batch) = self.batches.get_mut(&id) {
-                        let code = if code == SHORT_CODE { 126 } else { code };
                         let mut end = JobEnd::refused(why, code);
                         end.hosts = hosts(batch.of.task.as_ref(), &self.rules.name);
                         batch.ends.push(end);
@@ -436,7 +447,8 @@ impl Bench {
         }
     }
 
-    fn start(&mut self, id: u64, index: usize) -> Result<(), (String, i32)> {
+    fn start(&mut self, id: u64, index: usize) -> Result<(), NotStarted> {
+        let refused = |why| NotStarted::Refused(why, 126);
         let Some(batch) = self.batches.get(&id) else {
             return Ok(());
         };
@@ -448,28 +460,27 @@ impl Bench {
         let host = &self.rules.name;
         if !self.rules.allowed.has(&name) {
             let allows = self.rules.allowed.told();
-            return Err((
-                format!("the worker {host} does not run `{shown}`: its owner allows {allows}"),
-                126,
-            ));
+            return Err(refused(format!(
+                "the worker {host} does not run `{shown}`: its owner allows {allows}"
+            )));
         }
         let mut conditions = conditions.clone();
         if let Some(folder) = &batch.of.folder {
             conditions.directory = folder.as_os_str().as_bytes().to_vec();
         }
-        self.prepare(&conditions).map_err(|why| (why, 126))?;
+        self.prepare(&conditions).map_err(refused)?;
         let Some(prepared) = self.prepared.get_mut(&conditions) else {
             return Ok(());
         };
         let told = |error: CommandError| {
-            let code = match error.is_shortage() {
-                true => SHORT_CODE,
-                false => error.shell_code().unwrap_or(126),
-            };
-            (format!("on {}: {error}", self.rules.name), code)
+            let why = format!("on {}: {error}", self.rules.name);
+            match error.is_shortage() {
+                true => NotStarted::Short(why),
+                false => NotStarted::Refused(why, error.shell_code().unwrap_or(126)),
+            }
         };
         if spec.argv.iter().any(|word| word.contains(&0)) {
-            return Err((format!("`{shown}`: a word has a NUL byte"), 126));
+            return Err(refused(format!("`{shown}`: a word has a NUL byte")));
         }
         let program = prepared.resolver.resolve(&name).map_err(told)?.clone();
         let text =

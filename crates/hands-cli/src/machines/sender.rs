@@ -231,13 +231,10 @@ impl MachineJobs {
         let count = batch.jobs.len();
         let ends = match outcome {
             Ok(ends) if ends.len() == count => ends,
-            // A worker that was told to end them has left some out.
-            Ok(mut ends) => {
-                ends.resize_with(count, || JobEnd {
-                    was_asked: true,
-                    ..JobEnd::default()
-                });
-                ends
+            // Which end is whose cannot be told.
+            Ok(_) => {
+                let why = "its worker did not tell how each of its jobs ended";
+                vec![JobEnd::refused(why, 126); count]
             }
             Err(TaskError::Lost) => return self.send_again(number),
             Err(why) => vec![MachineJobs::refusal(why); count],
