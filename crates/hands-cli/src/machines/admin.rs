@@ -1,7 +1,7 @@
 //! `hands cluster status`, `drain`, `remove`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,7 +61,8 @@ pub(crate) fn status(access: &AccessPlan, json: bool) -> ExitCode {
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(NOBODY_READS),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(NOBODY_READS),
+        Err(error) => usage::fail(&format!("stdout cannot be written: {error}")),
     }
 }
 

@@ -313,3 +313,19 @@ fn a_worker_that_is_short_of_descriptors_is_slower_and_loses_no_job() {
     worker.signal(Signal::TERM);
     worker.end().with_code(0);
 }
+
+#[test]
+fn a_list_that_cannot_be_written_is_an_error() {
+    let machines = Machines::new();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a full disk");
+    let status = machines.hands(&["cluster", "status", &machines.url]);
+    let ended = status.stdout_to(full).with_code(255);
+    assert!(
+        ended.stderr.contains("stdout cannot be written"),
+        "{}",
+        ended.stderr
+    );
+}
