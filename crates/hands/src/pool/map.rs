@@ -11,7 +11,7 @@ use std::vec;
 use super::chunks::Chunks;
 use super::crew::Crew;
 use super::many::outcomes;
-use crate::task::{AsCompleted, Handle, Options, Outcome, TaskError, as_completed};
+use crate::task::{AsCompleted, Handle, Options, Outcome, as_completed};
 use crate::thread::panic::caught;
 
 /// The outcomes of [`Pool::map`](super::Pool::map), as an iterator.
@@ -86,10 +86,23 @@ where
     fn submit_chunk(&self, task: &Arc<F>, arguments: Vec<A>) -> Handle<Vec<Outcome<R>>> {
         let task = Arc::clone(task);
         self.submit_as(type_name::<F>(), Options::new(), move || {
-            let each = |argument| caught(|| task(argument)).map_err(TaskError::from);
-            arguments.into_iter().map(each).collect()
+            run_each(&*task, arguments)
         })
     }
+}
+
+/// The outcome for each of them, in their order. A panic is caught outside the loop, which then
+/// goes on with the next: an input that does not panic pays nothing for it.
+fn run_each<A, R>(task: &impl Fn(A) -> R, inputs: Vec<A>) -> Vec<Outcome<R>> {
+    let mut outcomes = Vec::with_capacity(inputs.len());
+    let mut inputs = inputs.into_iter();
+    while inputs.len() > 0 {
+        let ran = caught(|| outcomes.extend(inputs.by_ref().map(|input| Ok(task(input)))));
+        if let Err(panic) = ran {
+            outcomes.push(Err(panic.into()));
+        }
+    }
+    outcomes
 }
 
 impl<'pool, P, F, I, A, R> Map<'pool, P, F, I, R>
@@ -166,6 +179,21 @@ where
         } else if age > LONG && now.saturating_duration_since(came) > SHORT {
             self.chunk = (self.chunk / 2).max(1);
         }
+    }
+
+    /// Waits for the next chunk; or, over a queue, for a moment.
+    #[cold]
+    fn next_chunk(&mut self) -> Option<()> {
+        self.fill();
+        let came = Instant::now();
+        // More may come into a queue meanwhile.
+        let within = (self.inputs.size_hint().1 == Some(usize::MAX)).then_some(MOMENT);
+        if let Poll::Ready(next) = self.pending.next(within) {
+            let Came { outcomes, chunk } = next?;
+            self.current = outcomes;
+            self.fit(came, &chunk);
+        }
+        Some(())
     }
 
     fn fill(&mut self) {
@@ -267,6 +295,7 @@ where
 {
     type Item = Outcome<R>;
 
+    #[inline]
     fn next(&mut self) -> Option<Outcome<R>> {
         loop {
             if let Some(outcome) = self.current.next() {
@@ -277,16 +306,7 @@ where
                 }
                 return Some(outcome);
             }
-            self.fill();
-            let came = Instant::now();
-            // More may come into a queue meanwhile.
-            let within = (self.inputs.size_hint().1 == Some(usize::MAX)).then_some(MOMENT);
-            let Poll::Ready(next) = self.pending.next(within) else {
-                continue;
-            };
-            let Came { outcomes, chunk } = next?;
-            self.current = outcomes;
-            self.fit(came, &chunk);
+            self.next_chunk()?;
         }
     }
 

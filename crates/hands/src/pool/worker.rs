@@ -148,17 +148,21 @@ impl ThreadWorker {
     pub(super) fn run(&self, job: QueuedJob) {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
-        let told = TaskTold::new(self, job.number(), job.class());
-        let begins = &mut || told.begins();
+        let told = self.told(|| (job.number(), job.class()));
+        let begins = &mut || told.iter().for_each(TaskTold::begins);
         // Around the job's end, too: its result may be dropped here, and is foreign.
         let ran = caught(|| match (&self.crew.meter, &self.gauge) {
-            (Some(meter), Some(gauge)) => gauge.measured(&meter.classes, told.class, || {
-                job.work(&self.owners, begins)
-            }),
+            (Some(meter), Some(gauge)) => {
+                let class = job.class();
+                gauge.measured(&meter.classes, class, || job.work(&self.owners, begins))
+            }
             _ => job.work(&self.owners, begins),
         });
         match ran.unwrap_or(Some(Ran::Panicked)) {
-            Some(ran) => told.ended(ran),
+            Some(ran) => {
+                self.count(ran, true);
+                told.iter().for_each(|told| told.ended(ran));
+            }
             None => {
                 counts.looks_put.fetch_sub(1, Ordering::SeqCst);
                 self.crew.stacks.calls.answer();
@@ -168,6 +172,31 @@ impl ThreadWorker {
         counts.busy.fetch_sub(1, Ordering::Relaxed);
         // One for each that was got.
         let _ = self.crew.jobs.task_done();
+    }
+
+    /// What is to be told of a task, if somebody listens.
+    fn told(&self, task: impl FnOnce() -> (u64, &'static str)) -> Option<TaskTold<'_>> {
+        let is_watched = self.crew.events.is_watched();
+        is_watched.then(|| {
+            let (number, class) = task();
+            TaskTold {
+                worker: self,
+                number,
+                class,
+                begun: Cell::new(None),
+            }
+        })
+    }
+
+    /// Counts a task that did not go well; one that was not run, if it `was_queued` here.
+    fn count(&self, ran: Ran, was_queued: bool) {
+        let how = match ran {
+            Ran::Panicked => TaskEnd::Panicked,
+            Ran::Not if was_queued => TaskEnd::NotRun,
+            // Who runs it elsewhere counts it there.
+            Ran::Well | Ran::Not | Ran::Elsewhere => return,
+        };
+        self.crew.events.tally().add(how, 1);
     }
 
     /// Does half of what somebody has split, if there is any.
@@ -244,13 +273,15 @@ impl Host for ThreadWorker {
     }
 
     fn run_here(&self, task: Arc<dyn Runnable>) {
-        let told = TaskTold::new(self, task.number(), task.class());
+        let told = self.told(|| (task.number(), task.class()));
+        let begins = &mut || told.iter().for_each(TaskTold::begins);
         // The last that holds the task may be this: its result is dropped inside the catch.
-        let ran = caught(|| task.run(&self.owners, &mut || told.begins()));
-        match ran.unwrap_or(Ran::Panicked) {
-            // Counted when its job is taken from the queue.
-            Ran::Not => {}
-            ran => told.ended(ran),
+        let ran = caught(|| task.run(&self.owners, begins));
+        let ran = ran.unwrap_or(Ran::Panicked);
+        // One that was not run is counted and told of when its job is taken from the queue.
+        self.count(ran, false);
+        if ran != Ran::Not {
+            told.iter().for_each(|told| told.ended(ran));
         }
     }
 
@@ -281,16 +312,7 @@ struct TaskTold<'a> {
     begun: Cell<Option<Begun>>,
 }
 
-impl<'a> TaskTold<'a> {
-    fn new(worker: &'a ThreadWorker, number: u64, class: &'static str) -> TaskTold<'a> {
-        TaskTold {
-            worker,
-            number,
-            class,
-            begun: Cell::new(None),
-        }
-    }
-
+impl TaskTold<'_> {
     fn begins(&self) {
         let events = &self.worker.crew.events;
         let begun = events.started(self.number, self.class, self.worker.number);
@@ -302,16 +324,10 @@ impl<'a> TaskTold<'a> {
         let how = match ran {
             Ran::Well => TaskEnd::Well,
             Ran::Panicked => TaskEnd::Panicked,
-            Ran::Not => {
-                events.tally().add(TaskEnd::NotRun, 1);
-                return events.not_run(self.number, self.class);
-            }
+            Ran::Not => return events.not_run(self.number, self.class),
             // Who runs it, or has run it, says so.
             Ran::Elsewhere => return,
         };
-        if how == TaskEnd::Panicked {
-            events.tally().add(how, 1);
-        }
         if let Some(begun) = self.begun.get() {
             events.finished(begun, self.class, self.worker.number, how);
         }
