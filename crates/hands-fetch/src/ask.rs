@@ -27,6 +27,13 @@ enum Step {
     Elsewhere(Url),
 }
 
+/// One request: for what comes after this offset, and whether it may be answered by "unchanged".
+struct Asked {
+    request: reqwest::RequestBuilder,
+    offset: u64,
+    is_conditional: bool,
+}
+
 /// Unpacks what a server calls `gzip` or `x-gzip`, of one member or of several.
 type Unzip = flate2::write::MultiGzDecoder<Vec<u8>>;
 
@@ -81,6 +88,21 @@ impl Transfer<'_> {
                 return self.segments(source, None).await.map(Step::Came);
             }
         }
+        let Asked {
+            request,
+            offset,
+            is_conditional,
+        } = self.asked(url)?;
+        let response = self.send(request).await?;
+        if let Some(url) = odd_location(response.status(), url, response.headers()) {
+            return Ok(Step::Elsewhere(url));
+        }
+        self.answered(source, response, offset, is_conditional)
+            .await
+    }
+
+    /// The request, for what has not come yet.
+    fn asked(&mut self, url: &Url) -> Result<Asked, Trouble> {
         let mut request = self.request(url);
         let mut offset = 0;
         let (received, validator) = self.begun();
@@ -93,9 +115,10 @@ impl Transfer<'_> {
             _ if received > 0 => self.begin_again()?,
             _ => {}
         }
-        if let Some(range) = &flags.request.range {
+        if let Some(range) = &self.fetcher.flags.request.range {
             request = request.header(RANGE, format!("bytes={range}"));
         }
+        let flags = &self.fetcher.flags;
         let mut is_conditional = false;
         if flags.files.timestamping
             && offset == 0
@@ -106,11 +129,23 @@ impl Transfer<'_> {
                 is_conditional = true;
             }
         }
-        let response = self.send(request).await?;
+        Ok(Asked {
+            request,
+            offset,
+            is_conditional,
+        })
+    }
+
+    /// What the answer to a request from this offset on means.
+    async fn answered(
+        &mut self,
+        source: &Url,
+        response: Response,
+        offset: u64,
+        is_conditional: bool,
+    ) -> Result<Step, Trouble> {
+        let flags = &self.fetcher.flags;
         let status = response.status();
-        if let Some(url) = odd_location(status, url, response.headers()) {
-            return Ok(Step::Elsewhere(url));
-        }
         match status {
             StatusCode::NOT_MODIFIED if is_conditional => Ok(Step::Came(CameWhole::Unchanged)),
             StatusCode::PARTIAL_CONTENT if flags.request.range.is_some() => {
@@ -136,22 +171,7 @@ impl Transfer<'_> {
                 self.receive(response, None).await.map(Step::Came)
             }
             StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => {
-                let total = response
-                    .headers()
-                    .get(CONTENT_RANGE)
-                    .and_then(|range| range.to_str().ok());
-                let total =
-                    total.and_then(|range| range.strip_prefix("bytes */")?.parse::<u64>().ok());
-                if total == Some(offset)
-                    && self.known_length().is_none_or(|length| length == offset)
-                {
-                    return Ok(Step::Came(CameWhole::Whole));
-                }
-                self.begin_again()?;
-                Err(Trouble::Again(
-                    "the server has less of it than has come".to_owned(),
-                    None,
-                ))
+                self.nothing_more(response.headers(), offset)
             }
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
                 let is_new = self.name_by(&response).await?;
@@ -166,6 +186,22 @@ impl Transfer<'_> {
             }
             _ => Err(self.refused(&response)),
         }
+    }
+
+    /// The server has nothing from this offset on: all has come, or too much.
+    fn nothing_more(&mut self, headers: &HeaderMap, offset: u64) -> Result<Step, Trouble> {
+        let total = headers
+            .get(CONTENT_RANGE)
+            .and_then(|range| range.to_str().ok());
+        let total = total.and_then(|range| range.strip_prefix("bytes */")?.parse::<u64>().ok());
+        if total == Some(offset) && self.known_length().is_none_or(|length| length == offset) {
+            return Ok(Step::Came(CameWhole::Whole));
+        }
+        self.begin_again()?;
+        Err(Trouble::Again(
+            "the server has less of it than has come".to_owned(),
+            None,
+        ))
     }
 
     /// Whether a part of an earlier run is part of what an answer is about.

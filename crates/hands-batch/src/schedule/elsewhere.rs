@@ -156,11 +156,11 @@ impl<W: Work> Scheduler<'_, W> {
         {
             return;
         }
-        let (retrying, collator) = (&self.retrying, &self.collator);
+        let (waiting, collator) = (&self.waiting, &self.collator);
         let mut told = Vec::new();
         self.untold.retain(|number| {
             let waits = collator.as_ref().is_some_and(|all| all.has(*number));
-            if !waits && !retrying.contains_key(number) {
+            if !waits && !waiting.is_retried(*number) {
                 told.push(*number);
             }
             waits

@@ -1,6 +1,5 @@
 //! From a job's end to what it counts for, or to its next try.
 
-use std::cmp::Reverse;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -81,15 +80,13 @@ impl<W: Work> Scheduler<'_, W> {
             }
         }
         if let Some(delay) = retry {
-            let number = job.place.number;
-            self.retries.push(Reverse((Instant::now() + delay, number)));
             let pending = PendingItem {
-                number,
+                number: job.place.number,
                 item: job.item,
                 attempt: job.place.attempt + 1,
                 made: None,
             };
-            self.retrying.insert(number, pending);
+            self.waiting.retry(Instant::now() + delay, pending);
         } else if outcome == Outcome::Ended {
             self.tally.add(TaskEnd::Cancelled, 1);
         } else {

@@ -15,15 +15,17 @@ mod end;
 mod resize;
 mod start;
 mod stop;
+mod surroundings;
 mod terminal;
+mod waiting;
 mod write;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
-use std::os::fd::OwnedFd;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::surroundings::Surroundings;
 use self::terminal::Terminal;
+use self::waiting::WaitingItems;
 use super::builder::{AtOnce, Batch, Grouping, Summary};
 use super::collate::{self, Collator, Sinks};
 use super::control::{Control, Stop};
@@ -36,20 +38,11 @@ use super::sizer::BatchSizer;
 use super::work::{Job, JobPlace, Work};
 use hands::command::CommandError;
 use hands::command::OutputStream;
-use hands::command::engine::Environment;
-use hands::command::engine::Resolver;
-use hands::command::engine::RunMark;
-use hands::command::engine::Setting;
+use hands::command::engine::Watchdog;
 use hands::command::engine::leftovers;
-use hands::command::engine::open_null;
-use hands::command::engine::{COOKIE, Watchdog};
 use hands::command::engine::{Engine, EngineEvent, Flow, Key};
 use hands::command::raise_descriptor_limit;
 use hands::event::{Tally, TaskEnd};
-
-/// Variables that each job gets, beside the cookie.
-const NUMBER: &str = "HANDS_SEQ";
-const SLOT: &str = "HANDS_SLOT";
 
 /// Jobs that may wait for an earlier one's output before no more are started: some 20 MB of
 /// bookkeeping.
@@ -129,21 +122,14 @@ struct Scheduler<'a, W: Work> {
     observer: &'a mut dyn Observer,
     engine: Engine,
     control: Control,
-    run: RunMark,
-    environment: Environment,
-    resolver: Resolver,
-    setting: Setting,
-    null: OwnedFd,
+    around: Surroundings,
     collator: Option<Collator>,
     sinks: Sinks,
     watched: [bool; 2],
     running: HashMap<Key, RunningJob<W::Item>>,
     slots: FreeSlots,
-    retries: BinaryHeap<Reverse<(Instant, u64)>>,
-    retrying: HashMap<u64, PendingItem<W::Item>>,
-    put_off: Option<PendingItem<W::Item>>,
+    waiting: WaitingItems<W::Item>,
     shortages: u32,
-    not_before: Option<Instant>,
     input: Input,
     halt: HaltState,
     time_limit: Option<TimeLimit>,
@@ -218,7 +204,6 @@ impl<'a, W: Work> Scheduler<'a, W> {
         work: W,
         observer: &'a mut dyn Observer,
     ) -> Result<Self, BatchError> {
-        let run = RunMark::new();
         let (jobs, most, sizer) = match batch.at_once {
             AtOnce::Cores => (hands::cores().get(), hands::cores().get(), None),
             AtOnce::Count(jobs) => (jobs.get(), jobs.get(), None),
@@ -245,11 +230,6 @@ impl<'a, W: Work> Scheduler<'a, W> {
         engine
             .watch(control.wakeable(), WAKE, false)
             .map_err(CommandError::system("set up the event loop"))?;
-        let environment = Environment::new(&batch.conditions.environment, &[COOKIE, NUMBER, SLOT]);
-        let resolver = Resolver::new(
-            environment.get("PATH"),
-            batch.conditions.directory.as_deref(),
-        );
         let sink = |given: Option<Sink>, own: fn() -> std::io::Result<Sink>| match given {
             Some(sink) => Ok(sink),
             None => own().map_err(BatchError::Output),
@@ -271,22 +251,15 @@ impl<'a, W: Work> Scheduler<'a, W> {
             sizer,
             engine,
             control,
-            run,
-            environment,
-            resolver,
-            setting: batch.conditions.setting(b"the jobs")?,
-            null: open_null()?,
+            around: Surroundings::new(&batch.conditions)?,
             collator: grouping
                 .map(|grouping| Collator::new(grouping, whole_only, &batch.spill_folder)),
             sinks,
             watched: [false; 2],
             running: HashMap::new(),
             slots: FreeSlots::default(),
-            retries: BinaryHeap::new(),
-            retrying: HashMap::new(),
-            put_off: None,
+            waiting: WaitingItems::default(),
             shortages: 0,
-            not_before: None,
             input: Input::Open,
             halt: HaltState::new(batch.halt),
             time_limit: batch.timeout.map(TimeLimit::new),
@@ -366,7 +339,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
 
     /// What jobs that are over have left running in their groups.
     fn end_leftovers(&mut self) {
-        let ended = leftovers::end(self.run.entry(), self.engine.leftovers());
+        let ended = leftovers::end(self.around.run.entry(), self.engine.leftovers());
         if ended > 0 {
             self.observer.notice(&Notice::Leftovers(ended));
         }
@@ -379,7 +352,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
         if std::mem::replace(&mut self.guarded, true) {
             return;
         }
-        match Watchdog::start(self.run.entry()) {
+        match Watchdog::start(self.around.run.entry()) {
             Ok(watchdog) => self.engine.guard(watchdog),
             Err(error) => self.observer.notice(&Notice::NoWatchdog(error.to_string())),
         }
@@ -394,8 +367,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
 
     /// Whether nothing is left to start.
     pub(super) fn no_more(&self) -> bool {
-        self.stop > Stop::No
-            || (self.input == Input::Ended && self.put_off.is_none() && self.retrying.is_empty())
+        self.stop > Stop::No || (self.input == Input::Ended && self.waiting.is_empty())
     }
 
     /// One turn of the engine, up to whatever is due next.
@@ -404,10 +376,10 @@ impl<'a, W: Work> Scheduler<'a, W> {
         more_to_start: bool,
         events: &mut Vec<EngineEvent>,
     ) -> Result<(), BatchError> {
-        let retry = self.retries.peek().map(|Reverse((at, _))| *at);
+        let retry = self.waiting.next_retry();
         let could_start = self.has_room();
         let until = [
-            self.not_before.filter(|_| could_start),
+            self.waiting.not_before.filter(|_| could_start),
             retry.filter(|_| could_start),
             self.next_tick,
             more_to_start.then(Instant::now),
@@ -450,7 +422,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             started: self.started,
             succeeded: self.tally.of(TaskEnd::Well),
             failed: self.tally.of(TaskEnd::Failed),
-            retrying: self.retrying.len(),
+            retrying: self.waiting.retries(),
             running: &running,
             running_count: self.running.len(),
             elapsed: now - self.began,

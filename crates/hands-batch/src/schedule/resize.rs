@@ -10,8 +10,8 @@ impl<W: Work> Scheduler<'_, W> {
         // While a rule or the input holds jobs back, more at once would change nothing.
         let queued = self.stop == Stop::No
             && !self.control.is_paused()
-            && self.not_before.is_none()
-            && (self.put_off.is_some() || self.input == Input::Open);
+            && self.waiting.not_before.is_none()
+            && (self.waiting.has_put_off() || self.input == Input::Open);
         if let Some(sizer) = &mut self.sizer {
             let before = self.jobs;
             self.jobs = sizer.decide(queued);

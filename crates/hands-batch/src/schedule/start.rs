@@ -1,15 +1,14 @@
 //! From an input to a running job.
 
-use std::cmp::Reverse;
-use std::ffi::CString;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::end::worker;
 use super::terminal::Terminal;
 use super::{
-    Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, NUMBER, PendingItem, RunningJob,
-    SHORTAGE_PAUSE, SHORTAGE_TRIES, SLOT, Scheduler,
+    Attempt, GATE_PAUSE, INPUT, Input, MOST_WAITING, PendingItem, RunningJob, SHORTAGE_PAUSE,
+    SHORTAGE_TRIES, Scheduler,
 };
 use crate::builder::Grouping;
 use crate::control::Stop;
@@ -18,7 +17,7 @@ use crate::input::Pull;
 use crate::observer::{Finished, Notice, Outcome, Started};
 use crate::policy::{TimeLimit, Verdict};
 use crate::results::Results;
-use crate::work::{Job, JobPlace, Work};
+use crate::work::{Job, JobPlace, Work, WorkError};
 use hands::command::engine::ArgBlock;
 use hands::command::engine::{JobStart, Key, OutputTarget, StdinSource};
 use hands::command::{CommandError, SpawnReason};
@@ -51,23 +50,16 @@ impl<W: Work> Scheduler<'_, W> {
     }
 
     pub(super) fn may_start(&mut self) -> bool {
-        if self.not_before.is_some_and(|at| at <= Instant::now()) {
-            self.not_before = None;
+        if self
+            .waiting
+            .not_before
+            .is_some_and(|at| at <= Instant::now())
+        {
+            self.waiting.not_before = None;
         }
         // While it is too early one input is taken up all the same: if there is none, nothing is to
         // be waited for.
-        self.has_room() && (self.not_before.is_none() || self.put_off.is_none())
-    }
-
-    /// Keeps what may not start yet.
-    fn hold_back(&mut self, pending: PendingItem<W::Item>) {
-        if pending.attempt == 1 {
-            self.put_off = Some(pending);
-            return;
-        }
-        let at = self.not_before.unwrap_or_else(Instant::now);
-        self.retries.push(Reverse((at, pending.number)));
-        self.retrying.insert(pending.number, pending);
+        self.has_room() && (self.waiting.not_before.is_none() || !self.waiting.has_put_off())
     }
 
     /// Whether load and memory allow another job; asked only when there is one.
@@ -91,7 +83,7 @@ impl<W: Work> Scheduler<'_, W> {
             if !std::mem::replace(&mut self.waiting_told, true) {
                 self.observer.notice(&Notice::Waiting(why));
             }
-            self.not_before = Some(Instant::now() + GATE_PAUSE);
+            self.waiting.not_before = Some(Instant::now() + GATE_PAUSE);
             return false;
         }
         self.waiting_told = false;
@@ -104,8 +96,8 @@ impl<W: Work> Scheduler<'_, W> {
             return Ok(Attempt::Nothing);
         };
         let is_gated = self.batch.load.is_some() || self.batch.memfree.is_some();
-        if self.not_before.is_some() || (is_gated && !self.gates_allow()) {
-            self.hold_back(pending);
+        if self.waiting.not_before.is_some() || (is_gated && !self.gates_allow()) {
+            self.waiting.hold_back(pending);
             return Ok(Attempt::Nothing);
         }
         self.start(pending)
@@ -113,15 +105,12 @@ impl<W: Work> Scheduler<'_, W> {
 
     pub(super) fn next_pending(&mut self) -> Result<Option<PendingItem<W::Item>>, BatchError> {
         if self.running.len() < self.jobs
-            && let Some(pending) = self.put_off.take()
+            && let Some(pending) = self.waiting.take_put_off()
         {
             return Ok(Some(pending));
         }
-        if let Some(&Reverse((at, number))) = self.retries.peek()
-            && at <= Instant::now()
-        {
-            self.retries.pop();
-            return Ok(self.retrying.remove(&number));
+        if let Some(pending) = self.waiting.take_due() {
+            return Ok(Some(pending));
         }
         if !self.takes_inputs() {
             return Ok(None);
@@ -183,23 +172,7 @@ impl<W: Work> Scheduler<'_, W> {
             slot,
             attempt: pending.attempt,
         };
-        let made = match pending.made.take() {
-            // Its placeholders may name the slot, which may be another one now; its stdin is there
-            // once.
-            Some((made_for, job)) if made_for == place => Ok(job),
-            made => self
-                .work
-                .job(&mut pending.item, place)
-                .map(|job| match made {
-                    Some((_, made)) => Job {
-                        stdin: made.stdin,
-                        stdin_file: made.stdin_file,
-                        ..job
-                    },
-                    None => job,
-                }),
-        };
-        let mut job = match made {
+        let mut job = match self.job(&mut pending, place) {
             Ok(job) => job,
             Err(error) => {
                 self.refused(place, &[], &*error);
@@ -219,7 +192,7 @@ impl<W: Work> Scheduler<'_, W> {
             Ok(key) => key,
             Err(error) if error.is_shortage() && self.wait_out(&error) => {
                 pending.made = Some((place, job));
-                self.hold_back(pending);
+                self.waiting.hold_back(pending);
                 return Ok(Attempt::Nothing);
             }
             Err(error) if error.is_shortage() => return Err(error.into()),
@@ -228,6 +201,52 @@ impl<W: Work> Scheduler<'_, W> {
                 return Ok(Attempt::Begun);
             }
         };
+        self.shortages = 0;
+        if self.terminal.as_ref().is_some_and(Terminal::is_for_all) {
+            self.lend(key);
+        }
+        if !self.batch.delay.is_zero() {
+            self.waiting.not_before = Some(Instant::now() + self.batch.delay);
+        }
+        self.slots.take(slot);
+        self.begun(key, pending.item, place, job, at, sent);
+        Ok(Attempt::Begun)
+    }
+
+    /// What is to be run for an item: as it was made before, if that start was refused.
+    fn job(
+        &mut self,
+        pending: &mut PendingItem<W::Item>,
+        place: JobPlace,
+    ) -> Result<Job, WorkError> {
+        match pending.made.take() {
+            // Its placeholders may name the slot, which may be another one now; its stdin is there
+            // once.
+            Some((made_for, job)) if made_for == place => Ok(job),
+            made => self
+                .work
+                .job(&mut pending.item, place)
+                .map(|job| match made {
+                    Some((_, made)) => Job {
+                        stdin: made.stdin,
+                        stdin_file: made.stdin_file,
+                        ..job
+                    },
+                    None => job,
+                }),
+        }
+    }
+
+    /// A job runs from now on: its results, its output and those who watch know of it.
+    fn begun(
+        &mut self,
+        key: Key,
+        item: W::Item,
+        place: JobPlace,
+        job: Job,
+        at: SystemTime,
+        sent: u64,
+    ) {
         let Job {
             display,
             tag,
@@ -235,28 +254,9 @@ impl<W: Work> Scheduler<'_, W> {
             results_are_files,
             ..
         } = job;
-        self.shortages = 0;
-        if self.terminal.as_ref().is_some_and(Terminal::is_for_all) {
-            self.lend(key);
-        }
-        self.slots.take(slot);
-        let create = match results_are_files {
-            true => Results::create_files,
-            false => Results::create,
-        };
-        let results = match results.map(|folder| (create(&folder, place.number), folder)) {
-            Some((Err(error), folder)) => {
-                self.fail(BatchError::Results { folder, error }, Stop::Terminate);
-                None
-            }
-            Some((Ok(results), _)) => Some(results),
-            None => None,
-        };
+        let results = results.and_then(|folder| self.results(folder, place, results_are_files));
         if let Some(collator) = &mut self.collator {
             collator.begin(place.number, key, tag);
-        }
-        if !self.batch.delay.is_zero() {
-            self.not_before = Some(Instant::now() + self.batch.delay);
         }
         let pid = self
             .engine
@@ -279,13 +279,12 @@ impl<W: Work> Scheduler<'_, W> {
         if let Some(limit) = limit {
             self.engine.limit(key, limit);
         }
-        let since = Instant::now();
         let job = RunningJob {
-            item: pending.item,
+            item,
             place,
             display,
             at,
-            since,
+            since: Instant::now(),
             limit,
             sent,
             received: 0,
@@ -293,7 +292,21 @@ impl<W: Work> Scheduler<'_, W> {
             results,
         };
         self.running.insert(key, job);
-        Ok(Attempt::Begun)
+    }
+
+    /// Where its results go; if there is no such place, the batch ends.
+    fn results(&mut self, folder: PathBuf, place: JobPlace, are_files: bool) -> Option<Results> {
+        let create = match are_files {
+            true => Results::create_files,
+            false => Results::create,
+        };
+        match create(&folder, place.number) {
+            Ok(results) => Some(results),
+            Err(error) => {
+                self.fail(BatchError::Results { folder, error }, Stop::Terminate);
+                None
+            }
+        }
     }
 
     pub(super) fn launch(&mut self, place: JobPlace, job: &mut Job) -> Result<Key, CommandError> {
@@ -304,16 +317,9 @@ impl<W: Work> Scheduler<'_, W> {
         }
         let variables = &self.batch.conditions.environment;
         (variables.check()).map_err(|reason| CommandError::spawn(name, reason))?;
-        let program = self.resolver.resolve(name)?;
-        let text = |name: &str, value: u64| {
-            CString::new(format!("{name}={value}")).expect("names and digits have no NUL byte")
-        };
-        let more = [
-            self.run.job(place.number),
-            text(NUMBER, place.number),
-            text(SLOT, place.slot as u64),
-        ];
-        let environ = self.environment.pointers(&more);
+        let more = self.around.entries(place);
+        let program = self.around.resolver.resolve(name)?;
+        let environ = self.around.environment.pointers(&more);
         let mut block = ArgBlock::new(argv);
         let size = block.size();
         let target = |fd| {
@@ -326,13 +332,13 @@ impl<W: Work> Scheduler<'_, W> {
         let other = match (&job.stdin_file, &self.terminal) {
             (Some(file), _) => file.as_raw_fd(),
             (None, Some(terminal)) if terminal.is_for_all() => terminal.as_raw_fd(),
-            (None, _) => self.null.as_raw_fd(),
+            (None, _) => self.around.null.as_raw_fd(),
         };
         let start = JobStart {
             program,
             argv: &mut block,
             environ: &environ,
-            setting: &self.setting,
+            setting: &self.around.setting,
             stdin: job
                 .stdin
                 .as_mut()
@@ -345,7 +351,7 @@ impl<W: Work> Scheduler<'_, W> {
             mark: &more[0],
         };
         self.engine.start(start).map_err(|failed| {
-            let path = self.setting.seen_from_there(program);
+            let path = self.around.setting.seen_from_there(program);
             CommandError::from_failed(failed, name, &path, size)
         })
     }
@@ -361,7 +367,7 @@ impl<W: Work> Scheduler<'_, W> {
         } else {
             self.shortages = self.shortages.max(1);
         }
-        self.not_before = Some(Instant::now() + SHORTAGE_PAUSE);
+        self.waiting.not_before = Some(Instant::now() + SHORTAGE_PAUSE);
         self.shortages <= SHORTAGE_TRIES
     }
 

@@ -43,17 +43,15 @@ impl<W: Work> Scheduler<'_, W> {
     /// Starts nothing more; what waits to be tried (again) is given up.
     pub(super) fn stop_at(&mut self, stop: Stop) {
         self.stop = self.stop.max(stop);
-        let put_off = self.put_off.take().map(|pending| (pending.number, pending));
-        for (number, pending) in self.retrying.drain().chain(put_off) {
+        for pending in self.waiting.give_up() {
             self.given_up = true;
             if pending.attempt > 1 {
                 self.tally.add(TaskEnd::Cancelled, 1);
                 if let Some(collator) = &mut self.collator {
-                    collator.complete(number);
+                    collator.complete(pending.number);
                 }
             }
         }
-        self.retries.clear();
     }
 
     /// The batch cannot go on: ends in order, as far as `stop` says, and then returns the first

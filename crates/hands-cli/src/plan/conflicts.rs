@@ -219,38 +219,56 @@ fn pipe(flags: &RunFlags) -> Result<(), PlanError> {
         "each job gets all of stdin, in one piece",
     )?;
     if pipe.tee {
-        needs(
-            &GivenFlags(true, "--tee"),
-            &GivenFlags(pipe.pipe && !pipe.pipepart, "--pipe"),
-            "`hands run --pipe --tee COMMAND ::: INPUT...`",
-        )?;
-        if !flags.words.iter().any(is_source) && flags.inputs.arg_files.is_empty() {
-            return Err(PlanError::new(
-                "`--tee` has no inputs, so there is no job to give stdin to",
-            )
-            .hint("a job is run for each input after `:::`"));
-        }
-        return Ok(());
+        return tee(flags);
     }
     if pipe.pipepart {
         return Ok(());
     }
-    let piped = GivenFlags(pipe.pipe, "--pipe");
-    if !pipe.pipe {
-        let hint = "with `--pipe`, stdin is split between records and given to the jobs";
-        let only_with_pipe = [
-            GivenFlags(pipe.block.is_some(), "--block"),
-            GivenFlags(pipe.recstart.is_some(), "--recstart"),
-            GivenFlags(pipe.recend.is_some(), "--recend"),
-            GivenFlags(pipe.regexp, "--regexp"),
-            GivenFlags(pipe.remove_rec_sep, "--remove-rec-sep"),
-            GivenFlags(pipe.round_robin, "--round-robin"),
-            GivenFlags(pipe.cat, "--cat"),
-        ];
-        return only_with_pipe
-            .iter()
-            .try_for_each(|flag| needs(flag, &piped, hint));
+    match pipe.pipe {
+        true => piped(flags),
+        false => not_piped(flags),
     }
+}
+
+/// `--tee` needs jobs to give stdin to.
+fn tee(flags: &RunFlags) -> Result<(), PlanError> {
+    let pipe = &flags.pipe;
+    needs(
+        &GivenFlags(true, "--tee"),
+        &GivenFlags(pipe.pipe && !pipe.pipepart, "--pipe"),
+        "`hands run --pipe --tee COMMAND ::: INPUT...`",
+    )?;
+    if !flags.words.iter().any(is_source) && flags.inputs.arg_files.is_empty() {
+        return Err(
+            PlanError::new("`--tee` has no inputs, so there is no job to give stdin to")
+                .hint("a job is run for each input after `:::`"),
+        );
+    }
+    Ok(())
+}
+
+/// Without `--pipe`, nothing that says how stdin is split.
+fn not_piped(flags: &RunFlags) -> Result<(), PlanError> {
+    let pipe = &flags.pipe;
+    let piped = GivenFlags(false, "--pipe");
+    let hint = "with `--pipe`, stdin is split between records and given to the jobs";
+    let only_with_pipe = [
+        GivenFlags(pipe.block.is_some(), "--block"),
+        GivenFlags(pipe.recstart.is_some(), "--recstart"),
+        GivenFlags(pipe.recend.is_some(), "--recend"),
+        GivenFlags(pipe.regexp, "--regexp"),
+        GivenFlags(pipe.remove_rec_sep, "--remove-rec-sep"),
+        GivenFlags(pipe.round_robin, "--round-robin"),
+        GivenFlags(pipe.cat, "--cat"),
+    ];
+    only_with_pipe
+        .iter()
+        .try_for_each(|flag| needs(flag, &piped, hint))
+}
+
+/// With `--pipe`, nothing that makes a job of each input.
+fn piped(flags: &RunFlags) -> Result<(), PlanError> {
+    let piped = GivenFlags(true, "--pipe");
     let inputs = &flags.inputs;
     clash(
         &piped,

@@ -89,13 +89,7 @@ fn run(plan: Plan) -> Result<u8, String> {
         elsewhere.take_stdin()?;
     }
     let inputs = (plan.output.mode == OutputMode::Table).then(table::Inputs::default);
-    let files = match plan.output.mode {
-        OutputMode::Files if !plan.dry_run => {
-            let folder = files::folder(plan.limits.tmpdir.as_deref());
-            Some(folder.map_err(|error| format!("no folder for `--files` can be made: {error}"))?)
-        }
-        _ => None,
-    };
+    let files = files_folder(&plan)?;
     let jobs = Jobs::new(&plan, slots, resume, inputs.clone(), files.as_deref());
     let jobs = jobs.inspect_err(|_| {
         // Nothing is in it yet.
@@ -117,14 +111,7 @@ fn run(plan: Plan) -> Result<u8, String> {
         .as_ref()
         .map(|log| open_log(log, goes_on))
         .transpose()?;
-    let table = match (&plan.output.results, inputs) {
-        (Some(parts::ResultsPlan::Table(path, separator)), Some(inputs)) => {
-            let table = ShownTable::create(path, *separator, inputs);
-            let wrong = |error| format!("`--results {}`: {error}", path.display());
-            Some(table.map_err(wrong)?)
-        }
-        _ => None,
-    };
+    let table = results_table(&plan, inputs)?;
     let mut report = RunReport::new(&plan, display, log, control, signals, table);
     report.trace = plan.trace.as_deref().map(BatchTrace::create).transpose()?;
     report.page = plan.report.as_deref().map(ReportPage::new);
@@ -147,8 +134,34 @@ fn run(plan: Plan) -> Result<u8, String> {
             "hands: warning: stdin had no inputs, so nothing was run\n  hint: inputs stand behind `:::`, or files of them behind `::::`"
         );
     }
+    Ok(with_failed_before(code, failed_before, goes_on))
+}
+
+/// The folder for what jobs write, if it is to be kept in files.
+fn files_folder(plan: &Plan) -> Result<Option<PathBuf>, String> {
+    if plan.output.mode != OutputMode::Files || plan.dry_run {
+        return Ok(None);
+    }
+    let folder = files::folder(plan.limits.tmpdir.as_deref());
+    let wrong = |error| format!("no folder for `--files` can be made: {error}");
+    folder.map(Some).map_err(wrong)
+}
+
+fn results_table(plan: &Plan, inputs: Option<table::Inputs>) -> Result<Option<ShownTable>, String> {
+    let (Some(parts::ResultsPlan::Table(path, separator)), Some(inputs)) =
+        (&plan.output.results, inputs)
+    else {
+        return Ok(None);
+    };
+    let table = ShownTable::create(path, *separator, inputs);
+    let wrong = |error| format!("`--results {}`: {error}", path.display());
+    table.map(Some).map_err(wrong)
+}
+
+/// The code to exit with when jobs failed before this run, too, of which it tells.
+fn with_failed_before(code: u8, failed_before: u64, goes_on: bool) -> u8 {
     if failed_before == 0 {
-        return Ok(code);
+        return code;
     }
     let s = if failed_before == 1 { "" } else { "s" };
     // A closed stderr leaves nobody to tell.
@@ -157,13 +170,13 @@ fn run(plan: Plan) -> Result<u8, String> {
         false => "in an earlier run; `--resume-failed` runs them again",
     };
     let _ = writeln!(io::stderr(), "hands: {failed_before} job{s} failed {when}");
-    Ok(match code {
+    match code {
         0..=MANY_FAILED => {
             let all = u64::from(code).saturating_add(failed_before);
             u8::try_from(all).map_or(MANY_FAILED, |all| all.min(MANY_FAILED))
         }
         code => code,
-    })
+    }
 }
 
 /// An input that another shell reads as a script: a warning, or with `--strict` an error.

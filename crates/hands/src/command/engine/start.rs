@@ -58,34 +58,11 @@ impl Engine {
             stage: SpawnStage::Clone,
             error: error.into(),
         };
-        let (stdin, mut feed) = match start.stdin {
-            StdinSource::Fd(fd) => (Given::Ours(fd), None),
-            StdinSource::Bytes(bytes) => {
-                let (theirs, ours) = pipe().map_err(shortage)?;
-                unblock(&ours).map_err(shortage)?;
-                (Given::Pipe(theirs), Some((ours, bytes)))
-            }
-        };
-        let output = |target: OutputTarget| match target {
-            OutputTarget::Fd(fd) => Ok((Given::Ours(fd), None)),
-            OutputTarget::Capture | OutputTarget::Stdout => {
-                let (ours, theirs) = pipe()?;
-                unblock(&ours)?;
-                Ok((
-                    Given::Pipe(theirs),
-                    Some(ChildPipe {
-                        fd: ours,
-                        watched: false,
-                        paused: false,
-                    }),
-                ))
-            }
-        };
-        let (stdout, stdout_pipe) = output(start.stdout).map_err(shortage)?;
-        let (stderr, stderr_pipe) = match start.stderr {
-            OutputTarget::Stdout => (Given::Ours(stdout.raw()), None),
-            other => output(other).map_err(shortage)?,
-        };
+        let Pipes {
+            given: [stdin, stdout, stderr],
+            mut feed,
+            output,
+        } = Pipes::new(start.stdin, start.stdout, start.stderr).map_err(shortage)?;
         let launch = Launch {
             program: start.program,
             argv: start.argv,
@@ -125,7 +102,7 @@ impl Engine {
             pidfd: Some(child.pidfd),
             ended: None,
             delay: None,
-            pipes: [stdout_pipe, stderr_pipe],
+            pipes: output,
             feed: feed.take().map(|(fd, bytes)| Feed {
                 fd,
                 bytes: std::mem::take(bytes),
@@ -146,20 +123,71 @@ impl Engine {
         });
         self.running += 1;
         if let Err(error) = watched {
-            // Without a place in epoll it could never be reaped: undo.
-            self.kill(key);
-            if let Some(watchdog) = &self.watchdog {
-                watchdog.release(index as usize);
-            }
-            if let Some(child) = self.children[index as usize].take() {
-                child.pidfd.iter().for_each(wait::reap);
-            }
-            self.retire(index);
+            self.undo(key);
             return Err(shortage(error));
         }
         self.feed(key);
         self.watch_at.get_or_insert(started + WATCH_AFTER);
         Ok(key)
+    }
+
+    /// Ends a child that has just been started: without a place in epoll it could never be reaped.
+    fn undo(&mut self, key: Key) {
+        self.kill(key);
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.release(key.index as usize);
+        }
+        if let Some(child) = self.children[key.index as usize].take() {
+            child.pidfd.iter().for_each(wait::reap);
+        }
+        self.retire(key.index);
+    }
+}
+
+/// What a child reads and writes, at its end and at ours.
+struct Pipes<'a> {
+    given: [Given; 3],
+    feed: Option<(OwnedFd, &'a mut Vec<u8>)>,
+    output: [Option<ChildPipe>; 2],
+}
+
+impl<'a> Pipes<'a> {
+    fn new(
+        stdin: StdinSource<'a>,
+        stdout: OutputTarget,
+        stderr: OutputTarget,
+    ) -> Result<Pipes<'a>, Errno> {
+        let (stdin, feed) = match stdin {
+            StdinSource::Fd(fd) => (Given::Ours(fd), None),
+            StdinSource::Bytes(bytes) => {
+                let (theirs, ours) = pipe()?;
+                unblock(&ours)?;
+                (Given::Pipe(theirs), Some((ours, bytes)))
+            }
+        };
+        let output = |target: OutputTarget| match target {
+            OutputTarget::Fd(fd) => Ok((Given::Ours(fd), None)),
+            OutputTarget::Capture | OutputTarget::Stdout => {
+                let (ours, theirs) = pipe()?;
+                unblock(&ours)?;
+                let pipe = ChildPipe {
+                    fd: ours,
+                    watched: false,
+                    paused: false,
+                };
+                Ok::<_, Errno>((Given::Pipe(theirs), Some(pipe)))
+            }
+        };
+        let (stdout, of_stdout) = output(stdout)?;
+        let (stderr, of_stderr) = match stderr {
+            OutputTarget::Stdout => (Given::Ours(stdout.raw()), None),
+            other => output(other)?,
+        };
+        Ok(Pipes {
+            given: [stdin, stdout, stderr],
+            feed,
+            output: [of_stdout, of_stderr],
+        })
     }
 }
 

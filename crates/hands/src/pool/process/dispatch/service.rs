@@ -300,65 +300,13 @@ impl Service {
         if !worker.begun().all(is_sound) {
             worker.is_damaged = true;
         }
-        let (mut last, rest) = worker.tail.last();
-        let captured = worker.capture.last(KEPT);
-        if !captured.is_empty() {
-            last = String::from_utf8_lossy(&captured).into_owned();
-        }
-        if let Some(forwarder) = &pool.forwarder {
-            forwarder.remove(&worker.tail, rest);
-        }
-        let mut died = Died::new(worker.process.pid(), worker.process.exit_status());
-        died.stderr_tail = last;
-        died.out_of_memory = self.is_out_of_memory(&died, worker.is_killed.get());
-        let is_ready = worker.is_ready();
-        let mut back = std::mem::take(&mut worker.back);
-        for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
-            // Where a worker has been at what is not its own, all are in doubt but those that
-            // nobody has touched.
-            let is_taken = match worker.is_damaged {
-                true => !worker.control.is_offered(sent.number),
-                false => worker.control.is_taken(sent.number),
-            };
-            let may_have_begun = nth == 0 || worker.doorbell.is_some() || worker.is_damaged;
-            let mut sent = sent;
-            if nth == 0 && !is_taken && is_ready {
-                // What it died of may be that it tried to receive this one.
-                sent.job.undelivered += 1;
-                if sent.job.undelivered >= UNDELIVERABLE && !sent.job.remote.is_open() {
-                    worker.tell_ended(&sent, TaskEnd::NotRun);
-                    events.push(TaskEvent::Over);
-                    continue;
-                }
-                if sent.job.undelivered >= UNDELIVERABLE {
-                    pool.events.tally().add(TaskEnd::Died, 1);
-                    sent.job.retries = 0;
-                    back.extend(self.in_doubt(&mut worker, sent, &died, &mut events));
-                    continue;
-                }
-            }
-            if may_have_begun && is_taken {
-                pool.events.tally().add(TaskEnd::Died, 1);
-                back.extend(self.in_doubt(&mut worker, sent, &died, &mut events));
-            } else {
-                worker.tell_ended(&sent, TaskEnd::Retried);
-                back.push(sent.job);
-            }
-        }
+        let died = self.died(&worker);
+        let back = self.left_behind(&mut worker, &died, &mut events);
         for job in back.into_iter().rev() {
             crew.queue.push_front(job);
         }
-        self.bad_starts = if is_ready || worker.is_closing {
-            0
-        } else {
-            self.bad_starts + 1
-        };
-        if let Some(why) = worker.bad_start.take() {
-            crew.broken = Some(format!("the initialiser of worker {slot} failed: {why}").into());
-        } else if self.bad_starts >= BAD_STARTS {
-            crew.broken = Some(
-                format!("{BAD_STARTS} workers in a row ended before they were ready; of the last, {died}").into(),
-            );
+        if let Some(why) = self.no_more_starts(&mut worker, &died) {
+            crew.broken = Some(why.into());
         }
         let is_replaced = !crew.is_ending && crew.broken.is_none() && slot < crew.wanted;
         if is_replaced {
@@ -389,6 +337,85 @@ impl Service {
         pool.refuse_if_broken();
         pool.wake_joiner();
         pool.calmed();
+    }
+
+    /// How a worker has ended, with the last that it wrote to stderr.
+    fn died(&mut self, worker: &WorkerHandle) -> Died {
+        let (mut last, rest) = worker.tail.last();
+        let captured = worker.capture.last(KEPT);
+        if !captured.is_empty() {
+            last = String::from_utf8_lossy(&captured).into_owned();
+        }
+        if let Some(forwarder) = &self.pool.forwarder {
+            forwarder.remove(&worker.tail, rest);
+        }
+        let mut died = Died::new(worker.process.pid(), worker.process.exit_status());
+        died.stderr_tail = last;
+        died.out_of_memory = self.is_out_of_memory(&died, worker.is_killed.get());
+        died
+    }
+
+    /// What a worker that has ended was given and had not finished: returned is what goes on
+    /// elsewhere.
+    fn left_behind(
+        &self,
+        worker: &mut WorkerHandle,
+        died: &Died,
+        events: &mut Vec<TaskEvent>,
+    ) -> Vec<super::job::ProcessJob> {
+        let is_ready = worker.is_ready();
+        let mut back = std::mem::take(&mut worker.back);
+        for (nth, sent) in std::mem::take(&mut worker.sent).into_iter().enumerate() {
+            // Where a worker has been at what is not its own, all are in doubt but those that
+            // nobody has touched.
+            let is_taken = match worker.is_damaged {
+                true => !worker.control.is_offered(sent.number),
+                false => worker.control.is_taken(sent.number),
+            };
+            let may_have_begun = nth == 0 || worker.doorbell.is_some() || worker.is_damaged;
+            let mut sent = sent;
+            if nth == 0 && !is_taken && is_ready {
+                // What it died of may be that it tried to receive this one.
+                sent.job.undelivered += 1;
+                if sent.job.undelivered >= UNDELIVERABLE && !sent.job.remote.is_open() {
+                    worker.tell_ended(&sent, TaskEnd::NotRun);
+                    events.push(TaskEvent::Over);
+                    continue;
+                }
+                if sent.job.undelivered >= UNDELIVERABLE {
+                    self.pool.events.tally().add(TaskEnd::Died, 1);
+                    sent.job.retries = 0;
+                    back.extend(self.in_doubt(worker, sent, died, events));
+                    continue;
+                }
+            }
+            if may_have_begun && is_taken {
+                self.pool.events.tally().add(TaskEnd::Died, 1);
+                back.extend(self.in_doubt(worker, sent, died, events));
+            } else {
+                worker.tell_ended(&sent, TaskEnd::Retried);
+                back.push(sent.job);
+            }
+        }
+        back
+    }
+
+    /// Why no further worker is to be started, if this one has shown that none would be ready.
+    fn no_more_starts(&mut self, worker: &mut WorkerHandle, died: &Died) -> Option<String> {
+        self.bad_starts = if worker.is_ready() || worker.is_closing {
+            0
+        } else {
+            self.bad_starts + 1
+        };
+        let slot = worker.slot;
+        if let Some(why) = worker.bad_start.take() {
+            return Some(format!("the initialiser of worker {slot} failed: {why}"));
+        }
+        (self.bad_starts >= BAD_STARTS).then(|| {
+            format!(
+                "{BAD_STARTS} workers in a row ended before they were ready; of the last, {died}"
+            )
+        })
     }
 
     /// The task that a worker was at when it died. Returned if it is to go on elsewhere.

@@ -355,14 +355,7 @@ impl WorkerHandle {
                 break;
             };
             if header.kind == BAD_START {
-                if self.bad_start.is_some() || self.is_ready() {
-                    return Err(Damaged);
-                }
-                let why = match crate::wire::outcome::said(&payload) {
-                    Some(error) => error.to_string(),
-                    None => "it said nothing".to_owned(),
-                };
-                self.bad_start = Some(why);
+                self.take_bad_start(&payload)?;
                 continue;
             }
             let Some((at, sent)) = self.find(header.number) else {
@@ -378,22 +371,10 @@ impl WorkerHandle {
                 && sent.job.retries > 0
                 && (header.flags & UNWELL != 0 && sent.job.count == 1 || sent.is_again);
             let is_all = header.count == sent.job.count - sent.job.done;
-            let mut bytes = std::mem::take(&mut payload);
-            let mut letter = None;
-            if header.flags & IN_SLAB != 0 {
-                let (_, replies) = self.lanes.as_mut().ok_or(Damaged)?;
-                let announced = Lane::announced(&bytes)?;
-                // The task's own bytes are not needed any more, and likely to be as many.
-                if is_all
-                    && !is_again
-                    && let Some(sent) = self.sent.get_mut(at)
-                {
-                    bytes = std::mem::take(&mut sent.job.payload);
-                }
-                replies.get(announced, &mut bytes)?;
-            } else if header.flags & BY_SOCKET != 0 {
-                letter = Some(self.letter()?);
-            }
+            // The task's own bytes are not needed any more where this is all of its outcome.
+            let is_spent = is_all && !is_again;
+            let payload = std::mem::take(&mut payload);
+            let (bytes, letter) = self.take_bytes(&header, payload, is_spent.then_some(at))?;
             let Some(sent) = self.sent.get_mut(at) else {
                 return Err(Damaged);
             };
@@ -408,37 +389,10 @@ impl WorkerHandle {
             let remote = Arc::clone(&sent.job.remote);
             remote.runs_on(WorkerId::new(self.slot, self.process.pid()));
             let is_whole = sent.job.done == sent.job.count;
-            let mut last = None;
-            if is_last {
-                // A chunk counts as the one task that it is for a worker; and nothing takes longer
-                // than it was there.
-                let whole = match header.time {
-                    0..LONG => header.time as f64,
-                    long => (long as f64).min(sent.at.elapsed().as_nanos() as f64),
-                };
-                *pace = if *pace == 0.0 {
-                    whole
-                } else {
-                    0.9 * *pace + 0.1 * whole
-                };
-                self.is_retiring |= header.flags & TIRED != 0;
-                let sent = self.sent.remove(at);
-                self.numbers.push_back(header.number + MOST);
-                if let Some(sent) = &sent {
-                    if is_again || !is_whole {
-                        self.tell_ended(sent, TaskEnd::Retried);
-                    }
-                    last = Some(LastReply {
-                        ending: self.events.ending(sent.begun),
-                        worker: self.track(header.number),
-                        given_up: sent.given_up,
-                    });
-                }
-                self.tell_begun();
-                if !is_whole {
-                    self.back.extend(sent.map(|sent| sent.job));
-                }
-            }
+            let last = match is_last {
+                true => self.conclude(at, &header, is_again, is_whole, pace),
+                false => None,
+            };
             if is_again {
                 events.push(TaskEvent::Again);
                 continue;
@@ -462,6 +416,79 @@ impl WorkerHandle {
             });
         }
         Ok(())
+    }
+
+    /// Its initialiser failed.
+    fn take_bad_start(&mut self, payload: &[u8]) -> Result<(), Damaged> {
+        if self.bad_start.is_some() || self.is_ready() {
+            return Err(Damaged);
+        }
+        let why = match crate::wire::outcome::said(payload) {
+            Some(error) => error.to_string(),
+            None => "it said nothing".to_owned(),
+        };
+        self.bad_start = Some(why);
+        Ok(())
+    }
+
+    /// The outcomes of a reply: from its ring, from the slab, or a letter by the socket. A task that
+    /// is `spent` lends its own bytes, which are likely to be as many.
+    fn take_bytes(
+        &mut self,
+        header: &Header,
+        payload: Vec<u8>,
+        spent: Option<usize>,
+    ) -> Result<(Vec<u8>, Option<io::Result<Letter>>), Damaged> {
+        if header.flags & IN_SLAB != 0 {
+            let (_, replies) = self.lanes.as_mut().ok_or(Damaged)?;
+            let announced = Lane::announced(&payload)?;
+            let lent = spent.and_then(|at| self.sent.get_mut(at));
+            let mut bytes = lent.map_or(payload, |sent| std::mem::take(&mut sent.job.payload));
+            replies.get(announced, &mut bytes)?;
+            return Ok((bytes, None));
+        }
+        let is_letter = header.flags & BY_SOCKET != 0;
+        let letter = is_letter.then(|| self.letter()).transpose()?;
+        Ok((payload, letter))
+    }
+
+    /// A worker is done with a task, for now or for good. Returned is what its outcome is told with.
+    fn conclude(
+        &mut self,
+        at: usize,
+        header: &Header,
+        is_again: bool,
+        is_whole: bool,
+        pace: &mut f64,
+    ) -> Option<LastReply> {
+        let sent_at = self.sent.get(at)?.at;
+        // A chunk counts as the one task that it is for a worker; and nothing takes longer than it
+        // was there.
+        let whole = match header.time {
+            0..LONG => header.time as f64,
+            long => (long as f64).min(sent_at.elapsed().as_nanos() as f64),
+        };
+        *pace = if *pace == 0.0 {
+            whole
+        } else {
+            0.9 * *pace + 0.1 * whole
+        };
+        self.is_retiring |= header.flags & TIRED != 0;
+        let sent = self.sent.remove(at)?;
+        self.numbers.push_back(header.number + MOST);
+        if is_again || !is_whole {
+            self.tell_ended(&sent, TaskEnd::Retried);
+        }
+        let last = LastReply {
+            ending: self.events.ending(sent.begun),
+            worker: self.track(header.number),
+            given_up: sent.given_up,
+        };
+        self.tell_begun();
+        if !is_whole {
+            self.back.push(sent.job);
+        }
+        Some(last)
     }
 
     /// What belongs to a reply, or why it cannot be received by us, which the worker is not to
