@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use hands::event::{Events, TaskEnd};
-use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats};
+use hands::pool::{CoroutinePool, Pool, Shutdown, Sizing, Stats, StatsReader};
 use hands::remote::{self, Chunk, RemotePool, Single};
 use hands::task::{AsyncTask, Data, Handle, Options, Outcome, Task, TaskError};
 
@@ -533,21 +533,11 @@ impl Pool for Cluster {
     }
 
     fn stats(&self) -> Stats {
-        let tally = self.submitter.events.tally();
-        let (unfinished, busy) = self.submitter.figures();
-        let mut stats = Stats::default();
-        stats.workers = self.submitter.slots();
-        stats.busy = busy.min(unfinished);
-        stats.queued = unfinished - stats.busy;
-        stats.finished = tally.finished();
-        stats.panicked = tally.of(TaskEnd::Panicked);
-        stats.not_run = tally.of(TaskEnd::NotRun);
-        stats.died = tally.of(TaskEnd::Died);
-        stats.timed_out = tally.of(TaskEnd::TimedOut);
-        stats.sizing = Sizing::Fixed {
-            workers: stats.workers,
-        };
-        stats
+        stats(&self.submitter)
+    }
+
+    fn stats_reader(&self) -> StatsReader {
+        StatsReader::new(Arc::downgrade(&self.submitter), stats)
     }
 
     fn close(&self) {
@@ -594,4 +584,22 @@ impl fmt::Debug for Cluster {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+fn stats(submitter: &Submitter) -> Stats {
+    let tally = submitter.events.tally();
+    let (unfinished, busy) = submitter.figures();
+    let mut stats = Stats::default();
+    stats.workers = submitter.slots();
+    stats.busy = busy.min(unfinished);
+    stats.queued = unfinished - stats.busy;
+    stats.finished = tally.finished();
+    stats.panicked = tally.of(TaskEnd::Panicked);
+    stats.not_run = tally.of(TaskEnd::NotRun);
+    stats.died = tally.of(TaskEnd::Died);
+    stats.timed_out = tally.of(TaskEnd::TimedOut);
+    stats.sizing = Sizing::Fixed {
+        workers: stats.workers,
+    };
+    stats
 }

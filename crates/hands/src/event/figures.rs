@@ -28,7 +28,7 @@ const ENDS: [(TaskEnd, &str); 8] = [
     (TaskEnd::Retried, "retried"),
 ];
 
-/// WorkFigures of a pool, a batch or a run of downloads, from the moment at which they are made.
+/// Figures of a pool, a batch or a run of downloads, from the moment at which they are made.
 ///
 /// ```
 /// use hands::event::WorkFigures;
@@ -46,7 +46,7 @@ const ENDS: [(TaskEnd, &str); 8] = [
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
 pub struct WorkFigures {
-    listener: Listener,
+    listener: Option<Listener>,
     since: Instant,
     waited: Times,
     ran: Times,
@@ -109,16 +109,11 @@ impl Times {
     }
 }
 
-impl WorkFigures {
-    /// Listens from now on.
-    ///
-    /// # Errors
-    ///
-    /// When eight listen already.
-    pub fn of(events: &Events) -> Result<WorkFigures, TooManyListeners> {
+impl Default for WorkFigures {
+    fn default() -> WorkFigures {
         let now = Instant::now();
-        Ok(WorkFigures {
-            listener: events.listen()?,
+        WorkFigures {
+            listener: None,
             since: now,
             waited: Times::new(),
             ran: Times::new(),
@@ -131,15 +126,40 @@ impl WorkFigures {
             measured: Duration::ZERO,
             workers: BTreeMap::new(),
             recent: (now, 0, 0.0),
+        }
+    }
+}
+
+impl WorkFigures {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    ///
+    /// When eight listen already.
+    pub fn of(events: &Events) -> Result<WorkFigures, TooManyListeners> {
+        let listener = Some(events.listen()?);
+        Ok(WorkFigures {
+            listener,
+            ..WorkFigures::default()
         })
+    }
+
+    /// Takes in one event: for figures that listen to nothing themselves, which are made by
+    /// [`default`](Self::default). [`update`](Self::update) keeps their recent rate.
+    pub fn count(&mut self, event: &EventKind) {
+        self.take(event);
     }
 
     /// Takes in what has happened. Often enough, and nothing is [lost](Self::lost): 65,536 events
     /// are kept for it.
     pub fn update(&mut self) {
-        while let Some(event) = self.listener.next() {
+        while let Some(event) = self.listener.as_mut().and_then(Iterator::next) {
             self.take(&event.kind);
         }
+        self.look_at_rate();
+    }
+
+    fn look_at_rate(&mut self) {
         let (since, before, _) = self.recent;
         let elapsed = since.elapsed();
         if elapsed >= RECENT {
@@ -259,7 +279,7 @@ impl WorkFigures {
 
     /// Events that came faster than they were taken, and are not in the figures.
     pub fn lost(&mut self) -> u64 {
-        self.listener.lost()
+        self.listener.as_mut().map_or(0, Listener::lost)
     }
 
     /// As the [text format](https://prometheus.io/docs/instrumenting/exposition_formats/) of
@@ -331,7 +351,7 @@ impl WorkFigures {
             (
                 "events_lost_total",
                 "Events that are not in these figures.",
-                self.listener.lost() as f64,
+                self.listener.as_mut().map_or(0, Listener::lost) as f64,
             ),
         ] {
             head(&mut text, name, "counter", help);

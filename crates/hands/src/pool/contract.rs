@@ -3,7 +3,7 @@
 use super::chunks::Chunks;
 use super::many::Many;
 use super::map::Map;
-use super::stats::Stats;
+use super::stats::{Stats, StatsReader};
 use crate::event::Events;
 use crate::queue::Shutdown;
 #[cfg(feature = "async")]
@@ -96,6 +96,10 @@ pub trait Pool {
 
     /// What the pool does and has done.
     fn stats(&self) -> Stats;
+
+    /// The same from elsewhere, for those who show it: it keeps nothing of the pool alive, and gives
+    /// the last figures it read once the pool is gone.
+    fn stats_reader(&self) -> StatsReader;
 
     /// Takes no more tasks. Those that have been submitted run.
     fn close(&self);

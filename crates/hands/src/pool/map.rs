@@ -11,6 +11,7 @@ use std::vec;
 use super::chunks::Chunks;
 use super::crew::Crew;
 use super::many::outcomes;
+use super::worker::ThreadWorker;
 use crate::task::{AsCompleted, Handle, Options, Outcome, as_completed};
 use crate::thread::panic::caught;
 
@@ -99,6 +100,7 @@ fn run_each<A, R>(task: &impl Fn(A) -> R, inputs: Vec<A>) -> Vec<Outcome<R>> {
     while inputs.len() > 0 {
         let ran = caught(|| outcomes.extend(inputs.by_ref().map(|input| Ok(task(input)))));
         if let Err(panic) = ran {
+            ThreadWorker::note_panic();
             outcomes.push(Err(panic.into()));
         }
     }

@@ -132,7 +132,7 @@ pub use map::{Map, Progress};
 pub use process::{Captured, Outcomes, ProcessPool, ProcessPoolBuilder, WorkerStats};
 pub use scope::{ScopedHandle, TaskScope};
 pub use split::{IntoSplit, Split, split};
-pub use stats::{Sizing, Stats};
+pub use stats::{Sizing, Stats, StatsReader};
 pub use thread_pool::ThreadPool;
 
 pub use crate::queue::Shutdown;

@@ -1,6 +1,9 @@
 //! Figures of a pool.
 
 use std::fmt;
+use std::sync::Weak;
+
+use parking_lot::Mutex;
 
 use super::gauge::Class;
 use crate::sizing::Decision;
@@ -61,5 +64,60 @@ impl fmt::Display for Sizing {
             Sizing::Fixed { workers } => write!(f, "{workers} workers, as it was set"),
             Sizing::Auto(decision) => decision.fmt(f),
         }
+    }
+}
+
+/// Reads the [`Stats`] of a pool, from [`Pool::stats_reader`](super::Pool::stats_reader).
+///
+/// ```
+/// use hands::pool::{Pool, ThreadPool};
+///
+/// let pool = ThreadPool::with_workers(2)?;
+/// let reader = pool.stats_reader();
+/// pool.submit(|n: u64| n + 1, 1).join()?;
+/// pool.close();
+/// pool.join();
+/// assert_eq!(reader.read().finished, 1);
+/// drop(pool);
+/// assert_eq!(reader.read().finished, 1);
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+pub struct StatsReader {
+    read: Box<dyn Fn() -> Option<Stats> + Send + Sync>,
+    last: Mutex<Stats>,
+}
+
+impl StatsReader {
+    /// Reads by `read`, as long as `pool` is there.
+    #[doc(hidden)]
+    pub fn new<P: Send + Sync + 'static>(
+        pool: Weak<P>,
+        read: impl Fn(&P) -> Stats + Send + Sync + 'static,
+    ) -> StatsReader {
+        let read = move || pool.upgrade().map(|pool| read(&pool));
+        StatsReader {
+            last: Mutex::new(read().unwrap_or_default()),
+            read: Box::new(read),
+        }
+    }
+
+    /// What the pool does and has done.
+    pub fn read(&self) -> Stats {
+        let mut last = self.last.lock();
+        if let Some(stats) = (self.read)() {
+            *last = stats;
+        }
+        last.clone()
+    }
+
+    /// Whether the pool is gone.
+    pub fn is_over(&self) -> bool {
+        (self.read)().is_none()
+    }
+}
+
+impl fmt::Debug for StatsReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StatsReader").field(&self.read()).finish()
     }
 }

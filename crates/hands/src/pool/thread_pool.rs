@@ -19,7 +19,7 @@ use super::map::Map;
 use super::parallel::in_parts;
 use super::scope::{TaskScope, scope_in};
 use super::split::{IntoSplit, Split};
-use super::stats::{Sizing, Stats};
+use super::stats::{Sizing, Stats, StatsReader};
 use crate::event::{Events, TaskEnd};
 use crate::queue::Shutdown;
 use crate::sync::cancel::Owners;
@@ -440,22 +440,11 @@ impl Pool for ThreadPool {
     }
 
     fn stats(&self) -> Stats {
-        let crew = &self.crew;
-        let meter = crew.meter.as_ref();
-        let fixed = || Sizing::Fixed {
-            workers: crew.wanted(),
-        };
-        Stats {
-            workers: crew.alive(),
-            busy: crew.counts.busy.load(Ordering::Relaxed),
-            queued: crew.jobs.len(),
-            finished: crew.finished(),
-            panicked: crew.events.tally().of(TaskEnd::Panicked),
-            not_run: crew.events.tally().of(TaskEnd::NotRun),
-            sizing: meter.map_or_else(fixed, |meter| Sizing::Auto(meter.decision())),
-            classes: meter.map_or_else(Vec::new, |meter| meter.classes.all()),
-            ..Stats::default()
-        }
+        stats(&self.crew)
+    }
+
+    fn stats_reader(&self) -> StatsReader {
+        StatsReader::new(Arc::downgrade(&self.crew), stats)
     }
 
     fn close(&self) {
@@ -488,5 +477,23 @@ impl fmt::Debug for ThreadPool {
         f.debug_struct("ThreadPool")
             .field("stats", &self.stats())
             .finish()
+    }
+}
+
+fn stats(crew: &Crew) -> Stats {
+    let meter = crew.meter.as_ref();
+    let fixed = || Sizing::Fixed {
+        workers: crew.wanted(),
+    };
+    Stats {
+        workers: crew.alive(),
+        busy: crew.counts.busy.load(Ordering::Relaxed),
+        queued: crew.jobs.len(),
+        finished: crew.finished(),
+        panicked: crew.events.tally().of(TaskEnd::Panicked),
+        not_run: crew.events.tally().of(TaskEnd::NotRun),
+        sizing: meter.map_or_else(fixed, |meter| Sizing::Auto(meter.decision())),
+        classes: meter.map_or_else(Vec::new, |meter| meter.classes.all()),
+        ..Stats::default()
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct ThreadWorker {
     owners: Owners,
     /// In a pool that sizes itself.
     gauge: Option<Arc<Gauge>>,
+    /// Calls of the present task that have panicked, where it goes on with others.
+    panics: Cell<u64>,
 }
 
 thread_local! {
@@ -59,12 +61,22 @@ impl ThreadWorker {
             crew,
             number,
             owners,
+            panics: Cell::new(0),
         }
     }
 
     /// The worker that the caller runs on, if it is one.
     pub(super) fn current() -> Option<Rc<ThreadWorker>> {
         OWN.try_with(|own| own.borrow().clone()).ok().flatten()
+    }
+
+    /// A call has panicked, of a task that goes on with others: on a worker, that is told of at its
+    /// end.
+    #[cold]
+    pub(super) fn note_panic() {
+        if let Some(worker) = ThreadWorker::current() {
+            worker.panics.set(worker.panics.get() + 1);
+        }
     }
 
     /// Runs jobs until the queue has been shut down and is empty, or until this worker has been
@@ -148,6 +160,7 @@ impl ThreadWorker {
     pub(super) fn run(&self, job: QueuedJob) {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
+        let before = self.panics.take();
         let told = self.told(|| (job.number(), job.class()));
         let begins = &mut || told.iter().for_each(TaskTold::begins);
         // Around the job's end, too: its result may be dropped here, and is foreign.
@@ -160,10 +173,11 @@ impl ThreadWorker {
         });
         match ran.unwrap_or(Some(Ran::Panicked)) {
             Some(ran) => {
-                self.count(ran, true);
+                let ran = self.count(ran, true, before);
                 told.iter().for_each(|told| told.ended(ran));
             }
             None => {
+                self.panics.set(before);
                 counts.looks_put.fetch_sub(1, Ordering::SeqCst);
                 self.crew.stacks.calls.answer();
                 self.steal();
@@ -188,15 +202,23 @@ impl ThreadWorker {
         })
     }
 
-    /// Counts a task that did not go well; one that was not run, if it `was_queued` here.
-    fn count(&self, ran: Ran, was_queued: bool) {
-        let how = match ran {
-            Ran::Panicked => TaskEnd::Panicked,
-            Ran::Not if was_queued => TaskEnd::NotRun,
+    /// Counts a task that did not go well; one that was not run, if it `was_queued` here. The one
+    /// that waits for it had so many panics `before` it. Returns how it went, all its calls
+    /// considered.
+    fn count(&self, ran: Ran, was_queued: bool, before: u64) -> Ran {
+        let panics = self.panics.replace(before);
+        let (how, tasks) = match ran {
+            Ran::Panicked => (TaskEnd::Panicked, panics + 1),
+            Ran::Well if panics > 0 => (TaskEnd::Panicked, panics),
+            Ran::Not if was_queued => (TaskEnd::NotRun, 1),
             // Who runs it elsewhere counts it there.
-            Ran::Well | Ran::Not | Ran::Elsewhere => return,
+            Ran::Well | Ran::Not | Ran::Elsewhere => return ran,
         };
-        self.crew.events.tally().add(how, 1);
+        self.crew.events.tally().add(how, tasks);
+        match how {
+            TaskEnd::Panicked => Ran::Panicked,
+            _ => ran,
+        }
     }
 
     /// Does half of what somebody has split, if there is any.
@@ -273,13 +295,14 @@ impl Host for ThreadWorker {
     }
 
     fn run_here(&self, task: Arc<dyn Runnable>) {
+        let before = self.panics.take();
         let told = self.told(|| (task.number(), task.class()));
         let begins = &mut || told.iter().for_each(TaskTold::begins);
         // The last that holds the task may be this: its result is dropped inside the catch.
         let ran = caught(|| task.run(&self.owners, begins));
         let ran = ran.unwrap_or(Ran::Panicked);
         // One that was not run is counted and told of when its job is taken from the queue.
-        self.count(ran, false);
+        let ran = self.count(ran, false, before);
         if ran != Ran::Not {
             told.iter().for_each(|told| told.ended(ran));
         }

@@ -68,6 +68,7 @@ macro_rules! pool_conformance {
             figures_add_up_when_all_is_done
             each_task_is_told_once_and_no_worker_has_two_at_a_time
             what_is_not_run_is_told
+            each_panic_in_a_chunk_is_counted_and_told
         );
     };
     (@tests $name:ident, $make:expr, $($test:ident)*) => {
@@ -698,6 +699,18 @@ pub(crate) fn each_task_is_told_once_and_no_worker_has_two_at_a_time<P: Pool>(
     );
     let panicked = |told: &&([u32; 3], Option<TaskEnd>)| told.1 == Some(TaskEnd::Panicked);
     assert_eq!(tasks.values().filter(panicked).count(), 100);
+}
+
+pub(crate) fn each_panic_in_a_chunk_is_counted_and_told<P: Pool>(make: impl Fn(usize) -> P) {
+    let pool = make(2);
+    let mut listener = pool.events().listen().unwrap();
+    let outcomes = pool.map(odd_ones_panic, 0..40).chunk(10);
+    assert_eq!(outcomes.filter(Result::is_err).count(), 20);
+    pool.join();
+    assert_eq!(pool.stats().panicked, 20);
+    let tasks = told(&mut listener);
+    let panicked = |told: &&([u32; 3], Option<TaskEnd>)| told.1 == Some(TaskEnd::Panicked);
+    assert_eq!(tasks.values().filter(panicked).count(), 4);
 }
 
 pub(crate) fn what_is_not_run_is_told<P: Pool>(make: impl Fn(usize) -> P) {

@@ -176,6 +176,7 @@ impl AsyncPoolBuilder {
             own: Mutex::new(own),
             functions: OnceLock::new(),
             functions_plan: Mutex::new(Some(functions)),
+            functions_stats: Arc::default(),
             functions_at_first: cores.clamp(self.functions.0, most_functions),
         })
     }

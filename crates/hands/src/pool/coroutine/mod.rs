@@ -41,7 +41,7 @@ pub use self::map::{BlockingMap, MapAsync};
 use self::task::Coroutine;
 use super::builder::ThreadPoolBuilder;
 use super::contract::{CoroutinePool, Pool};
-use super::stats::{Sizing, Stats};
+use super::stats::{Stats, StatsReader};
 use super::thread_pool::ThreadPool;
 use crate::event::Events;
 use crate::queue::Shutdown;
@@ -84,6 +84,8 @@ pub struct AsyncPool {
     /// Made when there is a function to be run that is no coroutine.
     functions: OnceLock<Result<ThreadPool, Arc<str>>>,
     functions_plan: Mutex<Option<ThreadPoolBuilder>>,
+    /// Theirs, for those who read the pool's.
+    functions_stats: Arc<OnceLock<StatsReader>>,
     functions_at_first: usize,
 }
 
@@ -230,7 +232,11 @@ impl AsyncPool {
             let plan = self.functions_plan.lock().take();
             let built = plan.map(ThreadPoolBuilder::build);
             match built {
-                Some(Ok(functions)) => Ok(functions),
+                Some(Ok(functions)) => {
+                    // Made once, so it is set once.
+                    let _ = self.functions_stats.set(functions.stats_reader());
+                    Ok(functions)
+                }
                 Some(Err(error)) => Err(error.to_string().into()),
                 None => Err("the pool's threads were made twice".into()),
             }
@@ -364,21 +370,20 @@ impl Pool for AsyncPool {
     /// Of coroutines and functions together; `workers`, `sizing` and `classes` are those of the
     /// functions.
     fn stats(&self) -> Stats {
-        let mut stats = match self.functions.get() {
-            Some(Ok(functions)) => functions.stats(),
-            _ => Stats {
-                sizing: Sizing::Fixed { workers: 0 },
-                ..Stats::default()
-            },
+        let functions = match self.functions.get() {
+            Some(Ok(functions)) => Some(functions.stats()),
+            _ => None,
         };
-        let figures = self.crew.figures();
-        stats.busy += figures.in_flight;
-        stats.queued += figures.waiting;
-        stats.finished += figures.finished;
-        stats.panicked += figures.panicked;
-        stats.not_run += figures.not_run;
-        stats.timed_out += figures.timed_out;
-        stats
+        stats(&self.crew, functions)
+    }
+
+    fn stats_reader(&self) -> StatsReader {
+        let functions = Arc::downgrade(&self.functions_stats);
+        StatsReader::new(Arc::downgrade(&self.crew), move |crew| {
+            let functions = functions.upgrade();
+            let functions = functions.as_ref().and_then(|made| made.get());
+            stats(crew, functions.map(StatsReader::read))
+        })
     }
 
     fn events(&self) -> Events {
@@ -491,4 +496,16 @@ impl fmt::Debug for AsyncPool {
         shown.field("runtime", &self.runtime.id());
         shown.finish_non_exhaustive()
     }
+}
+
+fn stats(crew: &CoroutineCrew, functions: Option<Stats>) -> Stats {
+    let mut stats = functions.unwrap_or_default();
+    let figures = crew.figures();
+    stats.busy += figures.in_flight;
+    stats.queued += figures.waiting;
+    stats.finished += figures.finished;
+    stats.panicked += figures.panicked;
+    stats.not_run += figures.not_run;
+    stats.timed_out += figures.timed_out;
+    stats
 }

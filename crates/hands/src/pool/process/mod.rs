@@ -47,7 +47,7 @@ use super::apart::apart;
 #[cfg(feature = "async")]
 use super::contract::CoroutinePool;
 use super::contract::Pool;
-use super::stats::{Sizing, Stats};
+use super::stats::{Sizing, Stats, StatsReader};
 use crate::context::Context;
 use crate::event::{Events, TaskEnd};
 use crate::process::SpawnError;
@@ -603,29 +603,11 @@ impl Pool for ProcessPool {
     }
 
     fn stats(&self) -> Stats {
-        let tally = self.inner.events.tally();
-        let crew = self.inner.crew.lock();
-        let handed_over: usize = crew.workers().map(|worker| worker.sent.len()).sum();
-        let busy = crew
-            .workers()
-            .filter(|worker| !worker.sent.is_empty())
-            .count();
-        Stats {
-            workers: crew.workers().count(),
-            busy,
-            queued: crew.queue.len() + handed_over - busy,
-            finished: tally.finished(),
-            panicked: tally.of(TaskEnd::Panicked),
-            not_run: tally.of(TaskEnd::NotRun),
-            died: tally.of(TaskEnd::Died),
-            timed_out: tally.of(TaskEnd::TimedOut),
-            retried: tally.of(TaskEnd::Retried),
-            replaced: tally.replaced(),
-            sizing: Sizing::Fixed {
-                workers: crew.wanted,
-            },
-            classes: Vec::new(),
-        }
+        stats(&self.inner)
+    }
+
+    fn stats_reader(&self) -> StatsReader {
+        StatsReader::new(Arc::downgrade(&self.inner), stats)
     }
 
     fn close(&self) {
@@ -700,5 +682,31 @@ impl fmt::Debug for ProcessPool {
         f.debug_struct("ProcessPool")
             .field("stats", &self.stats())
             .finish()
+    }
+}
+
+fn stats(pool: &ProcessPoolCore) -> Stats {
+    let tally = pool.events.tally();
+    let crew = pool.crew.lock();
+    let handed_over: usize = crew.workers().map(|worker| worker.sent.len()).sum();
+    let busy = crew
+        .workers()
+        .filter(|worker| !worker.sent.is_empty())
+        .count();
+    Stats {
+        workers: crew.workers().count(),
+        busy,
+        queued: crew.queue.len() + handed_over - busy,
+        finished: tally.finished(),
+        panicked: tally.of(TaskEnd::Panicked),
+        not_run: tally.of(TaskEnd::NotRun),
+        died: tally.of(TaskEnd::Died),
+        timed_out: tally.of(TaskEnd::TimedOut),
+        retried: tally.of(TaskEnd::Retried),
+        replaced: tally.replaced(),
+        sizing: Sizing::Fixed {
+            workers: crew.wanted,
+        },
+        classes: Vec::new(),
     }
 }

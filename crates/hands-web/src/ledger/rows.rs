@@ -1,0 +1,132 @@
+//! Parts of the lists of a ledger: a page asks for as many rows as it has room for.
+
+use serde::{Deserialize, Serialize};
+
+use super::timeline::worker_name;
+use super::{EndedTask, Ledger, TaskName};
+use hands::event::TaskEnd;
+
+/// Rows that are given at once, at most.
+const MOST: usize = 500;
+
+/// A list of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum List {
+    /// Those that run, in the order of their numbers.
+    Running,
+    /// Those that wait, in their order.
+    Waiting,
+    /// Those that failed, the last first: the last 10,000.
+    Failed,
+    /// The others that have ended, the last first: the last 10,000.
+    Finished,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rows {
+    /// How many rows the whole list has.
+    total: usize,
+    /// The place of the first of these in it.
+    from: usize,
+    rows: Vec<Row>,
+}
+
+/// What is listed of one task.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Row {
+    id: u64,
+    name: String,
+    /// Of a function's call: its worker, as its number says nothing to anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+    /// Seconds that it has run, or ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<f64>,
+    /// Bytes that are there, and that there will be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    how: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    tail: String,
+}
+
+impl Ledger {
+    /// So many rows of a list, from this one on; no more than 500.
+    pub fn rows(&self, list: List, from: usize, count: usize) -> Rows {
+        let count = count.min(MOST);
+        let (total, rows) = match list {
+            List::Running => {
+                let rows = self.running.iter().skip(from).take(count);
+                let rows = rows.map(|(id, task)| Row {
+                    id: *id,
+                    name: task.name.text(),
+                    place: place(&task.name, Some(task.worker)),
+                    time: Some(task.since.elapsed().as_secs_f64()),
+                    received: (task.received > 0 || task.expected > 0).then_some(task.received),
+                    expected: (task.expected > 0).then_some(task.expected),
+                    ..Row::default()
+                });
+                (self.running.len(), rows.collect())
+            }
+            List::Waiting => {
+                let rows = self.waiting.iter().skip(from).take(count);
+                let rows = rows.map(|(id, name)| Row {
+                    id: *id,
+                    name: name.clone(),
+                    ..Row::default()
+                });
+                (self.waiting.len(), rows.collect())
+            }
+            List::Failed => ended(&self.failed, from, count),
+            List::Finished => ended(&self.ended, from, count),
+        };
+        Rows { total, from, rows }
+    }
+}
+
+fn ended(
+    list: &std::collections::VecDeque<EndedTask>,
+    from: usize,
+    count: usize,
+) -> (usize, Vec<Row>) {
+    let rows = list.iter().rev().skip(from).take(count);
+    let rows = rows.map(|task| Row {
+        id: task.id,
+        name: task.name.text(),
+        place: place(&task.name, task.worker),
+        time: Some(task.time.as_secs_f64()),
+        received: (task.bytes > 0).then_some(task.bytes),
+        how: word(task.how),
+        why: task.why.clone(),
+        tail: task.tail.clone(),
+        ..Row::default()
+    });
+    (list.len(), rows.collect())
+}
+
+fn place(name: &TaskName, worker: Option<u32>) -> Option<String> {
+    match name {
+        TaskName::Function(_) => worker.map(worker_name),
+        TaskName::Text(_) => None,
+    }
+}
+
+fn word(how: TaskEnd) -> &'static str {
+    match how {
+        TaskEnd::Well => "done",
+        TaskEnd::Panicked => "panicked",
+        TaskEnd::NotRun => "not run",
+        TaskEnd::Died => "its worker died",
+        TaskEnd::TimedOut => "took too long",
+        TaskEnd::Cancelled => "cancelled",
+        TaskEnd::Retried => "tried again",
+        _ => "failed",
+    }
+}

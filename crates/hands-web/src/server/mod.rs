@@ -1,0 +1,265 @@
+//! [`Page`]: a thread that serves.
+//!
+//! One thread with a runtime of its own, so that it needs none of the program's and is not held up
+//! by its tasks. `accept` takes connections, `guard` lets in who may, `routes` answer, `stream`
+//! sends the state for as long as a page is open.
+
+mod accept;
+mod guard;
+mod routes;
+mod stream;
+mod token;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hands::sync::Mutex;
+use tokio::sync::watch;
+
+use self::guard::Guard;
+use self::token::Token;
+use crate::ledger::Ledger;
+use crate::source::{Source, Verb};
+
+/// How often the ledger is brought up to date, and a page is sent its state: each fourth time.
+const UPDATE: Duration = Duration::from_millis(50);
+const EACH: u32 = 4;
+/// So long open connections are waited for at the end.
+const AT_THE_END: Duration = Duration::from_secs(1);
+
+/// Where a page is served.
+#[derive(Clone, Debug)]
+pub struct PageOptions {
+    address: SocketAddr,
+}
+
+impl Default for PageOptions {
+    fn default() -> PageOptions {
+        PageOptions::new()
+    }
+}
+
+impl PageOptions {
+    /// On a port of 127.0.0.1 that the system chooses.
+    pub fn new() -> PageOptions {
+        PageOptions {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+        }
+    }
+
+    /// At this address; at port 0 the system chooses one. At an address that is not the machine's
+    /// own loopback, everybody who can read what goes over that network can read the page, its
+    /// token included: it is not encrypted.
+    pub fn address(mut self, address: SocketAddr) -> PageOptions {
+        self.address = address;
+        self
+    }
+}
+
+/// What the parts of the server share.
+struct Shared {
+    guard: Guard,
+    watched: Mutex<Watched>,
+    /// The state as it is sent, and its number.
+    frames: watch::Sender<(u64, Arc<str>)>,
+    /// Whether the page is to end.
+    ending: watch::Sender<bool>,
+}
+
+struct Watched {
+    ledger: Ledger,
+    source: Box<dyn Source>,
+}
+
+impl Watched {
+    fn verbs(&self) -> Vec<Verb> {
+        self.source.verbs()
+    }
+
+    /// The state, and what can be done.
+    fn frame(&mut self) -> Arc<str> {
+        #[derive(serde::Serialize)]
+        struct Sent {
+            #[serde(flatten)]
+            frame: crate::ledger::Frame,
+            can: Vec<Verb>,
+        }
+        self.source.update(&mut self.ledger);
+        let sent = Sent {
+            can: self.verbs(),
+            frame: self.ledger.frame(),
+        };
+        serde_json::to_string(&sent)
+            .expect("numbers and texts can be written")
+            .into()
+    }
+}
+
+/// A page that is served. Dropping it ends it: pages that are open show the last state, and that
+/// the program has ended.
+pub struct Page {
+    address: SocketAddr,
+    link: String,
+    token: Token,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Page {
+    /// Serves what a source tells.
+    ///
+    /// ```
+    /// use hands_web::{Ledger, Overview, Page, PageOptions, Source};
+    ///
+    /// struct Kettle(f64);
+    ///
+    /// impl Source for Kettle {
+    ///     fn update(&mut self, ledger: &mut Ledger) {
+    ///         self.0 += 0.5;
+    ///         ledger.overview(Overview { finished: self.0 as u64, total: Some(100), ..Overview::default() });
+    ///     }
+    /// }
+    ///
+    /// let page = Page::open(PageOptions::new(), Ledger::new("kettle"), Kettle(20.0))?;
+    /// assert!(page.link().starts_with("http://127.0.0.1:"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be had, or there is no thread for it.
+    pub fn open(options: PageOptions, ledger: Ledger, source: impl Source) -> io::Result<Page> {
+        let listener = TcpListener::bind(options.address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let token = Token::new()?;
+        let link = format!("http://{address}/?token={token}");
+        let mut watched = Watched {
+            ledger,
+            source: Box::new(source),
+        };
+        let first = watched.frame();
+        let shared = Arc::new(Shared {
+            guard: Guard::new(address, token.clone()),
+            watched: Mutex::new(watched),
+            frames: watch::Sender::new((0, first)),
+            ending: watch::Sender::new(false),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build()?;
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("hands-web".to_owned());
+        let thread = thread.spawn(move || {
+            runtime.block_on(serve(listener, &served));
+            // Not waited for: an action that hangs does not hold up the program's end.
+            runtime.shutdown_background();
+        })?;
+        Ok(Page {
+            address,
+            link,
+            token,
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// What to open: with the token, which lets in whoever has it. A browser forgets it at once, and
+    /// keeps a cookie instead.
+    pub fn link(&self) -> &str {
+        &self.link
+    }
+
+    /// Where it is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a program says in the header `Authorization: Bearer TOKEN` to read `/state`, `/metrics`
+    /// (the text format of Prometheus) and `/list`.
+    pub fn token(&self) -> String {
+        self.token.to_string()
+    }
+
+    /// Changes what is known between two updates of the source.
+    pub fn tell(&self, change: impl FnOnce(&mut Ledger)) {
+        change(&mut self.shared.watched.lock().ledger);
+    }
+
+    /// The state as pages get it: JSON.
+    pub fn state(&self) -> String {
+        self.shared.watched.lock().frame().to_string()
+    }
+
+    /// Ends it. Pages that are open get the last state first; for that a second is given at most.
+    pub fn close(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.ending.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // It does not panic; if it did, it has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Page {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn serve(listener: TcpListener, shared: &Arc<Shared>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    let routes = routes::all(shared);
+    let mut ending = shared.ending.subscribe();
+    tokio::select! {
+        () = accept::serve(listener, routes, shared.ending.subscribe()) => {}
+        () = keep_up(shared) => {}
+        () = async {
+            let _ = ending.wait_for(|ending| *ending).await;
+            tokio::time::sleep(AT_THE_END).await;
+        } => {}
+    }
+}
+
+/// Brings the ledger up to date, for ever; its state is put into words only while somebody looks.
+async fn keep_up(shared: &Arc<Shared>) {
+    let mut clock = tokio::time::interval(UPDATE);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turn = 0_u32;
+    loop {
+        clock.tick().await;
+        turn = turn.wrapping_add(1);
+        let mut watched = shared.watched.lock();
+        let Watched { ledger, source } = &mut *watched;
+        source.update(ledger);
+        ledger.tick();
+        if turn.is_multiple_of(EACH) && shared.frames.receiver_count() > 0 {
+            let frame = watched.frame();
+            drop(watched);
+            shared.frames.send_modify(|(number, last)| {
+                *number += 1;
+                *last = frame;
+            });
+        }
+    }
+}

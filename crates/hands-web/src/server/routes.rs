@@ -1,0 +1,115 @@
+//! What is asked for, and the answers.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use super::{Shared, Watched, guard, stream};
+use crate::ledger::{List, Rows};
+use crate::source::Action;
+
+/// Bytes that may be sent to the page at once: many links.
+const BODY: usize = 4 << 20;
+
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
+
+/// The files of the page: they are in the program.
+const FILES: [(&str, &str, &str); 7] = [
+    ("/", HTML, include_str!("../../assets/page.html")),
+    ("/page.css", STYLE, include_str!("../../assets/page.css")),
+    ("/page.js", SCRIPT, include_str!("../../assets/page.js")),
+    ("/lists.js", SCRIPT, include_str!("../../assets/lists.js")),
+    ("/uplot.css", STYLE, include_str!("../../assets/uplot.css")),
+    ("/uplot.js", SCRIPT, include_str!("../../assets/uplot.js")),
+    (
+        "/favicon.ico",
+        PICTURE,
+        include_str!("../../assets/icon.svg"),
+    ),
+];
+
+pub(super) fn all(shared: &Arc<Shared>) -> Router {
+    let mut routes = Router::new()
+        .route("/events", get(stream::events))
+        .route("/state", get(state))
+        .route("/list", get(list))
+        .route("/metrics", get(metrics))
+        .route("/act", post(act));
+    for (path, kind, text) in FILES {
+        let file = move || async move { ([(CONTENT_TYPE, kind)], text) };
+        routes = routes.route(path, get(file));
+    }
+    routes
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state(Arc::clone(shared), guard::check))
+        .with_state(Arc::clone(shared))
+}
+
+async fn state(State(shared): State<Arc<Shared>>) -> Response {
+    let frame = shared.watched.lock().frame();
+    ([(CONTENT_TYPE, "application/json")], frame.to_string()).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = {
+        let mut watched = shared.watched.lock();
+        let Watched { ledger, source } = &mut *watched;
+        source.update(ledger);
+        ledger.prometheus()
+    };
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], text).into_response()
+}
+
+#[derive(Deserialize)]
+struct Part {
+    what: List,
+    #[serde(default)]
+    from: usize,
+    #[serde(default)]
+    count: usize,
+}
+
+async fn list(State(shared): State<Arc<Shared>>, Query(part): Query<Part>) -> Json<Rows> {
+    Json(
+        shared
+            .watched
+            .lock()
+            .ledger
+            .rows(part.what, part.from, part.count),
+    )
+}
+
+/// What became of an action.
+#[derive(Serialize)]
+struct Said {
+    said: String,
+}
+
+/// Elsewhere: it may take a while, and pages are not to wait for it.
+async fn act(State(shared): State<Arc<Shared>>, Json(action): Json<Action>) -> Response {
+    let acted = tokio::task::spawn_blocking(move || {
+        let mut watched = shared.watched.lock();
+        let Watched { ledger, source } = &mut *watched;
+        source.act(action, ledger)
+    });
+    let (status, said) = match acted.await {
+        Ok(Ok(said)) => (StatusCode::OK, said),
+        Ok(Err(refused)) => (StatusCode::CONFLICT, refused.to_string()),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "it panicked, which is a mistake in this program".to_owned(),
+        ),
+    };
+    (status, Json(Said { said })).into_response()
+}

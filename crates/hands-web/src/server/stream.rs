@@ -1,0 +1,75 @@
+//! `/events`: the state, as often as it changes, for as long as a page is open.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, Sse};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::watch;
+
+use super::Shared;
+
+/// So soon a page that has lost us tries again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+enum Stage {
+    First,
+    More,
+    /// The last state has been sent.
+    Last,
+    Over,
+}
+
+struct Open {
+    shared: Arc<Shared>,
+    frames: watch::Receiver<(u64, Arc<str>)>,
+    ending: watch::Receiver<bool>,
+    stage: Stage,
+}
+
+/// Each event is the whole state: one that comes late is replaced by the next, and not queued.
+pub(super) async fn events(
+    State(shared): State<Arc<Shared>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let open = Open {
+        frames: shared.frames.subscribe(),
+        ending: shared.ending.subscribe(),
+        shared,
+        stage: Stage::First,
+    };
+    Sse::new(unfold(open, next))
+}
+
+async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
+    let event = match open.stage {
+        Stage::First => {
+            open.stage = Stage::More;
+            let now = open.shared.watched.lock().frame();
+            Event::default().retry(AGAIN).data(&now)
+        }
+        Stage::More => {
+            let changed = tokio::select! {
+                changed = open.frames.changed() => changed.is_ok(),
+                _ = open.ending.wait_for(|ending| *ending) => false,
+            };
+            if changed {
+                let (number, frame) = open.frames.borrow_and_update().clone();
+                Event::default().id(number.to_string()).data(&frame)
+            } else {
+                open.stage = Stage::Last;
+                let last = open.shared.watched.lock().frame();
+                Event::default().data(&last)
+            }
+        }
+        Stage::Last => {
+            open.stage = Stage::Over;
+            // So that the page does not ask again, of somebody else on this port perhaps.
+            Event::default().event("end").data("the program has ended")
+        }
+        Stage::Over => return None,
+    };
+    Some((Ok(event), open))
+}
