@@ -16,6 +16,7 @@ const Lists = (() => {
   let seen = new Map();
   let isAsking = false;
   let isDue = false;
+  let kept = null;
   let act = () => {};
 
   const height = () => (matchMedia('(max-width: 40rem)').matches ? 60 : 44);
@@ -36,6 +37,7 @@ const Lists = (() => {
   }
 
   async function ask() {
+    if (kept) { show(kept[what]); return; }
     if (isAsking) { isDue = true; return; }
     isAsking = true;
     isDue = false;
@@ -51,7 +53,7 @@ const Lists = (() => {
   }
 
   function show({ total, from, rows: got }) {
-    rows.style.height = `${total * height()}px`;
+    rows.style.height = `${(kept ? got.length : total) * height()}px`;
     none.textContent = total === 0 ? words[what] : '';
     const now = new Map();
     got.forEach((row, at) => {
@@ -146,6 +148,14 @@ const Lists = (() => {
   new ResizeObserver(ask).observe(panel);
 
   return {
+    // The program has ended: this is what is left of it.
+    over(lists) {
+      kept = lists;
+      can = [];
+      seen.forEach((row) => row.remove());
+      seen = new Map();
+      ask();
+    },
     choose: (at) => choose(tabs[at].dataset.list, true),
     onAct: (to) => { act = to; },
     update(frame) {

@@ -25,6 +25,7 @@ const by = (id) => document.getElementById(id);
 const phases = { idle: 'idle', running: 'running', paused: 'paused', stopping: 'stopping', done: 'done' };
 let state = null;
 let last = 0;
+const since = Date.now();
 let isOver = false;
 
 // --- what is shown ---
@@ -265,8 +266,10 @@ function arrived(text) {
   last = Date.now();
   show(JSON.parse(text));
 }
-function over() {
+function over(lists) {
+  if (isOver) return;
   isOver = true;
+  Lists.over(JSON.parse(lists));
   if (stream) stream.close();
   by('phase').textContent = state && state.phase === 'done' ? 'done' : 'ended';
   news('The program has ended. This is how it was.', true);
@@ -282,9 +285,9 @@ function connect() {
     arrived(event.data);
     if (channel) channel.postMessage({ frame: event.data });
   });
-  own.addEventListener('end', () => {
-    if (channel) channel.postMessage({ end: true });
-    over();
+  own.addEventListener('end', (event) => {
+    if (channel) channel.postMessage({ end: event.data });
+    over(event.data);
   });
   own.addEventListener('error', async () => {
     if (own.readyState !== EventSource.CLOSED || isOver) return;
@@ -302,7 +305,7 @@ function connect() {
 }
 if (channel) {
   channel.addEventListener('message', ({ data }) => {
-    if (data.end) over();
+    if (data.end) over(data.end);
     else if (data.frame && !stream) arrived(data.frame);
   });
 }
@@ -311,7 +314,7 @@ else connect();
 
 setInterval(() => {
   if (isOver) return;
-  const silent = Date.now() - last;
+  const silent = Date.now() - Math.max(last, since);
   if (newsUntil && Date.now() > newsUntil) news('');
   if (silent > 3000 && !document.hidden) {
     by('phase').textContent = last ? `no news for ${Math.round(silent / 1000)} s` : 'connecting';

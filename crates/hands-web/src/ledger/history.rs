@@ -79,7 +79,8 @@ impl History {
             if before.is_some() && time < 0.5 * self.step {
                 continue;
             }
-            let rate = |now: f64, then: f64| match time > 0.0 {
+            // Nothing can be said of a moment.
+            let rate = |now: f64, then: f64| match time >= 0.5 {
                 true => ((now - then) / time).max(0.0),
                 false => 0.0,
             };

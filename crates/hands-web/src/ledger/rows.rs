@@ -10,7 +10,7 @@ use hands::event::TaskEnd;
 const MOST: usize = 500;
 
 /// A list of tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum List {
     /// Those that run, in the order of their numbers.

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 /// Open at once.
 const CONNECTIONS: usize = 128;
@@ -20,11 +20,8 @@ const HEAD_SIZE: usize = 16 << 10;
 /// So long nothing is accepted after that has failed: descriptors are short, most likely.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) async fn serve(
-    listener: TcpListener,
-    routes: Router,
-    mut ending: watch::Receiver<bool>,
-) {
+pub(super) async fn serve(listener: TcpListener, routes: Router, ended: impl Future<Output = ()>) {
+    tokio::pin!(ended);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut server = http1::Builder::new();
@@ -39,7 +36,7 @@ pub(super) async fn serve(
         };
         let (accepted, place) = tokio::select! {
             accepted = accepted => accepted,
-            _ = ending.wait_for(|ending| *ending) => break,
+            () = &mut ended => break,
         };
         let Ok((socket, _)) = accepted else {
             tokio::time::sleep(PAUSE).await;

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use self::guard::Guard;
 use self::token::Token;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, List};
 use crate::source::{Source, Verb};
 
 /// How often the ledger is brought up to date, and a page is sent its state: each fourth time.
@@ -78,6 +78,14 @@ struct Watched {
 impl Watched {
     fn verbs(&self) -> Vec<Verb> {
         self.source.verbs()
+    }
+
+    /// The beginning of each list.
+    fn lists(&self) -> String {
+        let names = [List::Running, List::Waiting, List::Failed, List::Finished];
+        let lists = names.map(|list| (list, self.ledger.rows(list, 0, usize::MAX)));
+        let lists: std::collections::HashMap<_, _> = lists.into_iter().collect();
+        serde_json::to_string(&lists).expect("numbers and texts can be written")
     }
 
     /// The state, and what can be done.
@@ -232,12 +240,21 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>) {
     let routes = routes::all(shared);
     let mut ending = shared.ending.subscribe();
     tokio::select! {
-        () = accept::serve(listener, routes, shared.ending.subscribe()) => {}
+        () = accept::serve(listener, routes, ended(shared)) => {}
         () = keep_up(shared) => {}
         () = async {
             let _ = ending.wait_for(|ending| *ending).await;
             tokio::time::sleep(AT_THE_END).await;
         } => {}
+    }
+}
+
+/// The page is to end, and each that is open has its last state.
+async fn ended(shared: &Arc<Shared>) {
+    let mut ending = shared.ending.subscribe();
+    let _ = ending.wait_for(|ending| *ending).await;
+    while shared.frames.receiver_count() > 0 {
+        tokio::time::sleep(UPDATE / 10).await;
     }
 }
 

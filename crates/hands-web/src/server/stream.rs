@@ -66,8 +66,10 @@ async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
         }
         Stage::Last => {
             open.stage = Stage::Over;
-            // So that the page does not ask again, of somebody else on this port perhaps.
-            Event::default().event("end").data("the program has ended")
+            // So that the page does not ask again, of somebody else on this port perhaps; with
+            // what it may want to show later.
+            let lists = open.shared.watched.lock().lists();
+            Event::default().event("end").data(lists)
         }
         Stage::Over => return None,
     };
