@@ -95,6 +95,7 @@ pub struct Batch {
     pub(super) events: Events,
     pub(super) elsewhere: Option<Machines>,
     pub(super) tails: usize,
+    pub(super) keep_failed: bool,
 }
 
 impl Default for Batch {
@@ -128,6 +129,7 @@ impl Batch {
             events: Events::new(),
             elsewhere: None,
             tails: 0,
+            keep_failed: false,
         }
     }
 
@@ -194,6 +196,39 @@ impl Batch {
     /// Whether and when a failed job is tried again. What a failed attempt wrote is not shown.
     pub fn retries(mut self, retries: Retries) -> Batch {
         self.retries = retries;
+        self
+    }
+
+    /// Keeps what fails for good, the last 10,000 of it, so that
+    /// [`Control::retry_failed`](super::Control::retry_failed) can try it again while the batch
+    /// runs.
+    ///
+    /// ```
+    /// use hands_batch::{Batch, Commands, Control, Finished, Observer};
+    ///
+    /// /// Tries again what failed when there was nothing to be found.
+    /// struct Again(Control, std::path::PathBuf);
+    ///
+    /// impl Observer for Again {
+    ///     fn finished(&mut self, job: &Finished<'_>, _: &mut Vec<u8>) {
+    ///         if job.outcome.is_final_failure() {
+    ///             std::fs::write(&self.1, "now").unwrap();
+    ///             self.0.retry_failed();
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = folder.path().join("file");
+    /// let control = Control::new()?;
+    /// let batch = Batch::new().keep_failed(true).control(&control);
+    /// let jobs = vec![vec!["test".into(), "-e".into(), file.clone().into_os_string()]];
+    /// let summary = batch.run(Commands::new(jobs.into_iter()), &mut Again(control, file))?;
+    /// assert_eq!((summary.succeeded, summary.failed), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep_failed(mut self, keep: bool) -> Batch {
+        self.keep_failed = keep;
         self
     }
 

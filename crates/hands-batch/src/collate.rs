@@ -182,6 +182,19 @@ impl Collator {
         }
     }
 
+    /// A job that is complete is to be tried again. False: what it has written is being passed on.
+    pub(super) fn reopen(&mut self, number: u64) -> bool {
+        if self.front == Some(number) {
+            return false;
+        }
+        self.discard(number);
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.complete = false;
+        }
+        self.completed.retain(|completed| *completed != number);
+        true
+    }
+
     /// The job is begun anew, while it still counts as running.
     pub(super) fn restart(&mut self, number: u64, key: Key) {
         self.discard(number);

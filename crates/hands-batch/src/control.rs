@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use hands::sync::Mutex;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 /// How far a batch has been told to stop. Only ever goes up.
@@ -33,6 +34,14 @@ impl Stop {
     }
 }
 
+/// What is asked for single jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobRequest {
+    End(u64),
+    Retry(u64),
+    RetryFailed,
+}
+
 /// A handle by which other threads and signal handlers steer a running batch. Clones steer the same
 /// batch.
 #[derive(Clone, Debug)]
@@ -45,6 +54,7 @@ struct ControlState {
     stop: AtomicU8,
     paused: AtomicBool,
     suspend: AtomicBool,
+    requests: Mutex<Vec<JobRequest>>,
     read: OwnedFd,
     write: OwnedFd,
 }
@@ -61,6 +71,7 @@ impl Control {
             stop: AtomicU8::new(0),
             paused: AtomicBool::new(false),
             suspend: AtomicBool::new(false),
+            requests: Mutex::default(),
             read,
             write,
         };
@@ -104,6 +115,38 @@ impl Control {
 
     pub(super) fn take_suspend(&self) -> bool {
         self.shared.suspend.swap(false, Ordering::AcqRel)
+    }
+
+    /// Ends the job of this number, if it runs: TERM, and after the batch's grace KILL. It counts as
+    /// ended, neither done nor failed, and is not tried again.
+    pub fn end_job(&self, number: u64) {
+        self.ask(JobRequest::End(number));
+    }
+
+    /// Tries the job of this number again, if it has failed for good: as if it had not yet. For
+    /// batches that [keep what fails](super::Batch::keep_failed). One whose output is still being
+    /// written is tried when that is through.
+    pub fn retry(&self, number: u64) {
+        self.ask(JobRequest::Retry(number));
+    }
+
+    /// Tries all again that have failed so far, as [`retry`](Self::retry) does.
+    pub fn retry_failed(&self) {
+        self.ask(JobRequest::RetryFailed);
+    }
+
+    fn ask(&self, request: JobRequest) {
+        self.shared.requests.lock().push(request);
+        self.wake();
+    }
+
+    /// At the next turn, which comes when something can be written.
+    pub(crate) fn ask_again(&self, request: JobRequest) {
+        self.shared.requests.lock().push(request);
+    }
+
+    pub(super) fn take_requests(&self) -> Vec<JobRequest> {
+        std::mem::take(&mut self.shared.requests.lock())
     }
 
     /// Makes the batch look at this control, and call [`Observer::woken`](super::Observer::woken).

@@ -187,6 +187,11 @@ pub enum Notice {
         /// Why, in words.
         why: String,
     },
+    /// A job that had failed for good is tried again all the same: somebody has asked for that.
+    TriedAgain {
+        /// Which.
+        number: u64,
+    },
     /// A job has ended, and something that it has started still holds its output: what had come by
     /// then is what there is of it. Told once.
     OutputHeld {

@@ -230,6 +230,11 @@ impl HaltState {
         self.judge(total_known)
     }
 
+    /// A job that had failed is tried again, and counts when that has ended.
+    pub fn forget_failure(&mut self) {
+        self.failed = self.failed.saturating_sub(1);
+    }
+
     /// The input has ended, so the number of jobs is known: stop now, if what has been counted was
     /// enough all along.
     pub fn total_is_known(&mut self, total: u64) -> Option<HaltWhen> {

@@ -182,6 +182,17 @@ impl<W: Work> Scheduler<'_, W> {
         }
     }
 
+    /// Has a job there end. False: it is not there.
+    pub(super) fn end_elsewhere_one(&mut self, key: Key) -> bool {
+        let ticket = ticket(key);
+        if let Some(ticket) = ticket
+            && let Some(machines) = self.machines()
+        {
+            machines.end(ticket);
+        }
+        ticket.is_some()
+    }
+
     /// Has all jobs there end.
     pub(super) fn end_elsewhere(&mut self) {
         let tickets: Vec<u64> = self.running.keys().copied().filter_map(ticket).collect();

@@ -79,19 +79,21 @@ impl<W: Work> Scheduler<'_, W> {
                 collator.complete(job.place.number);
             }
         }
+        let pending = PendingItem {
+            number: job.place.number,
+            item: job.item,
+            attempt: job.place.attempt + 1,
+            made: None,
+        };
         if let Some(delay) = retry {
-            let pending = PendingItem {
-                number: job.place.number,
-                item: job.item,
-                attempt: job.place.attempt + 1,
-                made: None,
-            };
             self.waiting.retry(Instant::now() + delay, pending);
         } else if outcome == Outcome::Ended {
             self.tally.add(TaskEnd::Cancelled, 1);
         } else {
             if success {
                 self.learn(ended.wall);
+            } else if self.batch.keep_failed {
+                self.failed.keep(pending);
             }
             self.count(success, own_code(ended.status, ended.cause));
         }

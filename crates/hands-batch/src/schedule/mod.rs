@@ -13,6 +13,7 @@
 mod elsewhere;
 mod end;
 mod resize;
+mod single;
 mod start;
 mod stop;
 mod surroundings;
@@ -23,6 +24,7 @@ mod write;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::single::FailedItems;
 use self::surroundings::Surroundings;
 use self::terminal::Terminal;
 use self::waiting::WaitingItems;
@@ -129,6 +131,7 @@ struct Scheduler<'a, W: Work> {
     running: HashMap<Key, RunningJob<W::Item>>,
     slots: FreeSlots,
     waiting: WaitingItems<W::Item>,
+    failed: FailedItems<W::Item>,
     shortages: u32,
     input: Input,
     halt: HaltState,
@@ -259,6 +262,7 @@ impl<'a, W: Work> Scheduler<'a, W> {
             running: HashMap::new(),
             slots: FreeSlots::default(),
             waiting: WaitingItems::default(),
+            failed: FailedItems::default(),
             shortages: 0,
             input: Input::Open,
             halt: HaltState::new(batch.halt),
@@ -302,6 +306,8 @@ impl<'a, W: Work> Scheduler<'a, W> {
             }
             self.flush_elsewhere();
             self.write()?;
+            // What is written belongs to no job any more that could be tried again.
+            self.answer_requests();
             self.tell_elsewhere();
             self.tick(false);
             if self.running.is_empty() && self.no_more() && self.all_written() {

@@ -176,6 +176,7 @@ impl<W: Work> Scheduler<'_, W> {
             Ok(job) => job,
             Err(error) => {
                 self.refused(place, &[], &*error);
+                self.keep_refused(pending);
                 return Ok(Attempt::Begun);
             }
         };
@@ -198,6 +199,7 @@ impl<W: Work> Scheduler<'_, W> {
             Err(error) if error.is_shortage() => return Err(error.into()),
             Err(error) => {
                 self.refused(place, &job.display, &error);
+                self.keep_refused(pending);
                 return Ok(Attempt::Begun);
             }
         };
@@ -369,6 +371,13 @@ impl<W: Work> Scheduler<'_, W> {
         }
         self.waiting.not_before = Some(Instant::now() + SHORTAGE_PAUSE);
         self.shortages <= SHORTAGE_TRIES
+    }
+
+    fn keep_refused(&mut self, mut pending: PendingItem<W::Item>) {
+        if self.batch.keep_failed {
+            pending.attempt += 1;
+            self.failed.keep(pending);
+        }
     }
 
     /// A job that could not be started. Trying again would not help: the program will not appear

@@ -25,6 +25,11 @@ impl Tally {
         self.counts[how as usize].load(Ordering::Relaxed)
     }
 
+    /// Tasks that had ended so have not ended after all: they are begun again.
+    pub fn take_back(&self, how: TaskEnd, tasks: u64) {
+        self.counts[how as usize].fetch_sub(tasks, Ordering::Relaxed);
+    }
+
     /// Counts tasks that have an outcome, whatever it is.
     pub fn add_finished(&self, tasks: u64) {
         self.finished.fetch_add(tasks, Ordering::Relaxed);

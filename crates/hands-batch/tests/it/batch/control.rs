@@ -7,7 +7,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use hands_batch::{
-    Batch, BatchProgress, Commands, Control, Finished, Observer, Outcome, Started, Stop, Summary,
+    Batch, BatchProgress, Commands, Control, Finished, Grouping, Observer, Outcome, Started, Stop,
+    Summary,
 };
 
 use crate::recorder::{End, Recorder, Shared, shell};
@@ -272,4 +273,117 @@ fn a_stream_of_jobs_that_cannot_start_can_be_stopped() {
             .expect("it runs")
     });
     assert!(summary.failed >= 1000 && !summary.exhausted);
+}
+
+#[test]
+fn one_job_is_ended_and_the_others_are_not() {
+    let dir = folder();
+    let up = fifo(dir.path(), "up");
+    let go = fifo(dir.path(), "go");
+    let lines = vec![
+        format!("printf x > {}; exec sleep 1000", up.display()),
+        format!(
+            "printf x > {}; read line < {}; echo two",
+            up.display(),
+            go.display()
+        ),
+        "echo three".to_owned(),
+    ];
+    let (summary, ends, out) = steered(lines, &up, move |control| {
+        control.end_job(1);
+        control.end_job(77);
+        std::fs::write(&go, "on\n").expect("a reader");
+    });
+    assert_eq!(
+        (summary.succeeded, summary.failed, summary.ended),
+        (2, 0, 1)
+    );
+    let ended: Vec<u64> = ends
+        .iter()
+        .filter(|end| end.outcome == Outcome::Ended)
+        .map(|end| end.number)
+        .collect();
+    assert_eq!(ended, [1]);
+    assert!(out.contains("two") && out.contains("three"), "{out}");
+}
+
+/// Jobs that fail as long as a file is not there; when the last of them has failed it is made, and
+/// they are to be tried again.
+fn tried_again(grouping: Grouping) -> (Summary, Vec<End>, String) {
+    let dir = folder();
+    let file = dir.path().join("file");
+    let lines: Vec<String> = (1..=6)
+        .map(|number| {
+            let odd = format!("echo {number}; test -e {}", file.display());
+            let even = format!("echo {number}");
+            if number % 2 == 1 { odd } else { even }
+        })
+        .collect();
+    let control = Control::new().expect("a control");
+    let out = Shared::default();
+    let batch = Batch::new()
+        .jobs(1)
+        .keep_failed(true)
+        .grouping(grouping)
+        .control(&control)
+        .stdout(out.sink());
+    let mut ended = 0;
+    let mut recorder = Recorder {
+        on_end: Some(Box::new(|_| {
+            ended += 1;
+            if ended == 6 {
+                std::fs::write(&file, "").expect("a file");
+                control.retry_failed();
+            }
+        })),
+        ..Recorder::default()
+    };
+    let summary = batch
+        .run(Commands::new(shell(lines)), &mut recorder)
+        .expect("it runs");
+    (summary, std::mem::take(&mut recorder.ends), out.text())
+}
+
+#[test]
+fn what_failed_is_tried_again_and_counts_by_its_last_try() {
+    for grouping in [
+        Grouping::Jobs,
+        Grouping::Ordered,
+        Grouping::Lines,
+        Grouping::Raw,
+    ] {
+        let (summary, ends, out) = in_time(move || tried_again(grouping));
+        assert_eq!(
+            (summary.succeeded, summary.failed, summary.exit_code),
+            (6, 0, 0),
+            "{grouping:?}"
+        );
+        assert!(summary.exhausted);
+        let again: Vec<(u64, u32)> = ends
+            .iter()
+            .skip(6)
+            .map(|end| (end.number, end.attempt))
+            .collect();
+        assert_eq!(again, [(1, 2), (3, 2), (5, 2)], "{grouping:?}");
+        if grouping != Grouping::Raw {
+            assert_eq!(out.lines().count(), 9, "{grouping:?}: {out}");
+        }
+    }
+}
+
+#[test]
+fn what_failed_is_not_tried_again_once_the_batch_stops() {
+    let control = Control::new().expect("a control");
+    let batch = Batch::new().jobs(1).keep_failed(true).control(&control);
+    let mut recorder = Recorder {
+        on_end: Some(Box::new(|_| {
+            control.stop(Stop::Drain);
+            control.retry_failed();
+        })),
+        ..Recorder::default()
+    };
+    let commands = Commands::new(shell(["false", "echo not this"]));
+    let summary = batch.run(commands, &mut recorder).expect("it runs");
+    assert_eq!((summary.succeeded, summary.failed), (0, 1));
+    assert_eq!(recorder.ends.len(), 1);
 }
