@@ -7,6 +7,7 @@ use super::control::Control;
 use super::elsewhere::ElsewhereError;
 use super::work::JobPlace;
 use hands::command::{CommandError, OutputStream};
+use hands::sizing::Decision;
 
 /// Hears of everything that happens in a batch. Each method does nothing unless it is written.
 ///
@@ -234,6 +235,10 @@ pub struct BatchProgress<'a> {
     pub running: &'a [RunningView<'a>],
     /// How many run.
     pub running_count: usize,
+    /// How many may run at once.
+    pub at_once: usize,
+    /// Why so many, where the batch finds that out.
+    pub sizing: Option<Decision>,
     /// Since the batch began.
     pub elapsed: Duration,
     /// What the batch has written last is the beginning of a line.

@@ -431,6 +431,8 @@ impl<'a, W: Work> Scheduler<'a, W> {
             retrying: self.waiting.retries(),
             running: &running,
             running_count: self.running.len(),
+            at_once: self.jobs,
+            sizing: self.sizer.as_ref().map(BatchSizer::decision),
             elapsed: now - self.began,
             mid_line: self.sinks.stdout.is_mid_line() || self.sinks.stderr.is_mid_line(),
             done,

@@ -19,6 +19,7 @@ mod pipe;
 mod run;
 mod sem;
 mod tune;
+mod watch;
 
 pub(crate) use elders::translated;
 pub(crate) use fetch::{FetchFlags, FetchJobs, ShownFlags};
@@ -32,6 +33,7 @@ pub(crate) use pipe::PipeFlags;
 pub(crate) use run::RunFlags;
 pub(crate) use sem::SemFlags;
 pub(crate) use tune::TuneFlags;
+pub(crate) use watch::WatchFlags;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{InputFlags, JobFlags, LimitFlags, LogFlags, MachineFlags, OutputFlags, PipeFlags};
+use super::{
+    InputFlags, JobFlags, LimitFlags, LogFlags, MachineFlags, OutputFlags, PipeFlags, WatchFlags,
+};
 
 /// Everything that can follow `hands run`.
 #[derive(Debug, Default, Args)]
@@ -35,6 +37,9 @@ pub(crate) struct RunFlags {
 
     #[command(flatten)]
     pub(crate) machines: MachineFlags,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchFlags,
 
     /// The command, then its inputs after `:::`, or files of them after `::::`
     ///

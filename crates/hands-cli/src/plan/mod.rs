@@ -24,6 +24,7 @@ pub(crate) use self::machines::{MachinesPlan, access, worker_plan};
 pub(crate) use parts::{Inputs, JobLimits, JobLogFlags, OutputGrouping, OutputPlan, PipePlan};
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub(crate) struct Plan {
     /// `--trace` and `--report`.
     pub(crate) trace: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
+    /// `--web`: where a page is served.
+    pub(crate) web: Option<SocketAddr>,
     /// `--dry-run`.
     pub(crate) dry_run: bool,
     /// `--verbose`: each command on stderr before it runs.
@@ -112,6 +115,7 @@ impl Plan {
             pipe,
             log,
             machines,
+            watch,
             words,
         } = flags;
         let progress = match output.progress {
@@ -126,6 +130,7 @@ impl Plan {
         };
         pipe.pipe |= pipe.pipepart;
         let tee = pipe.tee;
+        let web = watch.web.filter(|_| !output.dry_run);
         let pipe = pipe.into_parts()?;
         let grouping = match &pipe.pipe {
             Some(_) => OutputGrouping::Rows(NonZeroUsize::MIN),
@@ -167,6 +172,7 @@ impl Plan {
             output: OutputPlan::from(output),
             trace: log.trace.clone(),
             report: log.report.clone(),
+            web,
             log: JobLogFlags::new(log),
             machines: MachinesPlan::new(machines, jobs.jobs),
             words,

@@ -67,6 +67,12 @@ impl Failures {
         }
     }
 
+    /// A job that had failed is tried again.
+    pub(super) fn forget(&mut self, number: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.shown.retain(|job| job.number != number);
+    }
+
     /// The report, or nothing if all went well. `log` is the file that has the rest.
     pub(super) fn report(&self, total: u64, log: Option<&str>) -> Vec<u8> {
         let mut text = Vec::new();

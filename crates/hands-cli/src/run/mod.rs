@@ -22,6 +22,7 @@ pub(crate) mod signals;
 mod sources;
 pub(crate) mod table;
 mod trace;
+mod web;
 pub(crate) mod work;
 
 use std::io::{self, IsTerminal, Write};
@@ -42,6 +43,7 @@ use self::report::RunReport;
 use self::signals::Signals;
 use self::table::ShownTable;
 use self::trace::BatchTrace;
+use self::web::BatchPage;
 use self::work::Jobs;
 use crate::machines::run::MachineRun;
 use crate::plan::parts::{self, OutputMode};
@@ -112,7 +114,11 @@ fn run(plan: Plan) -> Result<u8, String> {
         .map(|log| open_log(log, goes_on))
         .transpose()?;
     let table = results_table(&plan, inputs)?;
+    let web = plan
+        .web
+        .map(|address| BatchPage::open(address, &plan, &control));
     let mut report = RunReport::new(&plan, display, log, control, signals, table);
+    report.web = web.transpose()?;
     report.trace = plan.trace.as_deref().map(BatchTrace::create).transpose()?;
     report.page = plan.report.as_deref().map(ReportPage::new);
     report.files = files.map(|folder| Files::new(folder, plan.output.keep_order));
@@ -255,7 +261,7 @@ fn batch(
             true => TerminalUse::Always,
             false => TerminalUse::WhenAlone,
         });
-    if plan.report.is_some() {
+    if plan.report.is_some() || plan.web.is_some() {
         batch = batch.keep_tails(TAIL);
     }
     if !plan.wait_pipes {
@@ -267,9 +273,11 @@ fn batch(
     if let Some(memfree) = plan.memfree {
         batch = batch.memfree(MemFreeGate::new(memfree, root));
     }
-    if let Some(every) = display.tick() {
+    let for_page = plan.web.map(|_| web::TICK);
+    if let Some(every) = [display.tick(), for_page].into_iter().flatten().min() {
         batch = batch.tick(every);
     }
+    batch = batch.keep_failed(web::keeps_failed(plan));
     limited(batch, plan)
 }
 
@@ -340,6 +348,9 @@ fn finish(result: Result<Summary, BatchError>, report: &mut RunReport) -> Result
     }
     match result {
         Ok(_) if report.interrupted() => Ok(INTERRUPTED),
+        Ok(summary) if summary.exit_code == 0 && report.cancelled() > 0 => {
+            Ok(u8::try_from(report.cancelled()).map_or(MANY_FAILED, |all| all.min(MANY_FAILED)))
+        }
         Ok(summary) => Ok(summary.exit_code),
         Err(error) => Err(error.to_string()),
     }

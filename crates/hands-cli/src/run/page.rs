@@ -119,6 +119,12 @@ impl ReportPage {
         }
     }
 
+    /// A job that had failed is tried again.
+    pub(super) fn forget_failure(&mut self, number: u64) {
+        self.failures = self.failures.saturating_sub(1);
+        self.failed.retain(|job| job.number != number);
+    }
+
     /// Writes it: all of it, or nothing under its name.
     pub(super) fn write(&self) -> Result<(), String> {
         let wrong = |error: std::io::Error| format!("`--report {}`: {error}", self.path.display());

@@ -207,6 +207,8 @@ mod tests {
             retrying: 0,
             running: &[],
             running_count: 1,
+            at_once: 2,
+            sizing: None,
             elapsed: Duration::from_secs(elapsed),
             mid_line: false,
             done,

@@ -24,6 +24,7 @@ use super::resume::Resumption;
 use super::signals::{SignalStep, Signals};
 use super::table::ShownTable;
 use super::trace::BatchTrace;
+use super::web::BatchPage;
 use crate::plan::Plan;
 use crate::plan::parts::OutputMode;
 use crate::ui::codes::INTERRUPTED;
@@ -58,6 +59,10 @@ pub(super) struct RunReport {
     pub(super) trace: Option<BatchTrace>,
     /// `--report`.
     pub(super) page: Option<ReportPage>,
+    /// `--web`.
+    pub(super) web: Option<BatchPage>,
+    /// Jobs that were ended one by one, while the others went on.
+    cancelled: u64,
     /// There may be jobs that an earlier run has done.
     skipped: bool,
     /// Jobs write straight to our stdout.
@@ -95,6 +100,8 @@ impl RunReport {
             files: None,
             trace: None,
             page: None,
+            web: None,
+            cancelled: 0,
             skipped: plan.log.as_ref().is_some_and(|log| log.resume.is_some()),
             is_direct: plan.output.mode == OutputMode::Direct,
             is_unread: false,
@@ -107,7 +114,12 @@ impl RunReport {
     }
 
     pub(super) fn interrupted(&self) -> bool {
-        self.signals.interrupted
+        self.signals.interrupted || self.web.as_ref().is_some_and(BatchPage::has_stopped)
+    }
+
+    /// Jobs that were ended one by one. They are not done, so they count where success is told.
+    pub(super) fn cancelled(&self) -> u64 {
+        self.cancelled
     }
 
     /// No job has been started.
@@ -126,6 +138,9 @@ impl RunReport {
         let paged = self.page.as_ref().map_or(Ok(()), ReportPage::write);
         if let Err(why) = traced.and(paged) {
             self.log_error.get_or_insert(why);
+        }
+        if let Some(web) = &self.web {
+            web.end();
         }
         if let Some(files) = &mut self.files {
             // Anyone who does not read names has all the same the files.
@@ -193,6 +208,9 @@ impl RunReport {
 
     /// A line on stderr, with the progress display out of the way.
     fn tell(&mut self, text: &str) {
+        if let Some(web) = &self.web {
+            web.note(text);
+        }
         self.display
             .aside(&mut || say(format!("hands: {text}\n").as_bytes()));
     }
@@ -228,6 +246,9 @@ impl Observer for RunReport {
         if let Some(trace) = &mut self.trace {
             trace.started(job);
         }
+        if let Some(web) = &self.web {
+            web.started(job);
+        }
         if self.json {
             events::start(job, out);
         }
@@ -254,6 +275,9 @@ impl Observer for RunReport {
         if let Some(page) = &mut self.page {
             page.add(job);
         }
+        if let Some(web) = &self.web {
+            web.finished(job);
+        }
         if self.json {
             self.halves.end(job.place.number, out);
             events::end(job, out);
@@ -261,6 +285,11 @@ impl Observer for RunReport {
         match job.outcome {
             Outcome::Ended => {
                 self.ended += 1;
+                if self.control.stopped() == Stop::No {
+                    self.cancelled += 1;
+                    let told = format!("job {} was ended, as it was asked for", job.place.number);
+                    self.tell(&told);
+                }
                 return;
             }
             Outcome::Failure { retry: Some(after) }
@@ -329,6 +358,19 @@ self.tell(&format!("waiting to start more: {why}"));
             Notice::BegunAnew { number, why } => {
                 self.tell(&format!("job {number} is begun anew: {why}"));
             }
+            Notice::TriedAgain { number } => {
+                self.done = self.done.saturating_sub(1);
+                self.failures.forget(*number);
+                if let Some(page) = &mut self.page {
+                    page.forget_failure(*number);
+                }
+                if let Some(web) = &self.web {
+                    web.tried_again(*number);
+                }
+                if let Some(table) = &mut self.table {
+                    table.forget(*number);
+                }
+            }
             Notice::HasTerminal { number } => {
                 self.tell(&format!("job {number} asks for the terminal, and has it until it ends"));
             }
@@ -345,6 +387,9 @@ self.tell(&format!("waiting to start more: {why}"));
     }
 
     fn tick(&mut self, progress: &BatchProgress<'_>) {
+        if let Some(web) = &self.web {
+            web.tick(progress);
+        }
         self.display.show(progress);
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod bar;
 pub(crate) mod codes;
+pub(crate) mod page;
 pub(crate) mod paint;
 pub(crate) mod time;
 pub(crate) mod usage;

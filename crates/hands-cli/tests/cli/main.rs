@@ -1,6 +1,9 @@
 //! The program as its users meet it: what it prints, and what it exits with.
 
 mod auto;
+#[path = "../../../hands-web/tests/it/browser.rs"]
+#[allow(dead_code, reason = "each crate's tests use a part of it")]
+mod browser;
 mod cluster;
 mod documented;
 mod dry_run;
@@ -36,6 +39,7 @@ mod survivors;
 mod timeout;
 mod tune;
 mod usage;
+mod web;
 
 use assert_cmd::Command;
 
