@@ -200,6 +200,8 @@ function timeline(frame) {
 
 let newsUntil = 0;
 function news(text, isGood) {
+  // That it has ended is the last word.
+  if (isOver) return;
   by('news').textContent = text;
   by('news').classList.toggle('good', Boolean(isGood));
   newsUntil = text ? Date.now() + 6000 : 0;
@@ -268,12 +270,11 @@ function arrived(text) {
 }
 function over(lists) {
   if (isOver) return;
+  news('The program has ended. This is how it was.', true);
   isOver = true;
   Lists.over(JSON.parse(lists));
   if (stream) stream.close();
   by('phase').textContent = state && state.phase === 'done' ? 'done' : 'ended';
-  news('The program has ended. This is how it was.', true);
-  newsUntil = Infinity;
   if (state) buttons(state);
 }
 function connect() {
