@@ -159,17 +159,19 @@ const Lists = (() => {
     choose: (at) => choose(tabs[at].dataset.list, true),
     onAct: (to) => { act = to; },
     update(frame) {
-      const isNew = frame.can.join() !== can.join();
-      can = frame.can;
+      const now = kept ? [] : frame.can;
+      const isNew = now.join() !== can.join();
+      can = now;
       for (const tab of tabs) {
         tab.lastElementChild.textContent = frame.lists[tab.dataset.list].toLocaleString('en');
       }
       if (isNew) { seen.forEach((row) => row.remove()); seen = new Map(); }
       const size = frame.lists[what];
-      const isStill = size === sizes[what] && what !== 'running' && !isNew && what !== 'waiting';
-      const isShown = size === seen.size || frame.finished === sizes.of;
+      const isLive = what === 'running' || what === 'waiting';
+      // A list that is full changes without growing.
+      const hasMoved = size !== sizes[what] || (isLive ? size > 0 : frame.finished !== sizes.of);
       sizes = { ...frame.lists, of: frame.finished };
-      if (!isStill || !isShown) ask();
+      if (isNew || hasMoved) ask();
     },
   };
 })();

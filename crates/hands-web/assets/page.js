@@ -268,14 +268,15 @@ function arrived(text) {
   last = Date.now();
   show(JSON.parse(text));
 }
-function over(lists) {
+function over(text) {
   if (isOver) return;
   news('The program has ended. This is how it was.', true);
   isOver = true;
-  Lists.over(JSON.parse(lists));
+  const { frame, lists } = JSON.parse(text);
+  Lists.over(lists);
+  show(frame);
   if (stream) stream.close();
-  by('phase').textContent = state && state.phase === 'done' ? 'done' : 'ended';
-  if (state) buttons(state);
+  if (frame.phase !== 'done') by('phase').textContent = 'ended';
 }
 function connect() {
   if (stream || isOver) return;

@@ -28,6 +28,8 @@ use crate::source::{Source, Verb};
 /// How often the ledger is brought up to date, and a page is sent its state: each fourth time.
 const UPDATE: Duration = Duration::from_millis(50);
 const EACH: u32 = 4;
+/// So long after the last state has been sent, requests are still taken.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// So long open connections are waited for at the end.
 const AT_THE_END: Duration = Duration::from_secs(1);
 
@@ -80,12 +82,14 @@ impl Watched {
         self.source.verbs()
     }
 
-    /// The beginning of each list.
-    fn lists(&self) -> String {
+    /// The last state, and the beginning of each list.
+    fn last(&mut self) -> String {
+        let frame = self.frame();
         let names = [List::Running, List::Waiting, List::Failed, List::Finished];
         let lists = names.map(|list| (list, self.ledger.rows(list, 0, usize::MAX)));
         let lists: std::collections::HashMap<_, _> = lists.into_iter().collect();
-        serde_json::to_string(&lists).expect("numbers and texts can be written")
+        let lists = serde_json::to_string(&lists).expect("numbers and texts can be written");
+        format!("{{\"frame\":{frame},\"lists\":{lists}}}")
     }
 
     /// The state, and what can be done.
@@ -253,8 +257,13 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>) {
 async fn ended(shared: &Arc<Shared>) {
     let mut ending = shared.ending.subscribe();
     let _ = ending.wait_for(|ending| *ending).await;
+    let is_open = shared.frames.receiver_count() > 0;
     while shared.frames.receiver_count() > 0 {
         tokio::time::sleep(UPDATE / 10).await;
+    }
+    if is_open {
+        // What a page has asked for just now is on its way.
+        tokio::time::sleep(LAST_WORDS).await;
     }
 }
 

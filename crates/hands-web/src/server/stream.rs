@@ -19,7 +19,6 @@ enum Stage {
     First,
     More,
     /// The last state has been sent.
-    Last,
     Over,
 }
 
@@ -59,17 +58,12 @@ async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
                 let (number, frame) = open.frames.borrow_and_update().clone();
                 Event::default().id(number.to_string()).data(&frame)
             } else {
-                open.stage = Stage::Last;
-                let last = open.shared.watched.lock().frame();
-                Event::default().data(&last)
+                open.stage = Stage::Over;
+                // So that the page does not ask again, of somebody else on this port perhaps; with
+                // all that it may want to show later.
+                let last = open.shared.watched.lock().last();
+                Event::default().event("end").data(last)
             }
-        }
-        Stage::Last => {
-            open.stage = Stage::Over;
-            // So that the page does not ask again, of somebody else on this port perhaps; with
-            // what it may want to show later.
-            let lists = open.shared.watched.lock().lists();
-            Event::default().event("end").data(lists)
         }
         Stage::Over => return None,
     };
