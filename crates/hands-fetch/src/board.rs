@@ -22,6 +22,8 @@ pub struct FetchProgress {
 /// Where the transfer of one file stands.
 #[derive(Clone, Debug)]
 pub struct FileProgress {
+    /// The place of its URL in the list, from 1.
+    pub number: u64,
     /// Its URL. It may have anything in it: to be cleaned before a terminal sees it.
     pub name: String,
     /// For how long it has been on its way.
@@ -62,6 +64,7 @@ impl RunningFile {
     fn progress(&self) -> FileProgress {
         let expected = self.expected.load(Ordering::Relaxed);
         FileProgress {
+            number: self.number,
             name: self.name.clone(),
             time: self.since.elapsed(),
             received: self.received.load(Ordering::Relaxed),

@@ -46,6 +46,7 @@ mod ranges;
 mod segments;
 mod source;
 mod state;
+mod steer;
 mod stream;
 mod text;
 mod there;
@@ -80,6 +81,7 @@ use self::name::TakenNames;
 use self::pace::{Connections, Pauses, Rate};
 use self::source::{FetchWork, Items, UrlSource};
 use self::state::STOPPED;
+use self::steer::Steering;
 use self::turns::FetchTurns;
 
 pub use self::board::{FetchProgress, FileProgress};
@@ -99,7 +101,7 @@ const AT_FIRST: usize = 8;
 const FETCHERS: usize = 4;
 
 /// What happens, as it happens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FetchEvent {
     /// A URL is being asked for.
@@ -143,6 +145,14 @@ pub enum FetchEvent {
         url: String,
         /// The text, or why there is none.
         head: Result<Vec<u8>, String>,
+    },
+    /// A URL that had not come is tried again, as somebody has asked for that: what was told of
+    /// its end does not count.
+    Again {
+        /// Its place in the list, from 1.
+        number: u64,
+        /// As it was written.
+        url: String,
     },
     /// The list is at its end: it had this number of URLs.
     Total(u64),
@@ -188,6 +198,7 @@ struct Fetcher {
     /// Files that are being given their names, and of which it has not been told.
     being_named: AtomicUsize,
     stop: CancelToken,
+    steering: Steering,
     told: EventBox,
 }
 
@@ -231,6 +242,7 @@ impl Fetcher {
     }
 
     async fn keep_rate(&self, running: &RunningFile, bytes: u64) {
+        self.steering.wait_while_paused().await;
         if let Some(rate) = &self.rate {
             rate.spend(bytes).await;
         }
@@ -341,6 +353,58 @@ impl Fetch {
     /// is kept for the next run.
     pub fn stop(&self) {
         self.fetcher.stop.cancel();
+        self.fetcher.steering.close();
+        self.fetcher.steering.pause(false);
+    }
+
+    /// While paused, nothing is asked for and nothing is received. A server may lose its patience
+    /// meanwhile: then it is asked for the rest.
+    pub fn pause(&self, pause: bool) {
+        self.fetcher.steering.pause(pause);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.fetcher.steering.is_paused()
+    }
+
+    /// Adds a URL, as a line of a list has it, to a run that is [open](FetchPlan::open). Returns its
+    /// number; `None` if the run takes no more.
+    pub fn add(&self, url: &str) -> Option<u64> {
+        self.fetcher.steering.add(url)
+    }
+
+    /// No more is [added](Self::add): an open run ends when all has come.
+    pub fn close(&self) {
+        self.fetcher.steering.close();
+    }
+
+    /// Gives a file up that is on its way; what has come of it is kept. False: it is not on its way,
+    /// or the run is not [steered](FetchPlan::steered).
+    pub fn cancel(&self, number: u64) -> bool {
+        self.fetcher.steering.cancel(number)
+    }
+
+    /// Tries one again that has not come: as if that had not been told yet. False: it is not among
+    /// those, or all is over, or the run is not [steered](FetchPlan::steered).
+    pub fn retry(&self, number: u64) -> bool {
+        self.fetcher.retry(number)
+    }
+
+    /// Tries all again that have not come. Returns how many those are.
+    pub fn retry_failed(&self) -> usize {
+        self.fetcher.retry_failed()
+    }
+
+    /// Gives a file up, wherever it is on its way, and deletes what has come of it, unless it is
+    /// whole.
+    pub fn remove(&self, number: u64) {
+        self.fetcher.steering.remove(number);
+    }
+
+    /// No file of this run is to have this name.
+    pub fn keep_off(&self, path: &Path) {
+        self.fetcher.names.lock().take(path);
     }
 
     /// Whether a file is being given its name just now: the code that ends the program waits for
@@ -436,6 +500,7 @@ fn started(flags: FetchPlan) -> Result<Fetch, String> {
         going_out: FetchTurns::default(),
         being_named: AtomicUsize::new(0),
         stop: CancelToken::new(),
+        steering: Steering::new(flags.steered || flags.open),
         told: EventBox::new(fetchers),
         flags,
     });
@@ -510,11 +575,15 @@ const OTHERS: usize = 24;
 /// Fetches one URL after the other, as long as there are any.
 async fn take_and_fetch(fetcher: Arc<Fetcher>, items: Arc<Items>, worker: u32) {
     let _leave = fetcher.told.sender();
-    while let Some(work) = items.next().await {
+    while let Some(work) = fetcher.steering.next(&items).await {
         match work {
             Ok(work) => one(&fetcher, work, worker).await,
-            Err(why) => return fetcher.tell(FetchEvent::Broken(why)),
+            Err(why) => {
+                fetcher.tell(FetchEvent::Broken(why));
+                return fetcher.steering.done();
+            }
         }
+        fetcher.steering.done();
     }
 }
 
@@ -531,7 +600,13 @@ async fn one(fetcher: &Fetcher, work: FetchWork, worker: u32) {
     });
     let job = work.job.as_ref().ok();
     let is_being_named = job.map(|job| Arc::clone(&job.is_being_named));
-    let told = fetched(fetcher, work).await;
+    let token = fetcher.steering.begin(number);
+    let kept = token.is_some().then(|| work.clone());
+    let told = fetched(fetcher, work, token.as_ref()).await;
+    if let Some(kept) = kept {
+        let has_come = told.how() == TaskEnd::Well;
+        fetcher.steering.end(kept, has_come);
+    }
     events.tell(EventKind::Finished {
         task,
         name,
@@ -557,7 +632,7 @@ async fn one(fetcher: &Fetcher, work: FetchWork, worker: u32) {
 }
 
 /// What is to be told of it in the end.
-async fn fetched(fetcher: &Fetcher, work: FetchWork) -> FetchEvent {
+async fn fetched(fetcher: &Fetcher, work: FetchWork, token: Option<&CancelToken>) -> FetchEvent {
     let since = std::time::Instant::now();
     let FetchWork { number, text, job } = work;
     let url = text.clone();
@@ -582,6 +657,10 @@ async fn fetched(fetcher: &Fetcher, work: FetchWork) -> FetchEvent {
             listed,
         );
     }
+    if token.is_some_and(CancelToken::is_cancelled) {
+        let why = fetcher.steering.why(number);
+        return end(None, FetchState::Skipped(why.to_owned()), listed);
+    }
     fetcher.tell(FetchEvent::Start {
         number,
         url: text.clone(),
@@ -601,15 +680,28 @@ async fn fetched(fetcher: &Fetcher, work: FetchWork) -> FetchEvent {
         let why = "it panicked, which is a mistake in this program";
         (FetchState::Failed(why.to_owned()), None)
     };
-    let (state, path) = tokio::select! {
-        fetched = &mut fetched => fetched.unwrap_or_else(|_| panicked()),
-        _ = fetcher.stop.cancelled() => match is_being_named.load(Ordering::SeqCst) {
-            // It has its name in a moment, or has it already.
-            true => fetched.await.unwrap_or_else(|_| panicked()),
-            false => {
-                fetcher.board.end(number);
-                (FetchState::Skipped(STOPPED.to_owned()), None)
-            }
+    let given_up = async {
+        match token {
+            Some(token) => drop(token.cancelled().await),
+            None => std::future::pending().await,
+        }
+        fetcher.steering.why(number)
+    };
+    let why = tokio::select! {
+        biased;
+        why = given_up => why,
+        _ = fetcher.stop.cancelled() => STOPPED,
+        fetched = &mut fetched => {
+            let (state, path) = fetched.unwrap_or_else(|_| panicked());
+            return end(path, state, listed);
+        }
+    };
+    let (state, path) = match is_being_named.load(Ordering::SeqCst) {
+        // It has its name in a moment, or has it already.
+        true => fetched.await.unwrap_or_else(|_| panicked()),
+        false => {
+            fetcher.board.end(number);
+            (FetchState::Skipped(why.to_owned()), None)
         }
     };
     end(path, state, listed)

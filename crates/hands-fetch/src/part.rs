@@ -373,6 +373,14 @@ impl PartFile {
     }
 }
 
+/// Deletes what has come of a file that is not whole.
+pub(super) fn forget(final_path: &Path) {
+    for ending in [name::PART, name::STATE] {
+        // It may not have begun.
+        let _ = fs::remove_file(with_ending(final_path, ending));
+    }
+}
+
 /// What stands for a URL in a state: a URL may have a password in it.
 pub(super) fn known_as(url: &str) -> String {
     hex(&Sha256::digest(url))

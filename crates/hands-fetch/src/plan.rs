@@ -27,6 +27,12 @@ pub struct FetchPlan {
     pub transfer: TransferPlan,
     /// What is asked, and of whom.
     pub request: RequestPlan,
+    /// Single files can be given up and tried again while it runs; what fails is kept for that, the
+    /// last 10,000 of it.
+    pub steered: bool,
+    /// It begins with no URL and goes on until it is [closed](super::Fetch::close) or stopped: they
+    /// are [added](super::Fetch::add). Such a run is steered.
+    pub open: bool,
 }
 
 impl FetchPlan {

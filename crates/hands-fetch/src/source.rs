@@ -18,6 +18,7 @@ use super::stream::is_stdout;
 use super::{FetchEvent, Fetcher, metalink, name, ranges};
 
 /// One URL, or what has become of it already.
+#[derive(Clone)]
 pub(super) struct FetchWork {
     /// From 1.
     pub(super) number: u64,
@@ -52,6 +53,10 @@ const AHEAD: usize = 256;
 impl Items {
     pub(super) fn new(source: UrlSource, fetcher: &Arc<Fetcher>) -> Result<Items, String> {
         let may_wait = source.may_wait;
+        let source = match fetcher.flags.open {
+            true => source.with_added(fetcher.steering.opened()),
+            false => source,
+        };
         let works = source.work(fetcher);
         if !may_wait {
             return Ok(Items::Here(Mutex::new(works)));
@@ -99,6 +104,9 @@ impl UrlSource {
     /// Opens all, so that what is not there is told before anything is fetched.
     pub(super) fn new(flags: &FetchPlan) -> Result<UrlSource, String> {
         let what = &flags.what;
+        if flags.open {
+            return UrlSource::open(flags);
+        }
         if what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty() {
             let mut why = "there is no URL".to_owned();
             if let Some(output) = &flags.files.output {
@@ -177,6 +185,32 @@ impl UrlSource {
             may_wait,
             is_one,
         })
+    }
+
+    /// Of nothing yet.
+    fn open(flags: &FetchPlan) -> Result<UrlSource, String> {
+        let what = &flags.what;
+        let has_more =
+            !(what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty());
+        if has_more || flags.files.output.is_some() || flags.files.checksum.is_some() {
+            return Err(
+                "a run that is open begins with no URL, and none has a name of its own".to_owned(),
+            );
+        }
+        Ok(UrlSource {
+            items: Box::new(std::iter::empty()),
+            may_wait: true,
+            is_one: false,
+        })
+    }
+
+    /// What is added while it runs comes behind all else.
+    pub(super) fn with_added(mut self, added: std::sync::mpsc::Receiver<String>) -> UrlSource {
+        self.items = Box::new(
+            self.items
+                .chain(added.into_iter().map(|text| Ok(list::item(&text)))),
+        );
+        self
     }
 
     /// What there is to do, as it is asked for; at the end of it how much it was is told.
@@ -268,7 +302,8 @@ fn target(
     // A hash is enough: that two of a million are the same happens once in many million runs.
     let mut hash = DefaultHasher::new();
     url.as_str().hash(&mut hash);
-    if !known.insert(hash.finish()) {
+    // Who adds URLs one by one knows which it has.
+    if !known.insert(hash.finish()) && !flags.open {
         return Err(FetchState::Skipped("it was listed before".to_owned()));
     }
     match name::of_url(url) {

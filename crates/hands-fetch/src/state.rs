@@ -29,6 +29,7 @@ pub enum FetchState {
 }
 
 /// A file, and where it goes.
+#[derive(Clone)]
 pub(crate) struct FetchJob {
     pub(crate) number: u64,
     pub(crate) wanted: Wanted,

@@ -1,17 +1,21 @@
 //! `hands fetch`: the words and the exit code around the downloads of `hands-fetch`.
 
+mod book;
 mod progress;
 mod report;
+mod web;
 
 pub(crate) use self::report::Downloads;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use hands::event::Trace;
 use hands_fetch::Fetch;
 
 use self::report::FetchReport;
+use self::web::FetchPage;
 use crate::flags::FetchFlags;
 use crate::machines::AccessPlan;
 use crate::machines::fetch::ClusterFetch;
@@ -28,7 +32,7 @@ pub(crate) fn main(flags: FetchFlags) -> ExitCode {
 
 fn run(mut flags: FetchFlags) -> Result<u8, String> {
     let plan = fetch_plan(&mut flags).map_err(|error| error.to_string())?;
-    let report = FetchReport::new(&flags.shown, &plan)?;
+    let mut report = FetchReport::new(&flags.shown, &plan)?;
     if let Some(url) = flags.machines.cluster.take() {
         let access = AccessPlan {
             url,
@@ -44,7 +48,12 @@ fn run(mut flags: FetchFlags) -> Result<u8, String> {
         )?;
         return Ok(report.run(&fetch));
     }
-    let fetch = Fetch::start(plan).map_err(|error| error.to_string())?;
+    let fetch = Arc::new(Fetch::start(plan.clone()).map_err(|error| error.to_string())?);
+    let page = flags
+        .watch
+        .web
+        .map(|address| FetchPage::open(address, &plan, &fetch));
+    report.web = page.transpose()?;
     for warning in fetch.warnings() {
         // A closed stderr leaves nobody to tell.
         let _ = writeln!(std::io::stderr(), "hands: warning: {warning}");
@@ -55,7 +64,7 @@ fn run(mut flags: FetchFlags) -> Result<u8, String> {
         Ok::<_, String>((trace, path))
     });
     let trace = trace.transpose()?;
-    let code = report.run(&fetch);
+    let code = report.run(&*fetch);
     if let Some((trace, path)) = trace {
         let finished = trace.finish();
         finished.map_err(|error| format!("`--trace {}`: {error}", path.display()))?;

@@ -250,6 +250,7 @@ mod tests {
         let mut progress = FetchProgress {
             bytes: 500,
             files: vec![FileProgress {
+                number: 1,
                 name: "http://a/x\x1b[2J".to_owned(),
                 time: Duration::from_secs(1),
                 received: 500,

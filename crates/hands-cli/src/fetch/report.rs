@@ -1,7 +1,7 @@
 //! What is said while files are fetched, and what it comes to: messages, events, the summary, the
 //! exit code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -17,6 +17,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::progress::{FetchCounts, FetchDisplay, bytes};
+use super::web::FetchPage;
 use crate::flags::{self, ShownFlags};
 use crate::ui::codes::{INTERRUPTED, NOBODY_READS};
 use crate::ui::paint::Paint;
@@ -84,6 +85,17 @@ pub(super) struct FetchReport {
     /// Where to write down what failed, and what that is.
     failed_to: Option<(PathBuf, File)>,
     failed: BTreeMap<u64, String>,
+    /// `--web`.
+    pub(super) web: Option<FetchPage>,
+    /// With it: how those ended that have not come, as they may be tried again.
+    not_there: HashMap<u64, NotThere>,
+}
+
+/// How a file ended that has not come.
+#[derive(Clone, Copy)]
+enum NotThere {
+    Skipped,
+    Failed,
 }
 
 #[derive(Serialize)]
@@ -156,6 +168,8 @@ impl FetchReport {
             is_first_head: true,
             failed_to: failed_to(plan)?,
             failed: BTreeMap::new(),
+            web: None,
+            not_there: HashMap::new(),
         })
     }
 
@@ -185,6 +199,9 @@ impl FetchReport {
             self.display.show(self.counts, || fetch.progress());
         }
         self.display.end();
+        if let Some(web) = &self.web {
+            web.end();
+        }
         self.finish(fetch)
     }
 
@@ -194,6 +211,9 @@ impl FetchReport {
     }
 
     fn say(&mut self, told: FetchEvent, fetch: &dyn Downloads) {
+        if let Some(web) = &self.web {
+            web.told(&told);
+        }
         match told {
             FetchEvent::Start { number, url } => {
                 self.event(&FetchJsonEvent::Start { number, url: &url })
@@ -218,9 +238,25 @@ impl FetchReport {
                 listed,
             } => {
                 self.failed.extend(listed.map(|listed| (number, listed)));
+                if self.web.is_some() {
+                    let how = match state {
+                        FetchState::Skipped(_) => Some(NotThere::Skipped),
+                        FetchState::Failed(_) => Some(NotThere::Failed),
+                        _ => None,
+                    };
+                    self.not_there.extend(how.map(|how| (number, how)));
+                }
                 self.ended(fetch, number, &url, path.as_deref(), &state, time);
             }
             FetchEvent::Head { number, url, head } => self.head(fetch, number, &url, head),
+            FetchEvent::Again { number, .. } => {
+                self.failed.remove(&number);
+                match self.not_there.remove(&number) {
+                    Some(NotThere::Skipped) => self.counts.skipped -= 1,
+                    Some(NotThere::Failed) => self.counts.failed -= 1,
+                    None => {}
+                }
+            }
             FetchEvent::Total(total) => self.counts.total = Some(total),
             FetchEvent::Broken(why) => {
                 self.message(&self.paint.wrong(&format!("hands: {why}")));
@@ -344,7 +380,8 @@ impl FetchReport {
 
     fn finish(&mut self, fetch: &dyn Downloads) -> u8 {
         let counts = self.counts;
-        let is_interrupted = self.interrupted.load(Ordering::Relaxed);
+        let is_interrupted = self.interrupted.load(Ordering::Relaxed)
+            || self.web.as_ref().is_some_and(FetchPage::has_stopped);
         let exit_code = match counts.failed {
             _ if self.broken.is_some() => USAGE,
             _ if is_interrupted => INTERRUPTED,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use hands_batch::policy::{parse_duration, parse_size};
 
-use super::{ColourWhen, ProgressStyle};
+use super::{ColourWhen, ProgressStyle, WatchFlags};
 
 /// Everything that can follow `hands fetch`.
 #[derive(Debug, Args)]
@@ -26,6 +26,8 @@ pub(crate) struct FetchFlags {
     pub(crate) shown: ShownFlags,
     #[command(flatten)]
     pub(crate) machines: FetchMachineFlags,
+    #[command(flatten)]
+    pub(crate) watch: WatchFlags,
 }
 
 /// Which machines fetch.

@@ -8,6 +8,7 @@ use crate::flags::{FetchFlags, FetchJobs, ProgressStyle};
 /// Checks the flags against each other, and makes the plan of them.
 pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<FetchPlan, PlanError> {
     check(flags)?;
+    let (is_watched, is_page) = (flags.watch.web.is_some(), is_page(flags));
     let FetchFlags {
         what,
         files,
@@ -16,6 +17,8 @@ pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<FetchPlan, PlanError>
         ..
     } = flags;
     Ok(FetchPlan {
+        steered: is_watched,
+        open: is_page,
         what: WhatToFetch {
             urls: std::mem::take(&mut what.urls),
             input_file: std::mem::take(&mut what.input_file),
@@ -87,6 +90,13 @@ pub(crate) fn fetch_plan(flags: &mut FetchFlags) -> Result<FetchPlan, PlanError>
     })
 }
 
+/// Whether links are pasted into a page.
+fn is_page(flags: &FetchFlags) -> bool {
+    let what = &flags.what;
+    let has_none = what.urls.is_empty() && what.input_file.is_empty() && what.metalink.is_empty();
+    flags.watch.web.is_some() && has_none
+}
+
 /// The first contradiction, if there is one.
 fn check(flags: &FetchFlags) -> Result<(), PlanError> {
     let shown = &flags.shown;
@@ -114,6 +124,21 @@ fn check(flags: &FetchFlags) -> Result<(), PlanError> {
             machines.cluster.is_some() && (flags.files.output.is_some() || flags.what.head),
             "`--cluster` cannot be used with `--output` or `--head`",
             "workers fetch files into a folder; in a list, `out=` below each URL names its file",
+        ),
+        (
+            flags.watch.web.is_some() && machines.cluster.is_some(),
+            "`--web` shows the downloads of this machine, and `--cluster` has none here",
+            "leave one of them out",
+        ),
+        (
+            flags.watch.web.is_some() && (flags.what.head || to_stdout),
+            "`--web` cannot be used with `--head` or `-o -`",
+            "leave one of them out",
+        ),
+        (
+            is_page(flags) && (flags.files.output.is_some() || flags.files.checksum.is_some()),
+            "`--output` and `--checksum` are about one file, and the page of `--web` takes many",
+            "name the folder, with --dir; or a URL",
         ),
         (
             shown.quiet && is_shown,

@@ -306,6 +306,13 @@ impl Ledger {
         });
     }
 
+    /// The task that has ended last had so many bytes.
+    pub fn had(&mut self, id: u64, bytes: u64) {
+        if let Some(ended) = self.ended.back_mut().filter(|ended| ended.id == id) {
+            ended.bytes = bytes;
+        }
+    }
+
     /// A task that had failed is tried again: it is not listed as failed any more.
     pub fn forget_failure(&mut self, id: u64) {
         self.failed.retain(|task| task.id != id);

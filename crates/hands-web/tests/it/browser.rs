@@ -161,6 +161,17 @@ impl Browser {
         });
     }
 
+    /// The button of this name in that of these which has this text.
+    pub(crate) fn click_in(&self, selector: &str, text: &str, button: &str) {
+        let (selector, text, button) = (json!(selector), json!(text), json!(button));
+        self.until(&format!(
+            "const all = [...document.querySelectorAll({selector})].filter((one) => one.textContent.includes({text}));
+             const found = [...(all[0]?.querySelectorAll('button') ?? [])].find((one) => one.textContent === {button});
+             found?.click();
+             return Boolean(found)"
+        ));
+    }
+
     /// Keys, to what this selects.
     pub(crate) fn write(&self, selector: &str, keys: &str) {
         self.runtime.block_on(async {

@@ -1,0 +1,459 @@
+//! `--web`: downloads, as a page shows and steers them.
+//!
+//! With URLs it shows the run. Without, it is a page of its own: links are pasted into it, and what
+//! is there, or not yet, is noted in a [book](super::book) beside the files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hands::event::TaskEnd;
+use hands::sync::Mutex;
+use hands_fetch::{Fetch, FetchEvent, FetchPlan, FetchState, clean};
+use hands_web::{Action, End, Ledger, Overview, Phase, Refused, Source, Verb};
+
+use super::book::{BookEntry, DownloadBook, LinkState};
+use crate::ui::page::ServedPage;
+
+/// Links that are taken up at once.
+const MOST: usize = 100_000;
+
+/// What the downloads have told; the page fetches it.
+#[derive(Default)]
+struct Told {
+    events: Vec<FetchEvent>,
+    is_over: bool,
+    has_stopped: bool,
+}
+
+/// The downloads' side.
+pub(super) struct FetchPage {
+    told: Arc<Mutex<Told>>,
+    page: ServedPage,
+}
+
+impl FetchPage {
+    /// Serves it. A plan that is open goes on where its folder's book ends.
+    pub(super) fn open(
+        address: SocketAddr,
+        plan: &FetchPlan,
+        fetch: &Arc<Fetch>,
+    ) -> Result<FetchPage, String> {
+        let told = Arc::new(Mutex::new(Told::default()));
+        let dir = plan.files.dir.clone().unwrap_or_default();
+        let book = plan.open.then(|| DownloadBook::open(&dir)).transpose()?;
+        let title = match book.is_some() {
+            true => "Downloads".to_owned(),
+            false => "hands fetch".to_owned(),
+        };
+        let mut ledger = Ledger::new(title);
+        let mut source = FetchSource {
+            fetch: Arc::clone(fetch),
+            told: Arc::clone(&told),
+            book,
+            ids: HashMap::new(),
+            numbers: HashMap::new(),
+            waiting: BTreeMap::new(),
+            lanes: Lanes::default(),
+            ended: HashMap::new(),
+            total: None,
+            removed: 0,
+        };
+        source.restore(&mut ledger);
+        let page = ServedPage::open(address, ledger, source)?;
+        Ok(FetchPage { told, page })
+    }
+
+    pub(super) fn told(&self, event: &FetchEvent) {
+        self.told.lock().events.push(event.clone());
+    }
+
+    /// Whether the run was stopped by the page.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.told.lock().has_stopped
+    }
+
+    /// All is over: pages that are open are told so.
+    pub(super) fn end(&self) {
+        self.told.lock().is_over = true;
+        self.page.page().state();
+    }
+}
+
+/// The lowest free place among those that fetch.
+#[derive(Default)]
+struct Lanes {
+    free: BTreeSet<u32>,
+    most: u32,
+    taken: HashMap<u64, u32>,
+}
+
+impl Lanes {
+    fn take(&mut self, id: u64) -> u32 {
+        let lane = self.free.pop_first().unwrap_or_else(|| {
+            self.most += 1;
+            self.most
+        });
+        self.taken.insert(id, lane);
+        lane
+    }
+
+    fn give(&mut self, id: u64) {
+        self.free.extend(self.taken.remove(&id));
+    }
+}
+
+/// The page's side. Where there is a book, a file is known by its number there, and not by that in
+/// the run.
+struct FetchSource {
+    fetch: Arc<Fetch>,
+    told: Arc<Mutex<Told>>,
+    book: Option<DownloadBook>,
+    ids: HashMap<u64, u64>,
+    numbers: HashMap<u64, u64>,
+    /// What the run has not begun yet, of what was added.
+    waiting: BTreeMap<u64, String>,
+    lanes: Lanes,
+    /// How those have ended that have; true: it is there.
+    ended: HashMap<u64, bool>,
+    total: Option<u64>,
+    removed: u64,
+}
+
+impl FetchSource {
+    fn id(&self, number: u64) -> u64 {
+        match &self.book {
+            Some(_) => self.ids.get(&number).copied().unwrap_or(0),
+            None => number,
+        }
+    }
+
+    fn number(&self, id: u64) -> Option<u64> {
+        match &self.book {
+            Some(_) => self.numbers.get(&id).copied(),
+            None => Some(id),
+        }
+    }
+
+    /// What the book has from earlier: what is not there yet is fetched.
+    fn restore(&mut self, ledger: &mut Ledger) {
+        let Some(book) = &self.book else { return };
+        let entries: Vec<BookEntry> = book.entries().cloned().collect();
+        for entry in &entries {
+            if let LinkState::Done {
+                path: Some(path), ..
+            } = &entry.state
+            {
+                self.fetch.keep_off(path);
+            }
+        }
+        for BookEntry { id, url, state } in entries {
+            match state {
+                LinkState::Wanted => self.want(id, &url),
+                LinkState::Failed { why } => {
+                    let mut end = End::new(TaskEnd::Failed, Default::default());
+                    end.why = why;
+                    ledger.finished(id, &shown(&url), end);
+                    self.ended.insert(id, false);
+                }
+                LinkState::Done { path, bytes } => {
+                    let mut end = End::new(TaskEnd::Well, Default::default());
+                    end.why = saved_as(path.as_deref());
+                    ledger.finished(id, &shown(&url), end);
+                    ledger.had(id, bytes);
+                    self.ended.insert(id, true);
+                }
+                LinkState::Removed => {}
+            }
+        }
+    }
+
+    /// Hands a link over to the run.
+    fn want(&mut self, id: u64, url: &str) {
+        if let Some(number) = self.fetch.add(url) {
+            self.ids.insert(number, id);
+            self.numbers.insert(id, number);
+            self.waiting.insert(id, shown(url));
+        }
+    }
+
+    fn note(&mut self, ledger: &mut Ledger, id: u64, state: LinkState) {
+        let noted = self.book.as_mut().map(|book| book.set(id, state));
+        if let Some(Err(error)) = noted {
+            ledger.note(format!("the list cannot be noted: {error}"));
+        }
+    }
+
+    fn hear(&mut self, ledger: &mut Ledger, event: FetchEvent) {
+        match event {
+            FetchEvent::Start { number, url } => {
+                let id = self.id(number);
+                self.waiting.remove(&id);
+                let lane = self.lanes.take(id);
+                ledger.started(id, &shown(&url), lane);
+            }
+            FetchEvent::Retry { url, why, .. } => {
+                ledger.note(format!("{}: {}; tried again", shown(&url), clean(&why)));
+            }
+            FetchEvent::End {
+                number,
+                url,
+                path,
+                state,
+                time,
+                ..
+            } => {
+                let id = self.id(number);
+                self.waiting.remove(&id);
+                self.lanes.give(id);
+                let (how, why, bytes) = match &state {
+                    FetchState::Ok { bytes, .. } => {
+                        (TaskEnd::Well, saved_as(path.as_deref()), *bytes)
+                    }
+                    FetchState::Unchanged => (TaskEnd::Well, "unchanged".to_owned(), 0),
+                    FetchState::Skipped(why) | FetchState::Failed(why) => {
+                        (TaskEnd::Failed, clean(why), 0)
+                    }
+                };
+                let mut end = End::new(how, time);
+                end.why = why.clone();
+                ledger.finished(id, &shown(&url), end);
+                ledger.had(id, bytes);
+                let is_there = how == TaskEnd::Well;
+                self.ended.insert(id, is_there);
+                let noted = match is_there {
+                    true => LinkState::Done { path, bytes },
+                    // One that the end of the program has stopped is wanted still.
+                    false if self.told.lock().has_stopped || self.told.lock().is_over => return,
+                    false => LinkState::Failed { why },
+                };
+                self.note(ledger, id, noted);
+            }
+            FetchEvent::Again { number, url } => {
+                let id = self.id(number);
+                ledger.forget_failure(id);
+                self.ended.remove(&id);
+                self.waiting.insert(id, shown(&url));
+                self.note(ledger, id, LinkState::Wanted);
+            }
+            FetchEvent::Total(total) => self.total = Some(total),
+            FetchEvent::Broken(why) => ledger.note(clean(&why)),
+            _ => {}
+        }
+    }
+
+    /// The links of a text that are not in the book yet, and how many were.
+    fn links(book: &DownloadBook, text: &str) -> (Vec<String>, usize) {
+        let lines = text.lines().map(str::trim);
+        let lines: Vec<&str> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
+        let mut known: HashSet<&str> = book.entries().map(|entry| entry.url.as_str()).collect();
+        let all = lines.len();
+        let new: Vec<String> = lines
+            .into_iter()
+            .filter(|line| known.insert(line))
+            .map(str::to_owned)
+            .collect();
+        let double = all - new.len();
+        (new, double)
+    }
+
+    fn add(&mut self, text: &str) -> Result<String, Refused> {
+        let Some(book) = &mut self.book else {
+            return Err(Refused::new("this run takes no more links"));
+        };
+        let (new, double) = FetchSource::links(book, text);
+        if new.is_empty() && double == 0 {
+            return Err(Refused::new("there is no link in that text"));
+        }
+        if book.len() + new.len() > MOST {
+            return Err(Refused::new(format!(
+                "that would be more than {MOST} links; remove some first"
+            )));
+        }
+        let count = new.len();
+        let ids = book
+            .add(new.clone())
+            .map_err(|error| Refused::new(format!("the links cannot be noted: {error}")))?;
+        for (id, url) in ids.into_iter().zip(new) {
+            self.want(id, &url);
+        }
+        let s = if count == 1 { "" } else { "s" };
+        Ok(match double {
+            0 => format!("{count} link{s} taken up"),
+            _ => format!("{count} link{s} taken up; {double} in the list already"),
+        })
+    }
+
+    fn retry(&mut self, ledger: &mut Ledger, id: u64) -> bool {
+        if let Some(number) = self.number(id) {
+            return self.fetch.retry(number);
+        }
+        // Of an earlier start.
+        let Some(entry) = self.book.as_ref().and_then(|book| book.entry(id)) else {
+            return false;
+        };
+        let url = entry.url.clone();
+        ledger.forget_failure(id);
+        self.ended.remove(&id);
+        self.want(id, &url);
+        self.note(ledger, id, LinkState::Wanted);
+        true
+    }
+
+    fn remove(&mut self, ledger: &mut Ledger, id: u64) {
+        if let Some(number) = self.number(id) {
+            self.fetch.remove(number);
+        }
+        self.waiting.remove(&id);
+        self.ended.remove(&id);
+        self.removed += 1;
+        ledger.forget(id);
+        self.note(ledger, id, LinkState::Removed);
+    }
+}
+
+impl Source for FetchSource {
+    fn update(&mut self, ledger: &mut Ledger) {
+        let (events, is_over, has_stopped) = {
+            let mut told = self.told.lock();
+            let events = std::mem::take(&mut told.events);
+            (events, told.is_over, told.has_stopped)
+        };
+        for event in events {
+            self.hear(ledger, event);
+        }
+        let progress = self.fetch.progress();
+        for file in &progress.files {
+            let expected = file.expected.unwrap_or(0);
+            ledger.moved(self.id(file.number), file.received, expected);
+        }
+        let finished = self.ended.len() as u64;
+        let failed = self.ended.values().filter(|is_there| !**is_there).count() as u64;
+        let running = progress.files.len() as u64;
+        let total = match &self.book {
+            Some(book) => Some(book.len() as u64),
+            None => self.total,
+        };
+        let waiting = match (&self.book, total) {
+            (None, Some(total)) => total.saturating_sub(finished + running),
+            _ => self.waiting.len() as u64,
+        };
+        let connections = self.fetch.connections();
+        ledger.waiting(
+            self.waiting
+                .iter()
+                .map(|(id, url)| (*id, url.clone()))
+                .collect(),
+        );
+        ledger.overview(Overview {
+            phase: match () {
+                () if is_over => Phase::Done,
+                () if has_stopped => Phase::Stopping,
+                () if self.fetch.is_paused() => Phase::Paused,
+                () if self.book.is_some() && running + waiting == 0 => Phase::Idle,
+                () => Phase::Running,
+            },
+            total,
+            waiting,
+            finished,
+            failed,
+            retrying: 0,
+            workers: connections,
+            busy: progress.files.len(),
+            sizing: format!("up to {connections} connections at once"),
+            bytes: progress.bytes,
+        });
+    }
+
+    fn verbs(&self) -> Vec<Verb> {
+        let mut verbs = vec![
+            Verb::Pause,
+            Verb::Stop,
+            Verb::Cancel,
+            Verb::Retry,
+            Verb::RetryFailed,
+        ];
+        if self.book.is_some() {
+            verbs.extend([Verb::Add, Verb::Remove]);
+        }
+        verbs
+    }
+
+    fn act(&mut self, action: Action, ledger: &mut Ledger) -> Result<String, Refused> {
+        if ledger.phase() == Phase::Done {
+            return Err(Refused::new("all is over"));
+        }
+        // What has happened is known before anything is done about it.
+        self.update(ledger);
+        Ok(match action {
+            Action::Add { links } => self.add(&links)?,
+            Action::Pause => {
+                self.fetch.pause(true);
+                "nothing is received until it is resumed".to_owned()
+            }
+            Action::Resume => {
+                self.fetch.pause(false);
+                "it goes on".to_owned()
+            }
+            Action::Stop { now: true } => {
+                self.told.lock().has_stopped = true;
+                self.fetch.stop();
+                "it ends; what has come is kept".to_owned()
+            }
+            Action::Stop { now: false } => {
+                self.told.lock().has_stopped = true;
+                self.fetch.close();
+                "it ends when all has come".to_owned()
+            }
+            Action::Cancel { id } => {
+                match self.number(id).map(|number| self.fetch.cancel(number)) {
+                    Some(true) => "it is given up; what has come is kept".to_owned(),
+                    _ => return Err(Refused::new("it is not on its way any more")),
+                }
+            }
+            Action::Retry { id } => match self.retry(ledger, id) {
+                true => "it is tried again".to_owned(),
+                false => return Err(Refused::new("it cannot be tried again any more")),
+            },
+            Action::RetryFailed => {
+                let failed: Vec<u64> = self
+                    .ended
+                    .iter()
+                    .filter(|(_, is_there)| !**is_there)
+                    .map(|(id, _)| *id)
+                    .collect();
+                let mut failed = failed;
+                failed.sort_unstable();
+                let count = failed
+                    .into_iter()
+                    .filter(|id| self.retry(ledger, *id))
+                    .count();
+                format!("{count} tried again")
+            }
+            Action::Remove { id } => {
+                self.remove(ledger, id);
+                "it is removed from the list".to_owned()
+            }
+            _ => return Err(Refused::new("that cannot be done with downloads")),
+        })
+    }
+}
+
+fn saved_as(path: Option<&std::path::Path>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!("saved as {}", clean(&path.to_string_lossy()))
+    })
+}
+
+/// A link without what only its server should see.
+fn shown(url: &str) -> String {
+    let url = url.split('\t').next().unwrap_or(url);
+    let hidden = url.split_once("://").and_then(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next()?;
+        let (_, bare) = host.rsplit_once('@')?;
+        Some(format!("{scheme}://…@{bare}{}", &rest[host.len()..]))
+    });
+    clean(&hidden.unwrap_or_else(|| url.to_owned()))
+}
