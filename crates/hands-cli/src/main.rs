@@ -8,6 +8,7 @@ mod machines;
 mod plan;
 mod run;
 mod sem;
+mod top;
 mod tune;
 mod ui;
 
@@ -56,6 +57,7 @@ fn program() -> ExitCode {
         CommandLine::Worker(flags) => machines::worker::main(plan::worker_plan(*flags)),
         CommandLine::Cluster(command) => cluster(command),
         CommandLine::Sem(flags) => sem::main(*flags),
+        CommandLine::Top(flags) => top::main(flags),
         CommandLine::Tune(flags) => tune::main(*flags),
         CommandLine::Completions { shell } => generate::completions(shell.into()),
         CommandLine::Man => generate::show_man(),

@@ -36,7 +36,9 @@ mod pool;
 mod server;
 mod source;
 
-pub use self::ledger::{End, Frame, Ledger, List, Overview, Phase, Row, Rows};
+pub use self::ledger::{
+    End, Frame, HistoryLines, Ledger, List, ListSizes, Order, Overview, Phase, Row, Rows,
+};
 pub use self::pool::serve;
-pub use self::server::{Page, PageOptions};
+pub use self::server::{Page, PageOptions, State};
 pub use self::source::{Action, Refused, Source, Verb};

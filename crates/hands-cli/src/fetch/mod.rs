@@ -5,6 +5,7 @@ mod progress;
 mod report;
 mod web;
 
+pub(crate) use self::progress::bytes;
 pub(crate) use self::report::Downloads;
 
 use std::io::Write;

@@ -203,7 +203,7 @@ fn left(counts: FetchCounts, progress: &FetchProgress, rate: f64) -> Option<Dura
 }
 
 /// `512 B`, `1.5 MiB`.
-pub(super) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     let mut bytes = bytes;
     for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
         if bytes < 1000.0 || unit == "TiB" {

@@ -18,6 +18,7 @@ mod parallel;
 mod pipe;
 mod run;
 mod sem;
+mod top;
 mod tune;
 mod watch;
 
@@ -32,6 +33,7 @@ pub(crate) use output::{ColourWhen, OutputFlags, ProgressStyle};
 pub(crate) use pipe::PipeFlags;
 pub(crate) use run::RunFlags;
 pub(crate) use sem::SemFlags;
+pub(crate) use top::TopFlags;
 pub(crate) use tune::TuneFlags;
 pub(crate) use watch::WatchFlags;
 
@@ -82,6 +84,9 @@ pub(crate) enum CommandLine {
     /// Waits for room, starts the command in the background and returns; who is killed has given
     /// its place back.
     Sem(Box<SemFlags>),
+
+    /// Watch and steer a run that has a page (--web), in this terminal
+    Top(TopFlags),
 
     /// Find out how many jobs of a command are worth running at once
     ///

@@ -37,6 +37,7 @@ mod stage;
 mod streams;
 mod survivors;
 mod timeout;
+mod top;
 mod tune;
 mod usage;
 mod web;

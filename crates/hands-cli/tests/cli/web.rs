@@ -49,6 +49,10 @@ impl Watched {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// It does not begin: what it says.
     fn refused(words: &[&str], folder: &std::path::Path) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_hands"))

@@ -2,56 +2,79 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::history::{Lines, Point};
+use super::history::{HistoryLines, Point};
 use super::timeline::STEP;
 use super::{Ledger, Phase};
 
-/// A moment of a ledger, as it is sent to pages.
-#[derive(Clone, Debug, Serialize)]
+/// A moment of a ledger, as it is sent to pages; times are in seconds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Frame {
-    title: String,
-    phase: Phase,
-    /// Seconds since 1970.
-    began: f64,
-    /// Seconds since then.
-    elapsed: f64,
-    total: Option<u64>,
-    waiting: u64,
-    running: u64,
-    finished: u64,
-    failed: u64,
-    retrying: u64,
-    workers: usize,
-    busy: usize,
-    bytes: u64,
+    /// What it is about.
+    pub title: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it began, since 1970.
+    pub began: f64,
+    /// Since then.
+    pub elapsed: f64,
+    /// Tasks in all, if that is known.
+    pub total: Option<u64>,
+    /// Tasks that wait for a worker.
+    pub waiting: u64,
+    /// Tasks that run.
+    pub running: u64,
+    /// Tasks that have their outcome.
+    pub finished: u64,
+    /// Of these, the ones that did not end well.
+    pub failed: u64,
+    /// Tasks that wait to be tried again.
+    pub retrying: u64,
+    /// Workers there are.
+    pub workers: usize,
+    /// Workers that run a task.
+    pub busy: usize,
+    /// Bytes that have been moved.
+    pub bytes: u64,
     /// Tasks a second: in the last second, and from the beginning.
-    rate: [f64; 2],
+    pub rate: [f64; 2],
     /// Which share of their time tasks are on a CPU.
-    cpu: Option<f64>,
-    sizing: String,
-    /// Seconds that half, nine of ten, and 99 of 100 tasks took no longer than.
-    ran: Option<[f64; 3]>,
-    waited: Option<[f64; 3]>,
-    /// Seconds of a column of the lanes.
-    step: f64,
-    /// Names of workers, and a letter for each column.
-    lanes: Vec<(String, String)>,
-    history: Lines,
-    /// How many there are to be listed, and how many have ever been.
-    lists: Lists,
-    notes: Vec<String>,
+    pub cpu: Option<f64>,
+    /// Why there are so many workers, in words.
+    pub sizing: String,
+    /// Half, nine of ten, and 99 of 100 tasks ran no longer than that.
+    pub ran: Option<[f64; 3]>,
+    /// They waited no longer than that.
+    pub waited: Option<[f64; 3]>,
+    /// What a column of the lanes stands for.
+    pub step: f64,
+    /// Names of workers, and a letter for each column: `0` (idle) to `9` (busy all the time), `x`
+    /// where something failed.
+    pub lanes: Vec<(String, String)>,
+    /// How it went from the beginning.
+    pub history: HistoryLines,
+    /// How many rows each list has.
+    pub lists: ListSizes,
+    /// What a user should know.
+    pub notes: Vec<String>,
     /// Events that came too fast to be looked at.
-    lost: u64,
+    pub lost: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct Lists {
-    running: usize,
-    waiting: usize,
-    failed: usize,
-    finished: usize,
+/// How many rows each list has.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ListSizes {
+    /// Those that run.
+    pub running: usize,
+    /// Those that wait, where these can be listed.
+    pub waiting: usize,
+    /// Those that failed, the last 10,000.
+    pub failed: usize,
+    /// The others that have ended, the last 10,000.
+    pub finished: usize,
 }
 
 impl Ledger {
@@ -120,7 +143,7 @@ impl Ledger {
             step: STEP.as_secs_f64(),
             lanes,
             history: self.history.lines(self.point()),
-            lists: Lists {
+            lists: ListSizes {
                 running: self.running.len(),
                 waiting: self.waiting.len(),
                 failed: self.failed.len(),

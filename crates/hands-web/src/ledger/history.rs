@@ -3,7 +3,7 @@
 //! A point is made each second; when there are too many, each two become one, and later ones are
 //! made half as often.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Points at most.
 const POINTS: usize = 300;
@@ -37,14 +37,21 @@ impl Default for History {
     }
 }
 
-/// The points, a list for each of their figures; rates are those since the point before.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Lines {
-    at: Vec<f64>,
-    waiting: Vec<f64>,
-    running: Vec<f64>,
-    rate: Vec<f64>,
-    bytes: Vec<f64>,
+/// How it went, in at most some 300 points: a list for each figure; rates are those since the point
+/// before.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HistoryLines {
+    /// Seconds since the beginning.
+    pub at: Vec<f64>,
+    /// Tasks that waited.
+    pub waiting: Vec<f64>,
+    /// Tasks that ran.
+    pub running: Vec<f64>,
+    /// Tasks a second.
+    pub rate: Vec<f64>,
+    /// Bytes a second.
+    pub bytes: Vec<f64>,
 }
 
 impl History {
@@ -69,8 +76,8 @@ impl History {
     }
 
     /// With `now` as the last point.
-    pub(super) fn lines(&self, now: Point) -> Lines {
-        let mut lines = Lines::default();
+    pub(super) fn lines(&self, now: Point) -> HistoryLines {
+        let mut lines = HistoryLines::default();
         let mut before: Option<Point> = None;
         for point in self.points.iter().chain(std::iter::once(&now)) {
             let past = before.unwrap_or_default();

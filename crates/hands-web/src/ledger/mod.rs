@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use self::history::History;
 use self::timeline::Timeline;
 
-pub use self::frame::Frame;
-pub use self::rows::{List, Row, Rows};
+pub use self::frame::{Frame, ListSizes};
+pub use self::history::HistoryLines;
+pub use self::rows::{List, Order, Row, Rows};
 
 /// Tasks that are kept after they have ended: of those that failed, and of the others.
 const KEPT: usize = 10_000;

@@ -23,47 +23,76 @@ pub enum List {
     Finished,
 }
 
+/// In which order tasks that run are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// By their numbers.
+    #[default]
+    Number,
+    /// Those that have run for longest first.
+    Time,
+    /// By their names.
+    Name,
+}
+
 /// A part of a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Rows {
     /// How many rows the whole list has.
-    total: usize,
+    pub total: usize,
     /// The place of the first of these in it.
-    from: usize,
-    rows: Vec<Row>,
+    pub from: usize,
+    /// The rows.
+    pub rows: Vec<Row>,
 }
 
 /// What is listed of one task.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
 pub struct Row {
-    id: u64,
-    name: String,
+    /// Its number.
+    pub id: u64,
+    /// What it is called.
+    pub name: String,
     /// Of a function's call: its worker, as its number says nothing to anybody.
     #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<String>,
+    pub place: Option<String>,
     /// Seconds that it has run, or ran.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<f64>,
-    /// Bytes that are there, and that there will be.
+    pub time: Option<f64>,
+    /// Bytes that are there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    received: Option<u64>,
+    pub received: Option<u64>,
+    /// Bytes that there will be.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<u64>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    how: &'static str,
+    pub expected: Option<u64>,
+    /// How it has ended, in a word.
     #[serde(skip_serializing_if = "String::is_empty")]
-    why: String,
+    pub how: String,
+    /// How it has ended, in a sentence.
     #[serde(skip_serializing_if = "String::is_empty")]
-    tail: String,
+    pub why: String,
+    /// The last that it wrote to its stderr.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tail: String,
 }
 
 impl Ledger {
     /// So many rows of a list, from this one on; no more than 500.
-    pub fn rows(&self, list: List, from: usize, count: usize) -> Rows {
+    pub fn rows(&self, list: List, order: Order, from: usize, count: usize) -> Rows {
         let count = count.min(MOST);
         let (total, rows) = match list {
             List::Running => {
-                let rows = self.running.iter().skip(from).take(count);
+                let mut all: Vec<_> = self.running.iter().collect();
+                match order {
+                    Order::Number => {}
+                    Order::Time => all.sort_by_key(|(_, task)| task.since),
+                    Order::Name => all.sort_by_cached_key(|(_, task)| task.name.text()),
+                }
+                let rows = all.into_iter().skip(from).take(count);
                 let rows = rows.map(|(id, task)| Row {
                     id: *id,
                     name: task.name.text(),
@@ -103,7 +132,7 @@ fn ended(
         place: place(&task.name, task.worker),
         time: Some(task.time.as_secs_f64()),
         received: (task.bytes > 0).then_some(task.bytes),
-        how: word(task.how),
+        how: word(task.how).to_owned(),
         why: task.why.clone(),
         tail: task.tail.clone(),
         ..Row::default()

@@ -18,11 +18,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hands::sync::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use self::guard::Guard;
 use self::token::Token;
-use crate::ledger::{Ledger, List};
+use crate::ledger::{Frame, Ledger, List, Order};
 use crate::source::{Source, Verb};
 
 /// How often the ledger is brought up to date, and a page is sent its state: each fourth time.
@@ -62,6 +63,17 @@ impl PageOptions {
     }
 }
 
+/// What `/state` answers, and pages are sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct State {
+    /// How things stand.
+    #[serde(flatten)]
+    pub frame: Frame,
+    /// What can be done.
+    pub can: Vec<Verb>,
+}
+
 /// What the parts of the server share.
 struct Shared {
     guard: Guard,
@@ -86,7 +98,7 @@ impl Watched {
     fn last(&mut self) -> String {
         let frame = self.frame();
         let names = [List::Running, List::Waiting, List::Failed, List::Finished];
-        let lists = names.map(|list| (list, self.ledger.rows(list, 0, usize::MAX)));
+        let lists = names.map(|list| (list, self.ledger.rows(list, Order::Number, 0, usize::MAX)));
         let lists: std::collections::HashMap<_, _> = lists.into_iter().collect();
         let lists = serde_json::to_string(&lists).expect("numbers and texts can be written");
         format!("{{\"frame\":{frame},\"lists\":{lists}}}")
@@ -94,14 +106,8 @@ impl Watched {
 
     /// The state, and what can be done.
     fn frame(&mut self) -> Arc<str> {
-        #[derive(serde::Serialize)]
-        struct Sent {
-            #[serde(flatten)]
-            frame: crate::ledger::Frame,
-            can: Vec<Verb>,
-        }
         self.source.update(&mut self.ledger);
-        let sent = Sent {
+        let sent = State {
             can: self.verbs(),
             frame: self.ledger.frame(),
         };

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::{Shared, Watched, guard, stream};
-use crate::ledger::{List, Rows};
+use crate::ledger::{List, Order, Rows};
 use crate::source::Action;
 
 /// Bytes that may be sent to the page at once: many links.
@@ -78,6 +78,8 @@ struct Part {
     from: usize,
     #[serde(default)]
     count: usize,
+    #[serde(default)]
+    order: Order,
 }
 
 async fn list(State(shared): State<Arc<Shared>>, Query(part): Query<Part>) -> Json<Rows> {
@@ -86,7 +88,7 @@ async fn list(State(shared): State<Arc<Shared>>, Query(part): Query<Part>) -> Js
             .watched
             .lock()
             .ledger
-            .rows(part.what, part.from, part.count),
+            .rows(part.what, part.order, part.from, part.count),
     )
 }
 

@@ -4,6 +4,7 @@
     reason = "a test that unwraps fails with the error in hand"
 )]
 
+#[allow(dead_code, reason = "each crate's tests use a part of it")]
 mod browser;
 mod hostile;
 mod page;

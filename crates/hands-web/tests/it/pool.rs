@@ -32,7 +32,7 @@ fn a_pools_page_shows_its_counts_and_its_end() {
 #[test]
 fn a_million_tasks_and_ten_thousand_workers_fit_into_a_state_of_bounded_size() {
     use hands::event::TaskEnd;
-    use hands_web::{End, Ledger, List};
+    use hands_web::{End, Ledger, List, Order};
     let mut ledger = Ledger::new("many");
     for id in 0..1_000_000_u64 {
         ledger.started(
@@ -55,9 +55,10 @@ fn a_million_tasks_and_ten_thousand_workers_fit_into_a_state_of_bounded_size() {
     }
     let state = serde_json::to_string(&ledger.frame()).unwrap();
     assert!(state.len() < 64 << 10, "{} bytes", state.len());
-    let rows = serde_json::to_value(ledger.rows(List::Running, 5_000, usize::MAX)).unwrap();
+    let rows =
+        serde_json::to_value(ledger.rows(List::Running, Order::Time, 5_000, usize::MAX)).unwrap();
     assert_eq!(rows["total"], 10_000);
     assert_eq!(rows["rows"].as_array().unwrap().len(), 500);
-    let rows = serde_json::to_value(ledger.rows(List::Failed, 0, 10)).unwrap();
+    let rows = serde_json::to_value(ledger.rows(List::Failed, Order::Number, 0, 10)).unwrap();
     assert_eq!(rows["total"], 10_000);
 }
