@@ -52,6 +52,11 @@ function figure(name, value, more) {
 function show(frame) {
   state = frame;
   const isDownload = frame.can.includes('add') || frame.bytes > 0;
+  if (frame.can.includes('add')) {
+    // What somebody pasted here is what he wants to see.
+    const [lists, first] = [by('lists'), document.querySelector('main section')];
+    if (lists !== first) first.before(lists);
+  }
   document.title = `${frame.title} – hands`;
   by('title').textContent = frame.title;
   by('phase').textContent = phases[frame.phase] ?? frame.phase;
@@ -61,11 +66,11 @@ function show(frame) {
   else if (frame.phase === 'done') whole.value = 1;
   else if (frame.phase === 'idle') whole.value = 0;
   else whole.removeAttribute('value');
-  const of = frame.total === null ? '' : ` of ${Words.number(frame.total)}`;
+  const of = !frame.total ? '' : ` of ${Words.number(frame.total)}`;
   const left = frame.total && frame.rate[1] > 0 && frame.phase === 'running'
     ? `, about ${Words.time((frame.total - frame.finished) / frame.rate[1])} left` : '';
   by('summary').textContent = `${Words.number(frame.finished)}${of} done, ${Words.number(frame.failed)} failed, after ${Words.time(frame.elapsed)}${left}`;
-  figure('Tasks a second', Words.rate(frame.rate[0]), `${Words.rate(frame.rate[1])} on average`);
+  figure(isDownload ? 'Files a second' : 'Tasks a second', Words.rate(frame.rate[0]), `${Words.rate(frame.rate[1])} on average`);
   figure('Running', Words.number(frame.running), `of ${Words.number(frame.workers)} at once`);
   figure('Waiting', Words.number(frame.waiting), frame.retrying ? `${Words.number(frame.retrying)} to be tried again` : '');
   figure('Failed', Words.number(frame.failed));
@@ -125,7 +130,8 @@ function chart(id, series, value) {
 }
 let rate = null;
 let load = null;
-function draw() {
+const drawn = { charts: -9, lanes: -9 };
+function draw(isForced) {
   if (!state) return;
   const lines = state.history;
   const isBytes = state.can.includes('add') || state.bytes > 0;
@@ -134,10 +140,17 @@ function draw() {
     rate = chart('rate', [[isBytes ? 'bytes a second' : 'tasks a second', '--busy', true]], isBytes ? Words.bytes : Words.rate);
     load = chart('load', [['waiting', '--warn', true], ['running', '--busy', false]], Words.number);
   }
-  rate.setData([lines.at, isBytes ? lines.bytes : lines.rate]);
-  load.setData([lines.at, lines.waiting, lines.running]);
-  if (by('numbers').open) numbers(lines);
-  timeline(state);
+  // A point is a second, and a column of the timeline half of one: drawing more often shows nothing.
+  if (isForced || Math.abs(state.elapsed - drawn.charts) >= 0.9 || isOver) {
+    drawn.charts = state.elapsed;
+    rate.setData([lines.at, isBytes ? lines.bytes : lines.rate]);
+    load.setData([lines.at, lines.waiting, lines.running]);
+    if (by('numbers').open) numbers(lines);
+  }
+  if (isForced || Math.abs(state.elapsed - drawn.lanes) >= 0.4 || isOver) {
+    drawn.lanes = state.elapsed;
+    timeline(state);
+  }
 }
 
 function numbers(lines) {
@@ -237,7 +250,7 @@ by('stopping').addEventListener('close', () => {
   if (chosen === 'wait' || chosen === 'now') act({ do: 'stop', now: chosen === 'now' }, by('stop'));
 });
 by('about').addEventListener('click', () => by('about-text').showModal());
-by('numbers').addEventListener('toggle', draw);
+by('numbers').addEventListener('toggle', () => draw(true));
 by('add').addEventListener('submit', async (event) => {
   event.preventDefault();
   const links = by('links').value;
@@ -255,8 +268,8 @@ document.addEventListener('keydown', (event) => {
   else if (event.key === '?') by('about-text').showModal();
   else if ('1234'.includes(event.key)) Lists.choose(Number(event.key) - 1);
 });
-document.addEventListener('visibilitychange', () => { if (!document.hidden) draw(); });
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { charts.forEach((made) => made.redraw()); draw(); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) draw(true); });
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { charts.forEach((made) => made.redraw()); draw(true); });
 
 // --- the stream: one for all tabs, as a browser opens no more than six to one server ---
 
