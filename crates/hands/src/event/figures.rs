@@ -17,7 +17,7 @@ const LONGEST: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 2;
 /// The recent rate is that of at least so long.
 const RECENT: Duration = Duration::from_secs(1);
-const ENDS: [(TaskEnd, &str); 8] = [
+pub(super) const ENDS: [(TaskEnd, &str); 8] = [
     (TaskEnd::Well, "well"),
     (TaskEnd::Panicked, "panicked"),
     (TaskEnd::Failed, "failed"),

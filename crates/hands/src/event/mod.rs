@@ -32,6 +32,8 @@
 //! An event has a fixed size and holds no text, but the [name](Name) of a task's function. What has
 //! text (a command line, a URL, a reason) is told by those that have it, under the task's number.
 
+#[cfg(feature = "opentelemetry")]
+mod export;
 #[cfg(feature = "metrics")]
 mod figures;
 mod hub;
@@ -42,6 +44,8 @@ mod trace;
 
 use std::time::Duration;
 
+#[cfg(feature = "opentelemetry")]
+pub use export::MetricsExport;
 #[cfg(feature = "metrics")]
 pub use figures::{WorkFigures, WorkerFigures};
 #[cfg(feature = "async")]
