@@ -117,8 +117,8 @@ impl Control {
         self.shared.suspend.swap(false, Ordering::AcqRel)
     }
 
-    /// Ends the job of this number, if it runs: TERM, and after the batch's grace KILL. It counts as
-    /// ended, neither done nor failed, and is not tried again.
+    /// Ends the job of this number, if it runs: TERM, and after the batch's grace KILL. It counts
+    /// as ended, neither done nor failed, and is not tried again.
     pub fn end_job(&self, number: u64) {
         self.ask(JobRequest::End(number));
     }

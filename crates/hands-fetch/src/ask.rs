@@ -28,7 +28,7 @@ enum Step {
 }
 
 /// One request: for what comes after this offset, and whether it may be answered by "unchanged".
-struct Asked {
+struct FetchAsk {
     request: reqwest::RequestBuilder,
     offset: u64,
     is_conditional: bool,
@@ -88,7 +88,7 @@ impl Transfer<'_> {
                 return self.segments(source, None).await.map(Step::Came);
             }
         }
-        let Asked {
+        let FetchAsk {
             request,
             offset,
             is_conditional,
@@ -102,7 +102,7 @@ impl Transfer<'_> {
     }
 
     /// The request, for what has not come yet.
-    fn asked(&mut self, url: &Url) -> Result<Asked, Trouble> {
+    fn asked(&mut self, url: &Url) -> Result<FetchAsk, Trouble> {
         let mut request = self.request(url);
         let mut offset = 0;
         let (received, validator) = self.begun();
@@ -129,7 +129,7 @@ impl Transfer<'_> {
                 is_conditional = true;
             }
         }
-        Ok(Asked {
+        Ok(FetchAsk {
             request,
             offset,
             is_conditional,

@@ -368,8 +368,8 @@ impl Fetch {
         self.fetcher.steering.is_paused()
     }
 
-    /// Adds a URL, as a line of a list has it, to a run that is [open](FetchPlan::open). Returns its
-    /// number; `None` if the run takes no more.
+    /// Adds a URL, as a line of a list has it, to a run that is [open](FetchPlan::open). Returns
+    /// its number; `None` if the run takes no more.
     pub fn add(&self, url: &str) -> Option<u64> {
         self.fetcher.steering.add(url)
     }
@@ -379,8 +379,8 @@ impl Fetch {
         self.fetcher.steering.close();
     }
 
-    /// Gives a file up that is on its way; what has come of it is kept. False: it is not on its way,
-    /// or the run is not [steered](FetchPlan::steered).
+    /// Gives a file up that is on its way; what has come of it is kept. False: it is not on its
+    /// way, or the run is not [steered](FetchPlan::steered).
     pub fn cancel(&self, number: u64) -> bool {
         self.fetcher.steering.cancel(number)
     }

@@ -1,9 +1,9 @@
 //! A run that is steered while it goes: all wait, one file is given up or tried again, more are
 //! added.
 //!
-//! A run that is not ([`FetchPlan::steered`](super::FetchPlan::steered)) pays one look at a flag for
-//! it. In one that is, those that fetch stay until nothing of what is under way can be tried again:
-//! until the list is at its end, nobody fetches, and nothing waits for its next try.
+//! A run that is not ([`FetchPlan::steered`](super::FetchPlan::steered)) pays one look at a flag
+//! for it. In one that is, those that fetch stay until nothing of what is under way can be tried
+//! again: until the list is at its end, nobody fetches, and nothing waits for its next try.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,12 +29,12 @@ pub(super) struct Steering {
     paused: watch::Sender<bool>,
     /// Grows with each change of what is inside.
     version: watch::Sender<u64>,
-    inside: Mutex<Inside>,
+    inside: Mutex<SteeredFiles>,
     has_ended: AtomicBool,
 }
 
 #[derive(Default)]
-struct Inside {
+struct SteeredFiles {
     again: VecDeque<FetchWork>,
     busy: usize,
     running: HashMap<u64, CancelToken>,

@@ -20,7 +20,7 @@ const MOST: usize = 100_000;
 
 /// What the downloads have told; the page fetches it.
 #[derive(Default)]
-struct Told {
+struct ToldDownloads {
     events: Vec<FetchEvent>,
     is_over: bool,
     has_stopped: bool,
@@ -28,7 +28,7 @@ struct Told {
 
 /// The downloads' side.
 pub(super) struct FetchPage {
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<ToldDownloads>>,
     page: ServedPage,
 }
 
@@ -39,7 +39,7 @@ impl FetchPage {
         plan: &FetchPlan,
         fetch: &Arc<Fetch>,
     ) -> Result<FetchPage, String> {
-        let told = Arc::new(Mutex::new(Told::default()));
+        let told = Arc::new(Mutex::new(ToldDownloads::default()));
         let dir = plan.files.dir.clone().unwrap_or_default();
         let book = plan.open.then(|| DownloadBook::open(&dir)).transpose()?;
         let title = match book.is_some() {
@@ -107,7 +107,7 @@ impl Lanes {
 /// the run.
 struct FetchSource {
     fetch: Arc<Fetch>,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<ToldDownloads>>,
     book: Option<DownloadBook>,
     ids: HashMap<u64, u64>,
     numbers: HashMap<u64, u64>,

@@ -18,7 +18,7 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// What the batch tells; the page fetches it.
 #[derive(Default)]
-struct Told {
+struct ToldJobs {
     changes: Vec<Change>,
     overview: Overview,
     /// Somebody has asked for an early end.
@@ -42,7 +42,7 @@ enum Change {
 
 /// The batch's side: it hears all and waits for nothing.
 pub(super) struct BatchPage {
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<ToldJobs>>,
     /// Dropped at the end: it shows that until then.
     page: ServedPage,
 }
@@ -58,7 +58,7 @@ impl BatchPage {
         plan: &Plan,
         control: &Control,
     ) -> Result<BatchPage, String> {
-        let told = Arc::new(Mutex::new(Told::default()));
+        let told = Arc::new(Mutex::new(ToldJobs::default()));
         let source = BatchSource {
             told: Arc::clone(&told),
             control: control.clone(),
@@ -168,7 +168,7 @@ impl BatchPage {
 
 /// The page's side.
 struct BatchSource {
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<ToldJobs>>,
     control: Control,
     keeps_failed: bool,
 }

@@ -21,7 +21,7 @@ pub(super) struct TopClient {
 
 /// What became of an action.
 #[derive(Deserialize)]
-struct Said {
+struct PageSaid {
     said: String,
 }
 
@@ -175,7 +175,7 @@ impl TopClient {
             let answer = request.send().await.map_err(|_| self.nobody())?;
             let is_done = answer.status().is_success();
             let text = answer.text().await.unwrap_or_default();
-            let said = serde_json::from_str::<Said>(&text).map_or(text, |said| said.said);
+            let said = serde_json::from_str::<PageSaid>(&text).map_or(text, |said| said.said);
             if is_done { Ok(said) } else { Err(said) }
         })
     }

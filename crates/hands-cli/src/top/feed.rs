@@ -27,7 +27,7 @@ pub(super) struct WantedRows {
 
 /// What there is to show.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct ShownState {
     pub(super) state: State,
     pub(super) rows: Rows,
     pub(super) of: Option<WantedRows>,
@@ -39,8 +39,8 @@ pub(super) struct Shown {
     over: Option<Arc<HashMap<List, Rows>>>,
 }
 
-pub(super) struct Feed {
-    shown: Arc<Mutex<Shown>>,
+pub(super) struct TopFeed {
+    shown: Arc<Mutex<ShownState>>,
     asks: Sender<Ask>,
 }
 
@@ -51,10 +51,10 @@ enum Ask {
     Act(Action),
 }
 
-impl Feed {
+impl TopFeed {
     /// One client follows, the other asks.
-    pub(super) fn start(clients: [TopClient; 2], first: State) -> io::Result<Feed> {
-        let shown = Shown {
+    pub(super) fn start(clients: [TopClient; 2], first: State) -> io::Result<TopFeed> {
+        let shown = ShownState {
             state: first,
             rows: Rows::default(),
             of: None,
@@ -72,10 +72,10 @@ impl Feed {
         let told = Arc::clone(&shown);
         let thread = std::thread::Builder::new().name("hands-top-ask".to_owned());
         drop(thread.spawn(move || ask(&asking, &asked, &told))?);
-        Ok(Feed { shown, asks })
+        Ok(TopFeed { shown, asks })
     }
 
-    pub(super) fn shown(&self) -> Shown {
+    pub(super) fn shown(&self) -> ShownState {
         self.shown.lock().clone()
     }
 
@@ -93,7 +93,7 @@ impl Feed {
 }
 
 /// Keeps up with how things stand, until the run has ended.
-fn follow(client: &TopClient, shown: &Mutex<Shown>, asks: &Sender<Ask>) {
+fn follow(client: &TopClient, shown: &Mutex<ShownState>, asks: &Sender<Ask>) {
     loop {
         let followed = client.follow(|news| {
             let mut shown = shown.lock();
@@ -125,7 +125,7 @@ fn follow(client: &TopClient, shown: &Mutex<Shown>, asks: &Sender<Ask>) {
     }
 }
 
-fn ask(client: &TopClient, asked: &Receiver<Ask>, shown: &Mutex<Shown>) {
+fn ask(client: &TopClient, asked: &Receiver<Ask>, shown: &Mutex<ShownState>) {
     let mut wanted: Option<WantedRows> = None;
     let mut looked = Instant::now();
     while let Ok(ask) = asked.recv() {

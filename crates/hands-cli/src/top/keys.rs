@@ -3,7 +3,7 @@
 use hands_web::{Action, List, Order, Phase, Verb};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::feed::{Shown, WantedRows};
+use super::feed::{ShownState, WantedRows};
 
 pub(super) const LISTS: [List; 4] = [List::Running, List::Waiting, List::Failed, List::Finished];
 
@@ -44,13 +44,13 @@ impl Default for TopKeys {
     }
 }
 
-pub(super) enum Next {
+pub(super) enum KeyMeaning {
     Quit,
     Draw,
     Act(Action),
 }
 
-pub(super) fn size(shown: &Shown, list: List) -> usize {
+pub(super) fn size(shown: &ShownState, list: List) -> usize {
     let lists = &shown.state.frame.lists;
     match list {
         List::Running => lists.running,
@@ -71,7 +71,7 @@ impl TopKeys {
     }
 
     /// Lists become shorter.
-    pub(super) fn keep_within(&mut self, shown: &Shown) {
+    pub(super) fn keep_within(&mut self, shown: &ShownState) {
         let last = size(shown, self.list).saturating_sub(1);
         self.chosen = self.chosen.min(last);
         let room = self.room.max(1);
@@ -88,7 +88,7 @@ impl TopKeys {
         }
     }
 
-    fn chosen_id(&self, shown: &Shown) -> Option<u64> {
+    fn chosen_id(&self, shown: &ShownState) -> Option<u64> {
         let is_of_this = shown
             .of
             .is_some_and(|of| of.list == self.list && of.order == self.order);
@@ -99,33 +99,33 @@ impl TopKeys {
         shown.rows.rows.get(at).map(|row| row.id)
     }
 
-    pub(super) fn press(&mut self, key: KeyEvent, shown: &Shown) -> Next {
+    pub(super) fn press(&mut self, key: KeyEvent, shown: &ShownState) -> KeyMeaning {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-            return Next::Quit;
+            return KeyMeaning::Quit;
         }
         if self.over == Over::Stop {
             self.over = Over::Nothing;
             return match key.code {
-                KeyCode::Char('w') => Next::Act(Action::Stop { now: false }),
-                KeyCode::Char('n') => Next::Act(Action::Stop { now: true }),
-                _ => Next::Draw,
+                KeyCode::Char('w') => KeyMeaning::Act(Action::Stop { now: false }),
+                KeyCode::Char('n') => KeyMeaning::Act(Action::Stop { now: true }),
+                _ => KeyMeaning::Draw,
             };
         }
         if self.over != Over::Nothing {
             self.over = Over::Nothing;
             return match key.code {
-                KeyCode::Char('q') => Next::Quit,
-                _ => Next::Draw,
+                KeyCode::Char('q') => KeyMeaning::Quit,
+                _ => KeyMeaning::Draw,
             };
         }
         let can = |verb: Verb| shown.state.can.contains(&verb);
         let one = |action: fn(u64) -> Action, id: Option<u64>| {
-            id.map_or(Next::Draw, |id| Next::Act(action(id)))
+            id.map_or(KeyMeaning::Draw, |id| KeyMeaning::Act(action(id)))
         };
         match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return Next::Quit,
+            KeyCode::Char('q') | KeyCode::Esc => return KeyMeaning::Quit,
             KeyCode::Char('p') if can(Verb::Pause) => {
-                return Next::Act(match shown.state.frame.phase {
+                return KeyMeaning::Act(match shown.state.frame.phase {
                     Phase::Paused => Action::Resume,
                     _ => Action::Pause,
                 });
@@ -136,7 +136,9 @@ impl TopKeys {
             KeyCode::Char('r') if can(Verb::Retry) && self.list == List::Failed => {
                 return one(|id| Action::Retry { id }, self.chosen_id(shown));
             }
-            KeyCode::Char('R') if can(Verb::RetryFailed) => return Next::Act(Action::RetryFailed),
+            KeyCode::Char('R') if can(Verb::RetryFailed) => {
+                return KeyMeaning::Act(Action::RetryFailed);
+            }
             KeyCode::Char('S') if can(Verb::Stop) => self.over = Over::Stop,
             KeyCode::Char('?' | 'h') => self.over = Over::Keys,
             KeyCode::Enter if self.chosen_id(shown).is_some() => self.over = Over::Detail,
@@ -158,7 +160,7 @@ impl TopKeys {
             KeyCode::End => self.chosen = usize::MAX / 2,
             _ => {}
         }
-        Next::Draw
+        KeyMeaning::Draw
     }
 
     fn step(&mut self, by: usize) {

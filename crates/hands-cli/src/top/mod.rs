@@ -1,7 +1,7 @@
 //! `hands top`: the page of a run, in a terminal.
 //!
-//! It follows the run's page over the loopback, as a browser does, and shows the same: threads follow
-//! and ask, another draws, so that keys answer at once however slow the run is.
+//! It follows the run's page over the loopback, as a browser does, and shows the same: threads
+//! follow and ask, another draws, so that keys answer at once however slow the run is.
 
 mod client;
 mod feed;
@@ -18,8 +18,8 @@ use std::time::Duration;
 use ratatui::crossterm::event::{self, Event};
 
 use self::client::TopClient;
-use self::feed::Feed;
-use self::keys::{Next, TopKeys};
+use self::feed::TopFeed;
+use self::keys::{KeyMeaning, TopKeys};
 use crate::flags::{ColourWhen, TopFlags};
 use crate::ui::page::links;
 use crate::ui::usage;
@@ -59,7 +59,7 @@ fn top(flags: &TopFlags) -> Result<(), String> {
         caught.map_err(|error| format!("cannot set up signals: {error}"))?;
     }
     let follows = TopClient::open(&link)?;
-    let feed = Feed::start([follows, client], first)
+    let feed = TopFeed::start([follows, client], first)
         .map_err(|error| format!("cannot start a thread: {error}"))?;
     let mut terminal = ratatui::try_init().map_err(|error| format!("the terminal: {error}"))?;
     let ended = show(&mut terminal, &feed, has_colour, &ending);
@@ -70,7 +70,7 @@ fn top(flags: &TopFlags) -> Result<(), String> {
 
 fn show(
     terminal: &mut ratatui::DefaultTerminal,
-    feed: &Feed,
+    feed: &TopFeed,
     has_colour: bool,
     ending: &AtomicBool,
 ) -> io::Result<()> {
@@ -90,9 +90,9 @@ fn show(
             && key.is_press()
         {
             match keys.press(key, &shown) {
-                Next::Quit => return Ok(()),
-                Next::Act(action) => feed.act(action),
-                Next::Draw => {}
+                KeyMeaning::Quit => return Ok(()),
+                KeyMeaning::Act(action) => feed.act(action),
+                KeyMeaning::Draw => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, LineGauge, Paragraph, Sparkline, Wrap};
 
-use super::feed::Shown;
+use super::feed::ShownState;
 use super::keys::{LISTS, Over, TopKeys, size};
 use crate::ui::time;
 
@@ -37,7 +37,12 @@ impl Look {
     }
 }
 
-pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown, keys: &mut TopKeys, has_colour: bool) {
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    shown: &ShownState,
+    keys: &mut TopKeys,
+    has_colour: bool,
+) {
     let look = Look { has_colour };
     let moment = &shown.state.frame;
     let area = frame.area();
@@ -97,7 +102,7 @@ S         stop
 s         sort what runs: by number, by time, by name
 Enter     details of the chosen task";
 
-fn title<'a>(shown: &Shown, look: &Look) -> Line<'a> {
+fn title<'a>(shown: &ShownState, look: &Look) -> Line<'a> {
     let moment = &shown.state.frame;
     let (phase, color) = match (&shown.lost, moment.phase) {
         (_, Phase::Done) => ("done".to_owned(), Color::Green),
@@ -238,7 +243,7 @@ fn draw_lanes(frame: &mut Frame<'_>, moment: &Moment, area: Rect, look: &Look) {
     }
 }
 
-fn tabs_of<'a>(shown: &Shown, keys: &TopKeys, look: &Look) -> Line<'a> {
+fn tabs_of<'a>(shown: &ShownState, keys: &TopKeys, look: &Look) -> Line<'a> {
     let mut spans = Vec::new();
     for (list, name) in LISTS
         .into_iter()
@@ -264,7 +269,7 @@ fn tabs_of<'a>(shown: &Shown, keys: &TopKeys, look: &Look) -> Line<'a> {
     Line::from(spans)
 }
 
-fn draw_list(frame: &mut Frame<'_>, shown: &Shown, keys: &TopKeys, area: Rect, look: &Look) {
+fn draw_list(frame: &mut Frame<'_>, shown: &ShownState, keys: &TopKeys, area: Rect, look: &Look) {
     let is_of_this = shown.of.is_some_and(|of| of.list == keys.list);
     let rows = &shown.rows.rows;
     if !is_of_this || rows.is_empty() {
@@ -338,7 +343,7 @@ fn columns(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
 }
 
-fn foot_of<'a>(shown: &Shown, keys: &TopKeys, look: &Look) -> Line<'a> {
+fn foot_of<'a>(shown: &ShownState, keys: &TopKeys, look: &Look) -> Line<'a> {
     if let Some((_, why)) = &shown.lost {
         return Line::from(clean(why)).style(look.of(Color::Red));
     }
@@ -369,7 +374,7 @@ fn foot_of<'a>(shown: &Shown, keys: &TopKeys, look: &Look) -> Line<'a> {
     Line::from(words.join("  ")).style(look.of(Color::DarkGray))
 }
 
-fn detail(shown: &Shown, keys: &TopKeys) -> String {
+fn detail(shown: &ShownState, keys: &TopKeys) -> String {
     let at = keys.chosen.checked_sub(shown.rows.from);
     let Some(row) = at.and_then(|at| shown.rows.rows.get(at)) else {
         return "It is gone.".to_owned();

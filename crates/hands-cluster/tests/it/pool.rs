@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hands::event::Events;
-use hands::pool::{CoroutinePool, Pool, Shutdown, Stats};
+use hands::pool::{CoroutinePool, Pool, Shutdown, Stats, StatsReader};
 use hands::task::{Data, Handle, Options, Outcome, Task, TaskError};
 use hands_cluster::{Cluster, ClusterError, Worker, worker};
 
@@ -88,6 +88,10 @@ impl Pool for Own {
 
     fn stats(&self) -> Stats {
         self.pool.stats()
+    }
+
+    fn stats_reader(&self) -> StatsReader {
+        self.pool.stats_reader()
     }
 
     fn close(&self) {

@@ -133,7 +133,9 @@ fn register(figures: &Seen, meter: &Meter, pool: &str) {
             .with_unit("{task}")
             .with_description(what)
             .with_callback(move |to| {
-                seen(&own, |figures| to.observe(of(figures), &[pool.clone()]));
+                seen(&own, |figures| {
+                    to.observe(of(figures), std::slice::from_ref(&pool))
+                });
             })
             .build();
     };
@@ -175,7 +177,7 @@ fn register(figures: &Seen, meter: &Meter, pool: &str) {
         .with_callback(move |to| {
             seen(&own, |figures| {
                 if let Some(share) = figures.cpu_share() {
-                    to.observe(share, &[of.clone()]);
+                    to.observe(share, std::slice::from_ref(&of));
                 }
             });
         })
@@ -185,7 +187,11 @@ fn register(figures: &Seen, meter: &Meter, pool: &str) {
         .u64_observable_counter("hands.bytes")
         .with_unit("By")
         .with_description("Bytes that tasks have moved")
-        .with_callback(move |to| seen(&own, |figures| to.observe(figures.bytes(), &[pool.clone()])))
+        .with_callback(move |to| {
+            seen(&own, |figures| {
+                to.observe(figures.bytes(), std::slice::from_ref(&pool))
+            })
+        })
         .build();
 }
 

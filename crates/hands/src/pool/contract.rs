@@ -97,8 +97,8 @@ pub trait Pool {
     /// What the pool does and has done.
     fn stats(&self) -> Stats;
 
-    /// The same from elsewhere, for those who show it: it keeps nothing of the pool alive, and gives
-    /// the last figures it read once the pool is gone.
+    /// The same from elsewhere, for those who show it: it keeps nothing of the pool alive, and
+    /// gives the last figures it read once the pool is gone.
     fn stats_reader(&self) -> StatsReader;
 
     /// Takes no more tasks. Those that have been submitted run.

@@ -431,8 +431,8 @@ impl WorkerHandle {
         Ok(())
     }
 
-    /// The outcomes of a reply: from its ring, from the slab, or a letter by the socket. A task that
-    /// is `spent` lends its own bytes, which are likely to be as many.
+    /// The outcomes of a reply: from its ring, from the slab, or a letter by the socket. A task
+    /// that is `spent` lends its own bytes, which are likely to be as many.
     fn take_bytes(
         &mut self,
         header: &Header,
@@ -452,7 +452,8 @@ impl WorkerHandle {
         Ok((payload, letter))
     }
 
-    /// A worker is done with a task, for now or for good. Returned is what its outcome is told with.
+    /// A worker is done with a task, for now or for good. Returned is what its outcome is told
+    /// with.
     fn conclude(
         &mut self,
         at: usize,
