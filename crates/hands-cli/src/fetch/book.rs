@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 const NAME: &str = ".hands-downloads";
@@ -57,18 +58,17 @@ impl DownloadBook {
             fs::create_dir_all(dir)
                 .map_err(|error| format!("`--dir {}` cannot be made: {error}", dir.display()))?;
         }
-        // What is locked is the folder's own file of this name: it is not replaced, but emptied.
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        options.custom_flags(libc_nofollow());
-        let mut file = options.open(&path).map_err(wrong)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => format!(
+        let Some(mut file) = locked(&path).map_err(wrong)? else {
+            let dir = if dir.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                dir
+            };
+            return Err(format!(
                 "another `hands fetch --web` has the folder `{}`; open its page, or name another folder with --dir",
-                if dir.as_os_str().is_empty() { Path::new(".") } else { dir }.display()
-            ),
-            error => wrong(error.into()),
-        })?;
+                dir.display()
+            ));
+        };
         let mut text = Vec::new();
         (&mut file)
             .take(LONGEST)
@@ -89,22 +89,26 @@ impl DownloadBook {
         Ok(book)
     }
 
-    /// Writes it anew if that makes it much shorter: first beside it, so that a full disk loses
-    /// nothing.
+    /// Writes it anew if that makes it much shorter, beside it, and then in its place: a full disk, or
+    /// an end in between, loses nothing.
     fn shorten(&mut self, path: &Path, before: &[u8]) -> io::Result<()> {
-        let mut text = Vec::new();
-        for entry in self.entries.values() {
-            text.extend(line(entry));
-        }
+        let text: Vec<u8> = self.entries.values().flat_map(line).collect();
         if before.is_empty() || before.ends_with(b"\n") && text.len() * 2 > before.len() {
             return Ok(());
         }
-        let spare = path.with_extension("new");
-        fs::write(&spare, &text)?;
-        self.file.set_len(0)?;
-        self.file.write_all(&text)?;
-        self.file.sync_data()?;
-        fs::remove_file(&spare)
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let mut anew = tempfile::Builder::new()
+            .prefix(NAME)
+            .append(true)
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        anew.write_all(&text)?;
+        anew.as_file().sync_data()?;
+        // Before anybody can find it.
+        flock(anew.as_file(), FlockOperation::NonBlockingLockExclusive)?;
+        self.file = anew.persist(path)?;
+        Ok(())
     }
 
     fn take(&mut self, entry: BookEntry) {
@@ -176,9 +180,25 @@ fn line(entry: &BookEntry) -> Vec<u8> {
     line
 }
 
-/// A link of this name could lead anywhere.
-fn libc_nofollow() -> i32 {
-    rustix::fs::OFlags::NOFOLLOW.bits() as i32
+/// The file of this name, made if it is not there, for nobody else to read; a link is not followed.
+/// `None`: somebody else has it.
+fn locked(path: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    loop {
+        let file = options.open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        // Whoever had it may have put another one in its place meanwhile.
+        let (own, there) = (file.metadata()?, fs::symlink_metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
+            return Ok(Some(file));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! With URLs it shows the run. Without, it is a page of its own: links are pasted into it, and what
 //! is there, or not yet, is noted in a [book](super::book) beside the files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -53,9 +53,9 @@ impl FetchPage {
             book,
             ids: HashMap::new(),
             numbers: HashMap::new(),
-            waiting: BTreeMap::new(),
             lanes: Lanes::default(),
             ended: HashMap::new(),
+            failed: 0,
             total: None,
             removed: 0,
         };
@@ -111,11 +111,11 @@ struct FetchSource {
     book: Option<DownloadBook>,
     ids: HashMap<u64, u64>,
     numbers: HashMap<u64, u64>,
-    /// What the run has not begun yet, of what was added.
-    waiting: BTreeMap<u64, String>,
     lanes: Lanes,
     /// How those have ended that have; true: it is there.
     ended: HashMap<u64, bool>,
+    /// How many of them are not there.
+    failed: u64,
     total: Option<u64>,
     removed: u64,
 }
@@ -149,19 +149,19 @@ impl FetchSource {
         }
         for BookEntry { id, url, state } in entries {
             match state {
-                LinkState::Wanted => self.want(id, &url),
+                LinkState::Wanted => self.want(ledger, id, &url),
                 LinkState::Failed { why } => {
                     let mut end = End::new(TaskEnd::Failed, Default::default());
                     end.why = why;
                     ledger.finished(id, &shown(&url), end);
-                    self.ended.insert(id, false);
+                    self.has_ended(id, false);
                 }
                 LinkState::Done { path, bytes } => {
                     let mut end = End::new(TaskEnd::Well, Default::default());
                     end.why = saved_as(path.as_deref());
                     ledger.finished(id, &shown(&url), end);
                     ledger.had(id, bytes);
-                    self.ended.insert(id, true);
+                    self.has_ended(id, true);
                 }
                 LinkState::Removed => {}
             }
@@ -169,11 +169,23 @@ impl FetchSource {
     }
 
     /// Hands a link over to the run.
-    fn want(&mut self, id: u64, url: &str) {
+    fn want(&mut self, ledger: &mut Ledger, id: u64, url: &str) {
         if let Some(number) = self.fetch.add(url) {
             self.ids.insert(number, id);
             self.numbers.insert(id, number);
-            self.waiting.insert(id, shown(url));
+            ledger.queued(id, &shown(url));
+        }
+    }
+
+    fn has_ended(&mut self, id: u64, is_there: bool) {
+        self.forget_end(id);
+        self.ended.insert(id, is_there);
+        self.failed += u64::from(!is_there);
+    }
+
+    fn forget_end(&mut self, id: u64) {
+        if self.ended.remove(&id) == Some(false) {
+            self.failed -= 1;
         }
     }
 
@@ -188,7 +200,6 @@ impl FetchSource {
         match event {
             FetchEvent::Start { number, url } => {
                 let id = self.id(number);
-                self.waiting.remove(&id);
                 let lane = self.lanes.take(id);
                 ledger.started(id, &shown(&url), lane);
             }
@@ -204,7 +215,6 @@ impl FetchSource {
                 ..
             } => {
                 let id = self.id(number);
-                self.waiting.remove(&id);
                 self.lanes.give(id);
                 let (how, why, bytes) = match &state {
                     FetchState::Ok { bytes, .. } => {
@@ -220,7 +230,7 @@ impl FetchSource {
                 ledger.finished(id, &shown(&url), end);
                 ledger.had(id, bytes);
                 let is_there = how == TaskEnd::Well;
-                self.ended.insert(id, is_there);
+                self.has_ended(id, is_there);
                 let noted = match is_there {
                     true => LinkState::Done { path, bytes },
                     // One that the end of the program has stopped is wanted still.
@@ -232,8 +242,8 @@ impl FetchSource {
             FetchEvent::Again { number, url } => {
                 let id = self.id(number);
                 ledger.forget_failure(id);
-                self.ended.remove(&id);
-                self.waiting.insert(id, shown(&url));
+                self.forget_end(id);
+                ledger.queued(id, &shown(&url));
                 self.note(ledger, id, LinkState::Wanted);
             }
             FetchEvent::Total(total) => self.total = Some(total),
@@ -259,7 +269,7 @@ impl FetchSource {
         (new, double)
     }
 
-    fn add(&mut self, text: &str) -> Result<String, Refused> {
+    fn add(&mut self, ledger: &mut Ledger, text: &str) -> Result<String, Refused> {
         let Some(book) = &mut self.book else {
             return Err(Refused::new("this run takes no more links"));
         };
@@ -277,7 +287,7 @@ impl FetchSource {
             .add(new.clone())
             .map_err(|error| Refused::new(format!("the links cannot be noted: {error}")))?;
         for (id, url) in ids.into_iter().zip(new) {
-            self.want(id, &url);
+            self.want(ledger, id, &url);
         }
         let s = if count == 1 { "" } else { "s" };
         Ok(match double {
@@ -296,8 +306,8 @@ impl FetchSource {
         };
         let url = entry.url.clone();
         ledger.forget_failure(id);
-        self.ended.remove(&id);
-        self.want(id, &url);
+        self.forget_end(id);
+        self.want(ledger, id, &url);
         self.note(ledger, id, LinkState::Wanted);
         true
     }
@@ -306,8 +316,7 @@ impl FetchSource {
         if let Some(number) = self.number(id) {
             self.fetch.remove(number);
         }
-        self.waiting.remove(&id);
-        self.ended.remove(&id);
+        self.forget_end(id);
         self.removed += 1;
         ledger.forget(id);
         self.note(ledger, id, LinkState::Removed);
@@ -330,7 +339,6 @@ impl Source for FetchSource {
             ledger.moved(self.id(file.number), file.received, expected);
         }
         let finished = self.ended.len() as u64;
-        let failed = self.ended.values().filter(|is_there| !**is_there).count() as u64;
         let running = progress.files.len() as u64;
         let total = match &self.book {
             Some(book) => Some(book.len() as u64),
@@ -338,15 +346,9 @@ impl Source for FetchSource {
         };
         let waiting = match (&self.book, total) {
             (None, Some(total)) => total.saturating_sub(finished + running),
-            _ => self.waiting.len() as u64,
+            _ => ledger.waiting() as u64,
         };
         let connections = self.fetch.connections();
-        ledger.waiting(
-            self.waiting
-                .iter()
-                .map(|(id, url)| (*id, url.clone()))
-                .collect(),
-        );
         ledger.overview(Overview {
             phase: match () {
                 () if is_over => Phase::Done,
@@ -358,7 +360,7 @@ impl Source for FetchSource {
             total,
             waiting,
             finished,
-            failed,
+            failed: self.failed,
             retrying: 0,
             workers: connections,
             busy: progress.files.len(),
@@ -388,7 +390,7 @@ impl Source for FetchSource {
         // What has happened is known before anything is done about it.
         self.update(ledger);
         Ok(match action {
-            Action::Add { links } => self.add(&links)?,
+            Action::Add { links } => self.add(ledger, &links)?,
             Action::Pause => {
                 self.fetch.pause(true);
                 "nothing is received until it is resumed".to_owned()

@@ -51,6 +51,17 @@ At the end of the batch all that is in a job's own group is ended; what has
 made a session of its own (setsid, a daemon) stays.",
     ),
     (
+        "Watching",
+        "\
+--web prints a link to a page that shows the run and steers it: pause, end one
+job, try again what failed, stop. The link's token lets in whoever has it; the
+page is on 127.0.0.1 unless an address is given, and is not encrypted. hands
+top shows the same in a terminal. A job that is ended from there counts as not
+done: the exit code is not 0, and --resume runs it. After `Stop` the exit code
+is 130. --trace and --report say afterwards what happened. docs/watching.md
+says more.",
+    ),
+    (
         "Other machines",
         "\
 hands worker URL --allow PROGRAM lends a machine; hands run --cluster URL runs

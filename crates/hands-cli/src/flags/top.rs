@@ -8,7 +8,7 @@ use super::ColourWhen;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct TopFlags {
-    /// The link that a run with --web has printed, or the number of its process
+    /// The link that a run with --web prints, or its process's number
     ///
     /// Without it: the only run of this user that has a page.
     #[arg(value_name = "LINK|PID")]

@@ -7,9 +7,9 @@ use clap::Args;
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Watching")]
 pub(crate) struct WatchFlags {
-    /// Serve a page to watch it and steer it, on this machine alone unless ADDR says otherwise
+    /// Serve a page that shows and steers it; ADDR is a port or IP:PORT
     ///
-    /// The link is told on stderr; it has a token, without which nobody gets in. ADDR is a port, or
+    /// On this machine alone, unless ADDR says otherwise. The link is told on stderr; it has a token, without which nobody gets in. ADDR is a port, or
     /// an address and a port, such as `0.0.0.0:8080`: then others can reach it, and as it is not
     /// encrypted, those who can read the network can read it all.
     #[arg(

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::client::TopClient;
 use self::feed::TopFeed;
@@ -61,6 +62,10 @@ fn top(flags: &TopFlags) -> Result<(), String> {
     let follows = TopClient::open(&link)?;
     let feed = TopFeed::start([follows, client], first)
         .map_err(|error| format!("cannot start a thread: {error}"))?;
+    let watched = Arc::clone(&ending);
+    let thread = std::thread::Builder::new().name("hands-top-end".to_owned());
+    let thread = thread.spawn(move || leave_with_the_terminal(&watched));
+    drop(thread.map_err(|error| format!("cannot start a thread: {error}"))?);
     let mut terminal = ratatui::try_init().map_err(|error| format!("the terminal: {error}"))?;
     let ended = show(&mut terminal, &feed, has_colour, &ending);
     // Whatever came: the terminal is as it was.
@@ -96,6 +101,30 @@ fn show(
             }
         }
     }
+}
+
+/// Ends the program if the terminal is gone, or a signal is not heard: whoever reads keys from a
+/// terminal that has hung up may not come back from that.
+fn leave_with_the_terminal(ending: &AtomicBool) {
+    let moment = Timespec {
+        tv_sec: 0,
+        tv_nsec: 200_000_000,
+    };
+    loop {
+        let stdin = io::stdin();
+        // Hanging up is told without being asked for.
+        let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+        let polled = poll(&mut fds, Some(&moment));
+        let is_gone = polled.is_ok() && !fds[0].revents().is_empty();
+        if is_gone || ending.load(Ordering::Relaxed) {
+            ending.store(true, Ordering::Relaxed);
+            break;
+        }
+    }
+    // The usual way, if that is open.
+    std::thread::park_timeout(5 * LOOK);
+    ratatui::restore();
+    std::process::exit(0);
 }
 
 /// The link of a process of this user.

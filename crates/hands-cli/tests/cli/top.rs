@@ -240,6 +240,23 @@ fn a_terminal_that_is_killed_leaves_nothing_drawn() {
 }
 
 #[test]
+fn a_terminal_that_is_gone_ends_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = run(folder.path());
+    let top = Terminal::start(&["top", &run.link], folder.path(), true);
+    top.until_text("[running]");
+    let Terminal {
+        mut child,
+        master,
+        keys,
+        ..
+    } = top;
+    // Without the signal that a session's leader gets: that of one behind `nohup`, or of another's.
+    drop((master, keys));
+    child.wait().expect("its end");
+}
+
+#[test]
 fn where_stdout_is_no_terminal_the_state_is_printed_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = run(folder.path());

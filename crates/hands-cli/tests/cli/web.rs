@@ -154,6 +154,26 @@ fn a_run_is_watched_and_steered() {
 }
 
 #[test]
+fn a_page_goes_on_when_the_program_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "test {} = 1 || while ! test -e go; do sleep 0.02; done";
+    let run = Watched::start(&["run", "--web", "-j1", script, ":::", "1", "2"], folder.path());
+    let browser = Browser::open(&run.link);
+    browser.until_text("#summary", "1 of 2 done");
+    let pid = rustix::process::Pid::from_raw(run.pid() as i32).expect("a number");
+    let tell = |signal| rustix::process::kill_process(pid, signal).expect("it runs");
+    tell(rustix::process::Signal::STOP);
+    browser.until_text("#phase", "no news for");
+    tell(rustix::process::Signal::CONT);
+    browser.until_text("#phase", "running");
+    std::fs::write(folder.path().join("go"), "").expect("a file");
+    browser.until_text("#summary", "2 of 2 done");
+    browser.until_text("#news", "The program has ended");
+    let (status, said) = run.end();
+    assert!(status.success(), "{said}");
+}
+
+#[test]
 fn stop_now_ends_what_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = Watched::start(

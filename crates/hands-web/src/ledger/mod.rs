@@ -162,7 +162,7 @@ pub struct Ledger {
     history: History,
     notes: VecDeque<String>,
     /// What waits to be begun, where that is a list that can be shown.
-    waiting: Vec<(u64, String)>,
+    waiting: BTreeMap<u64, Box<str>>,
     /// When all was over.
     over: Option<Duration>,
     lost: u64,
@@ -184,7 +184,7 @@ impl Ledger {
             timeline: Timeline::new(now),
             history: History::default(),
             notes: VecDeque::new(),
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
             over: None,
             lost: 0,
         }
@@ -241,6 +241,7 @@ impl Ledger {
     }
 
     fn begun(&mut self, id: u64, name: TaskName, worker: u32) {
+        self.waiting.remove(&id);
         self.timeline.worker(worker);
         let task = RunningTask {
             name,
@@ -261,6 +262,7 @@ impl Ledger {
 
     /// A task has ended. One that was never begun is listed under this name.
     pub fn finished(&mut self, id: u64, name: &str, end: End) {
+        self.waiting.remove(&id);
         let begun = self.running.remove(&id);
         self.figures.count(&EventKind::Finished {
             task: id,
@@ -321,13 +323,19 @@ impl Ledger {
 
     /// Nothing is listed of it any more.
     pub fn forget(&mut self, id: u64) {
+        self.waiting.remove(&id);
         self.forget_failure(id);
         self.ended.retain(|task| task.id != id);
     }
 
-    /// What waits to be begun, in its order.
-    pub fn waiting(&mut self, waiting: Vec<(u64, String)>) {
-        self.waiting = waiting;
+    /// A task waits to be begun, and is listed until it is, by its number.
+    pub fn queued(&mut self, id: u64, name: &str) {
+        self.waiting.insert(id, cut(name, LETTERS).into());
+    }
+
+    /// How many of those wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Something that a user should know.

@@ -108,7 +108,7 @@ impl Ledger {
                 let rows = self.waiting.iter().skip(from).take(count);
                 let rows = rows.map(|(id, name)| Row {
                     id: *id,
-                    name: name.clone(),
+                    name: name.to_string(),
                     ..Row::default()
                 });
                 (self.waiting.len(), rows.collect())

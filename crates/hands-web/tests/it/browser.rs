@@ -21,8 +21,9 @@ struct Driver(Child);
 
 impl Driver {
     fn start() -> (Driver, u16) {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
+        // If the test itself is killed, its browser ends a little later.
+        let mut child = Command::new("timeout")
+            .args(["-k", "2", "300", "chromedriver", "--port=0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
