@@ -22,7 +22,8 @@ struct Terminal {
 
 struct Screen {
     parser: vt100::Parser,
-    has_ended: bool,
+    /// Nobody looks at it any more.
+    is_left: bool,
 }
 
 impl Terminal {
@@ -46,7 +47,7 @@ impl Terminal {
         let keys = pair.master.take_writer().expect("a writer");
         let screen = Screen {
             parser: vt100::Parser::new(24, 80, 0),
-            has_ended: false,
+            is_left: false,
         };
         let screen = Arc::new((Mutex::new(screen), Condvar::new()));
         let drawn = Arc::clone(&screen);
@@ -56,9 +57,8 @@ impl Terminal {
                 let read = from.read(&mut bytes).unwrap_or(0);
                 let mut screen = drawn.0.lock().expect("nobody panicked");
                 screen.parser.process(&bytes[..read]);
-                screen.has_ended = read == 0;
                 drawn.1.notify_all();
-                if read == 0 {
+                if read == 0 || screen.is_left {
                     return;
                 }
             }
@@ -249,9 +249,11 @@ fn a_terminal_that_is_gone_ends_it() {
         mut child,
         master,
         keys,
-        ..
+        screen,
     } = top;
     // Without the signal that a session's leader gets: that of one behind `nohup`, or of another's.
+    // The clock that it draws wakes the one who reads.
+    screen.0.lock().expect("nobody panicked").is_left = true;
     drop((master, keys));
     child.wait().expect("its end");
 }
