@@ -109,14 +109,16 @@ function buttons(frame) {
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const charts = [];
-function chart(id, series, value) {
+// Half a task is none.
+const whole = Array.from({ length: 28 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
+function chart(id, series, value, incrs) {
   const place = by(id);
   const axis = { stroke: () => color('--quiet'), grid: { stroke: () => color('--line'), width: 1 }, ticks: { stroke: () => color('--line'), width: 1 } };
   const options = {
     width: Math.max(200, place.clientWidth), height: 180,
     scales: { x: { time: false } },
     cursor: { y: false },
-    axes: [{ ...axis, values: (_, all) => all.map((at) => Words.time(at)), space: 80 }, { ...axis, size: 64, values: (_, all) => all.map(value) }],
+    axes: [{ ...axis, values: (_, all) => all.map((at) => Words.time(at)), space: 80 }, { ...axis, size: 64, values: (_, all) => all.map(value), ...(incrs ? { incrs } : {}) }],
     series: [{ label: 'after', value: (_, at) => (at === null ? '' : Words.time(at)) },
       ...series.map(([label, name, isFilled]) => ({
         label, stroke: () => color(name), width: 2, points: { show: false },
@@ -138,7 +140,7 @@ function draw(isForced) {
   if (!rate) {
     by('rate-name').textContent = isBytes ? 'Bytes a second' : 'Tasks a second';
     rate = chart('rate', [[isBytes ? 'bytes a second' : 'tasks a second', '--busy', true]], isBytes ? Words.bytes : Words.rate);
-    load = chart('load', [['waiting', '--warn', true], ['running', '--busy', false]], Words.number);
+    load = chart('load', [['waiting', '--warn', true], ['running', '--busy', false]], Words.number, whole);
   }
   // A point is a second, and a column of the timeline half of one: drawing more often shows nothing.
   if (isForced || Math.abs(state.elapsed - drawn.charts) >= 0.9 || isOver) {
