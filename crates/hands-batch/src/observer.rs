@@ -7,6 +7,7 @@ use super::control::Control;
 use super::elsewhere::ElsewhereError;
 use super::work::JobPlace;
 use hands::command::{CommandError, OutputStream};
+use hands::event::TaskEnd;
 use hands::sizing::Decision;
 
 /// Hears of everything that happens in a batch. Each method does nothing unless it is written.
@@ -150,6 +151,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The same in the words of the events.
+    pub fn task_end(self) -> TaskEnd {
+        match self {
+            Outcome::Success => TaskEnd::Well,
+            Outcome::Failure { retry: Some(_) } | Outcome::TimedOut { retry: Some(_), .. } => {
+                TaskEnd::Retried
+            }
+            Outcome::Failure { retry: None } => TaskEnd::Failed,
+            Outcome::TimedOut { retry: None, .. } => TaskEnd::TimedOut,
+            Outcome::Ended => TaskEnd::Cancelled,
+        }
+    }
+
     /// Whether this is the last word on a job that failed.
     pub fn is_final_failure(self) -> bool {
         matches!(

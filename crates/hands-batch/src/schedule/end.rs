@@ -114,15 +114,7 @@ impl<W: Work> Scheduler<'_, W> {
             task,
             name: Name::NONE,
             worker: finished.status.is_some().then(|| worker(finished.place)),
-            how: match finished.outcome {
-                Outcome::Success => TaskEnd::Well,
-                Outcome::Failure { retry: Some(_) } | Outcome::TimedOut { retry: Some(_), .. } => {
-                    TaskEnd::Retried
-                }
-                Outcome::Failure { retry: None } => TaskEnd::Failed,
-                Outcome::TimedOut { retry: None, .. } => TaskEnd::TimedOut,
-                Outcome::Ended => TaskEnd::Cancelled,
-            },
+            how: finished.outcome.task_end(),
             wall: finished.wall,
             cpu: Some(finished.cpu_user + finished.cpu_system),
         });

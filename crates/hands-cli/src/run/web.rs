@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hands::event::TaskEnd;
 use hands::sync::Mutex;
 use hands_batch::{BatchProgress, Control, Finished, Outcome, Started, Stop};
 use hands_web::{Action, End, Ledger, Overview, Phase, Refused, Source, Verb};
@@ -92,16 +91,7 @@ impl BatchPage {
     }
 
     pub(super) fn finished(&self, job: &Finished<'_>) {
-        let how = match job.outcome {
-            Outcome::Success => TaskEnd::Well,
-            Outcome::Failure { retry: Some(_) } | Outcome::TimedOut { retry: Some(_), .. } => {
-                TaskEnd::Retried
-            }
-            Outcome::Failure { retry: None } => TaskEnd::Failed,
-            Outcome::TimedOut { retry: None, .. } => TaskEnd::TimedOut,
-            Outcome::Ended => TaskEnd::Cancelled,
-        };
-        let mut end = End::new(how, job.wall);
+        let mut end = End::new(job.outcome.task_end(), job.wall);
         end.cpu = Some(job.cpu_user + job.cpu_system);
         end.tail = String::from_utf8_lossy(job.stderr_tail).into_owned();
         end.why = match job.outcome {

@@ -157,7 +157,10 @@ fn a_run_is_watched_and_steered() {
 fn a_page_goes_on_when_the_program_does() {
     let folder = tempfile::tempdir().expect("a folder");
     let script = "test {} = 1 || while ! test -e go; do sleep 0.02; done";
-    let run = Watched::start(&["run", "--web", "-j1", script, ":::", "1", "2"], folder.path());
+    let run = Watched::start(
+        &["run", "--web", "-j1", script, ":::", "1", "2"],
+        folder.path(),
+    );
     let browser = Browser::open(&run.link);
     browser.until_text("#summary", "1 of 2 done");
     let pid = rustix::process::Pid::from_raw(run.pid() as i32).expect("a number");
