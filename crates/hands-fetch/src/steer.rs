@@ -220,17 +220,16 @@ impl Steering {
     }
 
     /// Tries those again of the failed ones. What is told of each is told here.
-    fn retry(&self, fetcher: &Fetcher, which: impl Fn(u64) -> bool) -> usize {
+    fn retry(&self, fetcher: &Fetcher, one: Option<u64>) -> usize {
         let mut inside = self.inside.lock();
         if inside.is_over {
             return 0;
         }
-        let wanted: Vec<u64> = inside
-            .failed
-            .keys()
-            .copied()
-            .filter(|at| which(*at))
-            .collect();
+        let wanted: Vec<u64> = match one {
+            Some(number) => vec![number],
+            None => inside.failed.keys().copied().collect(),
+        };
+        let before = inside.again.len();
         for number in &wanted {
             let Some(mut work) = inside.failed.remove(number) else {
                 continue;
@@ -244,9 +243,10 @@ impl Steering {
             });
             inside.again.push_back(work);
         }
+        let tried = inside.again.len() - before;
         drop(inside);
         self.changed();
-        wanted.len()
+        tried
     }
 }
 
@@ -262,10 +262,10 @@ fn forget_part(work: &FetchWork) {
 /// See [`Fetch`](super::Fetch), whose methods these are.
 impl Fetcher {
     pub(super) fn retry(&self, number: u64) -> bool {
-        self.steering.retry(self, |failed| failed == number) > 0
+        self.steering.retry(self, Some(number)) > 0
     }
 
     pub(super) fn retry_failed(&self) -> usize {
-        self.steering.retry(self, |_| true)
+        self.steering.retry(self, None)
     }
 }

@@ -241,7 +241,6 @@ impl FetchSource {
             }
             FetchEvent::Again { number, url } => {
                 let id = self.id(number);
-                ledger.forget_failure(id);
                 self.forget_end(id);
                 ledger.queued(id, &shown(&url));
                 self.note(ledger, id, LinkState::Wanted);
@@ -305,8 +304,8 @@ impl FetchSource {
             return false;
         };
         let url = entry.url.clone();
-        ledger.forget_failure(id);
         self.forget_end(id);
+        ledger.forget_failure(id);
         self.want(ledger, id, &url);
         self.note(ledger, id, LinkState::Wanted);
         true
@@ -330,9 +329,17 @@ impl Source for FetchSource {
             let events = std::mem::take(&mut told.events);
             (events, told.is_over, told.has_stopped)
         };
+        // All that are tried again come together: there may be thousands.
+        let mut again = HashSet::new();
         for event in events {
+            if let FetchEvent::Again { number, .. } = &event {
+                again.insert(self.id(*number));
+            } else {
+                ledger.forget_failures(&std::mem::take(&mut again));
+            }
             self.hear(ledger, event);
         }
+        ledger.forget_failures(&again);
         let progress = self.fetch.progress();
         for file in &progress.files {
             let expected = file.expected.unwrap_or(0);
@@ -420,18 +427,19 @@ impl Source for FetchSource {
                 false => return Err(Refused::new("it cannot be tried again any more")),
             },
             Action::RetryFailed => {
-                let failed: Vec<u64> = self
-                    .ended
-                    .iter()
-                    .filter(|(_, is_there)| !**is_there)
+                let mut count = self.fetch.retry_failed();
+                // And those of earlier starts.
+                let failed = self.ended.iter().filter(|(_, is_there)| !**is_there);
+                let mut earlier: Vec<u64> = failed
                     .map(|(id, _)| *id)
+                    .filter(|id| self.number(*id).is_none())
                     .collect();
-                let mut failed = failed;
-                failed.sort_unstable();
-                let count = failed
-                    .into_iter()
-                    .filter(|id| self.retry(ledger, *id))
-                    .count();
+                earlier.sort_unstable();
+                count += earlier.len();
+                ledger.forget_failures(&earlier.iter().copied().collect());
+                for id in earlier {
+                    self.retry(ledger, id);
+                }
                 format!("{count} tried again")
             }
             Action::Remove { id } => {

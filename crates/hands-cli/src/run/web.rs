@@ -1,5 +1,6 @@
 //! `--web`: a batch, as a page shows and steers it.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +170,14 @@ impl Source for BatchSource {
             let mut told = self.told.lock();
             (std::mem::take(&mut told.changes), told.overview.clone())
         };
+        // All that are tried again come together: there may be thousands.
+        let mut again = HashSet::new();
         for change in changes {
+            if let Change::TriedAgain(number) = change {
+                again.insert(number);
+                continue;
+            }
+            ledger.forget_failures(&std::mem::take(&mut again));
             match change {
                 Change::Started {
                     number,
@@ -181,10 +189,11 @@ impl Source for BatchSource {
                     command,
                     end,
                 } => ledger.finished(number, &command, end),
-                Change::TriedAgain(number) => ledger.forget_failure(number),
+                Change::TriedAgain(_) => {}
                 Change::Note(text) => ledger.note(text),
             }
         }
+        ledger.forget_failures(&again);
         if overview.phase != Phase::Done {
             overview.phase = match (self.control.stopped(), self.control.is_paused()) {
                 (Stop::No, true) => Phase::Paused,

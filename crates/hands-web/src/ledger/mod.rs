@@ -9,7 +9,7 @@ mod history;
 mod rows;
 mod timeline;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
 use hands::event::{EventKind, Name, TaskEnd, WorkEvent, WorkFigures};
@@ -319,6 +319,13 @@ impl Ledger {
     /// A task that had failed is tried again: it is not listed as failed any more.
     pub fn forget_failure(&mut self, id: u64) {
         self.failed.retain(|task| task.id != id);
+    }
+
+    /// The same for many at once.
+    pub fn forget_failures(&mut self, ids: &HashSet<u64>) {
+        if !ids.is_empty() {
+            self.failed.retain(|task| !ids.contains(&task.id));
+        }
     }
 
     /// Nothing is listed of it any more.
