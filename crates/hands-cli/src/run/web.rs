@@ -45,6 +45,8 @@ pub(super) struct BatchPage {
     told: Arc<Mutex<ToldJobs>>,
     /// Dropped at the end: it shows that until then.
     page: ServedPage,
+    /// Jobs run on other machines.
+    is_elsewhere: bool,
 }
 
 /// Whether what fails can be tried again from the page: what a job was given must be there still.
@@ -76,7 +78,11 @@ impl BatchPage {
             false => title.join(" ").chars().take(120).collect(),
         };
         let page = ServedPage::open(address, Ledger::new(title), source)?;
-        Ok(BatchPage { told, page })
+        Ok(BatchPage {
+            told,
+            page,
+            is_elsewhere: plan.machines.is_some(),
+        })
     }
 
     fn tell(&self, change: Change) {
@@ -139,6 +145,9 @@ impl BatchPage {
             busy: progress.running_count,
             sizing: match progress.sizing {
                 Some(decision) => decision.to_string(),
+                None if self.is_elsewhere => {
+                    format!("up to {} handed to the workers at a time", progress.at_once)
+                }
                 None => format!("{} at once, as it was set", progress.at_once),
             },
             bytes: 0,
