@@ -24,6 +24,9 @@ pub use self::rows::{List, Order, Row, Rows};
 
 /// Tasks that are kept after they have ended: of those that failed, and of the others.
 const KEPT: usize = 10_000;
+/// Tasks that run and are listed; of more, such as a million coroutines that sleep, the number is
+/// known.
+const RUNNING: usize = 20_000;
 /// Letters of a name, of a reason, and of what a task wrote to its stderr.
 const LETTERS: usize = 300;
 const TAIL: usize = 4096;
@@ -250,7 +253,9 @@ impl Ledger {
             received: 0,
             expected: 0,
         };
-        self.running.insert(id, task);
+        if self.running.len() < RUNNING {
+            self.running.insert(id, task);
+        }
     }
 
     /// A task has so many bytes, of so many; 0 if that is not known.

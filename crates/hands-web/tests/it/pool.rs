@@ -62,3 +62,25 @@ fn a_million_tasks_and_ten_thousand_workers_fit_into_a_state_of_bounded_size() {
     let rows = serde_json::to_value(ledger.rows(List::Failed, Order::Number, 0, 10)).unwrap();
     assert_eq!(rows["total"], 10_000);
 }
+
+#[test]
+fn of_a_million_that_run_as_many_are_listed_as_anybody_looks_through() {
+    use hands_web::{End, Ledger, List, Order};
+    let mut ledger = Ledger::new("many");
+    for id in 0..1_000_000_u64 {
+        ledger.started(id, "sleep", u32::try_from(id).unwrap());
+    }
+    let state = serde_json::to_string(&ledger.frame()).unwrap();
+    assert!(state.len() < 64 << 10, "{} bytes", state.len());
+    let rows = serde_json::to_value(ledger.rows(List::Running, Order::Time, 0, 1)).unwrap();
+    assert_eq!(rows["total"], 20_000);
+    for id in 0..1_000_000_u64 {
+        let end = End::new(
+            hands::event::TaskEnd::Well,
+            std::time::Duration::from_secs(1),
+        );
+        ledger.finished(id, "sleep", end);
+    }
+    let rows = serde_json::to_value(ledger.rows(List::Running, Order::Number, 0, 1)).unwrap();
+    assert_eq!(rows["total"], 0);
+}
