@@ -89,8 +89,8 @@ impl DownloadBook {
         Ok(book)
     }
 
-    /// Writes it anew if that makes it much shorter, beside it, and then in its place: a full disk, or
-    /// an end in between, loses nothing.
+    /// Writes it anew if that makes it much shorter, beside it, and then in its place: a full disk,
+    /// or an end in between, loses nothing.
     fn shorten(&mut self, path: &Path, before: &[u8]) -> io::Result<()> {
         let text: Vec<u8> = self.entries.values().flat_map(line).collect();
         if before.is_empty() || before.ends_with(b"\n") && text.len() * 2 > before.len() {

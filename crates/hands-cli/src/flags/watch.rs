@@ -9,9 +9,9 @@ use clap::Args;
 pub(crate) struct WatchFlags {
     /// Serve a page that shows and steers it; ADDR is a port or IP:PORT
     ///
-    /// On this machine alone, unless ADDR says otherwise. The link is told on stderr; it has a token, without which nobody gets in. ADDR is a port, or
-    /// an address and a port, such as `0.0.0.0:8080`: then others can reach it, and as it is not
-    /// encrypted, those who can read the network can read it all.
+    /// On this machine alone, unless ADDR says otherwise. The link is told on stderr; it has a
+    /// token, without which nobody gets in. At an address such as `0.0.0.0:8080` others can reach
+    /// it, and as it is not encrypted, those who can read the network can read it all.
     #[arg(
         long,
         value_name = "ADDR",
