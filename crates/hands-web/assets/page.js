@@ -69,7 +69,7 @@ function show(frame) {
   const of = !frame.total ? '' : ` of ${Words.number(frame.total)}`;
   const left = frame.total && frame.rate[1] > 0 && frame.phase === 'running'
     ? `, about ${Words.time((frame.total - frame.finished) / frame.rate[1])} left` : '';
-  by('summary').textContent = `${Words.number(frame.finished)}${of} done, ${Words.number(frame.failed)} failed, after ${Words.time(frame.elapsed)}${left}`;
+  by('summary').textContent = `${Words.number(frame.finished)}${of} ended, ${Words.number(frame.failed)} failed, after ${Words.time(frame.elapsed)}${left}`;
   figure(isDownload ? 'Files a second' : 'Tasks a second', Words.rate(frame.rate[0]), `${Words.rate(frame.rate[1])} on average`);
   figure('Running', Words.number(frame.running), `of ${Words.number(frame.workers)} at once`);
   figure('Waiting', Words.number(frame.waiting), frame.retrying ? `${Words.number(frame.retrying)} to be tried again` : '');

@@ -15,7 +15,7 @@ pub(super) fn print(state: &State) -> Result<(), String> {
     let phase = serde_json::to_string(&frame.phase).unwrap_or_default();
     let mut text = format!("{}\n", clean(&frame.title));
     text += &format!("state     {}\n", phase.trim_matches('"'));
-    text += &format!("done      {}{total}\n", frame.finished);
+    text += &format!("ended     {}{total}\n", frame.finished);
     text += &format!("failed    {}\n", frame.failed);
     text += &format!("running   {} of {}\n", frame.running, frame.workers);
     text += &format!("waiting   {}\n", frame.waiting);

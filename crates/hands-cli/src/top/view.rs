@@ -138,7 +138,7 @@ fn draw_whole(frame: &mut Frame<'_>, moment: &Moment, area: Rect, look: &Look) {
         ),
     };
     let label = format!(
-        "{}{of} done, {} failed, {elapsed}",
+        "{}{of} ended, {} failed, {elapsed}",
         moment.finished, moment.failed
     );
     let gauge = LineGauge::default()

@@ -117,7 +117,7 @@ fn it_shows_and_steers_a_run_at_80_by_24() {
     let run = run(folder.path());
     let mut top = Terminal::start(&["top"], folder.path(), true);
     top.until_text("[running]");
-    top.until_text("2 of 6 done, 2 failed");
+    top.until_text("2 of 6 ended, 2 failed");
     top.until_text("2 of 2 at work");
     top.until_text("Running 2");
     top.until("a chosen row", |screen| {
@@ -202,7 +202,7 @@ fn without_colour_all_is_there_and_nothing_is_coloured() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = run(folder.path());
     let mut top = Terminal::start(&["top", &run.link], folder.path(), false);
-    top.until_text("2 of 6 done, 2 failed");
+    top.until_text("2 of 6 ended, 2 failed");
     top.press("3");
     top.until_text("exited with 3");
     top.until("no colour", |screen| {
@@ -269,7 +269,7 @@ fn where_stdout_is_no_terminal_the_state_is_printed_once() {
             .get_output()
             .clone();
         let text = String::from_utf8(output.stdout).expect("text");
-        if text.contains("done      2 of 6") {
+        if text.contains("ended     2 of 6") {
             break text;
         }
     };

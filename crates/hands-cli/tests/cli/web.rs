@@ -93,7 +93,7 @@ fn a_run_is_watched_and_steered() {
         folder.path(),
     );
     let browser = Browser::open(&run.link);
-    browser.until_text("#summary", "2 of 5 done, 2 failed");
+    browser.until_text("#summary", "2 of 5 ended, 2 failed");
     browser.click("#tab-failed");
     browser.until("return document.querySelectorAll('#rows li').length === 2");
     browser.until_text("#rows li .state", "exited with 1");
@@ -162,7 +162,7 @@ fn a_page_goes_on_when_the_program_does() {
         folder.path(),
     );
     let browser = Browser::open(&run.link);
-    browser.until_text("#summary", "1 of 2 done");
+    browser.until_text("#summary", "1 of 2 ended");
     let pid = rustix::process::Pid::from_raw(run.pid() as i32).expect("a number");
     let tell = |signal| rustix::process::kill_process(pid, signal).expect("it runs");
     tell(rustix::process::Signal::STOP);
@@ -170,7 +170,7 @@ fn a_page_goes_on_when_the_program_does() {
     tell(rustix::process::Signal::CONT);
     browser.until_text("#phase", "running");
     std::fs::write(folder.path().join("go"), "").expect("a file");
-    browser.until_text("#summary", "2 of 2 done");
+    browser.until_text("#summary", "2 of 2 ended");
     browser.until_text("#news", "The program has ended");
     let (status, said) = run.end();
     assert!(status.success(), "{said}");
@@ -471,7 +471,7 @@ fn a_run_of_downloads_is_paused_given_up_and_tried_again() {
     browser.until_text("#tab-failed", "0");
     browser.click("#pause");
     browser.until_text("#phase", "done");
-    browser.until_text("#summary", "2 of 2 done, 0 failed");
+    browser.until_text("#summary", "2 of 2 ended, 0 failed");
     let (status, said) = run.end();
     assert!(status.success(), "{said}");
     assert!(said.contains("2 ok;"), "{said}");

@@ -16,7 +16,7 @@ fn it_shows_figures_charts_workers_and_lists() {
     let browser = Browser::open(page.link());
     browser.until_text("#phase", "running");
     assert_eq!(browser.text("#title"), "convert");
-    browser.until_text("#summary", "120 of 1,000 done, 20 failed");
+    browser.until_text("#summary", "120 of 1,000 ended, 20 failed");
     browser.until_text("#sizing", "8 jobs at once, as it was set");
     browser.until("return document.querySelectorAll('.uplot canvas').length === 2");
     browser.until("return document.querySelector('#timeline').height > 0");
@@ -24,7 +24,7 @@ fn it_shows_figures_charts_workers_and_lists() {
     assert_eq!(browser.js("return location.search"), "");
     // It moves.
     script.overview(|overview| overview.finished = 500);
-    browser.until_text("#summary", "500 of 1,000 done");
+    browser.until_text("#summary", "500 of 1,000 ended");
     browser.until("return document.querySelector('#whole').value === 0.5");
     browser.picture("page-light");
     browser.dark();
@@ -208,7 +208,7 @@ fn the_end_of_the_program_is_told_and_its_last_state_stays() {
     page.close();
     browser.until_text("#news", "The program has ended");
     assert_eq!(browser.text("#phase"), "done");
-    assert!(browser.text("#summary").contains("1,000 of 1,000 done"));
+    assert!(browser.text("#summary").contains("1,000 of 1,000 ended"));
     assert_eq!(
         browser.js("return document.querySelector('#pause').hidden"),
         true
