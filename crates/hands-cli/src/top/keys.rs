@@ -1,7 +1,7 @@
 //! What keys do.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use hands_web::{Action, List, Order, Phase, Verb};
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::feed::{ShownState, WantedRows};
 

@@ -33,13 +33,14 @@ impl ServedPage {
             ),
             _ => format!("`--web={address}`: {error}"),
         })?;
+        // Who reads the link finds the page by the number of its process, too.
+        let file = note(page.link());
         let mut told = format!("hands: watch it at {}\n", page.link());
         if !page.address().ip().is_loopback() {
             told += "hands: warning: others can reach this page, and it is not encrypted: who can read the network can read it, its token included\n";
         }
         // A closed stderr leaves nobody to tell.
         let _ = io::stderr().write_all(told.as_bytes());
-        let file = note(page.link());
         Ok(ServedPage { page, file })
     }
 

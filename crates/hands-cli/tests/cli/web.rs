@@ -150,7 +150,7 @@ fn a_run_is_watched_and_steered() {
     // The folder of the links has none that is over.
     let links = std::fs::read_dir(folder.path().join("hands")).expect("a folder");
     assert_eq!(links.count(), 0);
-    assert_eq!(browser.complaints(), [""; 0]);
+    assert_eq!(browser.complaints_at_the_end(), [""; 0]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn stop_now_ends_what_runs() {
     browser.until_text("#news", "The program has ended");
     let (status, said) = run.end();
     assert_eq!(status.code(), Some(130), "{said}");
-    assert_eq!(browser.complaints(), [""; 0]);
+    assert_eq!(browser.complaints_at_the_end(), [""; 0]);
 }
 
 #[test]

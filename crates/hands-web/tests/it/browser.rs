@@ -20,7 +20,16 @@ const LONG: u64 = 30_000;
 struct Driver(Child);
 
 impl Driver {
+    /// The port that it chooses may be another's by the time it takes it: then it ends, and another
+    /// one is started.
     fn start() -> (Driver, u16) {
+        let mut tries = (0..10).filter_map(|_| Driver::try_start());
+        tries
+            .next()
+            .expect("chromedriver: install Debian's chromium-driver")
+    }
+
+    fn try_start() -> Option<(Driver, u16)> {
         // If the test itself is killed, its browser ends a little later.
         let mut child = Command::new("timeout")
             .args(["-k", "2", "300", "chromedriver", "--port=0"])
@@ -36,7 +45,7 @@ impl Driver {
             let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
-        (driver, port.expect("the port that it says"))
+        Some((driver, port?))
     }
 }
 
@@ -234,6 +243,13 @@ impl Browser {
         log.into_iter()
             .map(|entry| format!("{} {}", entry.level, entry.message))
             .collect()
+    }
+
+    /// The same, when the program has ended: what a page asks for just then has nobody to answer.
+    pub(crate) fn complaints_at_the_end(&self) -> Vec<String> {
+        let mut all = self.complaints();
+        all.retain(|one| !(one.contains("/list?") && one.contains("ERR_CONNECTION_REFUSED")));
+        all
     }
 
     /// What keeps people from using the page, by axe-core: what is serious, and pale text of which

@@ -219,7 +219,7 @@ fn the_end_of_the_program_is_told_and_its_last_state_stays() {
     browser.until_text("#detail-tail", ".png: no such file");
     browser.click("#detail button");
     browser.picture("page-done");
-    assert_eq!(browser.complaints(), [""; 0]);
+    assert_eq!(browser.complaints_at_the_end(), [""; 0]);
 }
 
 #[test]
