@@ -357,6 +357,12 @@ impl Fetch {
         self.fetcher.steering.pause(false);
     }
 
+    /// Begins nothing more: what is on its way comes to its end, and each other URL gets its `End` as
+    /// skipped.
+    pub fn drain(&self) {
+        self.fetcher.steering.drain();
+    }
+
     /// While paused, nothing is asked for and nothing is received. A server may lose its patience
     /// meanwhile: then it is asked for the rest.
     pub fn pause(&self, pause: bool) {
@@ -603,10 +609,7 @@ async fn one(fetcher: &Fetcher, work: FetchWork, worker: u32) {
     let token = fetcher.steering.begin(number);
     let kept = token.is_some().then(|| work.clone());
     let told = fetched(fetcher, work, token.as_ref()).await;
-    if let Some(kept) = kept {
-        let has_come = told.how() == TaskEnd::Well;
-        fetcher.steering.end(kept, has_come);
-    }
+    let has_come = told.how() == TaskEnd::Well;
     events.tell(EventKind::Finished {
         task,
         name,
@@ -625,6 +628,10 @@ async fn one(fetcher: &Fetcher, work: FetchWork, worker: u32) {
         fetcher.stop.cancel();
     }
     fetcher.tell(told);
+    if let Some(kept) = kept {
+        // Only now: that it is tried again is told after its end.
+        fetcher.steering.end(kept, has_come);
+    }
     fetcher.going_out.leave(number);
     if is_being_named.is_some_and(|is_so| is_so.load(Ordering::SeqCst)) {
         fetcher.being_named.fetch_sub(1, Ordering::SeqCst);
@@ -650,7 +657,7 @@ async fn fetched(fetcher: &Fetcher, work: FetchWork, token: Option<&CancelToken>
         Err(state) => return end(None, state, is_listed.then(|| format!("{text}\n"))),
     };
     let listed = is_listed.then(|| job.wanted.listed());
-    if fetcher.stop.is_cancelled() {
+    if fetcher.stop.is_cancelled() || fetcher.steering.is_draining() {
         return end(
             None,
             FetchState::Skipped("stopped before".to_owned()),

@@ -31,6 +31,7 @@ pub(super) struct Steering {
     version: watch::Sender<u64>,
     inside: Mutex<SteeredFiles>,
     has_ended: AtomicBool,
+    is_draining: AtomicBool,
 }
 
 #[derive(Default)]
@@ -55,6 +56,7 @@ impl Steering {
             version: watch::Sender::new(0),
             inside: Mutex::default(),
             has_ended: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +99,17 @@ impl Steering {
     /// No more is added.
     pub(super) fn close(&self) {
         self.inside.lock().added = None;
+    }
+
+    /// Nothing more is begun.
+    pub(super) fn drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.close();
+        self.pause(false);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// The next to be fetched.
@@ -222,7 +235,7 @@ impl Steering {
     /// Tries those again of the failed ones. What is told of each is told here.
     fn retry(&self, fetcher: &Fetcher, one: Option<u64>) -> usize {
         let mut inside = self.inside.lock();
-        if inside.is_over {
+        if inside.is_over || self.is_draining() {
             return 0;
         }
         let wanted: Vec<u64> = match one {

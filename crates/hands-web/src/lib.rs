@@ -19,8 +19,8 @@
 //!
 //! # What it promises
 //!
-//! - **It does not drown.** A page gets the state, and not each event, so one that sleeps or is slow
-//!   delays nobody and misses nothing that still matters. The [`Ledger`] is bounded.
+//! - **It does not drown.** A page gets the state, and not each event, so one that sleeps or is
+//!   slow delays nobody and misses nothing that still matters. The [`Ledger`] is bounded.
 //! - **Nobody else looks on.** It listens on 127.0.0.1 unless told otherwise. The link has a token
 //!   of 256 random bits, which a cookie takes the place of; the names that a request may come under
 //!   are few, so that no other site can reach it through its own name; what has effects must come

@@ -29,7 +29,8 @@ struct ToldDownloads {
 /// The downloads' side.
 pub(super) struct FetchPage {
     told: Arc<Mutex<ToldDownloads>>,
-    page: ServedPage,
+    /// Dropped at the end: it shows that until then.
+    _page: ServedPage,
 }
 
 impl FetchPage {
@@ -57,11 +58,11 @@ impl FetchPage {
             ended: HashMap::new(),
             failed: 0,
             total: None,
-            removed: 0,
+            removed: HashSet::new(),
         };
         source.restore(&mut ledger);
         let page = ServedPage::open(address, ledger, source)?;
-        Ok(FetchPage { told, page })
+        Ok(FetchPage { told, _page: page })
     }
 
     pub(super) fn told(&self, event: &FetchEvent) {
@@ -76,7 +77,6 @@ impl FetchPage {
     /// All is over: pages that are open are told so.
     pub(super) fn end(&self) {
         self.told.lock().is_over = true;
-        self.page.page().state();
     }
 }
 
@@ -117,7 +117,8 @@ struct FetchSource {
     /// How many of them are not there.
     failed: u64,
     total: Option<u64>,
-    removed: u64,
+    /// Those that are not listed any more, and of which more may be told.
+    removed: HashSet<u64>,
 }
 
 impl FetchSource {
@@ -200,6 +201,9 @@ impl FetchSource {
         match event {
             FetchEvent::Start { number, url } => {
                 let id = self.id(number);
+                if self.removed.contains(&id) {
+                    return;
+                }
                 let lane = self.lanes.take(id);
                 ledger.started(id, &shown(&url), lane);
             }
@@ -216,6 +220,9 @@ impl FetchSource {
             } => {
                 let id = self.id(number);
                 self.lanes.give(id);
+                if self.removed.contains(&id) {
+                    return ledger.forget(id);
+                }
                 let (how, why, bytes) = match &state {
                     FetchState::Ok { bytes, .. } => {
                         (TaskEnd::Well, saved_as(path.as_deref()), *bytes)
@@ -316,7 +323,7 @@ impl FetchSource {
             self.fetch.remove(number);
         }
         self.forget_end(id);
-        self.removed += 1;
+        self.removed.insert(id);
         ledger.forget(id);
         self.note(ledger, id, LinkState::Removed);
     }
@@ -413,8 +420,8 @@ impl Source for FetchSource {
             }
             Action::Stop { now: false } => {
                 self.told.lock().has_stopped = true;
-                self.fetch.close();
-                "it ends when all has come".to_owned()
+                self.fetch.drain();
+                "no further file is begun; those on their way come to their end".to_owned()
             }
             Action::Cancel { id } => {
                 match self.number(id).map(|number| self.fetch.cancel(number)) {

@@ -44,7 +44,7 @@ enum Change {
 pub(super) struct BatchPage {
     told: Arc<Mutex<ToldJobs>>,
     /// Dropped at the end: it shows that until then.
-    page: ServedPage,
+    _page: ServedPage,
     /// Jobs run on other machines.
     is_elsewhere: bool,
 }
@@ -80,7 +80,7 @@ impl BatchPage {
         let page = ServedPage::open(address, Ledger::new(title), source)?;
         Ok(BatchPage {
             told,
-            page,
+            _page: page,
             is_elsewhere: plan.machines.is_some(),
         })
     }
@@ -162,7 +162,6 @@ impl BatchPage {
     /// The batch is over: pages that are open are told so.
     pub(super) fn end(&self) {
         self.told.lock().overview.phase = Phase::Done;
-        self.page.page().state();
     }
 }
 

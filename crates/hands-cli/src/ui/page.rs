@@ -10,7 +10,7 @@ use hands_web::{Ledger, Page, PageOptions, Source};
 
 /// A page that is served. Dropping it ends it.
 pub(crate) struct ServedPage {
-    page: Page,
+    _page: Page,
     /// Has the link, for `hands top`.
     file: Option<PathBuf>,
 }
@@ -41,11 +41,7 @@ impl ServedPage {
         }
         // A closed stderr leaves nobody to tell.
         let _ = io::stderr().write_all(told.as_bytes());
-        Ok(ServedPage { page, file })
-    }
-
-    pub(crate) fn page(&self) -> &Page {
-        &self.page
+        Ok(ServedPage { _page: page, file })
     }
 }
 
@@ -62,6 +58,7 @@ impl Drop for ServedPage {
 /// given the link.
 fn note(link: &str) -> Option<PathBuf> {
     let folder = links()?;
+    forget_the_dead(&folder);
     let file = folder.join(std::process::id().to_string());
     // One that is left of another process of this number.
     let _ = fs::remove_file(&file);
@@ -74,6 +71,18 @@ fn note(link: &str) -> Option<PathBuf> {
         .ok()?;
     opened.write_all(link.as_bytes()).ok()?;
     Some(file)
+}
+
+/// A program that was killed has left its link.
+fn forget_the_dead(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // Another program may have done it.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The folder of the links: this user's own.

@@ -480,3 +480,68 @@ fn a_run_of_downloads_is_paused_given_up_and_tried_again() {
         assert_eq!(file, noise(SIZE, 7), "{name}");
     }
 }
+
+#[test]
+fn a_link_that_is_removed_while_it_waits_does_not_come_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = SlowServer::new();
+    let words = [
+        "fetch",
+        "--web",
+        "--dir",
+        "got",
+        "--no-config",
+        "--jobs",
+        "1",
+    ];
+    let run = Watched::start(&words, folder.path());
+    let browser = Browser::open(&run.link);
+    browser.until_text("#phase", "idle");
+    let links: Vec<String> = (1..=6)
+        .map(|number| slow.server.url(&format!("/slow/{number}.bin")))
+        .collect();
+    browser.write("#links", &links.join("\n"));
+    browser.click("#download");
+    browser.until_text("#news", "6 links taken up");
+    browser.click("#tab-waiting");
+    browser.click_in("#rows li", "/6.bin", "Remove");
+    browser.until_text("#news", "it is removed from the list");
+    slow.gate.open();
+    browser.until_text("#tab-finished", "5");
+    browser.until_text("#phase", "idle");
+    browser.until_text("#summary", "5 of 5 ended, 0 failed");
+    assert_eq!(browser.text("#tab-failed span"), "0");
+    assert!(!folder.path().join("got/6.bin").exists());
+}
+
+#[test]
+fn downloads_that_may_end_do_and_no_further_one_begins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = SlowServer::new();
+    let links: Vec<String> = (1..=6)
+        .map(|number| slow.server.url(&format!("/slow/{number}.bin")))
+        .collect();
+    let mut words = vec![
+        "fetch",
+        "--web",
+        "--dir",
+        "got",
+        "--no-config",
+        "--jobs",
+        "1",
+    ];
+    words.extend(links.iter().map(String::as_str));
+    let run = Watched::start(&words, folder.path());
+    let browser = Browser::open(&run.link);
+    browser.until("return document.querySelector('#rows progress')?.value === 0.5");
+    browser.click("#stop");
+    browser.until("return document.querySelector('#stopping').open");
+    browser.click("#stopping button[value=wait]");
+    browser.until_text("#news", "those on their way come to their end");
+    slow.gate.open();
+    browser.until_text("#news", "The program has ended");
+    let (status, said) = run.end();
+    assert_eq!(status.code(), Some(130), "{said}");
+    let got = |number: u32| folder.path().join(format!("got/{number}.bin")).exists();
+    assert!(got(1) && !got(6), "{said}");
+}

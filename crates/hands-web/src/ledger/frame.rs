@@ -1,6 +1,6 @@
 //! [`Frame`]: all that a page shows at once, but for its lists.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -152,10 +152,5 @@ impl Ledger {
             notes: self.notes.iter().cloned().collect(),
             lost: self.lost,
         }
-    }
-
-    /// When it began.
-    pub fn began(&self) -> SystemTime {
-        self.began_at
     }
 }

@@ -12,8 +12,11 @@ mod token;
 
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -87,11 +90,30 @@ struct Shared {
 struct Watched {
     ledger: Ledger,
     source: Box<dyn Source>,
+    /// The source has panicked: it is not asked any more.
+    is_broken: bool,
 }
 
 impl Watched {
     fn verbs(&self) -> Vec<Verb> {
         self.source.verbs()
+    }
+
+    /// Has the source bring the ledger up to date. It is foreign code: a panic costs the page what is
+    /// new, and not its thread.
+    fn update(&mut self) {
+        if self.is_broken {
+            return;
+        }
+        let Watched { ledger, source, .. } = self;
+        let updated = catch_unwind(AssertUnwindSafe(|| source.update(ledger)));
+        if let Err(payload) = updated {
+            // It may panic when it is dropped.
+            let _ = ManuallyDrop::new(payload);
+            self.is_broken = true;
+            self.ledger
+                .note("what this page watches has panicked: it is shown as it was before");
+        }
     }
 
     /// The last state, and the beginning of each list.
@@ -106,7 +128,7 @@ impl Watched {
 
     /// The state, and what can be done.
     fn frame(&mut self) -> Arc<str> {
-        self.source.update(&mut self.ledger);
+        self.update();
         let sent = State {
             can: self.verbs(),
             frame: self.ledger.frame(),
@@ -124,7 +146,8 @@ pub struct Page {
     link: String,
     token: Token,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// With what is hung up when it ends.
+    thread: Option<(JoinHandle<()>, Receiver<()>)>,
 }
 
 impl Page {
@@ -159,6 +182,7 @@ impl Page {
         let mut watched = Watched {
             ledger,
             source: Box::new(source),
+            is_broken: false,
         };
         let first = watched.frame();
         let shared = Arc::new(Shared {
@@ -173,9 +197,11 @@ impl Page {
             .build()?;
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("hands-web".to_owned());
+        let (running, has_ended) = channel();
         let thread = thread.spawn(move || {
+            let _running = running;
             runtime.block_on(serve(listener, &served));
-            // Not waited for: an action that hangs does not hold up the program's end.
+            // Not waited for: an action may take for ever.
             runtime.shutdown_background();
         })?;
         Ok(Page {
@@ -183,12 +209,12 @@ impl Page {
             link,
             token,
             shared,
-            thread: Some(thread),
+            thread: Some((thread, has_ended)),
         })
     }
 
-    /// What to open: with the token, which lets in whoever has it. A browser forgets it at once, and
-    /// keeps a cookie instead.
+    /// What to open: with the token, which lets in whoever has it. A browser forgets it at once,
+    /// and keeps a cookie instead.
     pub fn link(&self) -> &str {
         &self.link
     }
@@ -204,24 +230,27 @@ impl Page {
         self.token.to_string()
     }
 
-    /// Changes what is known between two updates of the source.
-    pub fn tell(&self, change: impl FnOnce(&mut Ledger)) {
-        change(&mut self.shared.watched.lock().ledger);
-    }
-
     /// The state as pages get it: JSON.
     pub fn state(&self) -> String {
         self.shared.watched.lock().frame().to_string()
     }
 
-    /// Ends it. Pages that are open get the last state first; for that a second is given at most.
+    /// Ends it. Pages that are open get the last state first; for that a second is given, and another
+    /// one to a source that is at work.
     pub fn close(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         self.shared.ending.send_replace(true);
-        if let Some(thread) = self.thread.take() {
+        let Some((thread, has_ended)) = self.thread.take() else {
+            return;
+        };
+        // A source that owns its page may drop it there.
+        let is_own = thread.thread().id() == std::thread::current().id();
+        // One that does not come back from its source is left behind.
+        if !is_own && has_ended.recv_timeout(2 * AT_THE_END) == Err(RecvTimeoutError::Disconnected)
+        {
             // It does not panic; if it did, it has said so.
             let _ = thread.join();
         }
@@ -282,9 +311,8 @@ async fn keep_up(shared: &Arc<Shared>) {
         clock.tick().await;
         turn = turn.wrapping_add(1);
         let mut watched = shared.watched.lock();
-        let Watched { ledger, source } = &mut *watched;
-        source.update(ledger);
-        ledger.tick();
+        watched.update();
+        watched.ledger.tick();
         if turn.is_multiple_of(EACH) && shared.frames.receiver_count() > 0 {
             let frame = watched.frame();
             drop(watched);

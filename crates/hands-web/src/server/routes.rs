@@ -63,9 +63,8 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let text = {
         let mut watched = shared.watched.lock();
-        let Watched { ledger, source } = &mut *watched;
-        source.update(ledger);
-        ledger.prometheus()
+        watched.update();
+        watched.ledger.prometheus()
     };
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, kind)], text).into_response()
@@ -102,7 +101,7 @@ struct Said {
 async fn act(State(shared): State<Arc<Shared>>, Json(action): Json<Action>) -> Response {
     let acted = tokio::task::spawn_blocking(move || {
         let mut watched = shared.watched.lock();
-        let Watched { ledger, source } = &mut *watched;
+        let Watched { ledger, source, .. } = &mut *watched;
         source.act(action, ledger)
     });
     let (status, said) = match acted.await {

@@ -84,3 +84,63 @@ fn of_a_million_that_run_as_many_are_listed_as_anybody_looks_through() {
     let rows = serde_json::to_value(ledger.rows(List::Running, Order::Number, 0, 1)).unwrap();
     assert_eq!(rows["total"], 0);
 }
+
+/// Foreign code behind a page, which does not behave.
+struct Unruly {
+    updates: u32,
+    hold: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+    entered: std::sync::mpsc::Sender<()>,
+}
+
+impl hands_web::Source for Unruly {
+    fn update(&mut self, ledger: &mut hands_web::Ledger) {
+        self.updates += 1;
+        assert!(self.updates < 2, "enough of it");
+        ledger.note("the first");
+    }
+
+    fn act(
+        &mut self,
+        _: hands_web::Action,
+        _: &mut hands_web::Ledger,
+    ) -> Result<String, hands_web::Refused> {
+        self.entered.send(()).unwrap();
+        // For ever, as far as the page knows.
+        let _ = self.hold.lock().unwrap().recv();
+        Ok(String::new())
+    }
+}
+
+#[test]
+fn a_source_that_panics_costs_the_news_and_one_that_hangs_not_the_end() {
+    use std::io::Write;
+    let (release, hold) = std::sync::mpsc::channel();
+    let (entered, has_entered) = std::sync::mpsc::channel();
+    let hold = std::sync::Mutex::new(hold);
+    let source = Unruly {
+        updates: 0,
+        hold,
+        entered,
+    };
+    let ledger = hands_web::Ledger::new("unruly");
+    let page = hands_web::Page::open(hands_web::PageOptions::new(), ledger, source).unwrap();
+    for _ in 0..2 {
+        let state = page.state();
+        assert!(
+            state.contains("the first") && state.contains("has panicked"),
+            "{state}"
+        );
+    }
+    let mut socket = std::net::TcpStream::connect(page.address()).unwrap();
+    let body = r#"{"do":"pause"}"#;
+    let head = format!(
+        "POST /act HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        page.address(),
+        page.token(),
+        body.len(),
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    has_entered.recv().unwrap();
+    page.close();
+    drop(release);
+}
