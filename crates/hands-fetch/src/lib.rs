@@ -357,8 +357,8 @@ impl Fetch {
         self.fetcher.steering.pause(false);
     }
 
-    /// Begins nothing more: what is on its way comes to its end, and each other URL gets its `End` as
-    /// skipped.
+    /// Begins nothing more: what is on its way comes to its end, and each other URL gets its `End`
+    /// as skipped.
     pub fn drain(&self) {
         self.fetcher.steering.drain();
     }
