@@ -420,15 +420,33 @@ fn a_callback_that_blocks_holds_up_no_other_task() {
     in_time(|| {
         let pool = ProcessPool::with_workers(2).unwrap();
         let (open, closed) = std::sync::mpsc::channel::<()>();
-        let closed = std::sync::Mutex::new(closed);
+        let closed = Arc::new(std::sync::Mutex::new(closed));
         // Not done before it has its callback, which would be called here then.
         let go = Event::new().unwrap();
+        let blocks = Arc::clone(&closed);
         pool.submit(|go: Event| go.wait(), go.clone())
-            .on_done(move |_| assert!(closed.lock().unwrap().recv().is_err()));
+            .on_done(move |_| assert!(blocks.lock().unwrap().recv().is_err()));
         go.set();
         for n in 0..20 {
             assert_eq!(pool.submit(|n: u64| n * n, n).join(), Ok(n * n));
         }
+        // Nor those that have callbacks, too, and come in one go with one that blocks.
+        let (told, hear) = std::sync::mpsc::channel();
+        let go = Event::new().unwrap();
+        let held = [0, 1].map(|_| pool.submit(|go: Event| go.wait(), go.clone()));
+        for n in 0..20_u64 {
+            let (told, closed) = (told.clone(), Arc::clone(&closed));
+            pool.submit(|n: u64| n, n).on_done(move |_| {
+                if n == 0 {
+                    assert!(closed.lock().unwrap().recv().is_err());
+                } else {
+                    told.send(n).unwrap();
+                }
+            });
+        }
+        go.set();
+        assert_eq!(hear.iter().take(19).sum::<u64>(), 190);
+        assert!(held.into_iter().all(|held| held.join().is_ok()));
         // Nor a death, which only the pool's own thread sees.
         let died = pool.submit(|()| std::process::abort(), ());
         let died: Result<(), _> = died.join();

@@ -229,19 +229,24 @@ impl ProcessPoolCore {
         if events.is_empty() {
             return;
         }
-        // Callbacks run on a thread of their own: a thread that takes in replies waits for another
-        // task, or only submits one.
-        let me = self.me.upgrade();
-        let (apart, here): (Vec<_>, Vec<_>) = match &me {
-            Some(_) if events.iter().any(TaskEvent::calls_back) => {
-                events.into_iter().partition(TaskEvent::calls_back)
-            }
-            _ => (Vec::new(), events),
+        let here = match self.me.upgrade() {
+            Some(me) => me.tell_callbacks_apart(events),
+            None => events,
         };
-        if let Some(me) = me {
-            me.tell_elsewhere(apart, DeliveryTurn::ANY);
-        }
         self.tell_here(here, turn);
+    }
+
+    /// Each task that has a callback is told of on a thread that may block, where it holds up
+    /// nobody: neither the thread that takes in replies, which waits for another task or only
+    /// submits one, nor the tasks that have come with it. Returned are the others.
+    fn tell_callbacks_apart(self: &Arc<Self>, mut events: Vec<TaskEvent>) -> Vec<TaskEvent> {
+        for apart in events.extract_if(.., |event| event.calls_back()) {
+            self.elsewhere(move |pool| {
+                pool.tell_here(vec![apart], DeliveryTurn::ANY);
+                pool.told_for_another();
+            });
+        }
+        events
     }
 
     fn tell_here(&self, events: Vec<TaskEvent>, turn: DeliveryTurn) {
@@ -267,12 +272,15 @@ impl ProcessPoolCore {
         events: Vec<TaskEvent>,
         turn: DeliveryTurn,
     ) {
-        if !events.is_empty() {
-            self.elsewhere(move |pool| {
-                pool.tell_here(events, turn);
-                pool.told_for_another();
-            });
+        if events.is_empty() {
+            return;
         }
+        // Even if none is left, the turn is to be taken.
+        let rest = self.tell_callbacks_apart(events);
+        self.elsewhere(move |pool| {
+            pool.tell_here(rest, turn);
+            pool.told_for_another();
+        });
     }
 
     /// Calls `run` on a thread that may block.
