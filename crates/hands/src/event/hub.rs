@@ -165,19 +165,38 @@ impl Events {
     /// [`finished`](Events::finished).
     #[inline]
     pub fn started(&self, task: u64, name: &'static str, worker: u32) -> Begun {
+        self.started_at(Moment::UNKNOWN, task, name, worker)
+    }
+
+    /// As [`started`](Events::started), at this moment, or when it was queued if that was later:
+    /// who has just told of another task's end need not look at the clock again.
+    #[inline]
+    pub(crate) fn started_at(
+        &self,
+        at: Moment,
+        task: u64,
+        name: &'static str,
+        worker: u32,
+    ) -> Begun {
         if !self.is_watched() {
             return Begun { task, at: 0 };
         }
-        self.tell_started(task, name, worker)
+        self.tell_started(at, task, name, worker)
     }
 
     #[cold]
-    fn tell_started(&self, task: u64, name: &'static str, worker: u32) -> Begun {
-        let now = self.now();
+    fn tell_started(
+        &self,
+        Moment(at): Moment,
+        task: u64,
+        name: &'static str,
+        worker: u32,
+    ) -> Begun {
+        let at = if at > 0 { at.max(task) } else { self.now() };
         // One that was queued when nobody listened gets its number now.
         let (task, waited) = match task {
             0 => (self.0.last.fetch_add(1, Ordering::Relaxed) + 1, None),
-            task => (task, Some(Duration::from_nanos(now.saturating_sub(task)))),
+            task => (task, Some(Duration::from_nanos(at.saturating_sub(task)))),
         };
         let what = EventKind::Started {
             task,
@@ -185,17 +204,32 @@ impl Events {
             worker,
             waited,
         };
-        self.tell_at(now, &what);
-        Begun { task, at: now }
+        self.tell_at(at, &what);
+        Begun { task, at }
     }
 
     /// A task that was [started](Events::started) has ended so.
     #[inline]
     pub fn finished(&self, begun: Begun, name: &'static str, worker: u32, how: TaskEnd) {
+        self.finished_now(begun, name, worker, how);
+    }
+
+    /// As [`finished`](Events::finished); returns when that was.
+    #[inline]
+    pub(crate) fn finished_now(
+        &self,
+        begun: Begun,
+        name: &'static str,
+        worker: u32,
+        how: TaskEnd,
+    ) -> Moment {
         // Nobody listened when it began.
-        if begun.at > 0 {
-            self.finished_at(self.ending(begun), name, worker, how);
+        if begun.at == 0 {
+            return Moment::UNKNOWN;
         }
+        let ending = self.ending(begun);
+        self.finished_at(ending, name, worker, how);
+        Moment(ending.at)
     }
 
     /// The end of a task that was [started](Events::started), just now: how it has ended can be
@@ -280,6 +314,15 @@ impl Events {
             self.tell_at(self.now(), &what);
         }
     }
+}
+
+/// A moment at which somebody looked at the clock to tell of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// Nobody has looked, as nobody listened.
+    pub(crate) const UNKNOWN: Moment = Moment(0);
 }
 
 /// A task that has been started: its number, and when that was.
@@ -644,6 +687,29 @@ mod tests {
         );
         drop(eight);
         assert!(events.listen().is_ok());
+    }
+
+    #[test]
+    fn a_task_begins_where_the_last_ended_and_not_before_it_was_queued() {
+        let events = Events::new();
+        let mut listener = events.listen().expect("a place");
+        let [first, second] = [(); 2].map(|()| events.queued("f"));
+        let begun = events.started(first, "f", 0);
+        let end = events.finished_now(begun, "f", 0, TaskEnd::Well);
+        // That one was there already, and the next came when its worker was free.
+        let begun = events.started_at(end, second, "f", 0);
+        assert_eq!(begun.at, end.0);
+        events.finished(begun, "f", 0, TaskEnd::Well);
+        let third = events.queued("f");
+        let begun = events.started_at(end, third, "f", 0);
+        assert_eq!(begun.at, third);
+        let told: Vec<_> = listener.by_ref().map(|event| event.at).collect();
+        assert!(told.is_sorted(), "{told:?}");
+        // Nobody has looked at the clock while nobody listened.
+        drop(listener);
+        let begun = events.started(events.queued("f"), "f", 0);
+        let end = events.finished_now(begun, "f", 0, TaskEnd::Well);
+        assert_eq!(end, Moment::UNKNOWN);
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub use export::MetricsExport;
 pub use figures::{WorkFigures, WorkerFigures};
 #[cfg(feature = "async")]
 pub(crate) use hub::AtomicBegun;
-pub(crate) use hub::Ending;
 pub use hub::{Begun, Events, Listener, TooManyListeners};
+pub(crate) use hub::{Ending, Moment};
 pub use name::Name;
 pub use tally::Tally;
 pub use trace::{Trace, TraceSummary};

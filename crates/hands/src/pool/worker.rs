@@ -13,7 +13,7 @@ use super::crew::{Crew, First};
 use super::gauge::Gauge;
 use super::job::QueuedJob;
 use super::stack::Stack;
-use crate::event::{Begun, TaskEnd};
+use crate::event::{Begun, Moment, TaskEnd};
 use crate::primitive::{self, Thread};
 use crate::queue::GetError;
 use crate::sync::cancel::Owners;
@@ -39,6 +39,8 @@ pub(super) struct ThreadWorker {
     gauge: Option<Arc<Gauge>>,
     /// Calls of the present task that have panicked, where it goes on with others.
     panics: Cell<u64>,
+    /// When the last job ended, if the next was there at once, and somebody listens.
+    last_end: Cell<Moment>,
 }
 
 thread_local! {
@@ -62,6 +64,7 @@ impl ThreadWorker {
             number,
             owners,
             panics: Cell::new(0),
+            last_end: Cell::default(),
         }
     }
 
@@ -120,11 +123,13 @@ impl ThreadWorker {
     fn run_jobs(&self) -> Result<(), GetError> {
         while !self.crew.dismiss() {
             if !self.mailbox.is_empty() {
+                self.last_end.take();
                 self.open_mailbox();
             }
             match self.find() {
                 Some(job) => self.run(job),
                 None => {
+                    self.last_end.take();
                     if let Some(job) = self.wait()? {
                         self.run(job);
                     }
@@ -161,7 +166,7 @@ impl ThreadWorker {
         let counts = &self.crew.counts;
         counts.busy.fetch_add(1, Ordering::Relaxed);
         let before = self.panics.take();
-        let told = self.told(|| (job.number(), job.class()));
+        let told = self.told(self.last_end.take(), || (job.number(), job.class()));
         let begins = &mut || told.iter().for_each(TaskTold::begins);
         // Around the job's end, too: its result may be dropped here, and is foreign.
         let ran = caught(|| match (&self.crew.meter, &self.gauge) {
@@ -174,7 +179,8 @@ impl ThreadWorker {
         match ran.unwrap_or(Some(Ran::Panicked)) {
             Some(ran) => {
                 let ran = self.count(ran, true, before);
-                told.iter().for_each(|told| told.ended(ran));
+                let ended = told.map(|told| told.ended(ran));
+                self.last_end.set(ended.unwrap_or_default());
             }
             None => {
                 self.panics.set(before);
@@ -188,8 +194,13 @@ impl ThreadWorker {
         let _ = self.crew.jobs.task_done();
     }
 
-    /// What is to be told of a task, if somebody listens.
-    fn told(&self, task: impl FnOnce() -> (u64, &'static str)) -> Option<TaskTold<'_>> {
+    /// What is to be told of a task, if somebody listens. `since`: when what this worker did before
+    /// it ended.
+    fn told(
+        &self,
+        since: Moment,
+        task: impl FnOnce() -> (u64, &'static str),
+    ) -> Option<TaskTold<'_>> {
         let is_watched = self.crew.events.is_watched();
         is_watched.then(|| {
             let (number, class) = task();
@@ -197,6 +208,7 @@ impl ThreadWorker {
                 worker: self,
                 number,
                 class,
+                since,
                 begun: Cell::new(None),
             }
         })
@@ -296,7 +308,7 @@ impl Host for ThreadWorker {
 
     fn run_here(&self, task: Arc<dyn Runnable>) {
         let before = self.panics.take();
-        let told = self.told(|| (task.number(), task.class()));
+        let told = self.told(Moment::UNKNOWN, || (task.number(), task.class()));
         let begins = &mut || told.iter().for_each(TaskTold::begins);
         // The last that holds the task may be this: its result is dropped inside the catch.
         let ran = caught(|| task.run(&self.owners, begins));
@@ -304,7 +316,7 @@ impl Host for ThreadWorker {
         // One that was not run is counted and told of when its job is taken from the queue.
         let ran = self.count(ran, false, before);
         if ran != Ran::Not {
-            told.iter().for_each(|told| told.ended(ran));
+            told.map(|told| told.ended(ran));
         }
     }
 
@@ -332,28 +344,33 @@ struct TaskTold<'a> {
     worker: &'a ThreadWorker,
     number: u64,
     class: &'static str,
+    since: Moment,
     begun: Cell<Option<Begun>>,
 }
 
 impl TaskTold<'_> {
     fn begins(&self) {
         let events = &self.worker.crew.events;
-        let begun = events.started(self.number, self.class, self.worker.number);
+        let begun = events.started_at(self.since, self.number, self.class, self.worker.number);
         self.begun.set(Some(begun));
     }
 
-    fn ended(&self, ran: Ran) {
+    /// Returns when that was.
+    fn ended(&self, ran: Ran) -> Moment {
         let events = &self.worker.crew.events;
         let how = match ran {
             Ran::Well => TaskEnd::Well,
             Ran::Panicked => TaskEnd::Panicked,
-            Ran::Not => return events.not_run(self.number, self.class),
+            Ran::Not => {
+                events.not_run(self.number, self.class);
+                return Moment::UNKNOWN;
+            }
             // Who runs it, or has run it, says so.
-            Ran::Elsewhere => return,
+            Ran::Elsewhere => return Moment::UNKNOWN,
         };
-        if let Some(begun) = self.begun.get() {
-            events.finished(begun, self.class, self.worker.number, how);
-        }
+        let begun = self.begun.get();
+        let end = |begun| events.finished_now(begun, self.class, self.worker.number, how);
+        begun.map(end).unwrap_or_default()
     }
 }
 
