@@ -6,7 +6,9 @@
 //! | `job` | a task on its way, and what comes of it |
 //! | `crew` | the queue, the workers, and how many tasks each is given at once |
 //! | `worker_handle` | one worker, as the pool sees it |
-//! | `inner` | the pool itself: submits, cancels, and the joiner takes in replies |
+//! | `inner` | the pool itself: what is submitted, given up and counted |
+//! | `lead`, `tell` | who takes in replies; tasks are told of their outcomes |
+//! | `end` | the pool takes nothing more, and ends |
 //! | `service` | the pool's own thread: time-outs, deaths, replacements |
 //! | `start` | how workers come to be |
 //! | `deadlines`, `turns` | when tasks are no longer wanted; outcomes are told of in the order they were taken in |
@@ -14,12 +16,15 @@
 
 pub(super) mod crew;
 pub(super) mod deadlines;
+mod end;
 pub(super) mod inner;
 pub(super) mod interrupt;
 pub(super) mod job;
+mod lead;
 pub(super) mod plan;
 pub(super) mod service;
 mod start;
 pub(super) mod tail;
+mod tell;
 mod turns;
 mod worker_handle;

@@ -1,0 +1,245 @@
+//! Tasks are told of their outcomes, which runs the user's code: deserialisers, callbacks, wakers,
+//! and the drop of results that nobody wants. So nothing is locked then, and what may block for long
+//! holds up nobody.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Wake, Waker};
+
+use parking_lot::Mutex;
+
+use super::inner::ProcessPoolCore;
+use super::job::TaskEvent;
+use crate::event::TaskEnd;
+use crate::pool::process::dispatch::turns::{Delivered, DeliveryTurn};
+use crate::pool::process::protocol::message::SocketMessage;
+use crate::sync::timer;
+use crate::task::TaskError;
+use crate::thread::panic::caught;
+use crate::wire::codec::{self, Message};
+use crate::wire::message::Letter;
+
+thread_local! {
+    /// The pools of whose tasks this thread tells, the innermost last.
+    static TELLS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+impl ProcessPoolCore {
+    /// Tells tasks what came of them, which runs the user's code: deserialisers, callbacks, wakers.
+    /// The caller has no lock.
+    pub(in crate::pool::process) fn tell(&self, events: Vec<TaskEvent>) {
+        self.tell_in_turn(events, DeliveryTurn::ANY);
+    }
+
+    /// [`tell`](Self::tell), after what was taken in before.
+    pub(super) fn tell_in_turn(&self, events: Vec<TaskEvent>, turn: DeliveryTurn) {
+        if events.is_empty() {
+            return;
+        }
+        let here = match self.me.upgrade() {
+            Some(me) => me.tell_callbacks_apart(events),
+            None => events,
+        };
+        self.tell_here(here, turn);
+    }
+
+    /// Each task that has a callback is told of on a thread that may block, where it holds up
+    /// nobody: neither the thread that takes in replies, which waits for another task or only
+    /// submits one, nor the tasks that have come with it. Returned are the others.
+    fn tell_callbacks_apart(self: &Arc<Self>, mut events: Vec<TaskEvent>) -> Vec<TaskEvent> {
+        for apart in events.extract_if(.., |event| event.calls_back()) {
+            self.elsewhere(move |pool| {
+                pool.tell_here(vec![apart], DeliveryTurn::ANY);
+                pool.told_for_another();
+            });
+        }
+        events
+    }
+
+    pub(super) fn tell_here(&self, events: Vec<TaskEvent>, turn: DeliveryTurn) {
+        // What this thread is telling itself comes first in any case.
+        if !self.is_telling() {
+            self.turns.wait_for(turn);
+        }
+        let _done = Delivered(&self.turns, turn);
+        let _telling = Telling::begin(self);
+        for events in events {
+            // A result that nobody wants is dropped here, and may panic.
+            let ended = caught(|| self.tell_one(events)).unwrap_or(true);
+            if ended && self.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
+                self.calmed();
+            }
+        }
+    }
+
+    /// [`tell`](Self::tell) on a thread that may block, for the pool's own thread, on which all
+    /// tasks depend.
+    pub(in crate::pool::process) fn tell_elsewhere(
+        self: &Arc<Self>,
+        events: Vec<TaskEvent>,
+        turn: DeliveryTurn,
+    ) {
+        if events.is_empty() {
+            return;
+        }
+        // Even if none is left, the turn is to be taken.
+        let rest = self.tell_callbacks_apart(events);
+        self.elsewhere(move |pool| {
+            pool.tell_here(rest, turn);
+            pool.told_for_another();
+        });
+    }
+
+    /// Calls `run` on a thread that may block.
+    pub(in crate::pool::process) fn elsewhere(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Arc<ProcessPoolCore>) + Send + 'static,
+    ) {
+        struct Errand<F>(Arc<ProcessPoolCore>, Mutex<Option<F>>);
+        impl<F: FnOnce(&Arc<ProcessPoolCore>) + Send + 'static> Wake for Errand<F> {
+            fn wake(self: Arc<Self>) {
+                let run = self.1.lock().take();
+                if let Some(run) = run {
+                    run(&self.0);
+                }
+            }
+        }
+        let errand = Errand(Arc::clone(self), Mutex::new(Some(run)));
+        timer::soon(Waker::from(Arc::new(errand)));
+    }
+
+    /// Whether the caller is called by what is told of this pool's tasks.
+    pub(in crate::pool::process) fn is_telling(&self) -> bool {
+        TELLS.with_borrow(|tells| tells.contains(&std::ptr::from_ref(self).addr()))
+    }
+
+    /// Whether the task is over with it.
+    fn tell_one(&self, events: TaskEvent) -> bool {
+        let tally = self.events.tally();
+        let not_run = || {
+            tally.add_finished(1);
+            tally.add(TaskEnd::NotRun, 1);
+        };
+        let finished = match events {
+            TaskEvent::Came {
+                remote,
+                payload,
+                first,
+                count,
+                last,
+            } => {
+                let read = || remote.outcomes(&payload, first, count);
+                if !codec::with_descriptors(Vec::new(), read) {
+                    return false;
+                }
+                Some((remote, last))
+            }
+            TaskEvent::CameApart {
+                remote,
+                letter,
+                number,
+                first,
+                count,
+                last,
+            } => {
+                let is_last = match letter.and_then(|letter| read_apart(letter, number)) {
+                    Ok(Message { bytes, descriptors }) => {
+                        let read = || remote.outcomes(&bytes, first, count);
+                        codec::with_descriptors(descriptors, read)
+                    }
+                    Err(error) => {
+                        let what = format!("the result: {error}");
+                        let failed = |number| {
+                            let what = what.clone();
+                            remote.fail(number, TaskError::Decode { what })
+                        };
+                        // All of them, not up to the first that is the last.
+                        (first..first + count)
+                            .filter(|number| failed(*number))
+                            .count()
+                            > 0
+                    }
+                };
+                if !is_last {
+                    return false;
+                }
+                Some((remote, last))
+            }
+            TaskEvent::Failed {
+                remote,
+                why,
+                number,
+            } => {
+                if !remote.fail(number, why) {
+                    return false;
+                }
+                Some((remote, None))
+            }
+            TaskEvent::Refused { remote, why } => {
+                not_run();
+                remote.refuse(why);
+                None
+            }
+            TaskEvent::Again => {
+                tally.add(TaskEnd::Retried, 1);
+                return false;
+            }
+            TaskEvent::Over => {
+                not_run();
+                None
+            }
+            TaskEvent::Ended => {
+                tally.add_finished(1);
+                None
+            }
+        };
+        if let Some((remote, last)) = finished {
+            // Before anybody who waits for it can look.
+            remote.finish(&|panicked| {
+                tally.add_finished(1);
+                tally.add(TaskEnd::Panicked, panicked);
+                if let Some(last) = last {
+                    let ran = if panicked > 0 {
+                        TaskEnd::Panicked
+                    } else {
+                        TaskEnd::Well
+                    };
+                    let how = last.given_up.unwrap_or(ran);
+                    let class = remote.class();
+                    self.events
+                        .finished_at(last.ending, class, last.worker, how);
+                }
+            });
+        }
+        true
+    }
+}
+
+/// What is in a message of a worker, which belongs to this task of it.
+fn read_apart(letter: Letter, number: u64) -> io::Result<Message> {
+    let Message { bytes, descriptors } = letter.open()?;
+    match codec::decode(&bytes) {
+        Ok(SocketMessage::Payload { number: its, bytes }) if its == number => {
+            Ok(Message { bytes, descriptors })
+        }
+        _ => Err(io::Error::other("what came is another's")),
+    }
+}
+
+/// Until it is dropped this thread tells of a pool's tasks.
+struct Telling;
+
+impl Telling {
+    fn begin(pool: &ProcessPoolCore) -> Telling {
+        TELLS.with_borrow_mut(|tells| tells.push(std::ptr::from_ref(pool).addr()));
+        Telling
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let _ = TELLS.try_with(|tells| tells.borrow_mut().pop());
+    }
+}
