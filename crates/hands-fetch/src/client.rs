@@ -12,8 +12,8 @@ use reqwest::header::{HeaderMap, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Proxy, Url};
 
-use super::FetchPlan;
 use super::cookies::Cookies;
+use super::plan::FetchPlan;
 use super::proxy::Proxies;
 
 /// What a server may take to accept a connection, unless told otherwise.

@@ -3,8 +3,8 @@
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Version};
 
-use super::Fetcher;
 use super::client::{chain, refused_literal};
+use super::fetcher::Fetcher;
 use super::state::FetchJob;
 use super::text::clean;
 use super::transfer::host_of;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hands::sync::{Condvar, Mutex};
 
-use super::FetchEvent;
+use super::event::FetchEvent;
 use super::state::FetchState;
 
 /// Who listens looks at least so often.

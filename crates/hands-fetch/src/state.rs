@@ -28,6 +28,16 @@ pub enum FetchState {
     Failed(String),
 }
 
+/// One URL, or what has become of it already.
+#[derive(Clone)]
+pub(super) struct FetchWork {
+    /// From 1.
+    pub(super) number: u64,
+    /// As it was written.
+    pub(super) text: String,
+    pub(super) job: Result<FetchJob, FetchState>,
+}
+
 /// A file, and where it goes.
 #[derive(Clone)]
 pub(crate) struct FetchJob {

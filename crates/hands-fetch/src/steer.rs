@@ -12,9 +12,9 @@ use std::sync::mpsc;
 use hands::sync::{CancelToken, Mutex};
 use tokio::sync::watch;
 
-use super::source::{FetchWork, Items};
-use super::state::FetchTarget;
-use super::{FetchEvent, Fetcher, part};
+use super::event::FetchEvent;
+use super::part;
+use super::state::{FetchTarget, FetchWork};
 
 /// Failed files that are kept, so that they can be tried again; the oldest are forgotten first.
 const KEPT: usize = 10_000;
@@ -112,10 +112,13 @@ impl Steering {
         self.is_draining.load(Ordering::SeqCst)
     }
 
-    /// The next to be fetched.
-    pub(super) async fn next(&self, items: &Items) -> Option<Result<FetchWork, String>> {
+    /// The next to be fetched, of those that are tried again and those of the list.
+    pub(super) async fn next<F>(&self, listed: impl Fn() -> F) -> F::Output
+    where
+        F: Future<Output = Option<Result<FetchWork, String>>>,
+    {
         if !self.is_on {
-            return items.next().await;
+            return listed().await;
         }
         let mut version = self.version.subscribe();
         loop {
@@ -138,7 +141,7 @@ impl Steering {
             tokio::select! {
                 biased;
                 _ = version.changed() => {}
-                next = items.next(), if !has_ended => match next {
+                next = listed(), if !has_ended => match next {
                     Some(next) => {
                         self.inside.lock().busy += 1;
                         return Some(next);
@@ -232,8 +235,8 @@ impl Steering {
         self.cancel(number);
     }
 
-    /// Tries those again of the failed ones. What is told of each is told here.
-    fn retry(&self, fetcher: &Fetcher, one: Option<u64>) -> usize {
+    /// Tries one of the failed again, or all. What is told of each is told here.
+    pub(super) fn retry(&self, one: Option<u64>, tell: impl Fn(FetchEvent)) -> usize {
         let mut inside = self.inside.lock();
         if inside.is_over || self.is_draining() {
             return 0;
@@ -250,7 +253,7 @@ impl Steering {
             if let Ok(job) = &mut work.job {
                 job.is_being_named = Default::default();
             }
-            fetcher.tell(FetchEvent::Again {
+            tell(FetchEvent::Again {
                 number: *number,
                 url: work.text.clone(),
             });
@@ -269,16 +272,5 @@ fn forget_part(work: &FetchWork) {
         && let FetchTarget::File(path) = &job.target
     {
         part::forget(path);
-    }
-}
-
-/// See [`Fetch`](super::Fetch), whose methods these are.
-impl Fetcher {
-    pub(super) fn retry(&self, number: u64) -> bool {
-        self.steering.retry(self, Some(number)) > 0
-    }
-
-    pub(super) fn retry_failed(&self) -> usize {
-        self.steering.retry(self, None)
     }
 }

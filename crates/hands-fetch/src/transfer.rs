@@ -20,13 +20,14 @@ use tokio::time::Instant;
 
 use super::answer::{identity, seconds};
 use super::board::RunningFile;
+use super::event::FetchEvent;
+use super::fetcher::Fetcher;
 use super::list::shown;
 use super::name;
 use super::pace::HostTurns;
 use super::part::PartFile;
 use super::state::{CameWhole, FetchJob, FetchState, FetchTarget, Trouble, is_shortage};
 use super::stream::{self, FetchStream, Out};
-use super::{FetchEvent, Fetcher};
 
 /// Where bytes go while they come.
 pub(super) enum TransferSink {

@@ -41,6 +41,7 @@ mod name;
 mod ring;
 mod tally;
 mod trace;
+mod words;
 
 use std::time::Duration;
 

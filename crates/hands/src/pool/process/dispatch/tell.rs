@@ -1,6 +1,6 @@
 //! Tasks are told of their outcomes, which runs the user's code: deserialisers, callbacks, wakers,
-//! and the drop of results that nobody wants. So nothing is locked then, and what may block for long
-//! holds up nobody.
+//! and the drop of results that nobody wants. So nothing is locked then, and what may block for
+//! long holds up nobody.
 
 use std::cell::RefCell;
 use std::io;
