@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use hands::event::TaskEnd;
-use hands::remote;
+use hands::remote::{self, Remote};
 use hands::task::TaskError;
 
 use super::entry::{Delivery, PendingTask};
@@ -30,24 +30,7 @@ pub(super) fn start(
             let Some(submitter) = me.upgrade() else {
                 return;
             };
-            if delivery.entry.remote.has_callbacks() {
-                // They may block, and nobody else's outcome waits for that.
-                let apart = std::thread::Builder::new().name("hands-callback".to_owned());
-                let delivery = Arc::new(hands::sync::Mutex::new(Some(delivery)));
-                let own = (Arc::clone(&delivery), Arc::clone(&submitter));
-                let started = apart.spawn(move || {
-                    let delivery = own.0.lock().take();
-                    if let Some(delivery) = delivery {
-                        own.1.tell(delivery);
-                    }
-                });
-                let left = delivery.lock().take_if(|_| started.is_err());
-                if let Some(delivery) = left {
-                    submitter.tell(delivery);
-                }
-            } else {
-                submitter.tell(delivery);
-            }
+            submitter.tell(delivery);
         }
     };
     let started = thread.spawn(delivers);
@@ -99,16 +82,30 @@ impl Submitter {
     }
 
     /// Tells who waits for it. A result that nobody wants is dropped here, and may panic.
-    fn tell(&self, delivery: Delivery) {
-        let told = AssertUnwindSafe(|| self.tell_outcome(delivery));
-        if let Err(payload) = catch_unwind(told) {
-            // The hook has reported it. What was thrown is the user's, and may panic once more.
-            drop(catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(ManuallyDrop::new));
+    fn tell(self: Arc<Self>, delivery: Delivery) {
+        let left = caught(|| {
+            let remote = Arc::clone(&delivery.entry.remote);
+            (!self.tell_outcome(delivery)).then_some(remote)
+        });
+        let Some(remote) = left.flatten() else {
+            return self.one_is_done();
+        };
+        // Callbacks may block, and nobody else's outcome waits for that.
+        let thread = std::thread::Builder::new().name("hands-callback".to_owned());
+        let own = (Arc::clone(&self), Arc::clone(&remote));
+        match thread.spawn(move || own.0.call_back(own.1)) {
+            Ok(_) => drop(caught(move || drop(remote))),
+            Err(_) => self.call_back(remote),
         }
+    }
+
+    fn call_back(&self, remote: Arc<dyn Remote>) {
+        caught(move || remote.call_back());
         self.one_is_done();
     }
 
-    fn tell_outcome(&self, Delivery { entry, outcome }: Delivery) {
+    /// False: it has callbacks, which are to be run.
+    fn tell_outcome(&self, Delivery { entry, outcome }: Delivery) -> bool {
         let tally = self.events.tally();
         match outcome {
             Err(why) => {
@@ -119,7 +116,7 @@ impl Submitter {
                 tally.add(how, 1);
                 tally.add_finished(1);
                 self.events.not_run(entry.number, entry.name);
-                entry.remote.refuse(why);
+                entry.remote.refuse_quietly(why)
             }
             Ok((bytes, worker, wall)) => {
                 let error = remote::error_of(&bytes).filter(|_| entry.count == 1);
@@ -146,7 +143,7 @@ impl Submitter {
                         () => TaskEnd::Well,
                     };
                     self.tell_events(&entry, &worker, how, wall);
-                });
+                })
             }
         }
     }
@@ -165,4 +162,16 @@ impl Submitter {
             .events
             .ran(entry.number, entry.name, track.0, how, wall, track.1);
     }
+}
+
+/// What the user's code returns, unless it panics: that the hook has reported. What was thrown is
+/// the user's, too, and may panic once more.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(run));
+    let payload = match result {
+        Ok(value) => return Some(value),
+        Err(payload) => payload,
+    };
+    drop(catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(ManuallyDrop::new));
+    None
 }

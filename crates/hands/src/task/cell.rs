@@ -184,13 +184,6 @@ where
         self.class
     }
 
-    /// Whether callbacks are to be told of its outcome.
-    pub(crate) fn has_callbacks(&self) -> bool {
-        let inner = self.inner.lock();
-        let more = inner.more.as_ref();
-        more.is_some_and(|more| !more.callbacks.is_empty())
-    }
-
     /// Gives it this outcome, unless it has one.
     pub(crate) fn resolve(&self, outcome: Outcome<R>) -> bool {
         let mut inner = self.inner.lock();
@@ -206,6 +199,25 @@ where
                 drop(inner);
                 dispose(outcome);
                 false
+            }
+        }
+    }
+
+    /// As [`resolve`](Self::resolve), where no callback may run. `Err`: it has callbacks, and the
+    /// caller is to [`settle`](Self::settle) it with that outcome where they may.
+    pub(crate) fn resolve_quietly(&self, outcome: Outcome<R>) -> Result<(), Outcome<R>> {
+        let mut inner = self.inner.lock();
+        match mem::replace(&mut inner.stage, Stage::Settling) {
+            before @ (Stage::Queued(_) | Stage::Running) => {
+                drop(inner);
+                dispose(before);
+                self.publish(outcome)
+            }
+            other => {
+                inner.stage = other;
+                drop(inner);
+                dispose(outcome);
+                Ok(())
             }
         }
     }
@@ -305,33 +317,36 @@ where
         context.unwrap_or_default()
     }
 
-    /// Publishes an outcome. The caller has set the stage to `Settling`.
-    fn settle(&self, outcome: Outcome<R>) {
-        loop {
-            let mut inner = self.inner.lock();
-            let callbacks = inner
-                .more
-                .as_mut()
-                .map(|more| mem::take(&mut more.callbacks));
-            let Some(callbacks) = callbacks.filter(|callbacks| !callbacks.is_empty()) else {
-                inner.stage = Stage::Finished(outcome);
-                self.finished.store(true, Ordering::Release);
-                let more = inner.more.take();
-                drop(inner);
-                // The alarm and the context may be the last of their kind: dropped without the
-                // lock.
-                if let Some(mut more) = more {
-                    wake_each(more.waiters.all());
-                    dispose(more);
-                }
-                return;
-            };
-            drop(inner);
+    /// Runs the callbacks, and publishes an outcome. The caller has set the stage to `Settling`.
+    pub(crate) fn settle(&self, outcome: Outcome<R>) {
+        let mut published = self.publish(outcome);
+        while let Err(outcome) = published {
+            let callbacks = mem::take(&mut self.inner.lock().more().callbacks);
             for callback in callbacks {
                 // A panic there is not the task's; the panic hook has reported it.
                 let _ = caught(|| callback(&outcome));
             }
+            published = self.publish(outcome);
         }
+    }
+
+    /// Publishes an outcome, unless there are callbacks that are to be run before.
+    fn publish(&self, outcome: Outcome<R>) -> Result<(), Outcome<R>> {
+        let mut inner = self.inner.lock();
+        let more = inner.more.as_ref();
+        if more.is_some_and(|more| !more.callbacks.is_empty()) {
+            return Err(outcome);
+        }
+        inner.stage = Stage::Finished(outcome);
+        self.finished.store(true, Ordering::Release);
+        let more = inner.more.take();
+        drop(inner);
+        // The alarm and the context may be the last of their kind: dropped without the lock.
+        if let Some(mut more) = more {
+            wake_each(more.waiters.all());
+            dispose(more);
+        }
+        Ok(())
     }
 
     /// Gives a task that has not begun this outcome instead. `discard` drops what it consists of

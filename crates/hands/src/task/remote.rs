@@ -71,21 +71,28 @@ impl<R: Data> Remote for ChunkPart<R> {
         self.came(1)
     }
 
-    fn finish(&self, count: &dyn Fn(u64)) {
-        if self.whole.outcomes.lock().left == 0 {
-            self.whole.finish(count);
-        }
+    fn finish(&self, count: &dyn Fn(u64)) -> bool {
+        let is_whole = self.whole.outcomes.lock().left == 0;
+        !is_whole || self.whole.finish(count)
+    }
+
+    fn call_back(&self) {
+        self.whole.call_back();
     }
 
     fn refuse(&self, why: TaskError) -> bool {
+        if !self.refuse_quietly(why) {
+            self.whole.call_back();
+        }
+        true
+    }
+
+    fn refuse_quietly(&self, why: TaskError) -> bool {
         let mut is_last = false;
         for number in 0..self.count {
             is_last |= self.whole.fail(self.first + number, why.clone());
         }
-        if is_last {
-            self.whole.finish(&|_| ());
-        }
-        true
+        !is_last || self.whole.finish(&|_| ())
     }
 
     fn is_open(&self) -> bool {
@@ -94,10 +101,6 @@ impl<R: Data> Remote for ChunkPart<R> {
 
     fn class(&self) -> &'static str {
         self.whole.class()
-    }
-
-    fn has_callbacks(&self) -> bool {
-        self.whole.has_callbacks()
     }
 
     fn runs_on(&self, worker: WorkerId) {
@@ -112,16 +115,24 @@ pub trait Remote: Send + Sync {
     fn outcomes(&self, bytes: &[u8], first: u64, count: u64) -> bool;
     /// The outcome of this number is this. True: it was the last.
     fn fail(&self, number: u64, why: TaskError) -> bool;
-    /// All have come. Before anybody hears of it `count` is told how many have panicked.
-    fn finish(&self, count: &dyn Fn(u64));
-    /// It has this outcome, and will never run, or not to its end. False: it has another.
+    /// All have come. Before anybody hears of it `count` is told how many have panicked. False: it
+    /// has callbacks, which may block; [`call_back`](Self::call_back) is to be called where they
+    /// may.
+    #[must_use]
+    fn finish(&self, count: &dyn Fn(u64)) -> bool;
+    /// Runs the callbacks of a task that is [finished](Self::finish) but for them.
+    fn call_back(&self);
+    /// It has this outcome, and will never run, or not to its end; runs its callbacks. False: it
+    /// has another.
     fn refuse(&self, why: TaskError) -> bool;
+    /// As [`refuse`](Self::refuse), where no callback may run. False: as of
+    /// [`finish`](Self::finish).
+    #[must_use]
+    fn refuse_quietly(&self, why: TaskError) -> bool;
     /// Whether it has no outcome yet.
     fn is_open(&self) -> bool;
     /// What kind of task it is: the type of its function.
     fn class(&self) -> &'static str;
-    /// Whether the user's callbacks are called when it is finished.
-    fn has_callbacks(&self) -> bool;
     /// This one has run it, or has died of it.
     fn runs_on(&self, worker: WorkerId);
 }
@@ -181,6 +192,8 @@ impl<R> Gathered<R> {
 pub struct Chunk<R> {
     cell: TaskCell<(), Vec<Outcome<R>>>,
     outcomes: Mutex<Gathered<R>>,
+    /// All of them, of which callbacks are to be told.
+    whole: Mutex<Option<Outcome<Vec<Outcome<R>>>>>,
     last: Last,
     pool: Weak<dyn RemotePool>,
     read: Read<R>,
@@ -208,10 +221,35 @@ impl<R: Data> Chunk<R> {
                 outcomes: Some((0..count).map(|_| None).collect()),
                 left: count,
             }),
+            whole: Mutex::new(None),
             last: Last::default(),
             pool,
             read,
         })
+    }
+}
+
+impl<R: Data> Single<R> {
+    /// False: callbacks are to be told of it.
+    fn resolve_quietly(&self, outcome: Outcome<R>) -> bool {
+        let left = self.cell.resolve_quietly(outcome).err();
+        let is_over = left.is_none();
+        if !is_over {
+            *self.outcome.lock() = left;
+        }
+        is_over
+    }
+}
+
+impl<R: Data> Chunk<R> {
+    /// False: callbacks are to be told of it.
+    fn resolve_quietly(&self, outcome: Outcome<Vec<Outcome<R>>>) -> bool {
+        let left = self.cell.resolve_quietly(outcome).err();
+        let is_over = left.is_none();
+        if !is_over {
+            *self.whole.lock() = left;
+        }
+        is_over
     }
 }
 
@@ -242,18 +280,29 @@ impl<R: Data> Remote for Single<R> {
         true
     }
 
-    fn finish(&self, count: &dyn Fn(u64)) {
+    fn finish(&self, count: &dyn Fn(u64)) -> bool {
         let outcome = self.outcome.lock().take().unwrap_or_else(|| {
             Err(TaskError::Decode {
                 what: "the result: it is missing".to_owned(),
             })
         });
         count(u64::from(is_panic(&outcome)));
-        self.cell.resolve(outcome);
+        self.resolve_quietly(outcome)
+    }
+
+    fn call_back(&self) {
+        let outcome = self.outcome.lock().take();
+        if let Some(outcome) = outcome {
+            self.cell.settle(outcome);
+        }
     }
 
     fn refuse(&self, why: TaskError) -> bool {
         self.cell.resolve(Err(why))
+    }
+
+    fn refuse_quietly(&self, why: TaskError) -> bool {
+        self.resolve_quietly(Err(why))
     }
 
     fn is_open(&self) -> bool {
@@ -262,10 +311,6 @@ impl<R: Data> Remote for Single<R> {
 
     fn class(&self) -> &'static str {
         self.cell.kind()
-    }
-
-    fn has_callbacks(&self) -> bool {
-        self.cell.has_callbacks()
     }
 
     fn runs_on(&self, worker: WorkerId) {
@@ -289,18 +334,29 @@ impl<R: Data> Remote for Chunk<R> {
         self.outcomes.lock().put(number, Err(why))
     }
 
-    fn finish(&self, count: &dyn Fn(u64)) {
+    fn finish(&self, count: &dyn Fn(u64)) -> bool {
         let Some(gathered) = self.outcomes.lock().outcomes.take() else {
-            return;
+            return true;
         };
         let outcomes: Vec<_> = gathered.into_iter().flatten().collect();
         let panicked = outcomes.iter().filter(|outcome| is_panic(outcome)).count();
         count(panicked as u64);
-        self.cell.resolve(Ok(outcomes));
+        self.resolve_quietly(Ok(outcomes))
+    }
+
+    fn call_back(&self) {
+        let outcome = self.whole.lock().take();
+        if let Some(outcome) = outcome {
+            self.cell.settle(outcome);
+        }
     }
 
     fn refuse(&self, why: TaskError) -> bool {
         self.cell.resolve(Err(why))
+    }
+
+    fn refuse_quietly(&self, why: TaskError) -> bool {
+        self.resolve_quietly(Err(why))
     }
 
     fn is_open(&self) -> bool {
@@ -309,10 +365,6 @@ impl<R: Data> Remote for Chunk<R> {
 
     fn class(&self) -> &'static str {
         self.cell.kind()
-    }
-
-    fn has_callbacks(&self) -> bool {
-        self.cell.has_callbacks()
     }
 
     fn runs_on(&self, worker: WorkerId) {
@@ -395,10 +447,30 @@ mod tests {
             assert!(part.fail(0, TaskError::Cancelled));
         }
         // The other comes in the middle of telling.
-        parts[0].finish(&|_| parts[1].finish(&|_| panic!("it is told of already")));
+        let second = |_| assert!(parts[1].finish(&|_| panic!("it is told of already")));
+        assert!(parts[0].finish(&second));
         let mut ticket = None;
         let told = whole.poll(&mut ticket, Waker::noop());
         let cancelled = Err(TaskError::Cancelled);
         assert_eq!(told, Poll::Ready(Ok(vec![cancelled.clone(), cancelled])));
+    }
+
+    #[test]
+    fn a_callback_that_comes_at_the_last_moment_is_not_run_by_who_takes_in_replies() {
+        let read = |_: &mut &[u8]| Err(TaskError::Cancelled);
+        let task = Single::<u8>::new::<()>(Weak::<Nobody>::new(), read);
+        assert!(task.outcomes(&[], 0, 1));
+        let (told, hear) = std::sync::mpsc::channel();
+        let (late, also) = (Arc::clone(&task), told.clone());
+        task.on_done(Box::new(move |_| {
+            late.on_done(Box::new(move |_| also.send(2).expect("somebody hears")));
+            told.send(1).expect("somebody hears");
+        }));
+        assert!(!task.finish(&|_| ()));
+        assert!(hear.try_recv().is_err());
+        assert!(!task.is_finished());
+        task.call_back();
+        assert_eq!(hear.iter().collect::<Vec<i32>>(), [1, 2]);
+        assert!(task.is_finished());
     }
 }

@@ -590,7 +590,8 @@ impl Pool for ProcessPool {
         let chunk = Chunk::<R>::new::<F>(self.as_remote(), outcome::read::<R>, arguments.len());
         let handle = Handle::new(Arc::clone(&chunk) as _);
         if arguments.is_empty() {
-            chunk.finish(&|_| ());
+            // Nobody else has the handle yet, so there are no callbacks.
+            let _ = chunk.finish(&|_| ());
             return handle;
         }
         let code = (code_of::<F, A, R>(task), Kind::Call);

@@ -99,16 +99,3 @@ pub(in crate::pool::process) enum TaskEvent {
     /// It had begun, and has an outcome.
     Ended,
 }
-
-impl TaskEvent {
-    /// Whether telling it calls the user's callbacks, which may block.
-    pub(in crate::pool::process) fn calls_back(&self) -> bool {
-        match self {
-            TaskEvent::Came { remote, .. }
-            | TaskEvent::CameApart { remote, .. }
-            | TaskEvent::Failed { remote, .. }
-            | TaskEvent::Refused { remote, .. } => remote.has_callbacks(),
-            TaskEvent::Again | TaskEvent::Over | TaskEvent::Ended => false,
-        }
-    }
-}

@@ -17,9 +17,19 @@ use crate::pool::process::dispatch::turns::{Delivered, DeliveryTurn};
 use crate::pool::process::protocol::message::SocketMessage;
 use crate::sync::timer;
 use crate::task::TaskError;
+use crate::task::remote::Remote;
 use crate::thread::panic::caught;
 use crate::wire::codec::{self, Message};
 use crate::wire::message::Letter;
+
+/// What became of a task by an event.
+enum Told {
+    /// It goes on.
+    NotOver,
+    Over,
+    /// It is over when this one's callbacks have run.
+    CallsBack(Arc<dyn Remote>),
+}
 
 thread_local! {
     /// The pools of whose tasks this thread tells, the innermost last.
@@ -38,39 +48,43 @@ impl ProcessPoolCore {
         if events.is_empty() {
             return;
         }
-        let here = match self.me.upgrade() {
-            Some(me) => me.tell_callbacks_apart(events),
-            None => events,
-        };
-        self.tell_here(here, turn);
-    }
-
-    /// Each task that has a callback is told of on a thread that may block, where it holds up
-    /// nobody: neither the thread that takes in replies, which waits for another task or only
-    /// submits one, nor the tasks that have come with it. Returned are the others.
-    fn tell_callbacks_apart(self: &Arc<Self>, mut events: Vec<TaskEvent>) -> Vec<TaskEvent> {
-        for apart in events.extract_if(.., |event| event.calls_back()) {
-            self.elsewhere(move |pool| {
-                pool.tell_here(vec![apart], DeliveryTurn::ANY);
-                pool.told_for_another();
-            });
-        }
-        events
-    }
-
-    pub(super) fn tell_here(&self, events: Vec<TaskEvent>, turn: DeliveryTurn) {
         // What this thread is telling itself comes first in any case.
         if !self.is_telling() {
             self.turns.wait_for(turn);
         }
         let _done = Delivered(&self.turns, turn);
         let _telling = Telling::begin(self);
-        for events in events {
+        for event in events {
             // A result that nobody wants is dropped here, and may panic.
-            let ended = caught(|| self.tell_one(events)).unwrap_or(true);
-            if ended && self.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
-                self.calmed();
+            match caught(|| self.tell_one(event)).unwrap_or(Told::Over) {
+                Told::NotOver => {}
+                Told::Over => self.one_is_over(),
+                Told::CallsBack(task) => self.call_back(task),
             }
+        }
+    }
+
+    fn one_is_over(&self) {
+        if self.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.calmed();
+        }
+    }
+
+    /// Runs a task's callbacks where they hold up nobody: neither the thread that takes in replies,
+    /// which waits for another task or only submits one, nor the tasks that have come with it.
+    fn call_back(&self, task: Arc<dyn Remote>) {
+        let run = move |pool: &ProcessPoolCore| {
+            let _telling = Telling::begin(pool);
+            // The last that holds it may be this: its outcome is dropped inside the catch.
+            let _ = caught(move || task.call_back());
+            pool.one_is_over();
+        };
+        match self.me.upgrade() {
+            Some(me) => me.elsewhere(move |pool| {
+                run(pool);
+                pool.told_for_another();
+            }),
+            None => run(self),
         }
     }
 
@@ -81,15 +95,12 @@ impl ProcessPoolCore {
         events: Vec<TaskEvent>,
         turn: DeliveryTurn,
     ) {
-        if events.is_empty() {
-            return;
+        if !events.is_empty() {
+            self.elsewhere(move |pool| {
+                pool.tell_in_turn(events, turn);
+                pool.told_for_another();
+            });
         }
-        // Even if none is left, the turn is to be taken.
-        let rest = self.tell_callbacks_apart(events);
-        self.elsewhere(move |pool| {
-            pool.tell_here(rest, turn);
-            pool.told_for_another();
-        });
     }
 
     /// Calls `run` on a thread that may block.
@@ -115,14 +126,13 @@ impl ProcessPoolCore {
         TELLS.with_borrow(|tells| tells.contains(&std::ptr::from_ref(self).addr()))
     }
 
-    /// Whether the task is over with it.
-    fn tell_one(&self, events: TaskEvent) -> bool {
+    fn tell_one(&self, event: TaskEvent) -> Told {
         let tally = self.events.tally();
         let not_run = || {
             tally.add_finished(1);
             tally.add(TaskEnd::NotRun, 1);
         };
-        let finished = match events {
+        let finished = match event {
             TaskEvent::Came {
                 remote,
                 payload,
@@ -132,7 +142,7 @@ impl ProcessPoolCore {
             } => {
                 let read = || remote.outcomes(&payload, first, count);
                 if !codec::with_descriptors(Vec::new(), read) {
-                    return false;
+                    return Told::NotOver;
                 }
                 Some((remote, last))
             }
@@ -163,7 +173,7 @@ impl ProcessPoolCore {
                     }
                 };
                 if !is_last {
-                    return false;
+                    return Told::NotOver;
                 }
                 Some((remote, last))
             }
@@ -173,18 +183,20 @@ impl ProcessPoolCore {
                 number,
             } => {
                 if !remote.fail(number, why) {
-                    return false;
+                    return Told::NotOver;
                 }
                 Some((remote, None))
             }
             TaskEvent::Refused { remote, why } => {
                 not_run();
-                remote.refuse(why);
-                None
+                return match remote.refuse_quietly(why) {
+                    true => Told::Over,
+                    false => Told::CallsBack(remote),
+                };
             }
             TaskEvent::Again => {
                 tally.add(TaskEnd::Retried, 1);
-                return false;
+                return Told::NotOver;
             }
             TaskEvent::Over => {
                 not_run();
@@ -197,7 +209,7 @@ impl ProcessPoolCore {
         };
         if let Some((remote, last)) = finished {
             // Before anybody who waits for it can look.
-            remote.finish(&|panicked| {
+            let is_over = remote.finish(&|panicked| {
                 tally.add_finished(1);
                 tally.add(TaskEnd::Panicked, panicked);
                 if let Some(last) = last {
@@ -212,8 +224,11 @@ impl ProcessPoolCore {
                         .finished_at(last.ending, class, last.worker, how);
                 }
             });
+            if !is_over {
+                return Told::CallsBack(remote);
+            }
         }
-        true
+        Told::Over
     }
 }
 
