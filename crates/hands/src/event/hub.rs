@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::ring::EventRing;
 use super::words::{nanos, read, written};
@@ -20,7 +20,7 @@ const ROOM: usize = 1 << 16;
 pub struct Events(Arc<Hub>);
 
 struct Hub {
-    since: Instant,
+    since: u64,
     began: SystemTime,
     tally: Tally,
     /// How many listen.
@@ -57,7 +57,7 @@ impl Events {
     /// 65,536.
     pub fn with_room(events: usize) -> Events {
         Events(Arc::new(Hub {
-            since: Instant::now(),
+            since: clock(),
             began: SystemTime::now(),
             tally: Tally::default(),
             listeners: AtomicUsize::new(0),
@@ -112,7 +112,7 @@ impl Events {
 
     /// Nanoseconds since the events began.
     fn now(&self) -> u64 {
-        nanos(self.0.since.elapsed())
+        clock().saturating_sub(self.0.since)
     }
 
     /// Tells what has happened just now, if somebody listens.
@@ -123,14 +123,20 @@ impl Events {
         }
     }
 
-    #[cold]
+    // Into each function that tells, where most of the words are known: 8 ns a task.
+    #[inline(always)]
     fn tell_at(&self, at: u64, kind: &EventKind) {
         let words = written(at, kind);
+        let mut left = self.0.listeners.load(Ordering::Acquire);
         for place in &self.0.places {
+            if left == 0 {
+                break;
+            }
             if place.listens.load(Ordering::Acquire)
                 && let Some(ring) = place.ring.get()
             {
                 ring.put(&words);
+                left -= 1;
             }
         }
     }
@@ -151,7 +157,8 @@ impl Events {
         let (set, got) = (Ordering::Relaxed, Ordering::Relaxed);
         let last = &self.0.last;
         let next = |last: u64| Some(now.max(last + 1));
-        let task = last.fetch_update(set, got, next).unwrap_or(0).max(now - 1) + 1;
+        let before = last.fetch_update(set, got, next).unwrap_or(0);
+        let task = now.max(before + 1);
         let name = Name::of(name);
         self.tell_at(now, &EventKind::Queued { task, name });
         task
@@ -428,9 +435,10 @@ impl Iterator for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let hub = &self.events.0;
-        hub.listeners.fetch_sub(1, Ordering::Relaxed);
         let place = &hub.places[self.at];
-        place.listens.store(false, Ordering::Release);
+        // In this order: whoever finds one listener less does not take this one for another.
+        place.listens.store(false, Ordering::Relaxed);
+        hub.listeners.fetch_sub(1, Ordering::Release);
         place.is_taken.store(false, Ordering::Release);
     }
 }
@@ -455,6 +463,13 @@ impl fmt::Display for TooManyListeners {
 }
 
 impl Error for TooManyListeners {}
+
+/// Nanoseconds of the clock that never goes back. With fewer steps than by `Instant`, as it is
+/// looked at for each event.
+fn clock() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,8 @@ pub(super) struct EventRing {
     lost: Padded<AtomicU64>,
 }
 
+/// On a cache line of its own.
+#[repr(align(64))]
 struct EventSlot {
     turn: AtomicU64,
     words: [AtomicU64; 6],
