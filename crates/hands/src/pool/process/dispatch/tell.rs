@@ -23,7 +23,7 @@ use crate::wire::codec::{self, Message};
 use crate::wire::message::Letter;
 
 /// What became of a task by an event.
-enum Told {
+enum TaskProgress {
     /// It goes on.
     NotOver,
     Over,
@@ -56,10 +56,10 @@ impl ProcessPoolCore {
         let _telling = Telling::begin(self);
         for event in events {
             // A result that nobody wants is dropped here, and may panic.
-            match caught(|| self.tell_one(event)).unwrap_or(Told::Over) {
-                Told::NotOver => {}
-                Told::Over => self.one_is_over(),
-                Told::CallsBack(task) => self.call_back(task),
+            match caught(|| self.tell_one(event)).unwrap_or(TaskProgress::Over) {
+                TaskProgress::NotOver => {}
+                TaskProgress::Over => self.one_is_over(),
+                TaskProgress::CallsBack(task) => self.call_back(task),
             }
         }
     }
@@ -126,7 +126,7 @@ impl ProcessPoolCore {
         TELLS.with_borrow(|tells| tells.contains(&std::ptr::from_ref(self).addr()))
     }
 
-    fn tell_one(&self, event: TaskEvent) -> Told {
+    fn tell_one(&self, event: TaskEvent) -> TaskProgress {
         let tally = self.events.tally();
         let not_run = || {
             tally.add_finished(1);
@@ -142,7 +142,7 @@ impl ProcessPoolCore {
             } => {
                 let read = || remote.outcomes(&payload, first, count);
                 if !codec::with_descriptors(Vec::new(), read) {
-                    return Told::NotOver;
+                    return TaskProgress::NotOver;
                 }
                 Some((remote, last))
             }
@@ -173,7 +173,7 @@ impl ProcessPoolCore {
                     }
                 };
                 if !is_last {
-                    return Told::NotOver;
+                    return TaskProgress::NotOver;
                 }
                 Some((remote, last))
             }
@@ -183,20 +183,20 @@ impl ProcessPoolCore {
                 number,
             } => {
                 if !remote.fail(number, why) {
-                    return Told::NotOver;
+                    return TaskProgress::NotOver;
                 }
                 Some((remote, None))
             }
             TaskEvent::Refused { remote, why } => {
                 not_run();
                 return match remote.refuse_quietly(why) {
-                    true => Told::Over,
-                    false => Told::CallsBack(remote),
+                    true => TaskProgress::Over,
+                    false => TaskProgress::CallsBack(remote),
                 };
             }
             TaskEvent::Again => {
                 tally.add(TaskEnd::Retried, 1);
-                return Told::NotOver;
+                return TaskProgress::NotOver;
             }
             TaskEvent::Over => {
                 not_run();
@@ -225,10 +225,10 @@ impl ProcessPoolCore {
                 }
             });
             if !is_over {
-                return Told::CallsBack(remote);
+                return TaskProgress::CallsBack(remote);
             }
         }
-        Told::Over
+        TaskProgress::Over
     }
 }
 
