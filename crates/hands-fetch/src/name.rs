@@ -7,9 +7,8 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
+use hands::text::is_deceptive;
 use reqwest::Url;
-
-use super::text::is_deceptive;
 
 /// What comes behind a name while it is not whole, and behind that for what is known of it; and
 /// what is kept of a file that is not what it should be.
@@ -25,7 +24,8 @@ const LONGEST: usize = MOST - ".part.state".len() - ".9999".len();
 
 /// A name that is safe in any folder, out of any text.
 pub(crate) fn safe(text: &str) -> String {
-    let odd = |c: char| c.is_control() || is_deceptive(c) || r#"/\<>:"|?*"#.contains(c);
+    // Those that join letters are not seen, either: of two names that look the same one is taken.
+    let odd = |c: char| is_deceptive(c) || "\u{200c}\u{200d}/\\<>:\"|?*".contains(c);
     let clean: String = text.chars().map(|c| if odd(c) { '_' } else { c }).collect();
     let clean = clean.trim_end_matches([' ', '.']).trim_start();
     let mut name = match clean.strip_prefix('.') {

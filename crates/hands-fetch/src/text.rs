@@ -1,15 +1,13 @@
 //! Text from a list or a server, as it may be shown.
 
+use hands::text::is_deceptive;
+
 /// The text with nothing in it that a terminal would obey, and no characters that turn it around or
 /// are not seen.
 pub fn clean(text: &str) -> String {
-    let odd = |c: char| c.is_control() || is_deceptive(c);
-    text.chars().map(|c| if odd(c) { '?' } else { c }).collect()
-}
-
-/// Characters that turn text around, or are not seen: `cod.exe` may look like `exe.doc`.
-pub(crate) fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
+    text.chars()
+        .map(|letter| if is_deceptive(letter) { '?' } else { letter })
+        .collect()
 }
 
 #[cfg(test)]

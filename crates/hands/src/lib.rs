@@ -78,6 +78,9 @@ pub mod shared;
 pub mod sizing;
 pub mod sync;
 pub mod task;
+// For the programs and pages that show what others have written.
+#[doc(hidden)]
+pub mod text;
 pub mod thread;
 mod wire;
 

@@ -11,7 +11,7 @@ use std::path::Path;
 /// The modules of the library, from the ground up: each may use those before it. Those of one line
 /// do not use each other.
 const ORDER: &[&[&str]] = &[
-    &["machine", "primitive", "foreign", "fault", "sizing"],
+    &["machine", "primitive", "foreign", "fault", "sizing", "text"],
     &["context", "event"],
     &["sync"],
     &["thread"],

@@ -5,6 +5,8 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
 
+use hands::text::is_deceptive;
+
 /// Longest piece of a foreign line or of a command that a message repeats, in characters.
 const SHOWN: usize = 120;
 
@@ -142,7 +144,7 @@ impl fmt::Display for Shown<'_> {
                     return f.write_char('…');
                 }
                 left -= 1;
-                if c.is_control() {
+                if is_deceptive(c) {
                     write!(f, "{}", c.escape_default())?;
                 } else {
                     f.write_char(c)?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use hands::text::is_deceptive;
+
 /// A command that could not be understood, or an input that it cannot take.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -73,7 +75,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(LONGEST)];
     let mut text = String::new();
     for letter in String::from_utf8_lossy(cut).chars() {
-        if letter.is_control() {
+        if is_deceptive(letter) {
             text.extend(letter.escape_debug());
         } else {
             text.push(letter);

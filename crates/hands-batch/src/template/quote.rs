@@ -1,5 +1,7 @@
 //! Literal quoting: text that a shell reads back as exactly these bytes.
 
+use hands::text::is_deceptive;
+
 /// Words of the shell's grammar, which are quoted so that they are not taken for it.
 const KEYWORDS: &[&[u8]] = &[
     b"case",
@@ -35,9 +37,9 @@ pub(super) fn is_plain_command(word: &[u8]) -> bool {
     is_plain(word) && !word.contains(&b'=') && !KEYWORDS.contains(&word)
 }
 
-/// Whether a terminal shows `text` as it is: valid UTF-8 without control characters.
+/// Whether a terminal shows `text` as it is: valid UTF-8 without letters that deceive.
 pub(super) fn is_printable(text: &[u8]) -> bool {
-    str::from_utf8(text).is_ok_and(|text| !text.chars().any(char::is_control))
+    str::from_utf8(text).is_ok_and(|text| !text.contains(is_deceptive))
 }
 
 /// Appends `word` for a script: in single quotes, its bytes as they are. Every POSIX shell reads
@@ -54,7 +56,7 @@ pub(super) fn single(out: &mut Vec<u8>, word: &[u8]) {
 }
 
 /// Appends `word` in quotes for a person to copy: on one line, and visible, with `$'…'` as bash,
-/// zsh and ksh read it where it holds control characters or is not UTF-8.
+/// zsh and ksh read it where it holds letters that deceive or is not UTF-8.
 pub(super) fn visible(out: &mut Vec<u8>, word: &[u8]) {
     if is_printable(word) {
         return single(out, word);
@@ -71,7 +73,7 @@ pub(super) fn visible(out: &mut Vec<u8>, word: &[u8]) {
                 _ => {
                     let mut buffer = [0; 4];
                     let bytes = letter.encode_utf8(&mut buffer).as_bytes();
-                    if letter.is_control() {
+                    if is_deceptive(letter) {
                         bytes.iter().for_each(|&byte| octal(out, byte))
                     } else {
                         out.extend(bytes)
@@ -144,5 +146,7 @@ mod tests {
         assert_eq!(line(&[b"a", b"\x01\x7f\xff1"]), r"a $'\001\177\3771'");
         // U+009B is an escape sequence's start to a terminal.
         assert_eq!(line(&[b"a", "é\u{9b}".as_bytes()]), r"a $'é\302\233'");
+        // What turns text around could show another command than the one that is pasted.
+        assert_eq!(line(&[b"rm", "\u{202e}x".as_bytes()]), r"rm $'\342\200\256x'");
     }
 }

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hands::text::is_deceptive;
 use hands_cluster::{Cluster, WorkerOrder, WorkerStatus};
 use serde::Serialize;
 
@@ -116,7 +117,7 @@ fn shown(state: &ClusterState) -> String {
 /// A line, as a terminal may show it.
 fn long(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .map(|letter| if is_deceptive(letter) { '?' } else { letter })
         .collect()
 }
 
@@ -125,7 +126,7 @@ fn printable(text: &str) -> String {
     let shown = text
         .chars()
         .take(60)
-        .map(|letter| match letter.is_control() {
+        .map(|letter| match is_deceptive(letter) {
             true => '?',
             false => letter,
         });

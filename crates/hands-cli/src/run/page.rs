@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hands::text::is_deceptive;
 use hands_batch::{Finished, Outcome};
 
 use super::failures::reason;
@@ -292,9 +293,8 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(letter),
-            letter if letter.is_control() => escaped.push('\u{fffd}'),
             // What turns the direction of text could show another command than is meant.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => escaped.push('\u{fffd}'),
+            letter if is_deceptive(letter) => escaped.push('\u{fffd}'),
             letter => escaped.push(letter),
         }
     }

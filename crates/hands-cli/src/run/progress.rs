@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
+use hands::text::is_deceptive;
 use hands_batch::BatchProgress;
 use rustix::fs::FileType;
 
@@ -179,7 +180,7 @@ pub(super) fn short(command: &[u8]) -> String {
     let clean: String = text
         .chars()
         .take(2 * SHOWN)
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if is_deceptive(c) { '?' } else { c })
         .collect();
     match cut(&clean, SHOWN) {
         short if short.len() == clean.len() => clean,

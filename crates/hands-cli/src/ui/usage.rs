@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use hands::text::is_deceptive;
 
 use crate::flags::Cli;
 
@@ -96,7 +97,7 @@ pub(crate) fn quoted(word: &OsString) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
     match word.to_str() {
         Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
-        Some(text) if !text.chars().any(char::is_control) => {
+        Some(text) if !text.contains(is_deceptive) => {
             format!("'{}'", text.replace('\'', r"'\''"))
         }
         _ => {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
 use hands::event::{EventKind, Name, TaskEnd, WorkEvent, WorkFigures};
+use hands::text::is_deceptive;
 use serde::{Deserialize, Serialize};
 
 use self::history::History;
@@ -176,7 +177,7 @@ impl Ledger {
     pub fn new(title: impl Into<String>) -> Ledger {
         let now = Instant::now();
         Ledger {
-            title: title.into(),
+            title: cut(&title.into(), LETTERS),
             began: now,
             began_at: SystemTime::now(),
             overview: Overview::default(),
@@ -381,19 +382,25 @@ fn is_failure(how: TaskEnd) -> bool {
     )
 }
 
-/// The beginning of a text.
+/// The beginning of a text, as it may be shown.
 fn cut(text: &str, letters: usize) -> String {
     match text.char_indices().nth(letters) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", honest(&text[..at])),
+        None => honest(text),
     }
 }
 
-/// The end of a text.
+/// The text with a sign in place of each letter that deceives.
+fn honest(text: &str) -> String {
+    let odd = |letter| is_deceptive(letter) && !"\n\t".contains(letter);
+    text.replace(odd, "\u{fffd}")
+}
+
+/// The end of a text, as it may be shown.
 fn cut_front(text: &str, bytes: usize) -> String {
     let mut from = text.len().saturating_sub(bytes);
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    text[from..].to_owned()
+    honest(&text[from..])
 }

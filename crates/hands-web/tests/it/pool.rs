@@ -151,3 +151,24 @@ fn a_source_that_panics_costs_the_news_and_one_that_hangs_not_the_end() {
     page.close();
     drop(release);
 }
+
+#[test]
+fn texts_that_deceive_are_shown_as_what_they_are() {
+    use hands::event::TaskEnd;
+    use hands_web::{End, Ledger, List, Order};
+    let mut ledger = Ledger::new("exe\u{202e}cod");
+    ledger.note("\u{1b}[2Jgone");
+    ledger.started(1, "exe\u{202e}cod 👩\u{200d}👧\nsecond line", 0);
+    let mut end = End::new(TaskEnd::Failed, std::time::Duration::ZERO);
+    end.why = "\u{2066}why".to_owned();
+    end.tail = "one\n\ttwo \u{9b}31m".to_owned();
+    ledger.finished(1, "", end);
+    let state = serde_json::to_value(ledger.frame()).unwrap();
+    assert_eq!(state["title"], "exe\u{fffd}cod");
+    assert_eq!(state["notes"][0], "\u{fffd}[2Jgone");
+    let rows = serde_json::to_value(ledger.rows(List::Failed, Order::Number, 0, 1)).unwrap();
+    let row = &rows["rows"][0];
+    assert_eq!(row["name"], "exe\u{fffd}cod 👩\u{200d}👧\nsecond line");
+    assert_eq!(row["why"], "\u{fffd}why");
+    assert_eq!(row["tail"], "one\n\ttwo \u{fffd}31m");
+}
