@@ -49,6 +49,22 @@ struct SegmentQueue {
     identity: Identity,
 }
 
+impl SegmentQueue {
+    fn of(part: Box<PartFile>) -> SegmentQueue {
+        let missing = part.segments.iter().enumerate();
+        let left = missing
+            .filter(|(_, segment)| segment.at < segment.end)
+            .map(|(number, _)| number)
+            .collect();
+        SegmentQueue {
+            left: Mutex::new(left),
+            length: part.identity().length.unwrap_or(0),
+            identity: part.identity().clone(),
+            part: Mutex::new(part),
+        }
+    }
+}
+
 impl Transfer<'_> {
     /// Fetches all segments that are not there; the first may go on with an answer about the whole.
     pub(super) async fn segments(
@@ -59,77 +75,15 @@ impl Transfer<'_> {
         let Some(TransferSink::Part(part)) = self.sink.take() else {
             return Err(Trouble::Final("segments are for files".to_owned()));
         };
-        let missing = part.segments.iter().enumerate();
-        let left: VecDeque<usize> = missing
-            .filter(|(_, segment)| segment.at < segment.end)
-            .map(|(number, _)| number)
-            .collect();
-        let length = part.identity().length.unwrap_or(0);
-        self.running.expect(length);
-        let connections = left
-            .len()
-            .min(self.fetcher.flags.transfer.segments.get())
-            .max(1);
-        let shared = SegmentQueue {
-            identity: part.identity().clone(),
-            part: Mutex::new(part),
-            left: Mutex::new(left),
-            length,
-        };
-        let mut sources = vec![source.clone()];
-        if self.job.wanted.checksum.is_some() {
-            // Only a checksum tells whether another server's file is the same.
-            let others = self
-                .job
-                .wanted
-                .sources
-                .iter()
-                .filter(|other| *other != source);
-            sources.extend(others.cloned());
-        }
-        let this = &*self;
+        let shared = SegmentQueue::of(part);
+        self.running.expect(shared.length);
+        let left = shared.left.lock().len();
+        let connections = left.min(self.fetcher.flags.transfer.segments.get()).max(1);
+        let sources = self.sources_of_one_file(source);
         let mut first = first;
         let fetched = (0..connections).map(|number| {
-            let mut from = &sources[number % sources.len()];
-            let first = first.take();
-            let shared = &shared;
-            async move {
-                // The first has that of the whole transfer; further ones come if there are any.
-                let free = || this.fetcher.connections.try_permit(&host_of(from));
-                let permit = (number > 0).then(free);
-                if let Some(None) = permit {
-                    return Ok::<(), Trouble>(());
-                }
-                let mut first = first;
-                loop {
-                    let next = shared.left.lock().pop_front();
-                    let Some(segment) = next else {
-                        return Ok(());
-                    };
-                    let response = first.take();
-                    let is_own = from == source;
-                    let fetched = this.segment(from, is_own, shared, segment, response).await;
-                    match fetched {
-                        Ok(()) => {}
-                        // What another source does not give, this one may.
-                        Err(
-                            Trouble::Again(why, _)
-                            | Trouble::Busy(why, _)
-                            | Trouble::Absent(why)
-                            | Trouble::Stale(why)
-                            | Trouble::Source(why),
-                        ) if !is_own => {
-                            shared.left.lock().push_front(segment);
-                            this.tell_retry(
-                                &format!("{why}; it comes from {}", shown(source.as_str())),
-                                Duration::ZERO,
-                            );
-                            from = source;
-                        }
-                        Err(trouble) => return Err(trouble),
-                    }
-                }
-            }
+            let from = &sources[number % sources.len()];
+            self.some_segments(number > 0, from, source, &shared, first.take())
         });
         let fetched = try_join_all(fetched).await;
         let part = shared.part.into_inner();
@@ -144,6 +98,60 @@ impl Transfer<'_> {
                     self.begin_again()?;
                 }
                 Err(trouble)
+            }
+        }
+    }
+
+    /// Where parts of the same file may come from: only a checksum tells whether another server's
+    /// is the same.
+    fn sources_of_one_file(&self, source: &Url) -> Vec<Url> {
+        let wanted = &self.job.wanted;
+        let others = wanted.sources.iter().filter(|other| *other != source);
+        let others = others.filter(|_| wanted.checksum.is_some()).cloned();
+        std::iter::once(source.clone()).chain(others).collect()
+    }
+
+    /// One connection: takes segments as long as there are any. A `further` one comes only if there
+    /// is room for it; the first has that of the whole transfer. What another source does not give,
+    /// the `main` one may.
+    async fn some_segments(
+        &self,
+        further: bool,
+        mut from: &Url,
+        main: &Url,
+        shared: &SegmentQueue,
+        mut first: Option<Response>,
+    ) -> Result<(), Trouble> {
+        let free = || self.fetcher.connections.try_permit(&host_of(from));
+        let permit = further.then(free);
+        if let Some(None) = permit {
+            return Ok(());
+        }
+        loop {
+            let next = shared.left.lock().pop_front();
+            let Some(segment) = next else {
+                return Ok(());
+            };
+            let is_main = from == main;
+            let response = first.take();
+            let fetched = self.segment(from, is_main, shared, segment, response).await;
+            match fetched {
+                Ok(()) => {}
+                Err(
+                    Trouble::Again(why, _)
+                    | Trouble::Busy(why, _)
+                    | Trouble::Absent(why)
+                    | Trouble::Stale(why)
+                    | Trouble::Source(why),
+                ) if !is_main => {
+                    shared.left.lock().push_front(segment);
+                    self.tell_retry(
+                        &format!("{why}; it comes from {}", shown(main.as_str())),
+                        Duration::ZERO,
+                    );
+                    from = main;
+                }
+                Err(trouble) => return Err(trouble),
             }
         }
     }

@@ -9,13 +9,14 @@
 //! | `inner` | the pool itself: what is submitted, given up and counted |
 //! | `lead`, `tell` | who takes in replies; tasks are told of their outcomes |
 //! | `end` | the pool takes nothing more, and ends |
-//! | `service` | the pool's own thread: time-outs, deaths, replacements |
+//! | `service`, `death` | the pool's own thread: time-outs; deaths and replacements |
 //! | `start` | how workers come to be |
 //! | `deadlines`, `turns` | when tasks are no longer wanted; outcomes are told of in the order they were taken in |
 //! | `tail`, `interrupt` | what workers write to stderr; Ctrl-C |
 
 pub(super) mod crew;
 pub(super) mod deadlines;
+mod death;
 mod end;
 pub(super) mod inner;
 pub(super) mod interrupt;

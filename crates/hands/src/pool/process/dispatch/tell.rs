@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Wake, Waker};
@@ -11,7 +12,7 @@ use std::task::{Wake, Waker};
 use parking_lot::Mutex;
 
 use super::inner::ProcessPoolCore;
-use super::job::TaskEvent;
+use super::job::{LastReply, TaskEvent};
 use crate::event::TaskEnd;
 use crate::pool::process::dispatch::turns::{Delivered, DeliveryTurn};
 use crate::pool::process::protocol::message::SocketMessage;
@@ -132,7 +133,7 @@ impl ProcessPoolCore {
             tally.add_finished(1);
             tally.add(TaskEnd::NotRun, 1);
         };
-        let finished = match event {
+        match event {
             TaskEvent::Came {
                 remote,
                 payload,
@@ -141,10 +142,10 @@ impl ProcessPoolCore {
                 last,
             } => {
                 let read = || remote.outcomes(&payload, first, count);
-                if !codec::with_descriptors(Vec::new(), read) {
-                    return TaskProgress::NotOver;
+                match codec::with_descriptors(Vec::new(), read) {
+                    true => self.finish(remote, last),
+                    false => TaskProgress::NotOver,
                 }
-                Some((remote, last))
             }
             TaskEvent::CameApart {
                 remote,
@@ -153,82 +154,87 @@ impl ProcessPoolCore {
                 first,
                 count,
                 last,
-            } => {
-                let is_last = match letter.and_then(|letter| read_apart(letter, number)) {
-                    Ok(Message { bytes, descriptors }) => {
-                        let read = || remote.outcomes(&bytes, first, count);
-                        codec::with_descriptors(descriptors, read)
-                    }
-                    Err(error) => {
-                        let what = format!("the result: {error}");
-                        let failed = |number| {
-                            let what = what.clone();
-                            remote.fail(number, TaskError::Decode { what })
-                        };
-                        // All of them, not up to the first that is the last.
-                        (first..first + count)
-                            .filter(|number| failed(*number))
-                            .count()
-                            > 0
-                    }
-                };
-                if !is_last {
-                    return TaskProgress::NotOver;
-                }
-                Some((remote, last))
-            }
+            } => match came_apart(&*remote, letter, number, first..first + count) {
+                true => self.finish(remote, last),
+                false => TaskProgress::NotOver,
+            },
             TaskEvent::Failed {
                 remote,
                 why,
                 number,
-            } => {
-                if !remote.fail(number, why) {
-                    return TaskProgress::NotOver;
-                }
-                Some((remote, None))
-            }
+            } => match remote.fail(number, why) {
+                true => self.finish(remote, None),
+                false => TaskProgress::NotOver,
+            },
             TaskEvent::Refused { remote, why } => {
                 not_run();
-                return match remote.refuse_quietly(why) {
+                match remote.refuse_quietly(why) {
                     true => TaskProgress::Over,
                     false => TaskProgress::CallsBack(remote),
-                };
+                }
             }
             TaskEvent::Again => {
                 tally.add(TaskEnd::Retried, 1);
-                return TaskProgress::NotOver;
+                TaskProgress::NotOver
             }
             TaskEvent::Over => {
                 not_run();
-                None
+                TaskProgress::Over
             }
             TaskEvent::Ended => {
                 tally.add_finished(1);
-                None
-            }
-        };
-        if let Some((remote, last)) = finished {
-            // Before anybody who waits for it can look.
-            let is_over = remote.finish(&|panicked| {
-                tally.add_finished(1);
-                tally.add(TaskEnd::Panicked, panicked);
-                if let Some(last) = last {
-                    let ran = if panicked > 0 {
-                        TaskEnd::Panicked
-                    } else {
-                        TaskEnd::Well
-                    };
-                    let how = last.given_up.unwrap_or(ran);
-                    let class = remote.class();
-                    self.events
-                        .finished_at(last.ending, class, last.worker, how);
-                }
-            });
-            if !is_over {
-                return TaskProgress::CallsBack(remote);
+                TaskProgress::Over
             }
         }
-        TaskProgress::Over
+    }
+
+    /// All outcomes of a task have come; `last` is how its last part ended, if somebody listens.
+    fn finish(&self, remote: Arc<dyn Remote>, last: Option<LastReply>) -> TaskProgress {
+        let tally = self.events.tally();
+        // Before anybody who waits for it can look.
+        let is_over = remote.finish(&|panicked| {
+            tally.add_finished(1);
+            tally.add(TaskEnd::Panicked, panicked);
+            if let Some(last) = last {
+                let ran = if panicked > 0 {
+                    TaskEnd::Panicked
+                } else {
+                    TaskEnd::Well
+                };
+                let how = last.given_up.unwrap_or(ran);
+                let class = remote.class();
+                self.events
+                    .finished_at(last.ending, class, last.worker, how);
+            }
+        });
+        match is_over {
+            true => TaskProgress::Over,
+            false => TaskProgress::CallsBack(remote),
+        }
+    }
+}
+
+/// These outcomes of a task have come in a message of their own. True: they were the last.
+fn came_apart(
+    remote: &dyn Remote,
+    letter: io::Result<Letter>,
+    task: u64,
+    numbers: Range<u64>,
+) -> bool {
+    match letter.and_then(|letter| read_apart(letter, task)) {
+        Ok(Message { bytes, descriptors }) => {
+            let read = || remote.outcomes(&bytes, numbers.start, numbers.end - numbers.start);
+            codec::with_descriptors(descriptors, read)
+        }
+        Err(error) => {
+            let what = format!("the result: {error}");
+            let failed = |number: &u64| {
+                let what = what.clone();
+                remote.fail(*number, TaskError::Decode { what })
+            };
+            // All of them, not up to the first that is the last.
+            numbers.filter(failed).count() > 0
+        }
     }
 }
 
