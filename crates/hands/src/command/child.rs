@@ -12,7 +12,7 @@ use std::mem::take;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -22,6 +22,7 @@ use super::engine::{Cause, ChildEnd, Engine, EngineEvent, Flow, Key, OutputTarge
 use super::error::CommandError;
 use super::mark::RunMark;
 use super::{Command, Output, OutputStream, Stdin, run};
+use crate::foreign::{self, dispose};
 
 /// Bytes of stderr that are kept.
 const LAST: usize = 64 * 1024;
@@ -121,7 +122,8 @@ enum ChildPhase {
 struct ChildState {
     phase: Mutex<ChildPhase>,
     changed: Condvar,
-    wakers: Mutex<Vec<Waker>>,
+    /// Of the coroutine that waits: it has the child to itself.
+    waker: Mutex<Option<Waker>>,
     asked: AtomicU8,
     bell: OwnedFd,
 }
@@ -133,7 +135,7 @@ impl ChildState {
         Ok(Arc::new(ChildState {
             phase: Mutex::default(),
             changed: Condvar::new(),
-            wakers: Mutex::default(),
+            waker: Mutex::default(),
             asked: AtomicU8::new(0),
             bell,
         }))
@@ -147,12 +149,22 @@ impl ChildState {
     fn enter(&self, phase: ChildPhase) {
         *self.phase.lock() = phase;
         self.changed.notify_all();
-        self.wake_all();
+        self.wake();
     }
 
-    fn wake_all(&self) {
-        let wakers = take(&mut *self.wakers.lock());
-        wakers.into_iter().for_each(Waker::wake);
+    /// Wakes the coroutine that waits.
+    fn wake(&self) {
+        let waker = self.waker.lock().take();
+        if let Some(waker) = waker {
+            foreign::wake(waker);
+        }
+    }
+
+    /// The caller is woken when something changes. It is to look once more after this.
+    fn wakes(&self, context: &Context<'_>) {
+        let waker = context.waker().clone();
+        let before = self.waker.lock().replace(waker);
+        dispose(before);
     }
 
     fn has_ended(&self) -> bool {
@@ -685,11 +697,11 @@ impl Child {
         let waits = thread.stack_size(128 * 1024).spawn(move || {
             let ended = self.wait();
             *slot.lock() = Some(ended);
-            own.wake_all();
+            own.wake();
         });
         waits.map_err(prepare)?;
         let ended = poll_fn(|context| {
-            shared.wakers.lock().push(context.waker().clone());
+            shared.wakes(context);
             told.lock().take().map_or(Poll::Pending, Poll::Ready)
         });
         let ended = ended.await;
@@ -702,7 +714,7 @@ impl Child {
             if let Some(ended) = self.end() {
                 return Poll::Ready(ended);
             }
-            self.shared.wakers.lock().push(context.waker().clone());
+            self.shared.wakes(context);
             // It may have come before that.
             self.end().map_or(Poll::Pending, Poll::Ready)
         })

@@ -16,6 +16,8 @@ use parking_lot::Mutex;
 use rustix::event::epoll;
 use rustix::process::{Pid, getpid};
 
+use crate::foreign::{dispose, wake};
+
 struct Reactor {
     epoll: OwnedFd,
     waiting: Mutex<(u64, HashMap<u64, Waker>)>,
@@ -61,7 +63,7 @@ impl Reactor {
                 let data = event.data;
                 let waker = self.waiting.lock().1.remove(&data.u64());
                 if let Some(waker) = waker {
-                    waker.wake();
+                    wake(waker);
                 }
             }
         }
@@ -98,20 +100,24 @@ impl Future for Ready {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some((reactor, token)) = &self.watched {
-            return match reactor.waiting.lock().1.get_mut(token) {
-                Some(waker) => {
-                    waker.clone_from(context.waker());
-                    Poll::Pending
-                }
-                None => Poll::Ready(Ok(())),
+            // Cloned before and dropped after the lock, as it is foreign code.
+            let waker = context.waker().clone();
+            let mut waiting = reactor.waiting.lock();
+            let (poll, left) = match waiting.1.get_mut(token) {
+                Some(known) => (Poll::Pending, std::mem::replace(known, waker)),
+                None => (Poll::Ready(Ok(())), waker),
             };
+            drop(waiting);
+            dispose(left);
+            return poll;
         }
         let reactor = Reactor::get()?;
+        let waker = context.waker().clone();
         let token = {
             let mut waiting = reactor.waiting.lock();
             waiting.0 += 1;
             let token = waiting.0;
-            waiting.1.insert(token, context.waker().clone());
+            waiting.1.insert(token, waker);
             token
         };
         let flags = self.flags | epoll::EventFlags::ONESHOT;
@@ -130,7 +136,8 @@ impl Future for Ready {
 impl Drop for Ready {
     fn drop(&mut self) {
         if let Some((reactor, token)) = &self.watched {
-            reactor.waiting.lock().1.remove(token);
+            let waker = reactor.waiting.lock().1.remove(token);
+            dispose(waker);
             let _ = epoll::delete(&reactor.epoll, &self.fd);
         }
     }

@@ -11,6 +11,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::QueueInner;
+use crate::foreign::{dispose, wake_each};
 
 /// The thread ends after this number of slices of sleep without anybody to wake.
 const LINGER: u32 = 10;
@@ -43,9 +44,7 @@ impl Watch {
             self.count.store(0, Ordering::SeqCst);
             std::mem::take(&mut state.wakers)
         };
-        for (_, waker) in wakers {
-            waker.wake();
-        }
+        wake_each(wakers.into_iter().map(|(_, waker)| waker));
     }
 }
 
@@ -57,10 +56,12 @@ pub(super) struct WatchedHandle {
 
 impl WatchedHandle {
     pub(super) fn new(inner: &Arc<QueueInner>, waker: &Waker) -> WatchedHandle {
+        let mut is_refused = false;
+        let own = waker.clone();
         let mut state = inner.watch.state.lock();
         let id = state.next;
         state.next += 1;
-        state.wakers.push((id, waker.clone()));
+        state.wakers.push((id, own));
         inner
             .watch
             .count
@@ -75,10 +76,14 @@ impl WatchedHandle {
                 .spawn(move || watch(&watched, seen));
             state.is_watched = thread.is_ok();
             if thread.is_err() {
-                // Woken by this process's own doings, and by its poll being repeated.
                 inner.ring.ignore();
-                waker.wake_by_ref();
+                is_refused = true;
             }
+        }
+        drop(state);
+        if is_refused {
+            // Woken by this process's own doings, and by its poll being repeated.
+            waker.wake_by_ref();
         }
         WatchedHandle {
             inner: Arc::clone(inner),
@@ -91,8 +96,11 @@ impl Drop for WatchedHandle {
     fn drop(&mut self) {
         let watch = &self.inner.watch;
         let mut state = watch.state.lock();
-        state.wakers.retain(|(id, _)| *id != self.id);
+        let at = state.wakers.iter().position(|(id, _)| *id == self.id);
+        let own = at.map(|at| state.wakers.remove(at));
         watch.count.store(state.wakers.len(), Ordering::SeqCst);
+        drop(state);
+        dispose(own);
     }
 }
 

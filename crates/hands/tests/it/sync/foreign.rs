@@ -8,7 +8,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
+use hands::command::Command;
+use hands::process::{Pipe, pipe};
 use hands::queue::{LifoQueue, PriorityQueue, Queue, Shutdown};
+use hands::shared::Queue as SharedQueue;
 use hands::sync::{CancelToken, Event, Semaphore};
 
 use crate::support::in_time;
@@ -122,6 +125,59 @@ may_call_back! {
     a_waker_may_use_the_queue_it_joins:
         { let queue = Queue::bounded(1); queue.put(1_u32).unwrap(); queue.get().unwrap(); queue },
         queue => queue.join_async(), |queue: &Queue<u32>| queue.unfinished(), |queue: &Queue<u32>| queue.task_done().unwrap();
+    a_waker_may_use_the_shared_queue_it_gets_from:
+        SharedQueue::<u32>::bounded(2).unwrap(), queue => queue.get_async(),
+        |queue: &SharedQueue<u32>| poll(pin!(queue.get_async()).as_mut(), Waker::noop()),
+        |queue: &SharedQueue<u32>| queue.put(1).unwrap();
+    a_waker_may_use_the_shared_queue_it_puts_into:
+        { let queue = SharedQueue::bounded(1).unwrap(); queue.put(1_u32).unwrap(); queue },
+        queue => queue.put_async(2), |queue: &SharedQueue<u32>| poll(pin!(queue.put_async(3)).as_mut(), Waker::noop()),
+        |queue: &SharedQueue<u32>| queue.get().unwrap();
+    a_waker_may_use_the_pipe_it_receives_from:
+        pipe::<u32, u32>().unwrap(), pipe => pipe.0.recv_async(),
+        |pipe: &Ends| poll(pin!(pipe.0.recv_async()).as_mut(), Waker::noop()),
+        |pipe: &Ends| pipe.1.send(1).unwrap();
+}
+
+type Ends = (Pipe<u32, u32>, Pipe<u32, u32>);
+
+#[test]
+fn a_waker_that_panics_ends_no_thread_that_others_need() {
+    in_time(|| {
+        let panics = waker(|what| {
+            if what == "wake" {
+                panic!("a waker panics");
+            }
+        });
+        let (first, second) = (pipe::<u32, u32>().unwrap(), pipe::<u32, u32>().unwrap());
+        let mut receives = pin!(first.0.recv_async());
+        assert!(poll(receives.as_mut(), &panics).is_pending());
+        first.1.send(1).unwrap();
+        let waits =
+            std::thread::spawn(move || futures_lite::future::block_on(second.0.recv_async()));
+        second.1.send(2).unwrap();
+        assert_eq!(waits.join().unwrap().unwrap(), 2);
+        assert_eq!(futures_lite::future::block_on(receives).unwrap(), 1);
+
+        let queue = SharedQueue::<u32>::bounded(1).unwrap();
+        let mut get = pin!(queue.get_async());
+        assert!(poll(get.as_mut(), &panics).is_pending());
+        let mut other = pin!(queue.get_async());
+        assert!(poll(other.as_mut(), &panics).is_pending());
+        queue.put(3).unwrap();
+        assert_eq!(poll(other.as_mut(), &panics), Poll::Ready(Ok(3)));
+
+        let command = Command::new("true");
+        let mut output = pin!(command.output_async());
+        // Each poll with another waker, of which the last alone is woken.
+        for _ in 0..3 {
+            if let Poll::Ready(ended) = poll(output.as_mut(), &panics.clone()) {
+                assert!(ended.unwrap().success());
+                return;
+            }
+        }
+        assert!(futures_lite::future::block_on(output).unwrap().success());
+    });
 }
 
 #[test]
