@@ -8,6 +8,7 @@
 //! - On a thread that others depend on (a worker, a driver of coroutines, the thread that rings
 //!   alarms) it runs and is dropped inside a catch: [`caught`](crate::thread::panic::caught) or
 //!   [`dispose`].
+//! - A thread of ours on which it may run has as much stack as any other: it asks for no less.
 //! - A frame that lends memory is left only when all borrowers are done. [`NoUnwind`] guards the
 //!   lines for which that is assured by nothing else: a panic there ends the process with a
 //!   sentence.

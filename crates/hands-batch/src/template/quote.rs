@@ -147,6 +147,9 @@ mod tests {
         // U+009B is an escape sequence's start to a terminal.
         assert_eq!(line(&[b"a", "é\u{9b}".as_bytes()]), r"a $'é\302\233'");
         // What turns text around could show another command than the one that is pasted.
-        assert_eq!(line(&[b"rm", "\u{202e}x".as_bytes()]), r"rm $'\342\200\256x'");
+        assert_eq!(
+            line(&[b"rm", "\u{202e}x".as_bytes()]),
+            r"rm $'\342\200\256x'"
+        );
     }
 }

@@ -41,7 +41,7 @@ impl Reactor {
         });
         let own = Arc::clone(&new);
         let thread = std::thread::Builder::new().name("hands-reactor".to_owned());
-        thread.stack_size(128 * 1024).spawn(move || own.run())?;
+        thread.spawn(move || own.run())?;
         *reactor = Some(Arc::clone(&new));
         Ok(new)
     }

@@ -167,7 +167,6 @@ pub(super) fn start(
     let (own, command) = (Arc::clone(&shared), command.clone());
     let thread = std::thread::Builder::new().name("hands-command".to_owned());
     thread
-        .stack_size(256 * 1024)
         .spawn(move || {
             let result = live(&command, ends, &own);
             own.enter(ChildPhase::Ended(Box::new(result)));

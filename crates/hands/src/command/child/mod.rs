@@ -433,7 +433,7 @@ impl Child {
         let (told, own) = (Arc::new(Mutex::new(None)), Arc::clone(&self.shared));
         let slot = Arc::clone(&told);
         let thread = std::thread::Builder::new().name("hands-command".to_owned());
-        let waits = thread.stack_size(128 * 1024).spawn(move || {
+        let waits = thread.spawn(move || {
             let ended = self.wait();
             *slot.lock() = Some(ended);
             own.wake();

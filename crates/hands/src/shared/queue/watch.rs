@@ -71,9 +71,7 @@ impl WatchedHandle {
             let seen = inner.ring.heed();
             let watched = Arc::clone(inner);
             let thread = std::thread::Builder::new().name("hands-queue".to_owned());
-            let thread = thread
-                .stack_size(128 * 1024)
-                .spawn(move || watch(&watched, seen));
+            let thread = thread.spawn(move || watch(&watched, seen));
             state.is_watched = thread.is_ok();
             if thread.is_err() {
                 inner.ring.ignore();

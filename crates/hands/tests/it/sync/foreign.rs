@@ -205,6 +205,50 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
     });
 }
 
+/// Uses so many KiB of the stack.
+#[inline(never)]
+fn use_stack(kib: usize) -> u8 {
+    let frame = std::hint::black_box([1_u8; 1024]);
+    match kib {
+        0 => frame[0],
+        _ => use_stack(kib - 1).wrapping_add(frame[1023]),
+    }
+}
+
+#[test]
+fn a_waker_has_as_much_stack_as_on_any_thread() {
+    in_time(|| {
+        let deep = waker(|what| {
+            if what == "wake" {
+                std::hint::black_box(use_stack(400));
+            }
+        });
+        let ends = pipe::<u32, u32>().unwrap();
+        let mut receives = pin!(ends.0.recv_async());
+        assert!(poll(receives.as_mut(), &deep).is_pending());
+        ends.1.send(1).unwrap();
+        assert_eq!(futures_lite::future::block_on(receives).unwrap(), 1);
+
+        let queue = SharedQueue::<u32>::bounded(1).unwrap();
+        let mut get = pin!(queue.get_async());
+        assert!(poll(get.as_mut(), &deep).is_pending());
+        let others = hands::process::spawn(
+            |queue: SharedQueue<u32>| queue.put(2).is_ok(),
+            queue.clone(),
+        );
+        assert_eq!(others.unwrap().join(), Ok(true));
+        assert_eq!(futures_lite::future::block_on(get), Ok(2));
+
+        let command = Command::new("true");
+        let mut output = pin!(command.output_async());
+        if let Poll::Ready(ended) = poll(output.as_mut(), &deep) {
+            assert!(ended.unwrap().success());
+            return;
+        }
+        assert!(futures_lite::future::block_on(output).unwrap().success());
+    });
+}
+
 /// Panics when it is dropped.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Item(u32);

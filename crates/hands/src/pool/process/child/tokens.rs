@@ -79,7 +79,7 @@ impl Owner for Running {
         if !current.is_watched {
             let tokens = Arc::clone(&self.tokens);
             let thread = std::thread::Builder::new().name("hands-cancel".to_owned());
-            let started = thread.stack_size(64 * 1024).spawn(move || tokens.watch());
+            let started = thread.spawn(move || tokens.watch());
             current.is_watched = started.is_ok();
         }
         drop(current);
