@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hands::pool::{Pool, ProcessPool, Shutdown};
 use hands::shared::{Bytes, Event, Value};
 use hands::sync::CancelToken;
 use hands::task::{Options, TaskError};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::support::in_time;
 
@@ -452,6 +454,53 @@ fn a_callback_that_blocks_holds_up_no_other_task() {
         let died: Result<(), _> = died.join();
         assert!(matches!(died, Err(TaskError::Died(_))));
         drop(open);
+    });
+}
+
+/// A result that takes as long to read as somebody wants.
+static READS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[derive(Serialize)]
+struct ReadLate;
+
+impl<'de> Deserialize<'de> for ReadLate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ReadLate, D::Error> {
+        drop(READS.lock());
+        <()>::deserialize(deserializer).map(|()| ReadLate)
+    }
+}
+
+#[test]
+fn a_time_out_is_kept_while_others_results_are_read_or_come_without_end() {
+    in_time(|| {
+        let pool = ProcessPool::with_workers(3).unwrap();
+        let go = Event::new().unwrap();
+        let never = pool.submit(|go: Event| go.wait(), go.clone());
+        let reads = READS.lock();
+        let late = pool.submit(|()| ReadLate, ());
+        let Err(never) = never.join_timeout(Duration::from_millis(50)) else {
+            panic!("nobody has set the event");
+        };
+        let Err(late) = late.join_timeout(Duration::from_millis(50)) else {
+            panic!("it cannot be read yet");
+        };
+        drop(reads);
+        assert!(late.join().is_ok());
+        // Short tasks of another thread, as fast as they go.
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    assert_eq!(pool.map(square, 0..100).chunk(1).count(), 100);
+                }
+            });
+            let Err(never) = never.join_timeout(Duration::from_millis(200)) else {
+                panic!("nobody has set the event");
+            };
+            is_over.store(true, Ordering::SeqCst);
+            go.set();
+            assert!(never.join().is_ok());
+        });
     });
 }
 

@@ -114,12 +114,22 @@ impl ProcessPoolCore {
         let _reply_lock = ReplyLock::begin(self);
         fence(Ordering::SeqCst);
         self.crew.lock().attend();
+        // Reading other tasks' results is the user's code, which may take long: a thread that is
+        // to be back in time leaves it to others.
+        let take_in = || match deadline.and_then(|_| self.me.upgrade()) {
+            Some(me) => me.collect_elsewhere(),
+            None => {
+                self.collect();
+            }
+        };
         loop {
             let came = self.spin.look(|| {
-                self.collect();
+                take_in();
                 is_finished().then_some(())
             });
-            if came.is_some() || is_finished() {
+            // Others' replies may come for ever.
+            let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if came.is_some() || is_finished() || is_late {
                 break;
             }
             let notifier = self.notifier.word(0);
@@ -132,7 +142,7 @@ impl ProcessPoolCore {
             if is_none_there && !is_finished() && !wait::wait(notifier, seen, deadline) {
                 break;
             }
-            self.collect();
+            take_in();
         }
         if is_nested {
             return;
@@ -140,7 +150,7 @@ impl ProcessPoolCore {
         self.leading.store(false, Ordering::SeqCst);
         // From here on it is the pool's thread again.
         if self.watch_as_service() == Watching::Now {
-            self.collect();
+            take_in();
         }
         if self.watch_as_service() != Watching::Woken {
             self.kick();
