@@ -10,6 +10,7 @@ mod routes;
 mod stream;
 mod token;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -20,7 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hands::sync::Mutex;
+use hands::sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -34,6 +35,8 @@ const UPDATE: Duration = Duration::from_millis(50);
 const EACH: u32 = 4;
 /// So long after the last state has been sent, requests are still taken.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// So long a page waits for a source that is at work.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// So long open connections are waited for at the end.
 const AT_THE_END: Duration = Duration::from_secs(1);
 
@@ -90,40 +93,79 @@ struct Shared {
 struct Watched {
     ledger: Ledger,
     source: Box<dyn Source>,
-    /// The source has panicked: it is not asked any more.
+    /// What could be done when it was asked last.
+    verbs: Vec<Verb>,
+    /// The source has panicked: it is not asked any more how things stand.
     is_broken: bool,
 }
 
-impl Watched {
-    fn verbs(&self) -> Vec<Verb> {
-        self.source.verbs()
+impl Shared {
+    /// What is watched, unless its source is at work for longer than a page waits: it may be so for
+    /// ever, or ask its own page.
+    fn watched(&self) -> Option<MutexGuard<'_, Watched>> {
+        self.watched.try_lock_for(PATIENCE)
     }
 
-    /// Has the source bring the ledger up to date. It is foreign code: a panic costs the page what is
-    /// new, and not its thread.
-    fn update(&mut self) {
-        if self.is_broken {
-            return;
+    /// The state now, or the last one that is known.
+    fn frame(&self) -> Arc<str> {
+        match self.watched() {
+            Some(mut watched) => watched.frame(),
+            None => Arc::clone(&self.frames.borrow().1),
         }
+    }
+}
+
+impl Shared {
+    /// The last state, and the beginning of each list, as far as they are to be had.
+    fn last(&self) -> String {
+        let names = [List::Running, List::Waiting, List::Failed, List::Finished];
+        let (frame, lists) = match self.watched() {
+            Some(mut watched) => {
+                let frame = watched.frame();
+                let rows = |list| watched.ledger.rows(list, Order::Number, 0, usize::MAX);
+                (frame, names.map(rows))
+            }
+            None => (Arc::clone(&self.frames.borrow().1), Default::default()),
+        };
+        let lists: HashMap<_, _> = names.into_iter().zip(lists).collect();
+        let lists = serde_json::to_string(&lists).expect("numbers and texts can be written");
+        format!("{{\"frame\":{frame},\"lists\":{lists}}}")
+    }
+}
+
+impl Watched {
+    /// Asks the source. It is foreign code: a panic costs the page what is new, and not its thread.
+    fn ask<R>(&mut self, ask: impl FnOnce(&mut dyn Source, &mut Ledger) -> R) -> Option<R> {
         let Watched { ledger, source, .. } = self;
-        let updated = catch_unwind(AssertUnwindSafe(|| source.update(ledger)));
-        if let Err(payload) = updated {
-            // It may panic when it is dropped.
-            let _ = ManuallyDrop::new(payload);
-            self.is_broken = true;
+        let answer = catch_unwind(AssertUnwindSafe(|| ask(&mut **source, ledger)));
+        let payload = match answer {
+            Ok(answer) => return Some(answer),
+            Err(payload) => payload,
+        };
+        // It may panic when it is dropped.
+        let _ = ManuallyDrop::new(payload);
+        if !std::mem::replace(&mut self.is_broken, true) {
             self.ledger
                 .note("what this page watches has panicked: it is shown as it was before");
         }
+        None
     }
 
-    /// The last state, and the beginning of each list.
-    fn last(&mut self) -> String {
-        let frame = self.frame();
-        let names = [List::Running, List::Waiting, List::Failed, List::Finished];
-        let lists = names.map(|list| (list, self.ledger.rows(list, Order::Number, 0, usize::MAX)));
-        let lists: std::collections::HashMap<_, _> = lists.into_iter().collect();
-        let lists = serde_json::to_string(&lists).expect("numbers and texts can be written");
-        format!("{{\"frame\":{frame},\"lists\":{lists}}}")
+    /// What can be done, or could be before the source panicked: it may well be stopped still.
+    fn verbs(&mut self) -> Vec<Verb> {
+        if !self.is_broken
+            && let Some(verbs) = self.ask(|source, _| source.verbs())
+        {
+            self.verbs = verbs;
+        }
+        self.verbs.clone()
+    }
+
+    /// Has the source bring the ledger up to date.
+    fn update(&mut self) {
+        if !self.is_broken {
+            self.ask(|source, ledger| source.update(ledger));
+        }
     }
 
     /// The state, and what can be done.
@@ -182,6 +224,7 @@ impl Page {
         let mut watched = Watched {
             ledger,
             source: Box::new(source),
+            verbs: Vec::new(),
             is_broken: false,
         };
         let first = watched.frame();
@@ -230,9 +273,10 @@ impl Page {
         self.token.to_string()
     }
 
-    /// The state as pages get it: JSON.
+    /// The state as pages get it: JSON. The last one that is known, if the source is at work for
+    /// longer than a tenth of a second.
     pub fn state(&self) -> String {
-        self.shared.watched.lock().frame().to_string()
+        self.shared.frame().to_string()
     }
 
     /// Ends it. Pages that are open get the last state first; for that a second is given, and another
@@ -261,6 +305,22 @@ impl Drop for Page {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+impl Drop for Watched {
+    /// The source may panic when it is dropped, which may be while its owner panics.
+    fn drop(&mut self) {
+        let source = std::mem::replace(&mut self.source, Box::new(Nothing));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(source)));
+        let _ = dropped.map_err(ManuallyDrop::new);
+    }
+}
+
+/// What is watched when all is over.
+struct Nothing;
+
+impl Source for Nothing {
+    fn update(&mut self, _: &mut Ledger) {}
 }
 
 impl fmt::Debug for Page {
@@ -310,7 +370,9 @@ async fn keep_up(shared: &Arc<Shared>) {
     loop {
         clock.tick().await;
         turn = turn.wrapping_add(1);
-        let mut watched = shared.watched.lock();
+        let Some(mut watched) = shared.watched.try_lock() else {
+            continue;
+        };
         watched.update();
         watched.ledger.tick();
         if turn.is_multiple_of(EACH) && shared.frames.receiver_count() > 0 {

@@ -11,8 +11,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, Watched, guard, stream};
-use crate::ledger::{List, Order, Rows};
+use super::{Shared, guard, stream};
+use crate::ledger::{List, Order};
 use crate::source::Action;
 
 /// Bytes that may be sent to the page at once: many links.
@@ -56,16 +56,17 @@ pub(super) fn all(shared: &Arc<Shared>) -> Router {
 }
 
 async fn state(State(shared): State<Arc<Shared>>) -> Response {
-    let frame = shared.watched.lock().frame();
+    let frame = shared.frame();
     ([(CONTENT_TYPE, "application/json")], frame.to_string()).into_response()
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let text = {
-        let mut watched = shared.watched.lock();
-        watched.update();
-        watched.ledger.prometheus()
+    let Some(mut watched) = shared.watched() else {
+        return at_work();
     };
+    watched.update();
+    let text = watched.ledger.prometheus();
+    drop(watched);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, kind)], text).into_response()
 }
@@ -81,14 +82,20 @@ struct Part {
     order: Order,
 }
 
-async fn list(State(shared): State<Arc<Shared>>, Query(part): Query<Part>) -> Json<Rows> {
-    Json(
-        shared
-            .watched
-            .lock()
-            .ledger
-            .rows(part.what, part.order, part.from, part.count),
-    )
+async fn list(State(shared): State<Arc<Shared>>, Query(part): Query<Part>) -> Response {
+    let Some(watched) = shared.watched() else {
+        return at_work();
+    };
+    let rows = watched
+        .ledger
+        .rows(part.what, part.order, part.from, part.count);
+    drop(watched);
+    Json(rows).into_response()
+}
+
+fn at_work() -> Response {
+    let why = "what this page watches is at work; ask again";
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
 /// What became of an action.
@@ -101,13 +108,12 @@ struct Said {
 async fn act(State(shared): State<Arc<Shared>>, Json(action): Json<Action>) -> Response {
     let acted = tokio::task::spawn_blocking(move || {
         let mut watched = shared.watched.lock();
-        let Watched { ledger, source, .. } = &mut *watched;
-        source.act(action, ledger)
+        watched.ask(|source, ledger| source.act(action, ledger))
     });
     let (status, said) = match acted.await {
-        Ok(Ok(said)) => (StatusCode::OK, said),
-        Ok(Err(refused)) => (StatusCode::CONFLICT, refused.to_string()),
-        Err(_) => (
+        Ok(Some(Ok(said))) => (StatusCode::OK, said),
+        Ok(Some(Err(refused))) => (StatusCode::CONFLICT, refused.to_string()),
+        Ok(None) | Err(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "it panicked, which is a mistake in this program".to_owned(),
         ),

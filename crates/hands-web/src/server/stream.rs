@@ -46,7 +46,7 @@ async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
     let event = match open.stage {
         Stage::First => {
             open.stage = Stage::More;
-            let now = open.shared.watched.lock().frame();
+            let now = open.shared.frame();
             Event::default().retry(AGAIN).data(&now)
         }
         Stage::More => {
@@ -61,8 +61,7 @@ async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
                 open.stage = Stage::Over;
                 // So that the page does not ask again, of somebody else on this port perhaps; with
                 // all that it may want to show later.
-                let last = open.shared.watched.lock().last();
-                Event::default().event("end").data(last)
+                Event::default().event("end").data(open.shared.last())
             }
         }
         Stage::Over => return None,

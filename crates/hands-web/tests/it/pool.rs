@@ -148,8 +148,63 @@ fn a_source_that_panics_costs_the_news_and_one_that_hangs_not_the_end() {
     );
     socket.write_all(head.as_bytes()).unwrap();
     has_entered.recv().unwrap();
+    // Whoever asks meanwhile is told what was known.
+    assert!(page.state().contains("the first"));
     page.close();
     drop(release);
+}
+
+/// Has its own page, asks it, and drops it; and panics wherever else it is called.
+struct Owner {
+    page: std::sync::Arc<std::sync::Mutex<Option<hands_web::Page>>>,
+    panics: bool,
+    told: std::sync::mpsc::Sender<&'static str>,
+}
+
+impl hands_web::Source for Owner {
+    fn update(&mut self, _: &mut hands_web::Ledger) {
+        let own = self.page.lock().unwrap().take();
+        if let Some(page) = own {
+            assert!(page.state().contains("owner"));
+            drop(page);
+            self.told.send("has dropped its page").unwrap();
+        }
+    }
+
+    fn verbs(&self) -> Vec<hands_web::Verb> {
+        assert!(!self.panics, "nothing can be done");
+        Vec::new()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.told.send("is dropped").unwrap();
+        panic!("it does not want to end");
+    }
+}
+
+#[test]
+fn a_source_may_ask_and_drop_its_own_page_and_panic_wherever_it_is_called() {
+    for panics in [false, true] {
+        let (told, hear) = std::sync::mpsc::channel();
+        let page = std::sync::Arc::default();
+        let source = Owner {
+            page: std::sync::Arc::clone(&page),
+            panics,
+            told,
+        };
+        let ledger = hands_web::Ledger::new("owner");
+        let own = hands_web::Page::open(hands_web::PageOptions::new(), ledger, source).unwrap();
+        assert_eq!(own.state().contains("has panicked"), panics);
+        if panics {
+            own.close();
+        } else {
+            *page.lock().unwrap() = Some(own);
+            assert_eq!(hear.recv(), Ok("has dropped its page"));
+        }
+        assert_eq!(hear.recv(), Ok("is dropped"));
+    }
 }
 
 #[test]
