@@ -26,14 +26,14 @@ pub(crate) struct Starts {
     pub(crate) begun: u32,
     /// How often it was begun anew because it had panicked.
     pub(crate) retried: u32,
-    pub(crate) state: State,
+    pub(crate) state: StartState,
     /// Who has begun it, one after the other, as far as that was not given back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) workers: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum State {
+pub(crate) enum StartState {
     /// A worker has begun it.
     Begun,
     /// A worker has given it back; and so it is before it was ever begun.
@@ -66,7 +66,7 @@ pub(crate) async fn read(results: &Stream, subject: &str) -> Option<Record> {
             starts: serde_json::from_slice(&message.payload).unwrap_or(Starts {
                 begun: 1,
                 retried: 0,
-                state: State::Begun,
+                state: StartState::Begun,
                 workers: Vec::new(),
             }),
             number: message.sequence,

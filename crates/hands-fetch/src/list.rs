@@ -204,7 +204,7 @@ fn set(wanted: &mut Wanted, option: &str) -> Result<(), String> {
 }
 
 /// The items of a list, read as they are asked for.
-pub(crate) struct List<R> {
+pub(crate) struct UrlList<R> {
     lines: R,
     /// Whose options may still come.
     pending: Option<ListItem>,
@@ -216,9 +216,9 @@ pub(crate) struct List<R> {
 /// A longer line is no URL, and would fill the memory.
 const LONGEST: u64 = 1 << 20;
 
-impl<R: BufRead> List<R> {
-    pub(crate) fn new(lines: R) -> List<R> {
-        List {
+impl<R: BufRead> UrlList<R> {
+    pub(crate) fn new(lines: R) -> UrlList<R> {
+        UrlList {
             lines,
             pending: None,
             is_over: false,
@@ -242,7 +242,7 @@ impl<R: BufRead> List<R> {
     }
 }
 
-impl<R: BufRead> Iterator for List<R> {
+impl<R: BufRead> Iterator for UrlList<R> {
     type Item = std::io::Result<ListItem>;
 
     fn next(&mut self) -> Option<std::io::Result<ListItem>> {
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     fn items(text: &str) -> Vec<ListItem> {
-        let items: Result<Vec<_>, _> = List::new(text.as_bytes()).collect();
+        let items: Result<Vec<_>, _> = UrlList::new(text.as_bytes()).collect();
         items.expect("memory can be read")
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hands::sync::Mutex;
 
-use super::list::{self, List, ListItem, Wanted};
+use super::list::{self, ListItem, UrlList, Wanted};
 use super::name::TakenNames;
 use super::plan::FetchPlan;
 use super::state::{FetchState, FetchTarget};
@@ -116,7 +116,7 @@ impl UrlSource {
                 may_wait |= !kind.is_ok_and(|kind| kind.is_file());
                 Box::new(file)
             };
-            let list = List::new(BufReader::new(lines));
+            let list = UrlList::new(BufReader::new(lines));
             let list = list.map(move |item| {
                 item.map_err(|error| format!("`{shown}` cannot be read: {error}"))
             });

@@ -37,7 +37,7 @@ mod server;
 mod source;
 
 pub use self::ledger::{
-    End, Frame, HistoryLines, Ledger, List, ListSizes, Order, Overview, Phase, Row, Rows,
+    End, Frame, HistoryLines, Ledger, List, ListSizes, Overview, Phase, Row, RowOrder, Rows,
 };
 pub use self::pool::serve;
 pub use self::server::{Page, PageOptions, State};

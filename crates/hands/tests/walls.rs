@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The modules of the library, from the ground up: each may use those before it. Those of one line
 /// do not use each other.
@@ -30,6 +30,18 @@ const ORDER: &[&[&str]] = &[
 const CIRCLES: usize = 3;
 
 type File = Vec<String>;
+
+/// All crates of the workspace, by their names, and where their sources are.
+fn crates() -> BTreeMap<String, PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = fs::read_dir(own.parent().expect("a folder")).expect("a folder");
+    let sources = folders.filter_map(|entry| {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        Some((name, entry.path().join("src"))).filter(|(_, source)| source.is_dir())
+    });
+    sources.collect()
+}
 
 /// The source files of a crate, by the paths of their modules, without comments and tests.
 fn files(root: &Path) -> BTreeMap<File, String> {
@@ -252,17 +264,8 @@ fn no_module_uses_one_above_it() {
 #[test]
 fn few_files_use_each_other_in_circles() {
     let mut circles = Vec::new();
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("a folder");
-    for name in [
-        "hands",
-        "hands-batch",
-        "hands-fetch",
-        "hands-cluster",
-        "hands-cli",
-    ] {
-        let arrows = arrows(&files(&crates.join(name).join("src")));
+    for (name, source) in crates() {
+        let arrows = arrows(&files(&source));
         let mut known = BTreeSet::new();
         for file in arrows.keys() {
             let from_here = reached(file, &arrows);
@@ -307,18 +310,8 @@ fn lines_of_comments_end_at_100_columns() {
         }
     }
     let mut long = Vec::new();
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("a folder");
-    for name in [
-        "hands",
-        "hands-batch",
-        "hands-fetch",
-        "hands-cluster",
-        "hands-cli",
-        "hands-macros",
-    ] {
-        look(&crates.join(name).join("src"), &mut long);
+    for source in crates().values() {
+        look(source, &mut long);
     }
     assert!(long.is_empty(), "{long:#?}");
 }
@@ -336,18 +329,9 @@ const TWICE: &[&str] = &[
 
 #[test]
 fn no_two_types_have_one_name() {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("a folder");
     let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in [
-        "hands",
-        "hands-batch",
-        "hands-fetch",
-        "hands-cluster",
-        "hands-cli",
-    ] {
-        for (file, text) in files(&crates.join(name).join("src")) {
+    for (name, source) in crates() {
+        for (file, text) in files(&source) {
             for line in text.lines() {
                 let mut words =
                     line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hands_web::{Action, List, Order, Rows, State};
+use hands_web::{Action, List, RowOrder, Rows, State};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -122,7 +122,7 @@ impl TopClient {
     pub(super) fn rows(
         &self,
         list: List,
-        order: Order,
+        order: RowOrder,
         from: usize,
         count: usize,
     ) -> Result<Rows, String> {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use hands::sync::Mutex;
-use hands_web::{Action, List, Order, Phase, Rows, State};
+use hands_web::{Action, List, Phase, RowOrder, Rows, State};
 
 use super::client::{News, TopClient};
 
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WantedRows {
     pub(super) list: List,
-    pub(super) order: Order,
+    pub(super) order: RowOrder,
     pub(super) from: usize,
     pub(super) count: usize,
 }

@@ -1,7 +1,7 @@
 //! What keys do.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use hands_web::{Action, List, Order, Phase, Verb};
+use hands_web::{Action, List, Phase, RowOrder, Verb};
 
 use super::feed::{ShownState, WantedRows};
 
@@ -22,7 +22,7 @@ pub(super) enum Over {
 #[derive(Debug)]
 pub(super) struct TopKeys {
     pub(super) list: List,
-    pub(super) order: Order,
+    pub(super) order: RowOrder,
     /// The row that is chosen, in the whole list, and the first that is on the screen.
     pub(super) chosen: usize,
     pub(super) from: usize,
@@ -35,7 +35,7 @@ impl Default for TopKeys {
     fn default() -> TopKeys {
         TopKeys {
             list: List::Running,
-            order: Order::default(),
+            order: RowOrder::default(),
             chosen: 0,
             from: 0,
             room: 10,
@@ -144,9 +144,9 @@ impl TopKeys {
             KeyCode::Enter if self.chosen_id(shown).is_some() => self.over = Over::Detail,
             KeyCode::Char('s') => {
                 self.order = match self.order {
-                    Order::Number => Order::Time,
-                    Order::Time => Order::Name,
-                    Order::Name => Order::Number,
+                    RowOrder::Number => RowOrder::Time,
+                    RowOrder::Time => RowOrder::Name,
+                    RowOrder::Name => RowOrder::Number,
                 };
             }
             KeyCode::Char(digit @ '1'..='4') => self.choose(LISTS[digit as usize - '1' as usize]),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hands_fetch::clean;
-use hands_web::{Frame as Moment, List, Order, Phase, Row, Verb};
+use hands_web::{Frame as Moment, List, Phase, Row, RowOrder, Verb};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -260,9 +260,9 @@ fn tabs_of<'a>(shown: &ShownState, keys: &TopKeys, look: &Look) -> Line<'a> {
     }
     if keys.list == List::Running {
         let order = match keys.order {
-            Order::Number => "by number",
-            Order::Time => "by time",
-            Order::Name => "by name",
+            RowOrder::Number => "by number",
+            RowOrder::Time => "by time",
+            RowOrder::Name => "by name",
         };
         spans.push(Span::styled(order, look.of(Color::DarkGray)));
     }

@@ -16,7 +16,7 @@ use super::entry::{Delivery, Outgoing, PendingTask, SentTask, WorkerStatus};
 use crate::link::{PATIENCE, ServerLink};
 use crate::names::PoolNames;
 use crate::settings::Settings;
-use crate::start::{self, NotWritten, Starts, State};
+use crate::start::{self, NotWritten, StartState, Starts};
 use crate::streams::Streams;
 use crate::{ClusterError, large};
 
@@ -427,7 +427,7 @@ pub(super) async fn keep_from_beginning(
     let mut before = start::Record::default();
     for _ in 0..20 {
         let cancelled = Starts {
-            state: State::Cancelled,
+            state: StartState::Cancelled,
             ..before.starts.clone()
         };
         match start::write(link, &subject, cancelled, before.number).await {
@@ -441,9 +441,9 @@ pub(super) async fn keep_from_beginning(
             continue;
         };
         match record.starts.state {
-            State::Returned => before = record,
-            State::Cancelled => return true,
-            State::Begun => {
+            StartState::Returned => before = record,
+            StartState::Cancelled => return true,
+            StartState::Begun => {
                 let asked = link.client().request(names.cancel(&entry.id), "".into());
                 let answer = tokio::time::timeout(ANSWERS, asked).await;
                 let result = names.result(&entry.id);

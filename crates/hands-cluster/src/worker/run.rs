@@ -19,7 +19,7 @@ use crate::large;
 use crate::message::{
     COUNT, DEADLINE, ID, MOST_ARGUMENTS, MOST_STARTS, RETRIES, TIMEOUT, WALL, WORKER, number,
 };
-use crate::start::{self, NotWritten, Record, Starts, State};
+use crate::start::{self, NotWritten, Record, StartState, Starts};
 
 /// A task that is tried again comes back after this time, twice as long each time.
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -223,7 +223,7 @@ impl Lent {
                     let starts = Starts {
                         begun: begun.starts.begun - 1,
                         retried: begun.starts.retried.saturating_add(1),
-                        state: State::Returned,
+                        state: StartState::Returned,
                         workers: begun.starts.workers.clone(),
                     };
                     let subject = self.names.start(&said.id);
@@ -270,7 +270,7 @@ impl Lent {
             let starts = Starts {
                 // What the server says is bounded by nobody.
                 begun: before.starts.begun.saturating_add(1),
-                state: State::Begun,
+                state: StartState::Begun,
                 workers: with_one_more(&before.starts.workers, &self.name),
                 ..before.starts
             };
@@ -280,7 +280,9 @@ impl Lent {
                 Err(NotWritten::Other) => {}
             }
             match start::read(&self.streams.results, &subject).await {
-                Some(record) if record.starts.state == State::Cancelled => return Err(Then::Done),
+                Some(record) if record.starts.state == StartState::Cancelled => {
+                    return Err(Then::Done);
+                }
                 Some(record) => before = record,
                 None => tokio::time::sleep(PAUSE).await,
             }
@@ -340,7 +342,7 @@ impl Lent {
     async fn give_back(&self, said: &TaskMessage, begun: Record) -> Then {
         let starts = Starts {
             begun: begun.starts.begun - 1,
-            state: State::Returned,
+            state: StartState::Returned,
             workers: {
                 let mut workers = begun.starts.workers;
                 workers.pop();

@@ -21,7 +21,7 @@ use self::timeline::Timeline;
 
 pub use self::frame::{Frame, ListSizes};
 pub use self::history::HistoryLines;
-pub use self::rows::{List, Order, Row, Rows};
+pub use self::rows::{List, Row, RowOrder, Rows};
 
 /// Tasks that are kept after they have ended: of those that failed, and of the others.
 const KEPT: usize = 10_000;

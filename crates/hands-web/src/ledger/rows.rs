@@ -26,7 +26,7 @@ pub enum List {
 /// In which order tasks that run are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Order {
+pub enum RowOrder {
     /// By their numbers.
     #[default]
     Number,
@@ -82,15 +82,15 @@ pub struct Row {
 
 impl Ledger {
     /// So many rows of a list, from this one on; no more than 500.
-    pub fn rows(&self, list: List, order: Order, from: usize, count: usize) -> Rows {
+    pub fn rows(&self, list: List, order: RowOrder, from: usize, count: usize) -> Rows {
         let count = count.min(MOST);
         let (total, rows) = match list {
             List::Running => {
                 let mut all: Vec<_> = self.running.iter().collect();
                 match order {
-                    Order::Number => {}
-                    Order::Time => all.sort_by_key(|(_, task)| task.since),
-                    Order::Name => all.sort_by_cached_key(|(_, task)| task.name.text()),
+                    RowOrder::Number => {}
+                    RowOrder::Time => all.sort_by_key(|(_, task)| task.since),
+                    RowOrder::Name => all.sort_by_cached_key(|(_, task)| task.name.text()),
                 }
                 let rows = all.into_iter().skip(from).take(count);
                 let rows = rows.map(|(id, task)| Row {

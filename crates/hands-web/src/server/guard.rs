@@ -1,10 +1,10 @@
-//! [`Guard`]: who may look, and who may do something.
+//! [`PageGuard`]: who may look, and who may do something.
 //!
 //! Each request must name the page as it may be named, so that no other site can have a browser ask
 //! through a name of its own (DNS rebinding); must come from the page itself where the browser says
 //! from where it comes; and must show the token or the cookie that stands for it. Cookies do not
-//! tell ports apart, so the port is in the cookie's name, and where a request comes from is looked at
-//! in spite of `SameSite`.
+//! tell ports apart, so the port is in the cookie's name, and where a request comes from is looked
+//! at in spite of `SameSite`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hands::sync::Mutex;
 
-use super::Shared;
 use super::token::Token;
 
 /// No script, style, picture or request but the page's own; nobody puts it into a frame.
@@ -31,7 +30,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const RATE: f64 = 20.0;
 const AT_ONCE: f64 = 60.0;
 
-pub(super) struct Guard {
+pub(super) struct PageGuard {
     address: SocketAddr,
     token: Token,
     cookie: String,
@@ -39,9 +38,9 @@ pub(super) struct Guard {
     left: Mutex<(f64, Instant)>,
 }
 
-impl Guard {
-    pub(super) fn new(address: SocketAddr, token: Token) -> Guard {
-        Guard {
+impl PageGuard {
+    pub(super) fn new(address: SocketAddr, token: Token) -> PageGuard {
+        PageGuard {
             address,
             token,
             cookie: format!("hands_{}", address.port()),
@@ -184,11 +183,11 @@ fn refused(status: StatusCode, why: &'static str) -> Response {
 
 /// Lets a request through, or answers it; with the headers that belong to each answer.
 pub(super) async fn check(
-    State(shared): State<Arc<Shared>>,
+    State(guard): State<Arc<PageGuard>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let answer = shared.guard.answer(&request);
+    let answer = guard.answer(&request);
     let mut response = match answer {
         None => next.run(request).await,
         Some(response) => response,
@@ -221,9 +220,9 @@ pub(super) async fn check(
 mod tests {
     use super::*;
 
-    fn guard(address: &str) -> Guard {
+    fn guard(address: &str) -> PageGuard {
         let address = address.parse().expect("an address");
-        Guard::new(address, Token::new().expect("random bits"))
+        PageGuard::new(address, Token::new().expect("random bits"))
     }
 
     #[test]

@@ -25,9 +25,9 @@ use hands::sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use self::guard::Guard;
+use self::guard::PageGuard;
 use self::token::Token;
-use crate::ledger::{Frame, Ledger, List, Order};
+use crate::ledger::{Frame, Ledger, List, RowOrder};
 use crate::source::{Source, Verb};
 
 /// How often the ledger is brought up to date, and a page is sent its state: each fourth time.
@@ -82,15 +82,15 @@ pub struct State {
 
 /// What the parts of the server share.
 struct Shared {
-    guard: Guard,
-    watched: Mutex<Watched>,
+    guard: Arc<PageGuard>,
+    watched: Mutex<WatchedSource>,
     /// The state as it is sent, and its number.
     frames: watch::Sender<(u64, Arc<str>)>,
     /// Whether the page is to end.
     ending: watch::Sender<bool>,
 }
 
-struct Watched {
+struct WatchedSource {
     ledger: Ledger,
     source: Box<dyn Source>,
     /// What could be done when it was asked last.
@@ -102,7 +102,7 @@ struct Watched {
 impl Shared {
     /// What is watched, unless its source is at work for longer than a page waits: it may be so for
     /// ever, or ask its own page.
-    fn watched(&self) -> Option<MutexGuard<'_, Watched>> {
+    fn watched(&self) -> Option<MutexGuard<'_, WatchedSource>> {
         self.watched.try_lock_for(PATIENCE)
     }
 
@@ -113,16 +113,14 @@ impl Shared {
             None => Arc::clone(&self.frames.borrow().1),
         }
     }
-}
 
-impl Shared {
     /// The last state, and the beginning of each list, as far as they are to be had.
     fn last(&self) -> String {
         let names = [List::Running, List::Waiting, List::Failed, List::Finished];
         let (frame, lists) = match self.watched() {
             Some(mut watched) => {
                 let frame = watched.frame();
-                let rows = |list| watched.ledger.rows(list, Order::Number, 0, usize::MAX);
+                let rows = |list| watched.ledger.rows(list, RowOrder::Number, 0, usize::MAX);
                 (frame, names.map(rows))
             }
             None => (Arc::clone(&self.frames.borrow().1), Default::default()),
@@ -133,10 +131,10 @@ impl Shared {
     }
 }
 
-impl Watched {
+impl WatchedSource {
     /// Asks the source. It is foreign code: a panic costs the page what is new, and not its thread.
     fn ask<R>(&mut self, ask: impl FnOnce(&mut dyn Source, &mut Ledger) -> R) -> Option<R> {
-        let Watched { ledger, source, .. } = self;
+        let WatchedSource { ledger, source, .. } = self;
         let answer = catch_unwind(AssertUnwindSafe(|| ask(&mut **source, ledger)));
         let payload = match answer {
             Ok(answer) => return Some(answer),
@@ -221,7 +219,7 @@ impl Page {
         let address = listener.local_addr()?;
         let token = Token::new()?;
         let link = format!("http://{address}/?token={token}");
-        let mut watched = Watched {
+        let mut watched = WatchedSource {
             ledger,
             source: Box::new(source),
             verbs: Vec::new(),
@@ -229,7 +227,7 @@ impl Page {
         };
         let first = watched.frame();
         let shared = Arc::new(Shared {
-            guard: Guard::new(address, token.clone()),
+            guard: Arc::new(PageGuard::new(address, token.clone())),
             watched: Mutex::new(watched),
             frames: watch::Sender::new((0, first)),
             ending: watch::Sender::new(false),
@@ -279,8 +277,8 @@ impl Page {
         self.shared.frame().to_string()
     }
 
-    /// Ends it. Pages that are open get the last state first; for that a second is given, and another
-    /// one to a source that is at work.
+    /// Ends it. Pages that are open get the last state first; for that a second is given, and
+    /// another one to a source that is at work.
     pub fn close(mut self) {
         self.end();
     }
@@ -307,7 +305,7 @@ impl Drop for Page {
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedSource {
     /// The source may panic when it is dropped, which may be while its owner panics.
     fn drop(&mut self) {
         let source = std::mem::replace(&mut self.source, Box::new(Nothing));

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::{Shared, guard, stream};
-use crate::ledger::{List, Order};
+use crate::ledger::{List, RowOrder};
 use crate::source::Action;
 
 /// Bytes that may be sent to the page at once: many links.
@@ -51,7 +51,7 @@ pub(super) fn all(shared: &Arc<Shared>) -> Router {
     }
     routes
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(from_fn_with_state(Arc::clone(shared), guard::check))
+        .layer(from_fn_with_state(Arc::clone(&shared.guard), guard::check))
         .with_state(Arc::clone(shared))
 }
 
@@ -79,7 +79,7 @@ struct Part {
     #[serde(default)]
     count: usize,
     #[serde(default)]
-    order: Order,
+    order: RowOrder,
 }
 
 async fn list(State(shared): State<Arc<Shared>>, Query(part): Query<Part>) -> Response {
@@ -100,7 +100,7 @@ fn at_work() -> Response {
 
 /// What became of an action.
 #[derive(Serialize)]
-struct Said {
+struct ActionAnswer {
     said: String,
 }
 
@@ -118,5 +118,5 @@ async fn act(State(shared): State<Arc<Shared>>, Json(action): Json<Action>) -> R
             "it panicked, which is a mistake in this program".to_owned(),
         ),
     };
-    (status, Json(Said { said })).into_response()
+    (status, Json(ActionAnswer { said })).into_response()
 }

@@ -15,41 +15,41 @@ use super::Shared;
 /// So soon a page that has lost us tries again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-enum Stage {
+enum StreamStage {
     First,
     More,
     /// The last state has been sent.
     Over,
 }
 
-struct Open {
+struct OpenPage {
     shared: Arc<Shared>,
     frames: watch::Receiver<(u64, Arc<str>)>,
     ending: watch::Receiver<bool>,
-    stage: Stage,
+    stage: StreamStage,
 }
 
 /// Each event is the whole state: one that comes late is replaced by the next, and not queued.
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let open = Open {
+    let open = OpenPage {
         frames: shared.frames.subscribe(),
         ending: shared.ending.subscribe(),
         shared,
-        stage: Stage::First,
+        stage: StreamStage::First,
     };
     Sse::new(unfold(open, next))
 }
 
-async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
+async fn next(mut open: OpenPage) -> Option<(Result<Event, Infallible>, OpenPage)> {
     let event = match open.stage {
-        Stage::First => {
-            open.stage = Stage::More;
+        StreamStage::First => {
+            open.stage = StreamStage::More;
             let now = open.shared.frame();
             Event::default().retry(AGAIN).data(&now)
         }
-        Stage::More => {
+        StreamStage::More => {
             let changed = tokio::select! {
                 changed = open.frames.changed() => changed.is_ok(),
                 _ = open.ending.wait_for(|ending| *ending) => false,
@@ -58,13 +58,13 @@ async fn next(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> {
                 let (number, frame) = open.frames.borrow_and_update().clone();
                 Event::default().id(number.to_string()).data(&frame)
             } else {
-                open.stage = Stage::Over;
+                open.stage = StreamStage::Over;
                 // So that the page does not ask again, of somebody else on this port perhaps; with
                 // all that it may want to show later.
                 Event::default().event("end").data(open.shared.last())
             }
         }
-        Stage::Over => return None,
+        StreamStage::Over => return None,
     };
     Some((Ok(event), open))
 }

@@ -39,7 +39,7 @@ fn a_pools_page_shows_its_counts_and_its_end() {
 #[test]
 fn a_million_tasks_and_ten_thousand_workers_fit_into_a_state_of_bounded_size() {
     use hands::event::TaskEnd;
-    use hands_web::{End, Ledger, List, Order};
+    use hands_web::{End, Ledger, List, RowOrder};
     let mut ledger = Ledger::new("many");
     for id in 0..1_000_000_u64 {
         ledger.started(
@@ -62,24 +62,24 @@ fn a_million_tasks_and_ten_thousand_workers_fit_into_a_state_of_bounded_size() {
     }
     let state = serde_json::to_string(&ledger.frame()).unwrap();
     assert!(state.len() < 64 << 10, "{} bytes", state.len());
-    let rows =
-        serde_json::to_value(ledger.rows(List::Running, Order::Time, 5_000, usize::MAX)).unwrap();
+    let rows = serde_json::to_value(ledger.rows(List::Running, RowOrder::Time, 5_000, usize::MAX))
+        .unwrap();
     assert_eq!(rows["total"], 10_000);
     assert_eq!(rows["rows"].as_array().unwrap().len(), 500);
-    let rows = serde_json::to_value(ledger.rows(List::Failed, Order::Number, 0, 10)).unwrap();
+    let rows = serde_json::to_value(ledger.rows(List::Failed, RowOrder::Number, 0, 10)).unwrap();
     assert_eq!(rows["total"], 10_000);
 }
 
 #[test]
 fn of_a_million_that_run_as_many_are_listed_as_anybody_looks_through() {
-    use hands_web::{End, Ledger, List, Order};
+    use hands_web::{End, Ledger, List, RowOrder};
     let mut ledger = Ledger::new("many");
     for id in 0..1_000_000_u64 {
         ledger.started(id, "sleep", u32::try_from(id).unwrap());
     }
     let state = serde_json::to_string(&ledger.frame()).unwrap();
     assert!(state.len() < 64 << 10, "{} bytes", state.len());
-    let rows = serde_json::to_value(ledger.rows(List::Running, Order::Time, 0, 1)).unwrap();
+    let rows = serde_json::to_value(ledger.rows(List::Running, RowOrder::Time, 0, 1)).unwrap();
     assert_eq!(rows["total"], 20_000);
     for id in 0..1_000_000_u64 {
         let end = End::new(
@@ -88,7 +88,7 @@ fn of_a_million_that_run_as_many_are_listed_as_anybody_looks_through() {
         );
         ledger.finished(id, "sleep", end);
     }
-    let rows = serde_json::to_value(ledger.rows(List::Running, Order::Number, 0, 1)).unwrap();
+    let rows = serde_json::to_value(ledger.rows(List::Running, RowOrder::Number, 0, 1)).unwrap();
     assert_eq!(rows["total"], 0);
 }
 
@@ -210,7 +210,7 @@ fn a_source_may_ask_and_drop_its_own_page_and_panic_wherever_it_is_called() {
 #[test]
 fn texts_that_deceive_are_shown_as_what_they_are() {
     use hands::event::TaskEnd;
-    use hands_web::{End, Ledger, List, Order};
+    use hands_web::{End, Ledger, List, RowOrder};
     let mut ledger = Ledger::new("exe\u{202e}cod");
     ledger.note("\u{1b}[2Jgone");
     ledger.started(1, "exe\u{202e}cod 👩\u{200d}👧\nsecond line", 0);
@@ -221,7 +221,7 @@ fn texts_that_deceive_are_shown_as_what_they_are() {
     let state = serde_json::to_value(ledger.frame()).unwrap();
     assert_eq!(state["title"], "exe\u{fffd}cod");
     assert_eq!(state["notes"][0], "\u{fffd}[2Jgone");
-    let rows = serde_json::to_value(ledger.rows(List::Failed, Order::Number, 0, 1)).unwrap();
+    let rows = serde_json::to_value(ledger.rows(List::Failed, RowOrder::Number, 0, 1)).unwrap();
     let row = &rows["rows"][0];
     assert_eq!(row["name"], "exe\u{fffd}cod 👩\u{200d}👧\nsecond line");
     assert_eq!(row["why"], "\u{fffd}why");

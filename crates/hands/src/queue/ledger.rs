@@ -22,7 +22,7 @@ const JOINING: u64 = 1;
 const ONE: u64 = 2;
 
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct TaskLedger {
     /// Finished items × 2, and [`JOINING`].
     finished: AtomicU64,
     /// A number of items that have been put for certain: saves a look at the producers' cache line.
@@ -30,10 +30,10 @@ pub(crate) struct Ledger {
     joiners: Mutex<Waiters>,
 }
 
-impl Ledger {
+impl TaskLedger {
     #[cfg(not(hands_loom))]
-    pub(crate) const fn new() -> Ledger {
-        Ledger {
+    pub(crate) const fn new() -> TaskLedger {
+        TaskLedger {
             finished: AtomicU64::new(0),
             put_seen: AtomicU64::new(0),
             joiners: Mutex::new(Waiters::new()),

@@ -70,7 +70,7 @@ use self::core::{Core, Refusal};
 pub use self::error::{GetError, PutError, TaskDoneError};
 use self::fifo::FifoCore;
 pub use self::future::{Get, Join, Put};
-use self::ledger::Ledger;
+use self::ledger::TaskLedger;
 use self::patience::Patience;
 use self::pile::{Heap, PileCore};
 pub use self::prioritized::Prioritized;
@@ -146,7 +146,7 @@ impl<T: Ord> Order<T> for Priority {
 /// A queue is shared by reference (`thread::scope`) or in an `Arc`.
 pub struct OrderedQueue<T, O: Order<T>> {
     core: O::Core,
-    ledger: Padded<Ledger>,
+    ledger: Padded<TaskLedger>,
     patience: Patience,
     order: PhantomData<fn() -> (T, O)>,
 }
@@ -444,7 +444,7 @@ macro_rules! unbounded {
             pub const fn unbounded() -> Self {
                 OrderedQueue {
                     core: $core,
-                    ledger: Padded(Ledger::new()),
+                    ledger: Padded(TaskLedger::new()),
                     patience: Patience::new(),
                     order: PhantomData,
                 }

@@ -12,7 +12,7 @@ use serde::ser::{self, Error as _, Serialize, Serializer};
 
 /// Why a value was not written down.
 #[derive(Clone, Debug)]
-pub(super) struct Refused {
+pub(super) struct NotCompact {
     pub(super) what: String,
     /// With the names of its fields it could be.
     pub(super) needs_names: bool,
@@ -20,37 +20,37 @@ pub(super) struct Refused {
 
 thread_local! {
     /// What was refused within a value within another: postcard's errors keep no text.
-    static INNER: RefCell<Option<Refused>> = const { RefCell::new(None) };
+    static INNER: RefCell<Option<NotCompact>> = const { RefCell::new(None) };
 }
 
-impl Refused {
-    fn by(error: impl fmt::Display) -> Refused {
-        INNER.take().unwrap_or_else(|| Refused {
+impl NotCompact {
+    fn by(error: impl fmt::Display) -> NotCompact {
+        INNER.take().unwrap_or_else(|| NotCompact {
             what: error.to_string(),
             needs_names: false,
         })
     }
 
     #[cold]
-    fn needs_names() -> Refused {
-        Refused {
+    fn needs_names() -> NotCompact {
+        NotCompact {
             what: "it leaves out fields".to_owned(),
             needs_names: true,
         }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for NotCompact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for NotCompact {}
 
-impl ser::Error for Refused {
-    fn custom<T: fmt::Display>(what: T) -> Refused {
-        Refused {
+impl ser::Error for NotCompact {
+    fn custom<T: fmt::Display>(what: T) -> NotCompact {
+        NotCompact {
             what: what.to_string(),
             needs_names: false,
         }
@@ -83,15 +83,15 @@ impl<T: Serialize + ?Sized, const STRICT: bool> Serialize for Of<'_, T, STRICT> 
 macro_rules! plainly {
     ($($name:ident: $value:ty),*) => { $(
         #[inline]
-        fn $name(self, value: $value) -> Result<S::Ok, Refused> {
-            self.0.$name(value).map_err(Refused::by)
+        fn $name(self, value: $value) -> Result<S::Ok, NotCompact> {
+            self.0.$name(value).map_err(NotCompact::by)
         }
     )* };
 }
 
 impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
     type Ok = S::Ok;
-    type Error = Refused;
+    type Error = NotCompact;
     type SerializeSeq = Compact<S::SerializeSeq, STRICT>;
     type SerializeTuple = Compact<S::SerializeTuple, STRICT>;
     type SerializeTupleStruct = Compact<S::SerializeTupleStruct, STRICT>;
@@ -107,20 +107,20 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
     }
 
     #[inline]
-    fn serialize_none(self) -> Result<S::Ok, Refused> {
-        self.0.serialize_none().map_err(Refused::by)
+    fn serialize_none(self) -> Result<S::Ok, NotCompact> {
+        self.0.serialize_none().map_err(NotCompact::by)
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, Refused> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, NotCompact> {
         self.0
             .serialize_some(&Of::<T, STRICT>(value))
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
     #[inline]
-    fn serialize_unit(self) -> Result<S::Ok, Refused> {
-        self.0.serialize_unit().map_err(Refused::by)
+    fn serialize_unit(self) -> Result<S::Ok, NotCompact> {
+        self.0.serialize_unit().map_err(NotCompact::by)
     }
 
     #[inline]
@@ -129,9 +129,9 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         name: &'static str,
         index: u32,
         variant: &'static str,
-    ) -> Result<S::Ok, Refused> {
+    ) -> Result<S::Ok, NotCompact> {
         let written = self.0.serialize_unit_variant(name, index, variant);
-        written.map_err(Refused::by)
+        written.map_err(NotCompact::by)
     }
 
     #[inline]
@@ -139,11 +139,11 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         self,
         name: &'static str,
         value: &T,
-    ) -> Result<S::Ok, Refused> {
+    ) -> Result<S::Ok, NotCompact> {
         let written = self
             .0
             .serialize_newtype_struct(name, &Of::<T, STRICT>(value));
-        written.map_err(Refused::by)
+        written.map_err(NotCompact::by)
     }
 
     #[inline]
@@ -153,31 +153,31 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         index: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<S::Ok, Refused> {
+    ) -> Result<S::Ok, NotCompact> {
         let value = &Of::<T, STRICT>(value);
         let written = self
             .0
             .serialize_newtype_variant(name, index, variant, value);
-        written.map_err(Refused::by)
+        written.map_err(NotCompact::by)
     }
 
     #[inline]
-    fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, Refused> {
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, NotCompact> {
         if STRICT && length.is_none() {
-            return Err(Refused::needs_names());
+            return Err(NotCompact::needs_names());
         }
         self.0
             .serialize_seq(length)
             .map(Compact)
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
     #[inline]
-    fn serialize_tuple(self, length: usize) -> Result<Self::SerializeTuple, Refused> {
+    fn serialize_tuple(self, length: usize) -> Result<Self::SerializeTuple, NotCompact> {
         self.0
             .serialize_tuple(length)
             .map(Compact)
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
     #[inline]
@@ -185,9 +185,9 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         self,
         name: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeTupleStruct, Refused> {
+    ) -> Result<Self::SerializeTupleStruct, NotCompact> {
         let begun = self.0.serialize_tuple_struct(name, length);
-        begun.map(Compact).map_err(Refused::by)
+        begun.map(Compact).map_err(NotCompact::by)
     }
 
     #[inline]
@@ -197,20 +197,20 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         index: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeTupleVariant, Refused> {
+    ) -> Result<Self::SerializeTupleVariant, NotCompact> {
         let begun = self.0.serialize_tuple_variant(name, index, variant, length);
-        begun.map(Compact).map_err(Refused::by)
+        begun.map(Compact).map_err(NotCompact::by)
     }
 
     #[inline]
-    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, Refused> {
+    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, NotCompact> {
         if STRICT && length.is_none() {
-            return Err(Refused::needs_names());
+            return Err(NotCompact::needs_names());
         }
         self.0
             .serialize_map(length)
             .map(Compact)
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
     #[inline]
@@ -218,11 +218,11 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         self,
         name: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeStruct, Refused> {
+    ) -> Result<Self::SerializeStruct, NotCompact> {
         self.0
             .serialize_struct(name, length)
             .map(Compact)
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
     #[inline]
@@ -232,11 +232,11 @@ impl<S: Serializer, const STRICT: bool> Serializer for Compact<S, STRICT> {
         index: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeStructVariant, Refused> {
+    ) -> Result<Self::SerializeStructVariant, NotCompact> {
         let begun = self
             .0
             .serialize_struct_variant(name, index, variant, length);
-        begun.map(Compact).map_err(Refused::by)
+        begun.map(Compact).map_err(NotCompact::by)
     }
 
     fn is_human_readable(&self) -> bool {
@@ -248,16 +248,16 @@ macro_rules! elements {
     ($($kind:ident: $name:ident;)*) => { $(
         impl<S: ser::$kind, const STRICT: bool> ser::$kind for Compact<S, STRICT> {
             type Ok = S::Ok;
-            type Error = Refused;
+            type Error = NotCompact;
 
             #[inline]
-            fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
-                self.0.$name(&Of::<T, STRICT>(value)).map_err(Refused::by)
+            fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotCompact> {
+                self.0.$name(&Of::<T, STRICT>(value)).map_err(NotCompact::by)
             }
 
             #[inline]
-            fn end(self) -> Result<S::Ok, Refused> {
-                self.0.end().map_err(Refused::by)
+            fn end(self) -> Result<S::Ok, NotCompact> {
+                self.0.end().map_err(NotCompact::by)
             }
         }
     )* };
@@ -272,22 +272,22 @@ elements! {
 
 impl<S: ser::SerializeMap, const STRICT: bool> ser::SerializeMap for Compact<S, STRICT> {
     type Ok = S::Ok;
-    type Error = Refused;
+    type Error = NotCompact;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refused> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), NotCompact> {
         self.0
             .serialize_key(&Of::<T, STRICT>(key))
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), NotCompact> {
         self.0
             .serialize_value(&Of::<T, STRICT>(value))
-            .map_err(Refused::by)
+            .map_err(NotCompact::by)
     }
 
-    fn end(self) -> Result<S::Ok, Refused> {
-        self.0.end().map_err(Refused::by)
+    fn end(self) -> Result<S::Ok, NotCompact> {
+        self.0.end().map_err(NotCompact::by)
     }
 }
 
@@ -295,27 +295,27 @@ macro_rules! fields {
     ($($kind:ident;)*) => { $(
         impl<S: ser::$kind, const STRICT: bool> ser::$kind for Compact<S, STRICT> {
             type Ok = S::Ok;
-            type Error = Refused;
+            type Error = NotCompact;
 
             #[inline]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 key: &'static str,
                 value: &T,
-            ) -> Result<(), Refused> {
-                self.0.serialize_field(key, &Of::<T, STRICT>(value)).map_err(Refused::by)
+            ) -> Result<(), NotCompact> {
+                self.0.serialize_field(key, &Of::<T, STRICT>(value)).map_err(NotCompact::by)
             }
 
-            fn skip_field(&mut self, key: &'static str) -> Result<(), Refused> {
+            fn skip_field(&mut self, key: &'static str) -> Result<(), NotCompact> {
                 if STRICT {
-                    return Err(Refused::needs_names());
+                    return Err(NotCompact::needs_names());
                 }
-                self.0.skip_field(key).map_err(Refused::by)
+                self.0.skip_field(key).map_err(NotCompact::by)
             }
 
             #[inline]
-            fn end(self) -> Result<S::Ok, Refused> {
-                self.0.end().map_err(Refused::by)
+            fn end(self) -> Result<S::Ok, NotCompact> {
+                self.0.end().map_err(NotCompact::by)
             }
         }
     )* };

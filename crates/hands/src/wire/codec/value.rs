@@ -14,7 +14,7 @@ use std::any::TypeId;
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 
-use super::compact::{Compact, Refused};
+use super::compact::{Compact, NotCompact};
 use super::probe::{self, Shape};
 use super::{Appended, FILLED, Failure, worded};
 use crate::task::Data;
@@ -92,7 +92,7 @@ pub(crate) fn write<T: Data>(value: &T, to: &mut Vec<u8>) -> Result<(), Failure>
 }
 
 #[inline]
-fn write_as<T: Data>(form: u8, value: &T, to: &mut Vec<u8>) -> Result<(), Refused> {
+fn write_as<T: Data>(form: u8, value: &T, to: &mut Vec<u8>) -> Result<(), NotCompact> {
     let before = to.len();
     to.extend_from_slice(&[form, 0, 0, 0, 0]);
     if form == COMPACT {
@@ -105,7 +105,7 @@ fn write_as<T: Data>(form: u8, value: &T, to: &mut Vec<u8>) -> Result<(), Refuse
         serializer.unstable_set_max_depth(usize::MAX);
         value.serialize(Compact::<_, false>(&mut serializer))?;
     }
-    let length = u32::try_from(to.len() - before - HEAD).map_err(|_| Refused {
+    let length = u32::try_from(to.len() - before - HEAD).map_err(|_| NotCompact {
         what: "a value of 4 GiB or more".to_owned(),
         needs_names: false,
     })?;

@@ -6,6 +6,9 @@
 //! worker's memory that it wants to be woken, and then looks at every ring once more; a worker
 //! writes its reply, and then looks whether somebody wants to be woken. One of the two always sees
 //! the other.
+//!
+//! A thread that waits with a time-out takes replies in as well, but has others read them: a result
+//! may take as long to be read as its type likes, and the time-out is kept all the same.
 
 use std::cell::Cell;
 use std::sync::Arc;
